@@ -1,0 +1,78 @@
+//! The node's configuration, as the core sees it. Every value is checked where it is read.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::record::Retention;
+
+/// A node's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// Addresses to tell peers that this node listens at.
+    pub listen: Vec<String>,
+    /// Addresses to dial at start and for ever after.
+    pub bootstrap: Vec<String>,
+    /// Plain bytes of a chunk.
+    pub chunk_size: u32,
+    /// How long versions of this owner's files are kept.
+    pub retention: Retention,
+    /// Chunks of all puts that may be between acceptance and durability.
+    pub put_window_chunks: u32,
+    /// Chunks that one get or one replica may have under way.
+    pub fetch_window_chunks: u32,
+    /// Sealed blobs kept in memory for peers that are about to want them, in bytes.
+    pub hot_bytes: u64,
+    /// Data bytes handed to the driver of a link and not yet on the wire.
+    pub link_window_bytes: u32,
+    /// Requests of callers served at once.
+    pub requests_max: u32,
+    /// A request fails when nothing happened for so long.
+    pub request_timeout: Duration,
+    /// A wanted object is asked for elsewhere when nothing of it came for so long.
+    pub fetch_timeout: Duration,
+    /// A question to a peer counts as unanswered after so long.
+    pub answer_timeout: Duration,
+    /// A put no longer waits for a peer that has made no progress for so long, once enough others have it.
+    pub straggler_timeout: Duration,
+    /// A ping is sent when nothing was heard for so long.
+    pub heartbeat: Duration,
+    /// A link is dead when nothing was heard for so long.
+    pub link_timeout: Duration,
+    /// First and longest wait before dialling again.
+    pub redial: (Duration, Duration),
+    /// Broken-protocol closes before a peer is banned.
+    pub ban_after: u32,
+    /// How long a ban lasts.
+    pub ban_for: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            bootstrap: Vec::new(),
+            chunk_size: 1 << 20,
+            retention: Retention {
+                keep_versions: 10,
+                keep_days: 30,
+            },
+            put_window_chunks: 16,
+            fetch_window_chunks: 8,
+            hot_bytes: 16 << 20,
+            link_window_bytes: 1 << 20,
+            requests_max: 256,
+            request_timeout: Duration::from_secs(30),
+            fetch_timeout: Duration::from_secs(3),
+            answer_timeout: Duration::from_secs(5),
+            straggler_timeout: Duration::from_secs(3),
+            heartbeat: Duration::from_secs(5),
+            link_timeout: Duration::from_secs(15),
+            redial: (Duration::from_millis(250), Duration::from_secs(30)),
+            ban_after: 3,
+            ban_for: Duration::from_secs(300),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What a node tells its callers.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::disk::Usage;
+use crate::ids::{NodeId, OwnerId, RequestId};
+use crate::name::Name;
+use crate::version::Version;
+
+/// An event of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The request.
+    pub request: RequestId,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub enum What {
+    /// A put may be given so many more chunks.
+    PutReady {
+        /// How many more.
+        chunks: u32,
+    },
+    /// A put is acknowledged: durable on enough nodes. Ends the request.
+    PutDone(PutReport),
+    /// A get has found its file; data follow.
+    GetStart {
+        /// The file.
+        file: FileInfo,
+        /// First byte delivered.
+        first: u64,
+        /// How many bytes will be delivered.
+        len: u64,
+    },
+    /// The next bytes of a file, verified.
+    GetData(Plain),
+    /// All bytes were delivered. Ends the request.
+    GetDone,
+    /// A delete is acknowledged. Ends the request.
+    Deleted(WriteReport),
+    /// Ends a list.
+    Listed {
+        /// In order of names.
+        files: Vec<FileInfo>,
+        /// Whether the limit cut the list short.
+        more: bool,
+    },
+    /// Ends a stat.
+    Stat(FileStat),
+    /// Ends a request for the history: newest first.
+    Versions(Vec<VersionInfo>),
+    /// Ends an evict.
+    Evicted {
+        /// Bytes freed.
+        freed_bytes: u64,
+        /// Who promised to keep the file.
+        promised_by: Vec<NodeId>,
+    },
+    /// How a restore goes on.
+    RestoreProgress(RestoreReport),
+    /// Ends a restore.
+    Restored(RestoreReport),
+    /// Ends a status request.
+    Status(StatusInfo),
+    /// Ends a request for the peers.
+    Peers(Vec<PeerInfo>),
+    /// Ends any request that failed.
+    Failed(RequestError),
+}
+
+impl What {
+    /// Whether no event of the request follows.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        match self {
+            Self::PutReady { .. } | Self::GetStart { .. } | Self::GetData(_) | Self::RestoreProgress(_) => false,
+            Self::PutDone(_)
+            | Self::GetDone
+            | Self::Deleted(_)
+            | Self::Listed { .. }
+            | Self::Stat(_)
+            | Self::Versions(_)
+            | Self::Evicted { .. }
+            | Self::Restored(_)
+            | Self::Status(_)
+            | Self::Peers(_)
+            | Self::Failed(_) => true,
+        }
+    }
+}
+
+/// Plaintext on its way to a caller; a trace shows only its length.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plain(pub Bytes);
+
+impl core::fmt::Debug for Plain {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Plain({} B, ***)", self.0.len())
+    }
+}
+
+/// What became of a put.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutReport {
+    /// The file as stored.
+    pub file: FileInfo,
+    /// Bytes of blobs that this node did not hold before.
+    pub new_bytes: u64,
+    /// Bytes of blobs that peers asked for.
+    pub sent_bytes: u64,
+    /// Who holds it.
+    pub write: WriteReport,
+}
+
+/// Where a write is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteReport {
+    /// The version written.
+    pub version: Version,
+    /// How many nodes hold it durably, this one included.
+    pub replicas: u32,
+    /// How many known nodes do not yet; they will get it when they can be reached.
+    pub pending: u32,
+}
+
+/// A file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileInfo {
+    /// Its name.
+    pub name: Name,
+    /// Its version.
+    pub version: Version,
+    /// Its length in bytes.
+    pub size: u64,
+    /// How many chunks.
+    pub chunks: u64,
+    /// Time of last modification, milliseconds since the Unix epoch.
+    pub mtime_ms: Option<u64>,
+    /// Unix permission bits.
+    pub mode: Option<u32>,
+    /// Media type.
+    pub content_type: Option<String>,
+    /// The root page's id: equal only for the same version of the same file.
+    pub etag: String,
+}
+
+/// All of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStat {
+    /// The file.
+    pub file: FileInfo,
+    /// Whether this node holds all its blobs.
+    pub local: bool,
+    /// Which peers said that they hold all of it; `None` if they were not asked.
+    pub holders: Option<Vec<NodeId>>,
+    /// Which connected peers gave no answer in time.
+    pub silent: Vec<NodeId>,
+}
+
+/// A version of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionInfo {
+    /// The version.
+    pub version: Version,
+    /// Whether it is a deletion.
+    pub deleted: bool,
+    /// Its length in bytes; `None` for a deletion, or when its manifest is not here.
+    pub size: Option<u64>,
+    /// Whether it is the one that a get returns.
+    pub current: bool,
+}
+
+/// What a restore has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreReport {
+    /// Peers that were asked.
+    pub peers: u32,
+    /// Peers that have told all they hold.
+    pub peers_done: u32,
+    /// Records found.
+    pub records: u64,
+    /// Files complete here, all versions counted.
+    pub files: u64,
+    /// Bytes of blobs fetched.
+    pub fetched_bytes: u64,
+    /// Versions that could not be brought back: some of their chunks are on no peer that answered.
+    pub missing: u64,
+}
+
+/// What a person wants to see first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusInfo {
+    /// This node.
+    pub node: NodeId,
+    /// Its owner.
+    pub owner: OwnerId,
+    /// The owner's files; `None` while they are being counted after a start.
+    pub files: Option<u64>,
+    /// Their plain bytes.
+    pub file_bytes: u64,
+    /// The disk.
+    pub disk: Option<Usage>,
+    /// Why the disk no longer acknowledges anything, if so.
+    pub disk_error: Option<String>,
+    /// Peers connected.
+    pub peers_connected: u32,
+    /// Nodes of the cluster known, this one included.
+    pub members: u32,
+    /// How many nodes must hold a write before it is acknowledged.
+    pub write_quorum: u32,
+    /// Writes that some known node does not have yet.
+    pub pending: u64,
+    /// Requests under way.
+    pub requests: u32,
+    /// Frames of peers that broke the protocol since the start.
+    pub protocol_errors: u64,
+    /// Blobs found damaged on this disk since the start.
+    pub damaged_blobs: u64,
+}
+
+/// A peer, or an address that should lead to one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerInfo {
+    /// Who it is, once known.
+    pub node: Option<NodeId>,
+    /// Its address.
+    pub address: String,
+    /// Whether a link stands.
+    pub connected: bool,
+    /// Payload bytes sent over the link that stands.
+    pub sent_bytes: u64,
+    /// Payload bytes received over it.
+    pub received_bytes: u64,
+    /// Why it is not connected, as far as known.
+    pub error: Option<String>,
+}
+
+/// How a request failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum RequestError {
+    /// Nobody who answered has it.
+    #[error("no such file")]
+    NotFound,
+    /// No such version.
+    #[error("the file has no such version")]
+    NoSuchVersion,
+    /// The range lies outside the file.
+    #[error("the range lies outside the file's {len} bytes")]
+    Range {
+        /// The file's length.
+        len: u64,
+    },
+    /// Fewer nodes than needed could be reached.
+    #[error("{have} of the {needed} nodes needed hold it{}{why}", if why.is_empty() { "" } else { ": " })]
+    NotEnoughPeers {
+        /// How many are needed, this one included.
+        needed: u32,
+        /// How many do, this one included.
+        have: u32,
+        /// What stands in the way of the others.
+        why: String,
+    },
+    /// It exists, but what is needed of it cannot be reached now.
+    #[error("not available now: {0}")]
+    Unavailable(String),
+    /// Bytes were not what their signature or address says, and no other copy was to be had.
+    #[error("damaged: {0}")]
+    Integrity(String),
+    /// The disk is full.
+    #[error("this node's disk is full: free some space and put the file again; what was stored is kept")]
+    DiskFull,
+    /// The disk failed.
+    #[error("this node's disk failed: {0}")]
+    Disk(String),
+    /// Nothing happened for too long.
+    #[error("nothing happened for {0} s")]
+    Deadline(u64),
+    /// The body's length is not what was announced.
+    #[error("{got} bytes came where {announced} were announced")]
+    Length {
+        /// Announced.
+        announced: u64,
+        /// Came.
+        got: u64,
+    },
+    /// This machine's clock is far behind the newest version of the owner's files.
+    #[error("this machine's clock is more than 24 h behind the newest version of this owner's files: set the clock")]
+    ClockBehind,
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopping,
+}

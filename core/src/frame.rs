@@ -1,0 +1,261 @@
+//! Wire frames: everything that two nodes say to each other once the secure channel stands.
+//!
+//! Transfers are driven by the receiver. A sender only ever *offers* chunks or *announces* records; whoever lacks
+//! something *wants* it, a bounded number of bytes at a time, and that want is the credit under which [`Frame::Data`] is
+//! sent. The same want serves a put, a get, a repair and a restore, so nothing already held is sent again and an
+//! interrupted transfer resumes where it stood.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ChunkId, NameId, ObjectId, OwnerId, RecordId};
+use crate::manifest::ChunkRef;
+
+/// The version of the protocol that this build speaks.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// The most payload bytes of one [`Frame::Data`]: a blob of 1 MiB + 16 makes 17 frames of equal length, and a frame with
+/// its header and tag stays below 64 KiB, so that control frames slip between on a slow link.
+pub const DATA_LEN_MAX: usize = 61_696;
+
+/// The longest encoded header, in bytes.
+pub const HEADER_LEN_MAX: usize = 60_000;
+
+/// The most chunks of one [`Frame::Offer`].
+pub const OFFER_CHUNKS_MAX: usize = 256;
+
+/// The most records of one answer; they also stay below [`HEADER_LEN_MAX`] / 2 bytes together.
+pub const ANSWER_RECORDS_MAX: usize = 64;
+
+/// The most wants that a peer may have open on one link.
+pub const WANTS_MAX: usize = 64;
+
+/// A frame: its header, and for [`Frame::Data`] a payload behind it on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Frame {
+    /// The first frame in each direction.
+    Hello(Hello),
+    /// Asks for a [`Frame::Pong`]; any frame counts as a heartbeat.
+    Ping {
+        /// Comes back in the answer.
+        nonce: u64,
+    },
+    /// Answers a [`Frame::Ping`].
+    Pong {
+        /// From the ping.
+        nonce: u64,
+    },
+    /// Says goodbye before closing.
+    Goodbye {
+        /// Why.
+        reason: Goodbye,
+    },
+    /// Opens an upload: the owner's signed leave to offer chunks.
+    OpenUpload {
+        /// Numbered by the sender, unique on the link.
+        upload: u64,
+        /// A [`crate::intent::SignedIntent`].
+        intent: Bytes,
+    },
+    /// Offers chunks under an upload. Each is answered by [`Frame::Stored`] or [`Frame::Refused`], after the receiver has
+    /// wanted it if it lacks it.
+    Offer {
+        /// The upload.
+        upload: u64,
+        /// At most [`OFFER_CHUNKS_MAX`].
+        chunks: Vec<ChunkRef>,
+    },
+    /// Offered chunks that are durable here.
+    Stored {
+        /// The upload.
+        upload: u64,
+        /// The chunks.
+        chunks: Vec<ChunkId>,
+    },
+    /// Offered chunks that will not be stored here.
+    Refused {
+        /// The upload.
+        upload: u64,
+        /// The chunks; empty for all of the upload.
+        chunks: Vec<ChunkId>,
+        /// Why.
+        reason: Refusal,
+    },
+    /// Ends an upload; the receiver forgets it.
+    CloseUpload {
+        /// The upload.
+        upload: u64,
+    },
+    /// Asks for an object. At most [`WANTS_MAX`] may be open on a link.
+    Want {
+        /// Numbered by the sender, unique on the link.
+        want: u64,
+        /// Wants of different lanes are served in turn, those of one lane in order.
+        lane: u64,
+        /// The namespace.
+        owner: OwnerId,
+        /// The object.
+        object: ObjectId,
+        /// Its length in bytes, as the manifest says.
+        len: u32,
+    },
+    /// Takes a want back; data already under way may still arrive and is ignored.
+    Unwant {
+        /// The want.
+        want: u64,
+    },
+    /// Part of a wanted object, in order; the payload (1 to [`DATA_LEN_MAX`] bytes) follows the header.
+    Data {
+        /// The want.
+        want: u64,
+        /// Where in the object the payload starts.
+        offset: u32,
+        /// The payload; not part of the header.
+        #[serde(skip)]
+        payload: crate::bulk::Bulk,
+    },
+    /// A wanted object that cannot be had here.
+    Unavailable {
+        /// The want.
+        want: u64,
+    },
+    /// Announces a signed record. The receiver fetches what it lacks of it, stores it and answers.
+    Announce {
+        /// Numbered by the sender, unique on the link.
+        request: u64,
+        /// A [`crate::record::SignedRecord`].
+        record: Bytes,
+    },
+    /// Answers [`Frame::Announce`].
+    Announced {
+        /// The announcement.
+        request: u64,
+        /// What came of it.
+        outcome: AnnounceOutcome,
+    },
+    /// Asks for all records of a name.
+    Find {
+        /// Numbered by the sender, unique on the link.
+        request: u64,
+        /// The namespace.
+        owner: OwnerId,
+        /// The name.
+        name_id: NameId,
+    },
+    /// Asks for the records of a namespace, in order of (name, version, id), [`ANSWER_RECORDS_MAX`] at a time.
+    Scan {
+        /// Numbered by the sender, unique on the link.
+        request: u64,
+        /// The namespace.
+        owner: OwnerId,
+        /// Where the last answer ended; empty to start.
+        after: Bytes,
+    },
+    /// Answers [`Frame::Find`] and [`Frame::Scan`].
+    Records {
+        /// The question.
+        request: u64,
+        /// The records held, newest last for a [`Frame::Find`].
+        records: Vec<HeldRecord>,
+        /// Where to go on ([`Frame::Scan`]); empty at the end.
+        next: Bytes,
+    },
+    /// Asks for a durable promise to keep a record and all its chunks for as long as the asker relies on it.
+    AskPromise {
+        /// Numbered by the sender, unique on the link.
+        request: u64,
+        /// The namespace.
+        owner: OwnerId,
+        /// The name.
+        name_id: NameId,
+        /// The record.
+        record: RecordId,
+    },
+    /// Answers [`Frame::AskPromise`].
+    Promise {
+        /// The question.
+        request: u64,
+        /// Whether the promise is given, durably.
+        given: bool,
+    },
+    /// Gives a promise back.
+    ReleasePromise {
+        /// The namespace.
+        owner: OwnerId,
+        /// The name.
+        name_id: NameId,
+        /// The record.
+        record: RecordId,
+    },
+}
+
+/// What a node says of itself at first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL_VERSION`].
+    pub version: u16,
+    /// Optional features, one bit each; none is defined yet.
+    pub features: u64,
+    /// Addresses at which this node listens, at most 8, each at most 256 bytes. An empty host means "where you see me".
+    pub listen: Vec<String>,
+}
+
+/// A record and whether all its chunks are held where it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldRecord {
+    /// A [`crate::record::SignedRecord`].
+    pub record: Bytes,
+    /// False when its chunks were evicted there.
+    pub complete: bool,
+}
+
+/// Why a link is closed politely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Goodbye {
+    /// The node stops.
+    Stopping,
+    /// Another link to the same node stays.
+    Duplicate,
+    /// The other end is this node itself.
+    SelfConnection,
+    /// The protocol versions have nothing in common.
+    Version,
+    /// The peer broke the protocol.
+    Protocol,
+    /// The peer broke the protocol repeatedly and is not welcome for a while.
+    Banned,
+}
+
+/// Why a chunk or a record is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// No space.
+    Full,
+    /// The disk failed.
+    Disk,
+    /// No valid intent or signature covers it.
+    Unauthorised,
+    /// Too much is under way here; try again later.
+    Busy,
+    /// What it needs could not be fetched from the announcer.
+    Unavailable,
+    /// It is not what its address or format says.
+    Invalid,
+}
+
+/// What came of an announcement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AnnounceOutcome {
+    /// The record and all that it names are durable here.
+    Stored,
+    /// They are, but a record of a higher version is known here: this one.
+    Superseded {
+        /// A [`crate::record::SignedRecord`].
+        by: Bytes,
+    },
+    /// They are not.
+    Refused(Refusal),
+}

@@ -1,0 +1,1 @@
+//! Key hashes: how a name becomes what peers see of it.

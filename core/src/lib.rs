@@ -1,0 +1,34 @@
+//! The sans-io core of Foreverstore.
+//!
+//! Everything that decides is here: identifiers, formats, cryptography and the [`node::Node`], a state machine that
+//! turns inputs (frames, completions of disk and compute work, commands, time) into outputs (frames to send, disk
+//! operations, work, events). Nothing here does IO, reads a clock, owns a thread or draws randomness but from the seed
+//! it was given, so the same code runs under tokio, in a discrete-event world and in a turmoil network.
+//!
+//! Start reading at `node.rs`, which only dispatches, then `output.rs`, which lists everything a node can do.
+#![no_std]
+
+extern crate alloc;
+
+pub mod bulk;
+pub mod codec;
+pub mod command;
+pub mod config;
+pub mod disk;
+pub mod event;
+pub mod frame;
+pub mod ids;
+pub mod input;
+pub mod intent;
+pub mod key_hash;
+pub mod manifest;
+pub mod name;
+pub mod output;
+pub mod path;
+pub mod phrase;
+pub mod record;
+pub mod seal;
+pub mod secrets;
+pub mod time;
+pub mod version;
+pub mod work;

@@ -1,0 +1,1 @@
+//! Path transforms: where a blob lies below its namespace.

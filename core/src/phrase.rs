@@ -1,0 +1,1 @@
+//! The recovery phrase: an owner secret as 24 words (BIP-39).

@@ -1,0 +1,2 @@
+//! The `forever` program.
+fn main() {}
