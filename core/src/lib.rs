@@ -23,6 +23,7 @@ pub mod intent;
 pub mod key_hash;
 pub mod manifest;
 pub mod name;
+pub mod node;
 pub mod output;
 pub mod path;
 pub mod phrase;
