@@ -1,6 +1,6 @@
 //! What all parts of a node share: its configuration and keys, the time, and the ways to act.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use core::time::Duration;
 
@@ -11,14 +11,19 @@ use crate::config::Config;
 use crate::disk::DiskOp;
 use crate::event::{Event, RequestError, What};
 use crate::frame::Frame;
-use crate::ids::{LinkId, NodeId, OpId, OwnerId, RequestId};
+use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
 use crate::node::dials::Dials;
 use crate::node::fetch::Fetches;
 use crate::node::hot::HotBlobs;
 use crate::node::links::Links;
+use crate::node::locate::Locates;
 use crate::node::members::Members;
 use crate::node::names::Names;
+use crate::node::outbox::Outbox;
+use crate::node::page_loader::PageLoads;
 use crate::node::pending::Pending;
+use crate::node::publish::Publishes;
+use crate::node::pull::Pulls;
 use crate::node::signal::Signal;
 use crate::node::timers::{Timer, Timers};
 use crate::node::upload::Uploads;
@@ -54,6 +59,17 @@ pub(crate) struct Context {
     pub(crate) uploads: Uploads,
     pub(crate) hot: HotBlobs,
     pub(crate) names: Names,
+    pub(crate) locates: Locates,
+    pub(crate) pages: PageLoads,
+    pub(crate) pulls: Pulls,
+    pub(crate) publishes: Publishes,
+    pub(crate) outbox: Outbox,
+    /// Which put an upload to a peer belongs to.
+    pub(crate) upload_owners: BTreeMap<(LinkId, u64), RequestId>,
+    /// Puts under way: they share the window.
+    pub(crate) puts: u32,
+    /// Records being evicted: no promise is given on them.
+    pub(crate) evicting: BTreeSet<RecordId>,
     pub(crate) counters: Counters,
     /// Why the disk no longer acknowledges anything, if so.
     pub(crate) disk_error: Option<String>,
@@ -83,6 +99,14 @@ impl Context {
             uploads: Uploads::default(),
             hot,
             names: Names::default(),
+            locates: Locates::default(),
+            pages: PageLoads::default(),
+            pulls: Pulls::default(),
+            publishes: Publishes::default(),
+            outbox: Outbox::default(),
+            upload_owners: BTreeMap::new(),
+            puts: 0,
+            evicting: BTreeSet::new(),
             counters: Counters::default(),
             disk_error: None,
             rng: ChaCha12Rng::from_seed(seed),

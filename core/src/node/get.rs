@@ -234,8 +234,10 @@ impl Get {
         let Some(open) = &mut self.open else { return Flow::Continue };
         open.lists.insert(number, chunks.into_iter().zip(keys).collect());
         let waiting: Vec<u64> = open.slots.keys().copied().collect();
-        for index in waiting.into_iter().filter(|index| self.page_of(*index) == number) {
-            self.begin_chunk(cx, index);
+        for index in waiting {
+            if self.page_of(index) == number {
+                self.begin_chunk(cx, index);
+            }
         }
         Flow::Continue
     }

@@ -242,7 +242,7 @@ fn finish(cx: &mut Context, request: RequestId) {
     located.records = locate.found.into_values().collect();
     if let Some(winner) = located.winner() {
         let version = winner.record.version;
-        cx.clock.observe(version);
+        cx.clock.observe(&version);
     }
     cx.signal(Signal::Located { request, located });
 }

@@ -131,7 +131,7 @@ pub(crate) fn on_verified(cx: &mut Context, next: Option<Bytes>, result: WorkRes
 /// A record of the owner is on the disk: read before, or stored just now.
 pub(crate) fn on_record(cx: &mut Context, record: SignedRecord) {
     let rank = (record.record.version, record.id);
-    cx.clock.observe(record.record.version);
+    cx.clock.observe(&record.record.version);
     let known = cx.names.winners.get(&record.record.name_id);
     if known.is_some_and(|winner| winner.rank >= rank) {
         return;

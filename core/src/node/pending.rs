@@ -5,15 +5,12 @@ use crate::ids::{LinkId, RequestId};
 use crate::node::announce::{AnnounceStep, PromiseStep};
 use crate::node::answers::AnswerStep;
 use crate::node::boot::BootStep;
-use crate::node::evict::EvictStep;
-use crate::node::get::GetStep;
 use crate::node::locate::LocateStep;
 use crate::node::outbox::OutboxStep;
 use crate::node::page_loader::PageStep;
 use crate::node::publish::PublishStep;
 use crate::node::pull::{PullId, PullStep};
-use crate::node::put::PutStep;
-use crate::node::restore::RestoreStep;
+use crate::node::task::TaskStep;
 use crate::node::upload::{UploadKey, UploadStep};
 use crate::work::WorkResult;
 
@@ -29,14 +26,9 @@ pub(crate) enum Pending {
     Page(u64, PageStep),
     Pull(PullId, PullStep),
     Locate(RequestId, LocateStep),
-    Put(RequestId, PutStep),
     Publish(RequestId, PublishStep),
-    Get(RequestId, GetStep),
-    Stat(RequestId),
-    Evict(RequestId, EvictStep),
-    Restore(RequestId, RestoreStep),
+    Task(RequestId, TaskStep),
     Outbox(OutboxStep),
-    Status(RequestId),
     /// Housekeeping that is repeated anyway if it fails.
     Nobody,
 }

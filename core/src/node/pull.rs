@@ -330,7 +330,12 @@ fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: NodeId, writte
     page.active.remove(&chunk);
     let len = page.chunks.get(&chunk).copied().unwrap_or_default();
     match written {
-        Ok(_) => pull.fetched_bytes += u64::from(len),
+        Ok(_) => {
+            pull.fetched_bytes += u64::from(len);
+            if let PullClient::Restore(request) = pull.client {
+                cx.expect_progress(request);
+            }
+        }
         Err(DiskError::Mismatch) => {
             // The peer lied: ask the others.
             pull.holders.remove(&from);
@@ -350,7 +355,7 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
     let owner = record.record.owner;
     let mut writes = alloc::vec![Write::Put { key: schema::record_key(&record), value: record.bytes.clone() }];
     if owner == cx.owner {
-        cx.clock.observe(record.record.version);
+        cx.clock.observe(&record.record.version);
         writes.push(Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) });
     }
     let require_keys = root.map(|root| schema::page_key(owner, root)).into_iter().collect();

@@ -363,6 +363,7 @@ impl Task for Put {
 
     fn on_end_of_task(&mut self, cx: &mut Context) {
         self.fanout.close(cx);
+        cx.puts = cx.puts.saturating_sub(1);
         publish::cancel(cx, self.id);
     }
 }

@@ -50,6 +50,12 @@ impl Timers {
         }
     }
 
+    /// Removes all deadlines.
+    pub(crate) fn clear(&mut self) {
+        self.deadlines.clear();
+        self.queue.clear();
+    }
+
     /// When a timer is due, if it is set.
     pub(crate) fn deadline(&self, timer: &Timer) -> Option<Monotonic> {
         self.deadlines.get(timer).copied()
