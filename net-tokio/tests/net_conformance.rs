@@ -1,4 +1,5 @@
 //! What every transport must do. The suite is generic: a new `Net` passes it by bringing a [`Harness`].
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::any::Any;
 use std::future::Future;
