@@ -1,7 +1,7 @@
 //! Foreverstore on tokio: the one loop that drives a [`forever_core`] node, and what it drives it with.
 //!
 //! - [`drive`]: the loop, generic over [`net::Net`], [`disk::Disk`], [`work::Work`] and [`clock::Clock`].
-//! - [`net`], [`channel`], [`link`]: transports, the secure channel, who may connect, and frames over it.
+//! - [`net`], [`channel`], [`peers`], [`link`]: transports, the secure channel, who may connect, and frames over it.
 //! - [`store`]: the storage engine.
 //! - [`handle`]: how callers talk to a running node.
 pub mod channel;
@@ -9,4 +9,5 @@ pub mod clock;
 pub mod disk;
 pub mod handle;
 pub mod net;
+pub mod peers;
 pub mod work;
