@@ -8,6 +8,7 @@ pub mod channel;
 pub mod clock;
 pub mod disk;
 pub mod handle;
+pub mod link;
 pub mod net;
 pub mod peers;
 pub mod work;
