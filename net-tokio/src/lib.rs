@@ -6,6 +6,7 @@
 //! - [`handle`]: how callers talk to a running node.
 pub mod channel;
 pub mod clock;
+pub mod codec_text;
 pub mod disk;
 pub mod handle;
 pub mod link;
