@@ -2,7 +2,7 @@
 //!
 //! The pre-shared key is the cluster's, so a stranger gets silence; the static keys are the nodes' identities. All three
 //! handshake messages have a fixed length, so nothing that a stranger sends is ever taken for a size. The keys of the
-//! handshake's split then seal frames in place (see [`cipher`]); a frame on the wire is
+//! handshake's split then seal frames in place; a frame on the wire is
 //!
 //! ```text
 //! length of the ciphertext, u32 LE ‖ ciphertext ‖ tag, 16 bytes
@@ -92,7 +92,7 @@ pub enum ChannelError {
     #[error("the handshake got no answer: the other end's cluster key differs, or it is not a forever node")]
     Silence,
     /// What came was not made with this cluster's key.
-    #[error("the handshake does not authenticate: the cluster key differs, or the other end is not a forever node")]
+    #[error("what came does not authenticate: the cluster key differs, or the other end is not a forever node")]
     Unauthenticated,
 }
 

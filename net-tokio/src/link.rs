@@ -4,8 +4,8 @@
 //! and it alone ends the link: it stops the writer, waits until that is gone, and sends [`LinkEvent::Closed`], which is
 //! therefore the last event and the only one of its kind, whichever side failed first.
 
+use core::time::Duration;
 use std::sync::Arc;
-use std::time::Duration;
 
 use forever_core::codec::Codec;
 use forever_core::frame::Frame;

@@ -1,6 +1,6 @@
+use core::time::Duration;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use forever_core::codec::{Bincode, DecodeError};
 use forever_core::frame::Frame;

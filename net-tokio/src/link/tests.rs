@@ -346,3 +346,43 @@ async fn a_link_nobody_listens_to_ends() {
     assert!(reader.read_raw().await.unwrap().is_none());
     drop(handle);
 }
+
+#[tokio::test]
+async fn over_tcp_all_that_was_sent_before_a_close_arrives_while_the_other_end_sends_too() {
+    use crate::net::tcp::TcpNet;
+    let mut listener = TcpNet.listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_address();
+    let (near, far) = tokio::join!(TcpNet.connect(&address), listener.accept());
+    let (near, far) = channel_over(near.unwrap(), far.unwrap().0).await;
+    let (near_sender, mut near_events) = mpsc::channel(16);
+    let (far_sender, mut far_events) = mpsc::channel(16);
+    let near = start(&TcpNet, near, LinkId(1), Arc::new(Bincode), near_sender);
+    let far = start(&TcpNet, far, LinkId(2), Arc::new(Bincode), far_sender);
+    for count in 0..200 {
+        near.send(data(count, DATA_LEN_MAX));
+        far.send(data(count, DATA_LEN_MAX));
+    }
+    near.close();
+    let closing = async {
+        let mut last = None;
+        while let Some((_, event)) = near_events.recv().await {
+            last = Some(event);
+        }
+        assert_eq!(last, Some(LinkEvent::Closed(CloseReason::Local)));
+    };
+    let hearing = async {
+        let mut heard = 0;
+        while let Some((_, event)) = far_events.recv().await {
+            match event {
+                LinkEvent::Frame(frame) => {
+                    assert_eq!(frame, data(heard, DATA_LEN_MAX));
+                    heard += 1;
+                }
+                LinkEvent::Sent { .. } => {}
+                LinkEvent::Closed(reason) => assert_eq!((heard, reason), (200, CloseReason::Eof)),
+            }
+        }
+    };
+    tokio::join!(closing, hearing);
+    drop(far);
+}

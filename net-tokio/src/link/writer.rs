@@ -41,7 +41,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
             result = self.write() => match result {
                 Ok(Ok(())) => WriterEnd::Flushed,
                 Ok(Err(Deaf)) => WriterEnd::Stopped,
-                Err(error) => WriterEnd::Failed(CloseReason::Io(error.to_string())),
+                Err(error) => WriterEnd::Failed(reason(&error)),
             },
         };
         // The stream closes before anyone is told that it has.
@@ -90,4 +90,11 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         }
         Ok(sent_bytes)
     }
+}
+
+fn reason(error: &WriteError) -> CloseReason {
+    CloseReason::Io(match error {
+        WriteError::Io(cause) => cause.to_string(),
+        WriteError::TooLong { .. } | WriteError::Exhausted => error.to_string(),
+    })
 }

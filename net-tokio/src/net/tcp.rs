@@ -37,7 +37,7 @@ impl Net for TcpNet {
 
     async fn connect(&self, address: &str) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(address).await?;
-        tune(&stream)?;
+        tune(&stream);
         Ok(stream)
     }
 
@@ -57,9 +57,17 @@ impl Listener for TcpAcceptor {
     type Stream = TcpStream;
 
     async fn accept(&mut self) -> io::Result<(TcpStream, String)> {
-        let (stream, remote) = self.listener.accept().await?;
-        tune(&stream)?;
-        Ok((stream, remote.to_string()))
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, remote)) => {
+                    tune(&stream);
+                    return Ok((stream, remote.to_string()));
+                }
+                // The other end went away while it waited; the listener is as good as before.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn local_address(&self) -> String {
@@ -82,14 +90,15 @@ fn bind(address: SocketAddr) -> io::Result<TcpAcceptor> {
     Ok(TcpAcceptor { listener, local })
 }
 
-fn tune(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+/// Sets what helps. Without it only the latency of control frames suffers, and a stream that is broken says so itself.
+fn tune(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY cannot be set");
+    }
     #[cfg(any(target_os = "android", target_os = "linux"))]
     if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(NOTSENT_MAX) {
-        // Only the latency of control frames suffers.
         tracing::debug!(%error, "TCP_NOTSENT_LOWAT cannot be set");
     }
-    Ok(())
 }
 
 fn no_address() -> io::Error {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use core::time::Duration;
 
 use super::*;
 use crate::channel::testing::{CLUSTER, identity};

@@ -134,6 +134,24 @@ async fn equal_seeds_give_equal_handshakes_and_other_seeds_others() {
     assert_ne!(once[1], other[1]);
 }
 
+/// The format is what nodes of different builds speak: it may not change unnoticed. These vectors also came out of an
+/// implementation written in Python from the Noise specification (HMAC-BLAKE2s, x25519, AES-GCM, and ChaCha20 for the
+/// ephemeral keys).
+#[tokio::test]
+async fn the_bytes_on_the_wire_are_as_ever() {
+    let (messages, _) = transcript([1, 2], |_, _| ()).await;
+    let hash = blake3::hash(&messages.concat()).to_hex();
+    assert_eq!(
+        hash.as_str(),
+        "498179a8fca9d22f3c076f3dbf6341e5bb08235d754f344797222f208ebc679d"
+    );
+    let frame = Tap::new().await.sealed(b"header", b"payload").await;
+    assert_eq!(
+        hex::encode(frame),
+        "0f000000fc82d2c16c01099c8260fe2a654302e97fffb7c619f330835630e61f6de5b7"
+    );
+}
+
 #[tokio::test]
 async fn a_handshake_altered_in_any_byte_does_not_come_about() {
     for (step, len) in [48, 96, 64].into_iter().enumerate() {
