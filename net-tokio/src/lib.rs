@@ -1,11 +1,15 @@
 //! Foreverstore on tokio: the one loop that drives a [`forever_core`] node, and what it drives it with.
 //!
 //! - [`drive`]: the loop, generic over [`net::Net`], [`disk::Disk`], [`work::Work`] and [`clock::Clock`].
-//! - [`net`], [`channel`], [`link`]: transports, the secure channel, and frames over it.
+//! - [`net`], [`channel`], [`peers`], [`link`]: transports, the secure channel, who may connect, and frames over it.
 //! - [`store`]: the storage engine.
 //! - [`handle`]: how callers talk to a running node.
+pub mod channel;
 pub mod clock;
+pub mod codec_text;
 pub mod disk;
 pub mod handle;
+pub mod link;
 pub mod net;
+pub mod peers;
 pub mod work;
