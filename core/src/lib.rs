@@ -11,6 +11,7 @@
 extern crate alloc;
 
 pub mod bulk;
+mod canonical;
 pub mod codec;
 pub mod command;
 pub mod config;
@@ -22,13 +23,16 @@ pub mod input;
 pub mod intent;
 pub mod key_hash;
 pub mod manifest;
+pub mod merge;
 pub mod name;
 pub mod output;
 pub mod path;
 pub mod phrase;
+pub mod range;
 pub mod record;
 pub mod seal;
 pub mod secrets;
+mod signature;
 pub mod time;
 pub mod version;
 pub mod work;

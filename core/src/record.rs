@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::canonical::{self, Fault};
 use crate::ids::{NameId, OwnerId, PageId, RecordId};
 use crate::secrets::OwnerKeys;
+use crate::signature;
 use crate::version::Version;
 
 /// The largest signed record, in bytes.
@@ -19,7 +21,7 @@ pub struct Retention {
     pub keep_days: u32,
 }
 
-/// What a name is at a version.
+/// What a name is at a version. New kinds (a checkpoint of a device) are appended: a variant's number is its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RecordBody {
     /// A file.
@@ -48,6 +50,10 @@ pub struct Record {
     pub body: RecordBody,
 }
 
+/// The order of a name's records: version, then hash without the signature (two devices that share a node key by mistake
+/// can stamp the same version twice).
+pub type Rank = (Version, RecordId);
+
 /// A record whose signature has been verified, with the exact bytes that were signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedRecord {
@@ -62,23 +68,76 @@ pub struct SignedRecord {
 /// Why a record is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum RecordError {
+    /// Longer than [`RECORD_LEN_MAX`].
+    #[error("the record is longer than a record may be")]
+    TooLong,
+    /// Another format, or a newer version of this one.
+    #[error("the record is in a format that this build does not know: update this node")]
+    UnknownFormat,
+    /// Not the encoding of a record.
+    #[error("the record cannot be decoded")]
+    Malformed,
+    /// Not the one encoding that this record has.
+    #[error("the record is not encoded in its canonical form")]
+    NotCanonical,
     /// Not signed by the owner it names.
     #[error("the record's signature is not its owner's")]
     BadSignature,
 }
 
+/// In front of every record: what it is, and the version of its format.
+const MAGIC: [u8; 5] = *b"FSRC\x01";
+
+/// In front of what is signed.
+const DOMAIN: &[u8] = b"foreverstore 2026 record signature\0";
+
 impl SignedRecord {
-    /// Signs a record.
+    /// Signs a record. It names the owner of `keys`.
     #[must_use]
-    pub fn sign(_keys: &OwnerKeys, _record: Record) -> Self {
-        todo!()
+    pub fn sign(keys: &OwnerKeys, record: Record) -> Self {
+        assert!(
+            record.owner == keys.owner_id(),
+            "a record is signed by the owner it names"
+        );
+        let mut body = MAGIC.to_vec();
+        body.extend_from_slice(&canonical::encode(&record));
+        let id = RecordId(*blake3::hash(&body).as_bytes());
+        let bytes = signature::sign(keys, DOMAIN, body);
+        assert!(bytes.len() <= RECORD_LEN_MAX, "the longest record fits its limit");
+        Self {
+            record,
+            id,
+            bytes: bytes.into(),
+        }
     }
 
     /// Decodes a record and verifies its signature.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn verify(_bytes: Bytes) -> Result<Self, RecordError> {
-        todo!()
+    pub fn verify(bytes: Bytes) -> Result<Self, RecordError> {
+        if bytes.len() > RECORD_LEN_MAX {
+            return Err(RecordError::TooLong);
+        }
+        let (body, signed) = signature::split(&bytes).ok_or(RecordError::Malformed)?;
+        let encoded = body.strip_prefix(&MAGIC).ok_or(RecordError::UnknownFormat)?;
+        let record: Record = canonical::decode_all::<_, RECORD_LEN_MAX>(encoded).map_err(|fault| match fault {
+            Fault::Undecodable => RecordError::Malformed,
+            Fault::NotCanonical => RecordError::NotCanonical,
+        })?;
+        if !signature::is_valid(record.owner, DOMAIN, body, signed) {
+            return Err(RecordError::BadSignature);
+        }
+        let id = RecordId(*blake3::hash(body).as_bytes());
+        Ok(Self { record, id, bytes })
+    }
+
+    /// Where the record stands among those of its name: the highest rank wins.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        (self.record.version, self.id)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,12 @@
 
 use core::fmt;
 
+use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::ids::{NameId, OwnerId};
+use crate::key_hash::KeyHash;
 use crate::name::Name;
 
 macro_rules! secret32 {
@@ -48,27 +51,88 @@ secret32! {
     PageKey
 }
 
+/// Contexts of `blake3::derive_key`: one a purpose, so that no two derived keys are related.
+pub(crate) mod context {
+    pub(crate) const SIGNING_KEY: &str = "foreverstore 2026 owner signing key";
+    pub(crate) const CONVERGENCE_SECRET: &str = "foreverstore 2026 convergence secret";
+    pub(crate) const NAME_KEY: &str = "foreverstore 2026 name key";
+    pub(crate) const RECORD_KEY_ROOT: &str = "foreverstore 2026 record-key root";
+    pub(crate) const PAGE_SALT_KEY: &str = "foreverstore 2026 page salt key";
+    pub(crate) const PAGE_KEY_KEY: &str = "foreverstore 2026 page key key";
+    pub(crate) const PAGE_CIPHER_KEY: &str = "foreverstore 2026 page cipher key";
+    pub(crate) const PAGE_MAC_KEY: &str = "foreverstore 2026 page mac key";
+    pub(crate) const CHUNK_IV: &str = "foreverstore 2026 chunk iv";
+}
+
+/// Derives a key for a purpose. The buffer wipes itself.
+pub(crate) fn derive(context: &str, key_material: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(blake3::derive_key(context, key_material))
+}
+
 /// The keys derived from an [`OwnerSecret`].
 #[derive(Clone)]
-pub struct OwnerKeys {}
+pub struct OwnerKeys {
+    signing: SigningKey,
+    convergence: Zeroizing<[u8; 32]>,
+    name: Zeroizing<[u8; 32]>,
+    page_salt: Zeroizing<[u8; 32]>,
+    page_key: Zeroizing<[u8; 32]>,
+    key_hash: KeyHash,
+}
 
 impl OwnerKeys {
-    /// Derives all keys.
+    /// Derives all keys. Names are hashed by [`KeyHash::Blake3Keyed`].
     #[must_use]
-    pub fn derive(_secret: &OwnerSecret) -> Self {
-        todo!()
+    pub fn derive(secret: &OwnerSecret) -> Self {
+        let secret = secret.expose();
+        let record_root = derive(context::RECORD_KEY_ROOT, secret);
+        Self {
+            signing: SigningKey::from_bytes(&derive(context::SIGNING_KEY, secret)),
+            convergence: derive(context::CONVERGENCE_SECRET, secret),
+            name: derive(context::NAME_KEY, secret),
+            page_salt: derive(context::PAGE_SALT_KEY, &record_root),
+            page_key: derive(context::PAGE_KEY_KEY, &record_root),
+            key_hash: KeyHash::default(),
+        }
+    }
+
+    /// The same keys, with names hashed otherwise.
+    #[must_use]
+    pub fn with_key_hash(mut self, key_hash: KeyHash) -> Self {
+        self.key_hash = key_hash;
+        self
     }
 
     /// The public half of the signing key.
     #[must_use]
     pub fn owner_id(&self) -> OwnerId {
-        todo!()
+        OwnerId(self.signing.verifying_key().to_bytes())
     }
 
     /// A name as peers see it.
     #[must_use]
-    pub fn name_id(&self, _name: &Name) -> NameId {
-        todo!()
+    pub fn name_id(&self, name: &Name) -> NameId {
+        self.key_hash.name_id(&self.name, name)
+    }
+
+    /// Keys the hash of a chunk's plaintext, which is the chunk's key.
+    pub(crate) fn convergence_secret(&self) -> &[u8; 32] {
+        &self.convergence
+    }
+
+    /// Keys the hash of a page's plaintext, which is the page's salt.
+    pub(crate) fn page_salt_key(&self) -> &[u8; 32] {
+        &self.page_salt
+    }
+
+    /// Keys the hash of a page's place and salt, which is the page's key.
+    pub(crate) fn page_key_key(&self) -> &[u8; 32] {
+        &self.page_key
+    }
+
+    /// Signs `bytes`, which must start with a domain tag of their own.
+    pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        self.signing.sign(bytes).to_bytes()
     }
 }
 
@@ -77,3 +141,6 @@ impl fmt::Debug for OwnerKeys {
         f.write_str("OwnerKeys(***)")
     }
 }
+
+#[cfg(test)]
+mod tests;
