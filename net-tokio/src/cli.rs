@@ -15,9 +15,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use client::{Client, Download, PutHead};
+pub(crate) use client::{Client, Download, PutHead, path};
 pub(crate) use error::{CliError, Exit};
-pub(crate) use report::{Report, human_bytes, human_rate};
+pub(crate) use info::follow_restore;
+pub(crate) use pipe::body_from;
+pub(crate) use report::{Report, human_bytes, human_rate, mib_per_s};
 
 use crate::demo::DemoArgs;
 

@@ -13,11 +13,20 @@ use super::CliError;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report {
     json: bool,
+    silent: bool,
 }
 
 impl Report {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, silent: false }
+    }
+
+    /// Prints no results: for a command that is a step of another.
+    pub(crate) fn silent() -> Self {
+        Self {
+            json: false,
+            silent: true,
+        }
     }
 
     pub(crate) fn is_json(self) -> bool {
@@ -41,6 +50,9 @@ impl Report {
     }
 
     fn line(self, line: &str) {
+        if self.silent {
+            return;
+        }
         let mut out = io::stdout().lock();
         // A reader that has gone away, like `head`, has seen enough.
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
