@@ -4,12 +4,18 @@
 //! - [`net`], [`channel`], [`peers`], [`link`]: transports, the secure channel, who may connect, and frames over it.
 //! - [`store`]: the storage engine.
 //! - [`handle`]: how callers talk to a running node.
+
+pub mod api;
 pub mod channel;
 pub mod clock;
 pub mod codec_text;
 pub mod disk;
+pub mod drive;
+pub mod folder;
 pub mod handle;
 pub mod link;
 pub mod net;
 pub mod peers;
+pub mod server;
+pub mod settings;
 pub mod work;

@@ -1,2 +1,10 @@
 //! The `forever` program.
-fn main() {}
+
+mod cli;
+mod demo;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -39,7 +39,12 @@ pub(crate) fn start(cx: &mut Context) {
 }
 
 fn scan(cx: &mut Context, prefix: &'static [u8], from: Bytes, step: BootStep) {
-    let scan = DiskOp::Scan { from, to: schema::end_of(prefix), limit: BATCH, reverse: false };
+    let scan = DiskOp::Scan {
+        from,
+        to: schema::end_of(prefix),
+        limit: BATCH,
+        reverse: false,
+    };
     cx.disk(scan, Pending::Boot(step));
 }
 
@@ -57,7 +62,9 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
         BootStep::Members => {
             let (entries, _) = note(cx, completion.entries()).unwrap_or_default();
             for (key, value) in entries {
-                if let (Some(node), Some(remembered)) = (schema::node_of_member(&key), schema::decode::<Remembered>(&value)) {
+                if let (Some(node), Some(remembered)) =
+                    (schema::node_of_member(&key), schema::decode::<Remembered>(&value))
+                {
                     members::recover(cx, node, remembered);
                 }
             }

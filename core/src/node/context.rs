@@ -162,7 +162,8 @@ impl Context {
 
     /// Wakes a request unless it makes progress within the configured time.
     pub(crate) fn expect_progress(&mut self, request: RequestId) {
-        self.timers.set(Timer::Request(request), self.now.mono + self.config.request_timeout);
+        self.timers
+            .set(Timer::Request(request), self.now.mono + self.config.request_timeout);
     }
 
     /// A duration drawn between half of it and all of it, so that nodes do not act in step.

@@ -48,18 +48,24 @@ pub(crate) struct Dials {
 impl Dials {
     pub(crate) fn new(bootstrap: &[String]) -> Self {
         let configured = |text: &String| {
-            let address =
-                Address { node: None, configured: true, state: State::Waiting, failures: 0, error: None };
+            let address = Address {
+                node: None,
+                configured: true,
+                state: State::Waiting,
+                failures: 0,
+                error: None,
+            };
             (text.clone(), address)
         };
-        Self { addresses: bootstrap.iter().map(configured).collect(), settled: false }
+        Self {
+            addresses: bootstrap.iter().map(configured).collect(),
+            settled: false,
+        }
     }
 
     /// Configured addresses that have never led to a node: members nobody has met yet.
     pub(crate) fn strangers(&self) -> u32 {
-        let unmet = |address: &&Address| {
-            address.configured && address.node.is_none() && address.state != State::Myself
-        };
+        let unmet = |address: &&Address| address.configured && address.node.is_none() && address.state != State::Myself;
         u32::try_from(self.addresses.values().filter(unmet).count()).unwrap_or(u32::MAX)
     }
 
@@ -100,7 +106,10 @@ impl Dials {
     /// A dial, or a peer's own, has connected.
     pub(crate) fn on_connected(&mut self, dial: Option<DialId>, link: LinkId, node: NodeId, myself: bool) {
         let Some(dial) = dial else { return };
-        let found = self.addresses.values_mut().find(|address| address.state == State::Dialling(dial));
+        let found = self
+            .addresses
+            .values_mut()
+            .find(|address| address.state == State::Dialling(dial));
         if let Some(address) = found {
             address.state = if myself { State::Myself } else { State::Up(link) };
             address.node = (!myself).then_some(node);
@@ -154,13 +163,21 @@ pub(crate) fn add(cx: &mut Context, name: &str, node: NodeId) {
     if cx.dials.addresses.len() >= ADDRESSES_MAX {
         return;
     }
-    let address = Address { node: Some(node), configured: false, state: State::Waiting, failures: 0, error: None };
+    let address = Address {
+        node: Some(node),
+        configured: false,
+        state: State::Waiting,
+        failures: 0,
+        error: None,
+    };
     cx.dials.addresses.insert(name.to_string(), address);
 }
 
 /// The timer of an address, or its start: dial it unless its node is connected.
 pub(crate) fn dial(cx: &mut Context, name: String) {
-    let Some(address) = cx.dials.addresses.get(&name) else { return };
+    let Some(address) = cx.dials.addresses.get(&name) else {
+        return;
+    };
     let connected = address.node.is_some_and(|node| cx.links.of(node).is_some());
     if connected || address.state != State::Waiting {
         return;
@@ -174,7 +191,11 @@ pub(crate) fn dial(cx: &mut Context, name: String) {
 
 /// A dial came to nothing.
 pub(crate) fn on_failed(cx: &mut Context, dial: DialId, error: &DialError) {
-    let found = cx.dials.addresses.iter_mut().find(|(_, address)| address.state == State::Dialling(dial));
+    let found = cx
+        .dials
+        .addresses
+        .iter_mut()
+        .find(|(_, address)| address.state == State::Dialling(dial));
     let Some((name, address)) = found else { return };
     address.state = State::Waiting;
     address.failures = address.failures.saturating_add(1);
@@ -186,7 +207,11 @@ pub(crate) fn on_failed(cx: &mut Context, dial: DialId, error: &DialError) {
 
 /// A link is gone: dial its address again after a while, and any other address of its node.
 pub(crate) fn on_link_gone(cx: &mut Context, link: LinkId, reason: &str) {
-    let found = cx.dials.addresses.iter_mut().find(|(_, address)| address.state == State::Up(link));
+    let found = cx
+        .dials
+        .addresses
+        .iter_mut()
+        .find(|(_, address)| address.state == State::Up(link));
     if let Some((name, address)) = found {
         address.state = State::Waiting;
         address.failures = address.failures.saturating_add(1);
@@ -199,8 +224,13 @@ pub(crate) fn on_link_gone(cx: &mut Context, link: LinkId, reason: &str) {
 /// A node can no longer be talked to: dial all addresses that lead to it.
 pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     let idle = |(_, address): &(&String, &Address)| address.node == Some(node) && address.state == State::Waiting;
-    let names: alloc::vec::Vec<String> =
-        cx.dials.addresses.iter().filter(idle).map(|(name, _)| name.clone()).collect();
+    let names: alloc::vec::Vec<String> = cx
+        .dials
+        .addresses
+        .iter()
+        .filter(idle)
+        .map(|(name, _)| name.clone())
+        .collect();
     for name in names {
         wait(cx, name, 1);
     }

@@ -96,7 +96,12 @@ impl Evict {
             let (name_id, record) = (record.record.name_id, record.id);
             for node in &peers {
                 self.unanswered += 1;
-                let frame = |request| Frame::AskPromise { request, owner, name_id, record };
+                let frame = |request| Frame::AskPromise {
+                    request,
+                    owner,
+                    name_id,
+                    record,
+                };
                 asks::ask(cx, AskClient::Request(self.id), *node, frame);
             }
         }
@@ -106,7 +111,11 @@ impl Evict {
     /// The nodes that promised to keep every version.
     fn promisers(&self) -> Vec<NodeId> {
         let all = self.records.len();
-        self.promises.iter().filter(|(_, count)| **count as usize == all).map(|(node, _)| *node).collect()
+        self.promises
+            .iter()
+            .filter(|(_, count)| **count as usize == all)
+            .map(|(node, _)| *node)
+            .collect()
     }
 
     fn check_promises(&mut self, cx: &mut Context) -> Flow {
@@ -126,7 +135,10 @@ impl Evict {
             .records
             .values()
             .filter_map(|record| match record.record.body {
-                RecordBody::File { root, root_len } => Some(PageRef { id: root, len: root_len }),
+                RecordBody::File { root, root_len } => Some(PageRef {
+                    id: root,
+                    len: root_len,
+                }),
                 RecordBody::Tombstone => None,
             })
             .collect();
@@ -150,21 +162,31 @@ impl Evict {
 
     fn look_up(&mut self, cx: &mut Context) -> Flow {
         while self.looking_up.len() < LOOKUPS_MAX {
-            let Some((chunk, len)) = self.queue.pop_front() else { break };
+            let Some((chunk, len)) = self.queue.pop_front() else {
+                break;
+            };
             self.looking_up.insert(chunk, len);
             let from = schema::references(cx.owner, chunk);
             let limit = u32::try_from(self.pages.len() + 1).unwrap_or(u32::MAX);
-            let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit, reverse: false };
+            let scan = DiskOp::Scan {
+                to: schema::end_of(&from),
+                from,
+                limit,
+                reverse: false,
+            };
             cx.disk(scan, self.pending(EvictStep::References(chunk)));
         }
-        if self.looking_up.is_empty() { self.drop_blobs(cx) } else { Flow::Continue }
+        if self.looking_up.is_empty() {
+            self.drop_blobs(cx)
+        } else {
+            Flow::Continue
+        }
     }
 
     /// A chunk may go if no page of another file lists it.
     fn on_references(&mut self, cx: &mut Context, chunk: ChunkId, entries: &[(Bytes, Bytes)]) -> Flow {
-        let ours = |(key, _): &(Bytes, Bytes)| {
-            schema::page_of_reference(key).is_some_and(|page| self.pages.contains(&page))
-        };
+        let ours =
+            |(key, _): &(Bytes, Bytes)| schema::page_of_reference(key).is_some_and(|page| self.pages.contains(&page));
         let shared = !entries.iter().all(ours);
         if let (Some(len), false) = (self.looking_up.remove(&chunk), shared) {
             self.droppable.push_back((chunk, len));
@@ -175,13 +197,26 @@ impl Evict {
     fn drop_blobs(&mut self, cx: &mut Context) -> Flow {
         let owner = cx.owner;
         let marks = self.records.keys().map(|record| schema::evicted_key(owner, *record));
-        let mut writes: Vec<Write> = marks.map(|key| Write::Put { key, value: Bytes::new() }).collect();
+        let mut writes: Vec<Write> = marks
+            .map(|key| Write::Put {
+                key,
+                value: Bytes::new(),
+            })
+            .collect();
         for _ in 0..DROPS_MAX {
-            let Some((chunk, len)) = self.droppable.pop_front() else { break };
+            let Some((chunk, len)) = self.droppable.pop_front() else {
+                break;
+            };
             self.freed_bytes += u64::from(len);
-            writes.push(Write::DropBlob { blob: BlobKey { owner, chunk } });
+            writes.push(Write::DropBlob {
+                blob: BlobKey { owner, chunk },
+            });
         }
-        let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes };
+        let commit = DiskOp::Commit {
+            require_blobs: Vec::new(),
+            require_keys: Vec::new(),
+            writes,
+        };
         cx.disk(commit, self.pending(EvictStep::Dropped));
         Flow::Continue
     }
@@ -192,7 +227,13 @@ impl Evict {
         }
         cx.hot.clear();
         let promised_by = self.promisers();
-        cx.event(self.id, What::Evicted { freed_bytes: self.freed_bytes, promised_by });
+        cx.event(
+            self.id,
+            What::Evicted {
+                freed_bytes: self.freed_bytes,
+                promised_by,
+            },
+        );
         Flow::Done
     }
 }
@@ -208,12 +249,14 @@ impl Task for Evict {
         if let Err(error) = choose::choose(cx, &located, None) {
             return self.fail(cx, error);
         }
-        let here = |record: &&SignedRecord| {
-            located.local.contains(&record.id) && record.record.body != RecordBody::Tombstone
-        };
+        let here =
+            |record: &&SignedRecord| located.local.contains(&record.id) && record.record.body != RecordBody::Tombstone;
         for record in located.records.iter().filter(here) {
             if !cx.evicting.insert(record.id) {
-                return self.fail(cx, RequestError::Unavailable("the file is being evicted already".to_string()));
+                return self.fail(
+                    cx,
+                    RequestError::Unavailable("the file is being evicted already".to_string()),
+                );
             }
             self.records.insert(record.id, record.clone());
         }
@@ -225,7 +268,12 @@ impl Task for Evict {
         for record in records {
             self.own_promises += 1;
             let from = schema::promises(cx.owner, record);
-            let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: 1, reverse: false };
+            let scan = DiskOp::Scan {
+                to: schema::end_of(&from),
+                from,
+                limit: 1,
+                reverse: false,
+            };
             cx.disk(scan, self.pending(EvictStep::Promised(record)));
         }
         Flow::Continue
@@ -245,7 +293,10 @@ impl Task for Evict {
     fn on_page(&mut self, cx: &mut Context, _number: u64, result: Result<LoadedPage, PageFailure>) -> Flow {
         self.loading -= 1;
         let Ok(page) = result else {
-            return self.fail(cx, RequestError::Unavailable("its manifest cannot be read here".to_string()));
+            return self.fail(
+                cx,
+                RequestError::Unavailable("its manifest cannot be read here".to_string()),
+            );
         };
         self.pages.insert(page.id);
         match page.public.children {
@@ -268,13 +319,19 @@ impl Task for Evict {
     }
 
     fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
-        let TaskStep::Evict(step) = step else { return Flow::Continue };
+        let TaskStep::Evict(step) = step else {
+            return Flow::Continue;
+        };
         cx.expect_progress(self.id);
         match step {
             EvictStep::Promised(record) => match completion.entries() {
                 Ok((entries, _)) if entries.is_empty() => {
                     self.own_promises -= 1;
-                    if self.own_promises == 0 { self.ask_promises(cx) } else { Flow::Continue }
+                    if self.own_promises == 0 {
+                        self.ask_promises(cx)
+                    } else {
+                        Flow::Continue
+                    }
                 }
                 Ok(_) => {
                     let why = alloc::format!("another device relies on this node's copy of record {record}");
@@ -307,6 +364,9 @@ impl Task for Evict {
         }
         locate::cancel(cx, self.id);
         let id = self.id;
-        page_loader::cancel(cx, |client| matches!(client, PageClient::Request(other, _) if *other == id));
+        page_loader::cancel(
+            cx,
+            |client| matches!(client, PageClient::Request(other, _) if *other == id),
+        );
     }
 }

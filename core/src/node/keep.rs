@@ -48,10 +48,27 @@ impl Keep {
             return;
         }
         let (owner, id, name_id) = (record.record.owner, record.id, record.record.name_id);
-        answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::evicted_key(owner, id) }]);
-        let links: Vec<_> = cx.links.ready_nodes().into_iter().filter_map(|node| cx.links.of(node)).collect();
+        answers::commit_quietly(
+            cx,
+            alloc::vec![Write::Delete {
+                key: schema::evicted_key(owner, id)
+            }],
+        );
+        let links: Vec<_> = cx
+            .links
+            .ready_nodes()
+            .into_iter()
+            .filter_map(|node| cx.links.of(node))
+            .collect();
         for link in links {
-            cx.send(link, Frame::ReleasePromise { owner, name_id, record: id });
+            cx.send(
+                link,
+                Frame::ReleasePromise {
+                    owner,
+                    name_id,
+                    record: id,
+                },
+            );
         }
     }
 }

@@ -19,7 +19,10 @@ use crate::work::WorkResult;
 pub(crate) enum Pending {
     Boot(BootStep),
     Answer(AnswerStep),
-    Serve { link: LinkId, want: u64 },
+    Serve {
+        link: LinkId,
+        want: u64,
+    },
     Upload(UploadKey, UploadStep),
     Announce(AnnounceStep),
     Promise(PromiseStep),

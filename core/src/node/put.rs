@@ -95,12 +95,24 @@ impl Put {
     fn fail_disk(&self, cx: &mut Context, error: &DiskError) -> Flow {
         answers::note_disk_error(cx, error);
         let full = *error == DiskError::Full;
-        Self::fail(cx, self.id, if full { RequestError::DiskFull } else { RequestError::Disk(error.to_string()) })
+        Self::fail(
+            cx,
+            self.id,
+            if full {
+                RequestError::DiskFull
+            } else {
+                RequestError::Disk(error.to_string())
+            },
+        )
     }
 
     fn not_enough(&self, cx: &mut Context) -> Flow {
         let needed = cx.write_quorum();
-        let have = 1 + if self.chunks.is_empty() { cx.links.ready_count() } else { self.fanout.complete(self.sealed) };
+        let have = 1 + if self.chunks.is_empty() {
+            cx.links.ready_count()
+        } else {
+            self.fanout.complete(self.sealed)
+        };
         let mut why = self.fanout.refusals();
         why.push_str(&cx.dials.troubles());
         Self::fail(cx, self.id, RequestError::NotEnoughPeers { needed, have, why })
@@ -139,12 +151,18 @@ impl Put {
     fn on_sealed(&mut self, cx: &mut Context, index: usize, sealed: SealedChunk) -> Flow {
         let SealedChunk { id, key, blob } = sealed;
         let len = u32::try_from(blob.len()).expect("a chunk's size is checked when it is accepted");
-        let address = BlobKey { owner: cx.owner, chunk: id };
+        let address = BlobKey {
+            owner: cx.owner,
+            chunk: id,
+        };
         if self.fanout.has_targets() {
             cx.hot.insert(address, blob.clone().into_bytes());
         }
         cx.disk(
-            DiskOp::WriteBlob { blob: address, data: blob },
+            DiskOp::WriteBlob {
+                blob: address,
+                data: blob,
+            },
             Pending::Task(self.id, TaskStep::Put(PutStep::Written(len))),
         );
         self.chunks[index] = Some((ChunkRef { id, len }, key));
@@ -190,7 +208,14 @@ impl Put {
 
     fn seal_manifest(&mut self, cx: &mut Context) -> Flow {
         if let Some(announced) = self.meta.len.filter(|len| *len != self.bytes) {
-            return Self::fail(cx, self.id, RequestError::Length { announced, got: self.bytes });
+            return Self::fail(
+                cx,
+                self.id,
+                RequestError::Length {
+                    announced,
+                    got: self.bytes,
+                },
+            );
         }
         let (now, me) = (cx.now.wall_ms, cx.me);
         let Ok(version) = cx.clock.stamp(now, me) else {
@@ -245,7 +270,9 @@ impl Task for Put {
     }
 
     fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
-        let TaskStep::Put(step) = step else { return Flow::Continue };
+        let TaskStep::Put(step) = step else {
+            return Flow::Continue;
+        };
         match (step, &mut self.stage) {
             (PutStep::Sealed(index), _) => match completion.work() {
                 WorkResult::Sealed(sealed) => self.on_sealed(cx, index, sealed),
@@ -274,13 +301,19 @@ impl Task for Put {
             return Err(CommandError::NoCredit);
         }
         if len == 0 || len > size || short_before {
-            return Err(CommandError::ChunkLength { len, expected: cx.config.chunk_size });
+            return Err(CommandError::ChunkLength {
+                len,
+                expected: cx.config.chunk_size,
+            });
         }
         self.granted -= 1;
         self.bytes += len;
         let index = self.chunks.len();
         self.chunks.push(None);
-        cx.work(WorkOp::Seal { plain }, Pending::Task(self.id, TaskStep::Put(PutStep::Sealed(index))));
+        cx.work(
+            WorkOp::Seal { plain },
+            Pending::Task(self.id, TaskStep::Put(PutStep::Sealed(index))),
+        );
         cx.expect_progress(self.id);
         Ok(Flow::Continue)
     }
@@ -331,7 +364,9 @@ impl Task for Put {
     }
 
     fn on_published(&mut self, cx: &mut Context, result: Result<WriteReport, RequestError>) -> Flow {
-        let Stage::Publishing(file) = &self.stage else { return Flow::Continue };
+        let Stage::Publishing(file) = &self.stage else {
+            return Flow::Continue;
+        };
         let what = match result {
             Ok(write) => What::PutDone(PutReport {
                 file: file.clone(),

@@ -25,7 +25,7 @@ use crate::version::Version;
 
 /// What is remembered of a member of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
+pub(crate) struct Remembered {
     /// Where it was reached or said it could be.
     pub addresses: Vec<String>,
 }
@@ -150,7 +150,9 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Bytes {
 /// Decodes a value of the core's own; `None` if the disk gave back something else.
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let config = bincode::config::standard().with_limit::<65_536>();
-    bincode::serde::decode_from_slice(bytes, config).ok().map(|(value, _)| value)
+    bincode::serde::decode_from_slice(bytes, config)
+        .ok()
+        .map(|(value, _)| value)
 }
 
 /// The record's id at the end of a record key.

@@ -25,20 +25,14 @@ pub(crate) enum Signal {
     /// The first dials have come to something, or had time enough.
     Settled,
     /// A fetch is over.
-    Fetched {
-        client: FetchClient,
-        result: FetchResult,
-    },
+    Fetched { client: FetchClient, result: FetchResult },
     /// A page is loaded or cannot be.
     PageLoaded {
         client: PageClient,
         result: Result<LoadedPage, PageFailure>,
     },
     /// The records of a name are known.
-    Located {
-        request: RequestId,
-        located: Located,
-    },
+    Located { request: RequestId, located: Located },
     /// A peer answered, or did not.
     Answered {
         client: AskClient,
@@ -91,10 +85,7 @@ pub(crate) enum FetchClient {
 #[derive(Debug)]
 pub(crate) enum FetchResult {
     /// All bytes came; nobody has checked them yet.
-    Got {
-        from: NodeId,
-        data: Bulk,
-    },
+    Got { from: NodeId, data: Bulk },
     /// Nobody who was asked has it.
     Nowhere,
 }

@@ -1,0 +1,268 @@
+//! Everything but the bytes of files.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use forever_core::command::{Command, VersionSelector};
+use forever_core::event::{StatusInfo, What};
+use forever_core::ids::RequestId;
+use serde::Deserialize;
+
+use super::view::{
+    DeleteView, ErrorBody, EvictView, HealthView, ListView, PeersView, PutView, RestoreLine, RestoreView, StatView,
+    StatusView, VersionsView, problems,
+};
+use super::{ApiError, Context, Shared, name_of};
+use crate::handle::Request;
+
+/// Files on a page when the caller does not say.
+const LIST_LIMIT: u32 = 1_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    #[serde(default)]
+    prefix: String,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StatQuery {
+    version: Option<String>,
+    #[serde(default)]
+    holders: bool,
+}
+
+/// The query of a get: `?version=`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VersionQuery {
+    version: Option<String>,
+}
+
+impl VersionQuery {
+    pub(super) fn selector(&self) -> Result<Option<VersionSelector>, ApiError> {
+        selector(self.version.as_deref())
+    }
+}
+
+fn selector(text: Option<&str>) -> Result<Option<VersionSelector>, ApiError> {
+    text.map(str::parse).transpose().map_err(|error| {
+        let error: forever_core::command::ParseVersionError = error;
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_version", error.to_string())
+    })
+}
+
+/// The query, with an error that is JSON like all others.
+pub(super) fn query_of<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
+    query
+        .map(|Query(query)| query)
+        .map_err(|error| ApiError::request(error.body_text()))
+}
+
+/// What the next event of a request holds, or how the request failed.
+pub(super) fn expect<T>(event: Option<What>, pick: impl FnOnce(What) -> Option<T>) -> Result<T, ApiError> {
+    let Some(what) = event else {
+        return Err(ApiError::stopped());
+    };
+    if let What::Failed(error) = what {
+        return Err(error.into());
+    }
+    pick(what).ok_or_else(ApiError::unexpected)
+}
+
+/// Asks for something that is answered by one event.
+async fn ask<T>(context: &Context, command: Command, pick: impl FnOnce(What) -> Option<T>) -> Result<T, ApiError> {
+    let mut request = context.handle.request(command).await?;
+    expect(request.next().await, pick)
+}
+
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<ListView>, ApiError> {
+    let query = query_of(query)?;
+    let command = Command::List {
+        prefix: query.prefix,
+        after: query.after,
+        limit: query.limit.unwrap_or(LIST_LIMIT),
+    };
+    ask(&shared.context, command, |what| {
+        let What::Listed { files, more } = what else {
+            return None;
+        };
+        let files = files.into_iter().map(Into::into).collect();
+        Some(Json(ListView { files, more }))
+    })
+    .await
+}
+
+pub(super) async fn stat(
+    State(shared): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<StatQuery>, QueryRejection>,
+) -> Result<Json<StatView>, ApiError> {
+    let query = query_of(query)?;
+    let command = Command::Stat {
+        name: name_of(path)?,
+        version: selector(query.version.as_deref())?,
+        holders: query.holders,
+    };
+    ask(&shared.context, command, |what| {
+        let What::Stat(stat) = what else { return None };
+        Some(Json(stat.into()))
+    })
+    .await
+}
+
+pub(super) async fn versions(
+    State(shared): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<VersionsView>, ApiError> {
+    let name = name_of(path)?;
+    let text = String::from(name.clone());
+    ask(&shared.context, Command::Versions { name }, |what| {
+        let What::Versions(versions) = what else { return None };
+        let versions = versions.into_iter().map(Into::into).collect();
+        Some(Json(VersionsView { name: text, versions }))
+    })
+    .await
+}
+
+pub(super) async fn delete(
+    State(shared): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<DeleteView>, ApiError> {
+    let name = name_of(path)?;
+    let text = String::from(name.clone());
+    ask(&shared.context, Command::Delete { name }, |what| {
+        let What::Deleted(report) = what else { return None };
+        Some(Json(DeleteView::new(text, &report)))
+    })
+    .await
+}
+
+pub(super) async fn evict(
+    State(shared): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<EvictView>, ApiError> {
+    let name = name_of(path)?;
+    let text = String::from(name.clone());
+    ask(&shared.context, Command::Evict { name }, |what| {
+        let What::Evicted {
+            freed_bytes,
+            promised_by,
+        } = what
+        else {
+            return None;
+        };
+        Some(Json(EvictView {
+            name: text,
+            freed_bytes,
+            promised_by,
+        }))
+    })
+    .await
+}
+
+/// The answer to a put.
+pub(super) fn put_view(what: What) -> Option<Json<PutView>> {
+    let What::PutDone(report) = what else { return None };
+    Some(Json(report.into()))
+}
+
+async fn ask_status(context: &Context) -> Result<StatusInfo, ApiError> {
+    ask(context, Command::Status, |what| {
+        let What::Status(status) = what else { return None };
+        Some(status)
+    })
+    .await
+}
+
+pub(super) async fn status(State(shared): State<Shared>) -> Result<Json<StatusView>, ApiError> {
+    let status = ask_status(&shared.context).await?;
+    Ok(Json(StatusView::new(status, &shared.context)))
+}
+
+pub(super) async fn peers(State(shared): State<Shared>) -> Result<Json<PeersView>, ApiError> {
+    ask(&shared.context, Command::Peers, |what| {
+        let What::Peers(peers) = what else { return None };
+        let peers = peers.into_iter().map(Into::into).collect();
+        Some(Json(PeersView { peers }))
+    })
+    .await
+}
+
+pub(super) async fn health(State(shared): State<Shared>) -> Response {
+    let problems = match ask_status(&shared.context).await {
+        Ok(status) => problems(&status),
+        Err(error) => vec![error.body().message.clone()],
+    };
+    let (code, status) = if problems.is_empty() {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "degraded")
+    };
+    let status = status.to_owned();
+    (code, Json(HealthView { status, problems })).into_response()
+}
+
+/// Why the body of a get ended early.
+pub(super) async fn failure(
+    State(shared): State<Shared>,
+    path: Result<Path<u64>, PathRejection>,
+) -> Result<Json<ErrorBody>, ApiError> {
+    let Path(number) = path.map_err(|error| ApiError::request(error.body_text()))?;
+    let failure = shared.failures.get(RequestId(number)).map(Json);
+    failure.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "no_failure", "no such get has failed lately"))
+}
+
+/// Streams one line of JSON for each step. What fails before the first line is an ordinary error.
+pub(super) async fn restore(State(shared): State<Shared>) -> Result<Response, ApiError> {
+    let mut request = shared.context.handle.request(Command::Restore).await?;
+    let first = expect(request.next().await, restore_step)?;
+    let lines = async_stream::stream! {
+        let mut step = first;
+        loop {
+            yield line(&RestoreLine::Report(step));
+            if step.done {
+                break;
+            }
+            step = match next_step(&mut request).await {
+                Ok(step) => step,
+                Err(error) => {
+                    yield line(&RestoreLine::Error(error.body().clone()));
+                    break;
+                }
+            };
+        }
+    };
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+async fn next_step(request: &mut Request) -> Result<RestoreView, ApiError> {
+    expect(request.next().await, restore_step)
+}
+
+fn restore_step(what: What) -> Option<RestoreView> {
+    if let What::RestoreProgress(report) = what {
+        Some(RestoreView::new(false, &report))
+    } else if let What::Restored(report) = what {
+        Some(RestoreView::new(true, &report))
+    } else {
+        None
+    }
+}
+
+fn line(line: &RestoreLine) -> Result<Bytes, std::convert::Infallible> {
+    let mut json = serde_json::to_vec(line).expect("numbers and texts are always JSON");
+    json.push(b'\n');
+    Ok(json.into())
+}

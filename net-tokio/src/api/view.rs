@@ -1,0 +1,381 @@
+//! What the API answers, as JSON. The `forever` program reads the same types back.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use forever_core::command::VersionSelector;
+use forever_core::event::{
+    FileInfo, FileStat, PeerInfo, PutReport, RestoreReport, StatusInfo, VersionInfo, WriteReport,
+};
+use forever_core::ids::{NodeId, OwnerId};
+use forever_core::version::Version;
+use serde::{Deserialize, Serialize};
+
+/// An error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// For programs: one word.
+    pub error: String,
+    /// For people: what is wrong and what to do.
+    pub message: String,
+}
+
+/// A put that was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutView {
+    /// The name.
+    pub name: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// The version written.
+    pub version: String,
+    /// How many chunks.
+    pub chunks: u64,
+    /// Bytes of blobs that this node did not hold before.
+    pub new_bytes: u64,
+    /// Bytes of blobs that peers asked for.
+    pub sent_bytes: u64,
+    /// How many nodes hold it durably, this one included.
+    pub replicas: u32,
+    /// How many known nodes do not yet.
+    pub pending: u32,
+}
+
+/// A delete that was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteView {
+    /// The name.
+    pub name: String,
+    /// The version that says so.
+    pub version: String,
+    /// How many nodes know it durably, this one included.
+    pub replicas: u32,
+    /// How many known nodes do not yet; they are told when they can be reached.
+    pub pending: u32,
+}
+
+/// A file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileView {
+    /// The name.
+    pub name: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// The version.
+    pub version: String,
+    /// How many chunks.
+    pub chunks: u64,
+    /// Time of last modification, milliseconds since the Unix epoch.
+    pub mtime_ms: Option<u64>,
+    /// Unix permission bits.
+    pub mode: Option<u32>,
+    /// Media type.
+    pub content_type: Option<String>,
+    /// Entity tag, without quotes.
+    pub etag: String,
+}
+
+/// A page of the list of files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListView {
+    /// In order of names.
+    pub files: Vec<FileView>,
+    /// Whether there are more: ask again with `after` set to the last name.
+    pub more: bool,
+}
+
+/// All of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatView {
+    /// The file.
+    #[serde(flatten)]
+    pub file: FileView,
+    /// Whether this node holds all of it.
+    pub local: bool,
+    /// Which peers hold all of it; null if they were not asked.
+    pub holders: Option<Vec<NodeId>>,
+    /// Which connected peers gave no answer in time.
+    pub silent: Vec<NodeId>,
+}
+
+/// The history of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionsView {
+    /// The name.
+    pub name: String,
+    /// Newest first.
+    pub versions: Vec<VersionView>,
+}
+
+/// A version of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionView {
+    /// The version.
+    pub version: String,
+    /// When it was written, milliseconds since the Unix epoch, by its writer's clock.
+    pub time_ms: u64,
+    /// Which device wrote it.
+    pub node: NodeId,
+    /// Whether it is a deletion.
+    pub deleted: bool,
+    /// Length in bytes; null for a deletion, or when its manifest is not on this node.
+    pub size: Option<u64>,
+    /// Whether it is the one that a get returns.
+    pub current: bool,
+}
+
+/// An evict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvictView {
+    /// The name.
+    pub name: String,
+    /// Bytes freed on this node.
+    pub freed_bytes: u64,
+    /// Who promised to keep the file.
+    pub promised_by: Vec<NodeId>,
+}
+
+/// A line of a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RestoreLine {
+    /// It goes on, or has ended.
+    Report(RestoreView),
+    /// It failed.
+    Error(ErrorBody),
+}
+
+/// How a restore goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreView {
+    /// Whether it has ended.
+    pub done: bool,
+    /// Peers that were asked.
+    pub peers: u32,
+    /// Peers that have told all they hold.
+    pub peers_done: u32,
+    /// Records found.
+    pub records: u64,
+    /// Files complete here, all versions counted.
+    pub files: u64,
+    /// Bytes fetched.
+    pub fetched_bytes: u64,
+    /// Versions that could not be brought back from the peers that answered.
+    pub missing: u64,
+}
+
+/// What a person wants to see first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusView {
+    /// This node.
+    pub node: NodeId,
+    /// Its owner.
+    pub owner: OwnerId,
+    /// Where peers connect.
+    pub listen: String,
+    /// Where this API listens.
+    pub api: SocketAddr,
+    /// The data folder.
+    pub data: PathBuf,
+    /// Whether all is well.
+    pub healthy: bool,
+    /// What is not.
+    pub problems: Vec<String>,
+    /// The owner's files; null while they are being counted.
+    pub files: Option<u64>,
+    /// Their plain bytes.
+    pub file_bytes: u64,
+    /// Blobs on this disk, of all owners; null if it could not be measured.
+    pub blobs: Option<u64>,
+    /// Their bytes.
+    pub blob_bytes: Option<u64>,
+    /// Bytes that may still be written.
+    pub free_bytes: Option<u64>,
+    /// Peers connected.
+    pub peers_connected: u32,
+    /// Nodes of the cluster known, this one included.
+    pub members: u32,
+    /// How many nodes must hold a write before it is acknowledged.
+    pub write_quorum: u32,
+    /// Writes that some known node does not have yet.
+    pub pending: u64,
+    /// Requests under way.
+    pub requests: u32,
+    /// Frames of peers that broke the protocol since the start.
+    pub protocol_errors: u64,
+    /// Blobs found damaged on this disk since the start.
+    pub damaged_blobs: u64,
+}
+
+/// The health of a node, without a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthView {
+    /// `ok` or `degraded`.
+    pub status: String,
+    /// What is not well.
+    pub problems: Vec<String>,
+}
+
+/// All peers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeersView {
+    /// One each.
+    pub peers: Vec<PeerView>,
+}
+
+/// A peer, or an address that should lead to one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerView {
+    /// Who it is, once known.
+    pub node: Option<NodeId>,
+    /// Its address.
+    pub address: String,
+    /// Whether a link stands.
+    pub connected: bool,
+    /// Payload bytes sent over it.
+    pub sent_bytes: u64,
+    /// Payload bytes received over it.
+    pub received_bytes: u64,
+    /// Why it is not connected, as far as known.
+    pub error: Option<String>,
+}
+
+/// A version as people write it.
+pub(crate) fn version_text(version: &Version) -> String {
+    VersionSelector::from(version).to_string()
+}
+
+impl From<PutReport> for PutView {
+    fn from(report: PutReport) -> Self {
+        Self {
+            name: report.file.name.into(),
+            size: report.file.size,
+            version: version_text(&report.file.version),
+            chunks: report.file.chunks,
+            new_bytes: report.new_bytes,
+            sent_bytes: report.sent_bytes,
+            replicas: report.write.replicas,
+            pending: report.write.pending,
+        }
+    }
+}
+
+impl DeleteView {
+    pub(crate) fn new(name: String, report: &WriteReport) -> Self {
+        Self {
+            name,
+            version: version_text(&report.version),
+            replicas: report.replicas,
+            pending: report.pending,
+        }
+    }
+}
+
+impl From<FileInfo> for FileView {
+    fn from(file: FileInfo) -> Self {
+        Self {
+            name: file.name.into(),
+            size: file.size,
+            version: version_text(&file.version),
+            chunks: file.chunks,
+            mtime_ms: file.mtime_ms,
+            mode: file.mode,
+            content_type: file.content_type,
+            etag: file.etag,
+        }
+    }
+}
+
+impl From<FileStat> for StatView {
+    fn from(stat: FileStat) -> Self {
+        Self {
+            file: stat.file.into(),
+            local: stat.local,
+            holders: stat.holders,
+            silent: stat.silent,
+        }
+    }
+}
+
+impl From<VersionInfo> for VersionView {
+    fn from(info: VersionInfo) -> Self {
+        Self {
+            version: version_text(&info.version),
+            time_ms: info.version.wall_ms,
+            node: info.version.node,
+            deleted: info.deleted,
+            size: info.size,
+            current: info.current,
+        }
+    }
+}
+
+impl RestoreView {
+    pub(crate) fn new(done: bool, report: &RestoreReport) -> Self {
+        Self {
+            done,
+            peers: report.peers,
+            peers_done: report.peers_done,
+            records: report.records,
+            files: report.files,
+            fetched_bytes: report.fetched_bytes,
+            missing: report.missing,
+        }
+    }
+}
+
+impl From<PeerInfo> for PeerView {
+    fn from(peer: PeerInfo) -> Self {
+        Self {
+            node: peer.node,
+            address: peer.address,
+            connected: peer.connected,
+            sent_bytes: peer.sent_bytes,
+            received_bytes: peer.received_bytes,
+            error: peer.error,
+        }
+    }
+}
+
+/// What is not well with a node.
+pub(crate) fn problems(status: &StatusInfo) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Some(error) = &status.disk_error {
+        problems.push(format!("the disk acknowledges nothing any more: {error}"));
+    }
+    let reachable = status.peers_connected.saturating_add(1);
+    if reachable < status.write_quorum {
+        problems.push(format!(
+            "{reachable} of the {} nodes that a write needs can be reached",
+            status.write_quorum
+        ));
+    }
+    problems
+}
+
+impl StatusView {
+    pub(crate) fn new(status: StatusInfo, context: &super::Context) -> Self {
+        let problems = problems(&status);
+        Self {
+            node: status.node,
+            owner: status.owner,
+            listen: context.listen.clone(),
+            api: context.api,
+            data: context.data.clone(),
+            healthy: problems.is_empty(),
+            problems,
+            files: status.files,
+            file_bytes: status.file_bytes,
+            blobs: status.disk.map(|disk| disk.blobs),
+            blob_bytes: status.disk.map(|disk| disk.blob_bytes),
+            free_bytes: status.disk.and_then(|disk| disk.free_bytes),
+            peers_connected: status.peers_connected,
+            members: status.members,
+            write_quorum: status.write_quorum,
+            pending: status.pending,
+            requests: status.requests,
+            protocol_errors: status.protocol_errors,
+            damaged_blobs: status.damaged_blobs,
+        }
+    }
+}

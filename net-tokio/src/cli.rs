@@ -1,0 +1,210 @@
+//! The command line: what each command takes. What it does is in the modules below.
+
+mod client;
+mod error;
+mod get;
+mod info;
+mod node;
+mod pipe;
+mod put;
+mod report;
+mod setup;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use client::{Client, Download, PutHead, path};
+pub(crate) use error::{CliError, Exit};
+pub(crate) use info::follow_restore;
+pub(crate) use pipe::body_from;
+pub(crate) use report::{Report, human_bytes, human_rate, mib_per_s};
+
+use crate::demo::DemoArgs;
+
+/// A file store of your own, spread over machines that need not be trusted with what is in it.
+#[derive(Debug, Parser)]
+#[command(name = "forever", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+struct Cli {
+    /// The data folder [default: the platform's folder for application data]
+    #[arg(long, env = "FOREVER_DATA", value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
+    /// One JSON object a line on stdout instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not enough peers or unavailable, \
+                          5 integrity.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a data folder: the keys of a node and, unless recovered, of a new owner
+    Init(InitArgs),
+    /// Run a node; makes its data folder if there is none
+    Node(NodeArgs),
+    /// Store files, folders, or stdin
+    Put(PutArgs),
+    /// Get a file
+    Get(GetArgs),
+    /// Delete a file everywhere
+    Rm(NameArg),
+    /// List files
+    Ls(LsArgs),
+    /// Show all of a file, and which peers hold it
+    Stat(StatArgs),
+    /// Show the history of a name
+    Versions(NameArg),
+    /// Show the recovery phrase; on a terminal only
+    Phrase,
+    /// Wipe this node's copy of everything; keeps keys and settings
+    Clear(ClearArgs),
+    /// Drop a file's bytes from this node, once enough others have promised to keep them
+    Evict(NameArg),
+    /// Bring all files of a recovered owner back from the peers
+    Restore,
+    /// Show this node: IDs, addresses, files, bytes, peers, health
+    Status,
+    /// Show the peers
+    Peers,
+    /// Run three nodes through put, evict, get, a killed peer, delete and a full restore
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+struct InitArgs {
+    /// Join a cluster: copy its key from this file
+    #[arg(long, value_name = "FILE")]
+    cluster_key: Option<PathBuf>,
+    /// Be the node of an owner whose recovery phrase is read from stdin
+    #[arg(long)]
+    recover: bool,
+}
+
+#[derive(Debug, Args)]
+struct NodeArgs {
+    /// Where peers connect; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Where the HTTP API listens; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    api: Option<String>,
+    /// A node to connect to; may be repeated
+    #[arg(long = "peer", value_name = "ADDR")]
+    peers: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct PutArgs {
+    /// Files, folders, or `-` for stdin
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The name to store under; with several paths, the folder
+    #[arg(long = "as", value_name = "NAME")]
+    name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct GetArgs {
+    name: String,
+    /// Where to write it; `-` is stdout
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// Only these bytes: `A-B` (both inclusive), `A-`, or `-N` for the last N
+    #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
+    range: Option<String>,
+    /// An older version, as `versions` shows them
+    #[arg(long = "version", value_name = "V")]
+    version: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct NameArg {
+    name: String,
+}
+
+#[derive(Debug, Args)]
+struct LsArgs {
+    /// Only names that start with this
+    #[arg(default_value = "")]
+    prefix: String,
+}
+
+#[derive(Debug, Args)]
+struct StatArgs {
+    name: String,
+    /// An older version, as `versions` shows them
+    #[arg(long = "version", value_name = "V")]
+    version: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ClearArgs {
+    /// Do it
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let report = Report::new(cli.json);
+    let done = data_folder(cli.data).and_then(|data| run(cli.command, &data, &report));
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            report.error(&error);
+            error.exit().into()
+        }
+    }
+}
+
+fn data_folder(given: Option<PathBuf>) -> Result<PathBuf, CliError> {
+    given
+        .or_else(|| directories::ProjectDirs::from("", "", "foreverstore").map(|dirs| dirs.data_dir().to_owned()))
+        .ok_or(CliError::NoHome)
+}
+
+fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit, CliError> {
+    match command {
+        Command::Init(args) => setup::init(data, args.cluster_key.as_deref(), args.recover, report),
+        Command::Phrase => setup::phrase(data, report),
+        Command::Clear(args) => setup::clear(data, args.yes, report),
+        Command::Node(args) => node::run(data, args, report),
+        Command::Demo(args) => asynchronously(crate::demo::run(args, report)),
+        Command::Put(args) => asynchronously(put::run(data, args.paths, args.name, report)),
+        Command::Get(args) => asynchronously(get::run(data, args, report)),
+        Command::Rm(args) => asynchronously(info::remove(data, &args.name, report)),
+        Command::Ls(args) => asynchronously(info::list(data, &args.prefix, report)),
+        Command::Stat(args) => asynchronously(info::stat(data, &args.name, args.version.as_deref(), report)),
+        Command::Versions(args) => asynchronously(info::versions(data, &args.name, report)),
+        Command::Evict(args) => asynchronously(info::evict(data, &args.name, report)),
+        Command::Restore => asynchronously(info::restore(data, report)),
+        Command::Status => asynchronously(info::status(data, report)),
+        Command::Peers => asynchronously(info::peers(data, report)),
+    }
+}
+
+/// Runs a client's command; an interrupt ends it in order, so that temporary files go.
+fn asynchronously(work: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::Runtime)?;
+    let done = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
+            done = work => done,
+        }
+    });
+    // A thread that still waits for stdin must not keep the program.
+    runtime.shutdown_background();
+    done
+}
+
+#[cfg(test)]
+mod tests;

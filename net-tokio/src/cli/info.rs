@@ -1,0 +1,258 @@
+//! Commands that ask a running node for something other than bytes.
+
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use axum::body::Body;
+use forever_core::command::VersionSelector;
+use forever_core::name::Name;
+use forever_net_tokio::api::view::{
+    DeleteView, EvictView, FileView, ListView, PeersView, RestoreLine, RestoreView, StatView, StatusView, VersionsView,
+};
+use http::{HeaderMap, Method};
+use http_body_util::BodyExt;
+
+use super::client::{encode, path};
+use super::{CliError, Client, Exit, Report, human_bytes};
+
+/// Names asked for at once.
+const PAGE: u32 = 1_000;
+
+/// `forever rm`.
+pub(crate) async fn remove(data: &Path, name: &str, report: &Report) -> Result<Exit, CliError> {
+    let path = path("/v1/files/", &Name::new(name)?);
+    let view: DeleteView = Client::open(data)?.json(Method::DELETE, &path).await?;
+    report.result(&view, || {
+        let pending = match view.pending {
+            0 => String::new(),
+            pending => format!("; {pending} more will be told when they can be reached"),
+        };
+        format!("{}  deleted, known to {} nodes{pending}", view.name, view.replicas)
+    });
+    Ok(Exit::Done)
+}
+
+/// `forever ls`.
+pub(crate) async fn list(data: &Path, prefix: &str, report: &Report) -> Result<Exit, CliError> {
+    let mut client = Client::open(data)?;
+    let first = format!("/v1/files?limit={PAGE}&prefix={}", encode(prefix));
+    let mut path = first.clone();
+    loop {
+        let page: ListView = client.json(Method::GET, &path).await?;
+        for file in &page.files {
+            report.result(file, || list_line(file));
+        }
+        match page.files.last() {
+            Some(last) if page.more => path = format!("{first}&after={}", encode(&last.name)),
+            Some(_) | None => return Ok(Exit::Done),
+        }
+    }
+}
+
+fn list_line(file: &FileView) -> String {
+    let time = file.mtime_ms.map_or_else(|| "-".to_owned(), date);
+    format!("{:>12}  {time:>20}  {}", human_bytes(file.size), file.name)
+}
+
+/// `forever stat`.
+pub(crate) async fn stat(data: &Path, name: &str, version: Option<&str>, report: &Report) -> Result<Exit, CliError> {
+    let mut path = format!("{}?holders=true", path("/v1/stat/", &Name::new(name)?));
+    if let Some(version) = version {
+        version.parse::<VersionSelector>()?;
+        path = format!("{path}&version={}", encode(version));
+    }
+    let view: StatView = Client::open(data)?.json(Method::GET, &path).await?;
+    report.result(&view, || stat_text(&view));
+    Ok(Exit::Done)
+}
+
+fn stat_text(view: &StatView) -> String {
+    let file = &view.file;
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let mut lines = vec![
+        format!("name      {}", file.name),
+        format!(
+            "size      {} ({} bytes, {} chunks)",
+            human_bytes(file.size),
+            file.size,
+            file.chunks
+        ),
+        format!("version   {}", file.version),
+        format!("modified  {}", or_dash(file.mtime_ms.map(date))),
+        format!("mode      {}", or_dash(file.mode.map(|mode| format!("{mode:o}")))),
+        format!("type      {}", or_dash(file.content_type.clone())),
+        format!("here      {}", if view.local { "yes" } else { "no" }),
+    ];
+    for node in view.holders.iter().flatten() {
+        lines.push(format!("held by   {node}"));
+    }
+    for node in &view.silent {
+        lines.push(format!("silent    {node}"));
+    }
+    lines.join("\n")
+}
+
+/// `forever versions`.
+pub(crate) async fn versions(data: &Path, name: &str, report: &Report) -> Result<Exit, CliError> {
+    let path = path("/v1/versions/", &Name::new(name)?);
+    let view: VersionsView = Client::open(data)?.json(Method::GET, &path).await?;
+    for version in &view.versions {
+        report.result(version, || {
+            let what = match (version.deleted, version.size) {
+                (true, _) => "deleted".to_owned(),
+                (false, Some(size)) => human_bytes(size),
+                (false, None) => "size not known here".to_owned(),
+            };
+            let current = if version.current { "  current" } else { "" };
+            format!("{}  {}  {what}{current}", version.version, date(version.time_ms))
+        });
+    }
+    Ok(Exit::Done)
+}
+
+/// `forever evict`.
+pub(crate) async fn evict(data: &Path, name: &str, report: &Report) -> Result<Exit, CliError> {
+    let path = path("/v1/evict/", &Name::new(name)?);
+    let view: EvictView = Client::open(data)?.json(Method::POST, &path).await?;
+    report.result(&view, || {
+        let freed = human_bytes(view.freed_bytes);
+        format!(
+            "{}  {freed} freed here; {} other nodes keep it",
+            view.name,
+            view.promised_by.len()
+        )
+    });
+    Ok(Exit::Done)
+}
+
+/// `forever restore`. Exits with "unavailable" when something is missing, because a later try may find it.
+pub(crate) async fn restore(data: &Path, report: &Report) -> Result<Exit, CliError> {
+    let end = follow_restore(&mut Client::open(data)?, report).await?;
+    Ok(if end.missing == 0 {
+        Exit::Done
+    } else {
+        Exit::Unavailable
+    })
+}
+
+/// Starts a restore and reports each step until its end.
+pub(crate) async fn follow_restore(client: &mut Client, report: &Report) -> Result<RestoreView, CliError> {
+    let response = client
+        .send(Method::POST, "/v1/restore", HeaderMap::new(), Body::empty())
+        .await?;
+    let mut body = response.into_body();
+    let mut pending = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| CliError::Connection(error.to_string()))?;
+        pending.extend_from_slice(frame.data_ref().map_or(&[][..], |bytes| bytes));
+        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            match serde_json::from_slice(&line).map_err(|error| CliError::Answer(error.to_string()))? {
+                RestoreLine::Error(body) => return Err(CliError::Api(body)),
+                RestoreLine::Report(view) => {
+                    report.result(&view, || restore_text(&view));
+                    if view.done {
+                        return Ok(view);
+                    }
+                }
+            }
+        }
+    }
+    Err(CliError::Connection("the restore ended without saying how".to_owned()))
+}
+
+fn restore_text(view: &RestoreView) -> String {
+    let RestoreView {
+        peers,
+        peers_done,
+        records,
+        files,
+        missing,
+        ..
+    } = view;
+    let fetched = human_bytes(view.fetched_bytes);
+    let found = format!("{records} records, {files} versions of files ({fetched})");
+    match (view.done, missing) {
+        (false, _) => format!("{peers_done} of {peers} peers have told all: {found}"),
+        (true, 0) => format!("complete as far as {peers_done} of {peers} peers know: {found}"),
+        (true, missing) => {
+            format!("{found}; {missing} versions are not whole on any peer that answered: try again later")
+        }
+    }
+}
+
+/// `forever status`.
+pub(crate) async fn status(data: &Path, report: &Report) -> Result<Exit, CliError> {
+    let view: StatusView = Client::open(data)?.json(Method::GET, "/v1/status").await?;
+    report.result(&view, || status_text(&view));
+    Ok(Exit::Done)
+}
+
+fn status_text(view: &StatusView) -> String {
+    let health = if view.healthy {
+        "good".to_owned()
+    } else {
+        view.problems.join("; ")
+    };
+    let files = view
+        .files
+        .map_or_else(|| "being counted".to_owned(), |files| files.to_string());
+    let disk = match (view.blobs, view.blob_bytes) {
+        (Some(blobs), Some(bytes)) => format!("{} in {blobs} blobs", human_bytes(bytes)),
+        (_, _) => "not known".to_owned(),
+    };
+    let free = view.free_bytes.map_or_else(|| "not known".to_owned(), human_bytes);
+    [
+        format!("health    {health}"),
+        format!("node      {}", view.node),
+        format!("owner     {}", view.owner),
+        format!("listen    {}", view.listen),
+        format!("api       http://{}", view.api),
+        format!("data      {}", view.data.display()),
+        format!("files     {files} ({})", human_bytes(view.file_bytes)),
+        format!("disk      {disk}, {free} free"),
+        format!(
+            "peers     {} connected, {} nodes known, {} needed for a write",
+            view.peers_connected, view.members, view.write_quorum
+        ),
+        format!("pending   {} writes that some node does not have yet", view.pending),
+        format!(
+            "faults    {} broken frames, {} damaged blobs",
+            view.protocol_errors, view.damaged_blobs
+        ),
+    ]
+    .join("\n")
+}
+
+/// `forever peers`.
+pub(crate) async fn peers(data: &Path, report: &Report) -> Result<Exit, CliError> {
+    let view: PeersView = Client::open(data)?.json(Method::GET, "/v1/peers").await?;
+    if view.peers.is_empty() {
+        report.text("no peers: name one with `forever node --peer ADDR` or in config.toml");
+    }
+    for peer in &view.peers {
+        report.result(peer, || {
+            let node = peer.node.map_or_else(|| "-".repeat(64), |node| node.to_string());
+            let state = match (&peer.error, peer.connected) {
+                (_, true) => format!(
+                    "connected, {} sent, {} received",
+                    human_bytes(peer.sent_bytes),
+                    human_bytes(peer.received_bytes)
+                ),
+                (Some(error), false) => error.clone(),
+                (None, false) => "not connected".to_owned(),
+            };
+            format!("{node}  {}  {state}", peer.address)
+        });
+    }
+    Ok(Exit::Done)
+}
+
+/// A time as HTTP writes it, which people can read too.
+fn date(ms: u64) -> String {
+    const YEAR_10000_MS: u64 = 253_402_300_800_000;
+    if ms >= YEAR_10000_MS {
+        return format!("{ms} ms");
+    }
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(ms))
+}

@@ -1,0 +1,208 @@
+//! Settings: `config.toml`, then the environment (`FOREVER_*`), then flags, the later winning.
+
+mod source;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Format, Serialized, Toml};
+use forever_core::config::Config;
+use forever_core::ids::NodeId;
+use forever_core::key_hash::KeyHash;
+use forever_core::path::PathTransform;
+use forever_core::record::Retention;
+use serde::{Deserialize, Serialize};
+
+use source::{Environment, check_keys};
+
+/// A fresh data folder's `config.toml`: every key with its default, commented out.
+pub const DEFAULT_CONFIG: &str = include_str!("settings/default.toml");
+
+/// All settings, checked.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where peers connect (`host:port`).
+    #[serde(deserialize_with = "values::address")]
+    pub listen: String,
+    /// Addresses told to peers, if not the one listened at.
+    #[serde(deserialize_with = "values::addresses")]
+    pub advertise: Vec<String>,
+    /// Addresses of nodes to connect to.
+    #[serde(deserialize_with = "values::addresses")]
+    pub peers: Vec<String>,
+    /// The only nodes allowed to connect, if any are named.
+    #[serde(deserialize_with = "values::node_ids")]
+    pub allow: Vec<NodeId>,
+    /// How long a node that keeps breaking the protocol is kept out, in seconds.
+    pub ban_for_s: u64,
+    /// Where the HTTP API listens.
+    #[serde(deserialize_with = "values::socket_address")]
+    pub api: SocketAddr,
+    /// Whether the HTTP API may listen where other machines reach it.
+    pub api_allow_remote: bool,
+    /// A request fails when nothing happened for so long, in seconds.
+    #[serde(deserialize_with = "values::positive")]
+    pub request_timeout_s: u64,
+    /// Plain KiB of a chunk.
+    #[serde(deserialize_with = "values::chunk_size")]
+    pub chunk_size_kib: u32,
+    /// How names become what peers see of them.
+    #[serde(deserialize_with = "values::key_hash")]
+    pub key_hash: KeyHash,
+    /// Where a blob lies below its namespace.
+    #[serde(deserialize_with = "values::path_transform")]
+    pub path_transform: PathTransform,
+    /// How many versions of a name are kept, the newest included.
+    #[serde(deserialize_with = "values::positive_u32")]
+    pub keep_versions: u32,
+    /// For how many days a replaced version is kept.
+    pub keep_days: u32,
+    /// Space left free on the disk, in MiB.
+    pub reserve_mib: u64,
+    /// Threads that read, write and hash.
+    #[serde(deserialize_with = "values::threads")]
+    pub disk_threads: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let core = Config::default();
+        Self {
+            listen: "0.0.0.0:7000".to_owned(),
+            advertise: Vec::new(),
+            peers: Vec::new(),
+            allow: Vec::new(),
+            ban_for_s: core.ban_for.as_secs(),
+            api: SocketAddr::from(([127, 0, 0, 1], 7001)),
+            api_allow_remote: false,
+            request_timeout_s: core.request_timeout.as_secs(),
+            chunk_size_kib: core.chunk_size / 1024,
+            key_hash: KeyHash::default(),
+            path_transform: PathTransform::default(),
+            keep_versions: core.retention.keep_versions,
+            keep_days: core.retention.keep_days,
+            reserve_mib: 256,
+            disk_threads: 2,
+        }
+    }
+}
+
+/// Settings given as flags.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Flags {
+    /// See [`Settings::listen`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// See [`Settings::api`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+    /// See [`Settings::peers`]. Replaces the list of the other sources when not empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<String>,
+}
+
+/// What is wrong with the settings, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// No such setting.
+    #[error("{place}: there is no setting `{key}`{}", nearest.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default())]
+    UnknownKey {
+        /// The source.
+        place: String,
+        /// As given.
+        key: String,
+        /// A known one that looks like it.
+        nearest: Option<&'static str>,
+    },
+    /// A value that makes no sense. The text names the key and the source.
+    #[error("{0}")]
+    Value(Box<figment::Error>),
+    /// The API would be reachable from other machines.
+    #[error(
+        "api = {0} can be reached from other machines: choose an address of 127.0.0.1, or set api_allow_remote = true \
+         if the token alone is protection enough"
+    )]
+    RemoteApi(SocketAddr),
+}
+
+impl Settings {
+    /// Puts the sources together. `file` is the settings file's path; a missing file is an empty one. `environment` is
+    /// all of the process's.
+    ///
+    /// # Errors
+    /// When a source has an unknown key or a value that makes no sense.
+    pub fn load(
+        file: &std::path::Path,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &Flags,
+    ) -> Result<Self, SettingsError> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(SettingsError::Read {
+                    path: file.to_owned(),
+                    error,
+                });
+            }
+        };
+        let toml = Figment::from(Toml::string(&text));
+        check_keys(&toml, &file.display().to_string(), |key| key.to_owned())?;
+        let environment = Figment::from(Environment::new(environment));
+        check_keys(&environment, "environment", |key| {
+            format!("FOREVER_{}", key.to_uppercase())
+        })?;
+        let settings: Self = toml
+            .merge(environment)
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|error| SettingsError::Value(Box::new(error)))?;
+        if !settings.api.ip().is_loopback() && !settings.api_allow_remote {
+            return Err(SettingsError::RemoteApi(settings.api));
+        }
+        Ok(settings)
+    }
+
+    /// Plain bytes of a chunk.
+    #[must_use]
+    pub fn chunk_size(&self) -> u32 {
+        self.chunk_size_kib * 1024
+    }
+
+    /// What of it is the core's. `listening_at` is the address really listened at, with its port.
+    #[must_use]
+    pub fn core_config(&self, listening_at: &str) -> Config {
+        let listen = if self.advertise.is_empty() {
+            vec![listening_at.to_owned()]
+        } else {
+            self.advertise.clone()
+        };
+        Config {
+            listen,
+            bootstrap: self.peers.clone(),
+            chunk_size: self.chunk_size(),
+            retention: Retention {
+                keep_versions: self.keep_versions,
+                keep_days: self.keep_days,
+            },
+            request_timeout: Duration::from_secs(self.request_timeout_s),
+            ban_for: Duration::from_secs(self.ban_for_s),
+            ..Config::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
