@@ -1,0 +1,97 @@
+//! A disk in memory that keeps the contract of `forever_core::disk`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Usage, Write};
+use forever_core::ids::BlobKey;
+
+/// A disk in memory. Every operation is durable when it completes.
+#[derive(Default)]
+pub struct MemoryDisk {
+    pub blobs: BTreeMap<BlobKey, Bytes>,
+    pub index: BTreeMap<Bytes, Bytes>,
+    /// Blobs that a test has damaged.
+    pub damaged: BTreeSet<BlobKey>,
+    /// Whether no blob can be written any more.
+    pub full: bool,
+}
+
+impl MemoryDisk {
+    pub fn perform(&mut self, op: DiskOp) -> DiskResult {
+        match op {
+            DiskOp::WriteBlob { blob, data } => {
+                if data.hash() != blob.chunk.0 {
+                    return Err(DiskError::Mismatch);
+                }
+                if self.blobs.contains_key(&blob) {
+                    return Ok(DiskDone::Written { new: false });
+                }
+                if self.full {
+                    return Err(DiskError::Full);
+                }
+                self.blobs.insert(blob, data.into_bytes());
+                Ok(DiskDone::Written { new: true })
+            }
+            DiskOp::ReadBlob { blob } => {
+                if self.damaged.remove(&blob) {
+                    self.blobs.remove(&blob);
+                    return Err(DiskError::Corrupt);
+                }
+                self.blobs.get(&blob).cloned().map(DiskDone::Blob).ok_or(DiskError::NotFound)
+            }
+            DiskOp::HasBlobs { blobs } => {
+                Ok(DiskDone::Has(blobs.iter().map(|blob| self.blobs.contains_key(blob)).collect()))
+            }
+            DiskOp::Lookup { keys } => {
+                Ok(DiskDone::Values(keys.iter().map(|key| self.index.get(key).cloned()).collect()))
+            }
+            DiskOp::Scan { from, to, limit, reverse } => Ok(self.scan(from, to, limit, reverse)),
+            DiskOp::Commit { require_blobs, require_keys, writes } => {
+                Ok(self.commit(require_blobs, require_keys, writes))
+            }
+            DiskOp::Usage => Ok(DiskDone::Usage(Usage {
+                blobs: self.blobs.len() as u64,
+                blob_bytes: self.blobs.values().map(|blob| blob.len() as u64).sum(),
+                index_bytes: 0,
+                free_bytes: None,
+            })),
+        }
+    }
+
+    fn scan(&self, from: Bytes, to: Bytes, limit: u32, reverse: bool) -> DiskDone {
+        if from >= to {
+            return DiskDone::Entries { entries: Vec::new(), more: false };
+        }
+        let mut range: Vec<(Bytes, Bytes)> =
+            self.index.range(from..to).map(|(key, value)| (key.clone(), value.clone())).collect();
+        if reverse {
+            range.reverse();
+        }
+        let more = range.len() > limit as usize;
+        range.truncate(limit as usize);
+        DiskDone::Entries { entries: range, more }
+    }
+
+    fn commit(&mut self, mut blobs: Vec<BlobKey>, mut keys: Vec<Bytes>, writes: Vec<Write>) -> DiskDone {
+        blobs.retain(|blob| !self.blobs.contains_key(blob));
+        keys.retain(|key| !self.index.contains_key(key));
+        if !blobs.is_empty() || !keys.is_empty() {
+            return DiskDone::Missing { blobs, keys };
+        }
+        for write in writes {
+            match write {
+                Write::Put { key, value } => {
+                    self.index.insert(key, value);
+                }
+                Write::Delete { key } => {
+                    self.index.remove(&key);
+                }
+                Write::DropBlob { blob } => {
+                    self.blobs.remove(&blob);
+                }
+            }
+        }
+        DiskDone::Committed
+    }
+}
