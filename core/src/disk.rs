@@ -72,7 +72,7 @@ pub enum DiskOp {
         /// At most [`KEYS_MAX`].
         keys: Vec<Bytes>,
     },
-    /// Reads a range of the index in order of keys.
+    /// Reads a range of the index in order of keys, or in reverse order.
     Scan {
         /// First key, inclusive.
         from: Bytes,
@@ -80,6 +80,8 @@ pub enum DiskOp {
         to: Bytes,
         /// Most entries to return.
         limit: u32,
+        /// Whether to start at the end and go backwards.
+        reverse: bool,
     },
     /// Applies `writes` atomically if all that is required is present, else changes nothing and says what is missing.
     Commit {
@@ -111,7 +113,7 @@ pub enum DiskDone {
     Has(Vec<bool>),
     /// Values, in the order asked.
     Values(Vec<Option<Bytes>>),
-    /// Entries in order of keys.
+    /// Entries, in the order asked.
     Entries {
         /// Keys and values.
         entries: Vec<(Bytes, Bytes)>,

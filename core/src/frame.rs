@@ -72,8 +72,10 @@ pub enum Frame {
     Stored {
         /// The upload.
         upload: u64,
-        /// The chunks.
-        chunks: Vec<ChunkId>,
+        /// Chunks that were held already.
+        held: Vec<ChunkId>,
+        /// Chunks that were wanted, received and stored.
+        fetched: Vec<ChunkId>,
     },
     /// Offered chunks that will not be stored here.
     Refused {
@@ -158,7 +160,7 @@ pub enum Frame {
     Records {
         /// The question.
         request: u64,
-        /// The records held, newest last for a [`Frame::Find`].
+        /// The records held, newest first for a [`Frame::Find`].
         records: Vec<HeldRecord>,
         /// Where to go on ([`Frame::Scan`]); empty at the end.
         next: Bytes,

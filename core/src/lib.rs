@@ -25,6 +25,7 @@ pub mod key_hash;
 pub mod manifest;
 pub mod merge;
 pub mod name;
+pub mod node;
 pub mod output;
 pub mod path;
 pub mod phrase;

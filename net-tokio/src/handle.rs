@@ -14,6 +14,10 @@ pub(crate) struct Call {
     pub(crate) answer: oneshot::Sender<Result<RequestId, CommandError>>,
 }
 
+/// The other end of a [`Handle`]: what callers ask of the node, for [`crate::drive::drive`].
+#[derive(Debug)]
+pub struct Calls(pub(crate) mpsc::Receiver<Call>);
+
 /// Commands that may wait for the driver.
 const CALLS_MAX: usize = 1024;
 
@@ -24,9 +28,11 @@ pub struct Handle {
 }
 
 impl Handle {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Call>) {
+    /// A handle, and what the driver needs of it.
+    #[must_use]
+    pub fn new() -> (Self, Calls) {
         let (calls, receiver) = mpsc::channel(CALLS_MAX);
-        (Self { calls }, receiver)
+        (Self { calls }, Calls(receiver))
     }
 
     /// Starts a request (`Put`, `Get`, `Delete`, `List`, `Stat`, `Versions`, `Evict`, `Restore`, `Status`, `Peers`).

@@ -5,6 +5,9 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub mod memory;
+pub mod tcp;
+
 /// A byte stream between two nodes.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 

@@ -18,7 +18,7 @@ use forever_core::name::Name;
 use forever_core::version::Version;
 use tokio::sync::{mpsc, watch};
 
-use crate::handle::{Call, Handle};
+use crate::handle::{Call, Calls, Handle};
 
 pub(crate) const CHUNK: usize = 64 * 1024;
 /// Bytes that a get delivers before it needs credit.
@@ -78,7 +78,7 @@ pub(crate) struct FakeNode {
 
 impl FakeNode {
     pub(crate) fn new() -> (Handle, watch::Receiver<Seen>, Self) {
-        let (handle, calls) = Handle::new();
+        let (handle, Calls(calls)) = Handle::new();
         let (seen, seen_by) = watch::channel(Seen::default());
         let node = Self {
             calls,

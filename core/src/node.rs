@@ -1,0 +1,505 @@
+//! The node: a state machine from inputs to outputs. This file only dispatches; each part says what it does at its top.
+//!
+//! ```text
+//!   handle_input ─┐                                    ┌─ poll_output: frames, disk, work, events
+//!   handle_command ├─> parts ──signals──> parts ──...──┤
+//!   handle_timeout ┘                                    └─ poll_timeout: the next deadline and why
+//! ```
+//!
+//! - Peers: `links`, `dials`, `members`, `asks`.
+//! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
+//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `keep`), `remove`, `query`, `evict`, `restore`; what
+//!   they share is in `task` and `choose`.
+
+mod announce;
+mod answers;
+mod asks;
+mod boot;
+mod choose;
+mod context;
+mod dials;
+mod evict;
+mod fanout;
+mod fetch;
+mod get;
+mod hot;
+mod keep;
+mod links;
+mod locate;
+mod members;
+mod names;
+mod outbox;
+mod page_loader;
+mod pages;
+mod pending;
+mod publish;
+mod pull;
+mod put;
+mod query;
+mod remove;
+mod restore;
+mod schema;
+mod serve;
+mod signal;
+mod task;
+mod timers;
+mod upload;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::command::{Command, CommandError};
+use crate::config::Config;
+use crate::event::RequestError;
+use crate::frame::{Frame, Goodbye};
+use crate::ids::{LinkId, NodeId, ObjectKey, OpId, RequestId};
+use crate::input::Input;
+use crate::output::Output;
+use crate::secrets::OwnerKeys;
+use crate::time::{Monotonic, Time};
+use boot::Boot;
+use context::Context;
+pub use fetch::FetchId;
+use pending::{Completion, Pending};
+use pull::PullClient;
+use signal::{Answer, AskClient, FetchClient, OfferReply, Signal};
+use task::{Flow, Task};
+pub use timers::Timer;
+
+/// The most entries of a list.
+const LIST_MAX: u32 = 10_000;
+
+/// A node. It acts only through [`Node::poll_output`] and learns only through its `handle_*` functions.
+///
+/// The functions fall into four classes: `handle_input`, `handle_command` and `handle_timeout` tell it something;
+/// `poll_output` must be called until it is empty after each of them; `poll_timeout` then says when to call
+/// `handle_timeout`; the rest only look.
+#[derive(Debug)]
+pub struct Node {
+    cx: Context,
+    boot: Boot,
+    requests: BTreeMap<RequestId, Box<dyn Task>>,
+    /// Requests that came before the disk was read.
+    early: Vec<RequestId>,
+    stopping: bool,
+}
+
+impl Node {
+    /// A node that starts: its first outputs read what the disk remembers. `node` is the device's id, `keys` the owner's,
+    /// `seed` all the randomness it will ever use.
+    #[must_use]
+    pub fn new(config: Config, node: NodeId, keys: OwnerKeys, seed: [u8; 32], now: Time) -> Self {
+        let mut cx = Context::new(config, node, keys, seed, now);
+        boot::start(&mut cx);
+        Self {
+            cx,
+            boot: Boot::Reading,
+            requests: BTreeMap::new(),
+            early: Vec::new(),
+            stopping: false,
+        }
+    }
+
+    /// The next action, in order. Call until `None` after every `handle_*`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.cx.outputs.pop_front()
+    }
+
+    /// The next deadline, and why.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Monotonic, Timer)> {
+        self.cx.timers.next()
+    }
+
+    /// Whether the node has been told to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Tells the node what happened.
+    ///
+    /// # Panics
+    /// If the runtime breaks the contract of [`crate::disk`], since nothing could be trusted after that.
+    pub fn handle_input(&mut self, now: Time, input: Input) {
+        self.cx.now = now;
+        match input {
+            Input::Connected {
+                link,
+                node,
+                dial,
+                remote,
+            } => {
+                links::on_connected(&mut self.cx, link, node, dial, remote);
+                dials::check_settled(&mut self.cx);
+            }
+            Input::DialFailed { dial, error } => dials::on_failed(&mut self.cx, dial, &error),
+            Input::Frame { link, frame } => self.on_frame(link, frame),
+            Input::Sent { link, bytes } => serve::on_sent(&mut self.cx, link, bytes),
+            Input::Closed { link, reason } => {
+                links::on_closed(&mut self.cx, link, &reason);
+                dials::check_settled(&mut self.cx);
+            }
+            Input::DiskDone { op, result } => self.on_completion(op, Completion::Disk(result)),
+            Input::WorkDone { op, result } => self.on_completion(op, Completion::Work(result)),
+        }
+        self.handle_signals();
+    }
+
+    /// Lets deadlines that are due take effect.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.cx.now = now;
+        while let Some(timer) = self.cx.timers.pop_due(now.mono) {
+            self.on_timer(timer);
+            self.handle_signals();
+        }
+    }
+
+    /// Carries out a caller's command. Returns the number of the request it starts or belongs to.
+    ///
+    /// # Errors
+    /// When the caller broke the rules of [`Command`], or a limit is reached.
+    pub fn handle_command(&mut self, now: Time, command: Command) -> Result<RequestId, CommandError> {
+        self.cx.now = now;
+        let result = self.on_command(command);
+        self.handle_signals();
+        result
+    }
+
+    fn on_command(&mut self, command: Command) -> Result<RequestId, CommandError> {
+        match command {
+            Command::PutChunk { request, plain } => {
+                return self.with_task(request, |task, cx| task.on_chunk(cx, plain));
+            }
+            Command::PutEnd { request } => return self.with_task(request, |task, cx| task.on_end(cx)),
+            Command::GetCredit { request, bytes } => {
+                return self.with_task(request, |task, cx| Ok(task.on_credit(cx, bytes)));
+            }
+            Command::Cancel { request } => return self.cancel(request),
+            Command::Stop => return Ok(self.stop()),
+            Command::Put { .. }
+            | Command::Get { .. }
+            | Command::Delete { .. }
+            | Command::List { .. }
+            | Command::Stat { .. }
+            | Command::Versions { .. }
+            | Command::Evict { .. }
+            | Command::Restore
+            | Command::Status
+            | Command::Peers => {}
+        }
+        if self.stopping {
+            return Err(CommandError::Stopping);
+        }
+        if self.requests.len() >= self.cx.config.requests_max as usize {
+            return Err(CommandError::Busy(self.cx.config.requests_max));
+        }
+        let id = RequestId(self.cx.number());
+        let task = self.task_of(id, command)?;
+        self.requests.insert(id, task);
+        match self.boot {
+            Boot::Reading => self.early.push(id),
+            Boot::Ready => self.run(id, |task, cx| task.start(cx)),
+        }
+        Ok(id)
+    }
+
+    fn task_of(&mut self, id: RequestId, command: Command) -> Result<Box<dyn Task>, CommandError> {
+        Ok(match command {
+            Command::Put { name, meta } => {
+                self.cx.puts += 1;
+                Box::new(put::Put::new(&mut self.cx, id, name, meta))
+            }
+            Command::Get { name, version, range } => Box::new(get::Get::new(id, name, version, range)),
+            Command::Delete { name } => Box::new(remove::Delete::new(id, name)),
+            Command::List { prefix, after, limit } => {
+                if limit == 0 || limit > LIST_MAX {
+                    return Err(CommandError::Limit);
+                }
+                Box::new(query::List {
+                    id,
+                    prefix,
+                    after,
+                    limit,
+                })
+            }
+            Command::Stat { name, version, holders } => Box::new(query::Stat::new(id, name, version, holders)),
+            Command::Versions { name } => Box::new(query::Versions::new(id, name)),
+            Command::Evict { name } => Box::new(evict::Evict::new(id, name)),
+            Command::Restore => Box::new(restore::Restore::new(id)),
+            Command::Status => {
+                let requests = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
+                Box::new(query::Status { id, requests })
+            }
+            Command::Peers => Box::new(query::Peers { id }),
+            Command::PutChunk { .. }
+            | Command::PutEnd { .. }
+            | Command::GetCredit { .. }
+            | Command::Cancel { .. }
+            | Command::Stop => return Err(CommandError::NoRequest),
+        })
+    }
+
+    /// Lets a task handle a command that belongs to it.
+    fn with_task(
+        &mut self,
+        id: RequestId,
+        act: impl FnOnce(&mut dyn Task, &mut Context) -> Result<Flow, CommandError>,
+    ) -> Result<RequestId, CommandError> {
+        let task = self.requests.get_mut(&id).ok_or(CommandError::NoRequest)?;
+        if act(task.as_mut(), &mut self.cx)? == Flow::Done {
+            self.end(id);
+        }
+        Ok(id)
+    }
+
+    /// Lets a task act, if it still exists.
+    fn run(&mut self, id: RequestId, act: impl FnOnce(&mut dyn Task, &mut Context) -> Flow) {
+        if let Some(task) = self.requests.get_mut(&id) {
+            if act(task.as_mut(), &mut self.cx) == Flow::Done {
+                self.end(id);
+            }
+        }
+    }
+
+    /// Lets every task act.
+    fn run_all(&mut self, act: impl Fn(&mut dyn Task, &mut Context) -> Flow) {
+        let ids: Vec<RequestId> = self.requests.keys().copied().collect();
+        for id in ids {
+            self.run(id, &act);
+        }
+    }
+
+    fn end(&mut self, id: RequestId) {
+        if let Some(mut task) = self.requests.remove(&id) {
+            task.on_end_of_task(&mut self.cx);
+            self.cx.timers.cancel(&Timer::Request(id));
+            self.cx.timers.cancel(&Timer::Straggler(id));
+        }
+    }
+
+    fn cancel(&mut self, id: RequestId) -> Result<RequestId, CommandError> {
+        if !self.requests.contains_key(&id) {
+            return Err(CommandError::NoRequest);
+        }
+        self.end(id);
+        Ok(id)
+    }
+
+    fn stop(&mut self) -> RequestId {
+        self.stopping = true;
+        let ids: Vec<RequestId> = self.requests.keys().copied().collect();
+        for id in ids {
+            self.cx.fail(id, RequestError::Stopping);
+            self.end(id);
+        }
+        let links: Vec<LinkId> = self.cx.links.iter().map(|(id, _)| *id).collect();
+        for link in links {
+            links::close(&mut self.cx, link, Goodbye::Stopping);
+        }
+        self.cx.signals.clear();
+        self.cx.timers.clear();
+        RequestId(self.cx.number())
+    }
+
+    fn on_frame(&mut self, link: LinkId, frame: Frame) {
+        let cx = &mut self.cx;
+        if let (false, Frame::Hello(hello)) = (links::hear(cx, link), &frame) {
+            links::on_hello(cx, link, hello.clone());
+            return;
+        }
+        if !links::hear(cx, link) {
+            return match frame {
+                Frame::Goodbye { .. } => {}
+                _unready => links::offend(cx, link),
+            };
+        }
+        match frame {
+            Frame::Hello(_) => links::offend(cx, link),
+            Frame::Ping { nonce } => cx.send(link, Frame::Pong { nonce }),
+            // That it was heard is all that matters of a pong; a goodbye is followed by the end of the connection.
+            Frame::Pong { .. } | Frame::Goodbye { .. } => {}
+            Frame::OpenUpload { upload, intent } => upload::on_open(cx, link, upload, intent),
+            Frame::Offer { upload, chunks } => upload::on_offer(cx, link, upload, chunks),
+            Frame::CloseUpload { upload } => upload::on_close(cx, link, upload),
+            Frame::Stored { upload, held, fetched } => {
+                self.on_offer_reply(link, upload, OfferReply::Stored { held, fetched });
+            }
+            Frame::Refused {
+                upload,
+                chunks: _,
+                reason,
+            } => {
+                self.on_offer_reply(link, upload, OfferReply::Refused(reason));
+            }
+            Frame::Want {
+                want,
+                lane,
+                owner,
+                object,
+                len,
+            } => {
+                serve::on_want(cx, link, want, lane, ObjectKey { owner, id: object }, len);
+            }
+            Frame::Unwant { want } => serve::on_unwant(cx, link, want),
+            Frame::Data { want, offset, payload } => fetch::on_data(cx, link, want, offset, payload),
+            Frame::Unavailable { want } => fetch::on_unavailable(cx, link, want),
+            Frame::Announce { request, record } => announce::on_announce(cx, link, request, record),
+            Frame::Announced { request, outcome } => asks::on_answer(cx, link, request, Answer::Announced(outcome)),
+            Frame::Find {
+                request,
+                owner,
+                name_id,
+            } => answers::on_find(cx, link, request, owner, name_id),
+            Frame::Scan { request, owner, after } => answers::on_scan(cx, link, request, owner, &after),
+            Frame::Records { request, records, next } => {
+                asks::on_answer(cx, link, request, Answer::Records { records, next });
+            }
+            Frame::AskPromise {
+                request,
+                owner,
+                name_id,
+                record,
+            } => {
+                announce::on_ask_promise(cx, link, request, owner, name_id, record);
+            }
+            Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
+            Frame::ReleasePromise {
+                owner,
+                name_id: _,
+                record,
+            } => answers::on_release(cx, link, owner, record),
+        }
+    }
+
+    fn on_offer_reply(&mut self, link: LinkId, upload: u64, reply: OfferReply) {
+        let Some(node) = self.cx.links.get(link).map(|link| link.node) else {
+            return;
+        };
+        if let Some(request) = self.cx.upload_owners.get(&(link, upload)).copied() {
+            self.cx.signal(Signal::Offered { request, node, reply });
+        }
+    }
+
+    fn on_completion(&mut self, op: OpId, completion: Completion) {
+        let cx = &mut self.cx;
+        // Each operation has exactly one completion; a second one is a bug of the runtime.
+        let pending = cx
+            .pending
+            .remove(&op)
+            .expect("an operation was completed twice, or never started");
+        match pending {
+            Pending::Boot(step) => {
+                if boot::on_completion(cx, step, completion) {
+                    self.boot = Boot::Ready;
+                    for id in core::mem::take(&mut self.early) {
+                        self.run(id, |task, cx| task.start(cx));
+                    }
+                }
+            }
+            Pending::Answer(step) => answers::on_completion(cx, step, completion),
+            Pending::Serve { link, want } => serve::on_loaded(cx, link, want, completion.disk()),
+            Pending::Upload(key, step) => upload::on_completion(cx, key, step, completion),
+            Pending::Announce(step) => announce::on_completion(cx, step, completion),
+            Pending::Promise(step) => announce::on_promise_completion(cx, step, completion),
+            Pending::Page(id, step) => page_loader::on_completion(cx, id, &step, completion),
+            Pending::Pull(id, step) => pull::on_completion(cx, id, step, completion),
+            Pending::Locate(id, step) => locate::on_completion(cx, id, step, completion),
+            Pending::Publish(id, publish::PublishStep::Commit) => publish::on_completion(cx, id, completion),
+            Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
+            Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
+            Pending::Nobody => {
+                if let Err(error) = completion.committed() {
+                    answers::note_disk_error(cx, &error);
+                }
+            }
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer) {
+        let cx = &mut self.cx;
+        match timer {
+            Timer::Dial(address) => dials::dial(cx, address),
+            Timer::Link(link) => links::on_timer(cx, link),
+            Timer::Fetch(id) => fetch::on_timeout(cx, id),
+            Timer::Question(link, number) => asks::on_timeout(cx, link, number),
+            Timer::Outbox(node) => outbox::flush(cx, node),
+            Timer::Settle => dials::settle(cx),
+            Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
+            Timer::Straggler(id) => {
+                publish::on_straggler(cx, id);
+                self.run(id, |task, cx| task.on_straggler(cx));
+            }
+        }
+    }
+
+    fn handle_signals(&mut self) {
+        while let Some(signal) = self.cx.signals.pop_front() {
+            self.on_signal(signal);
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal) {
+        let cx = &mut self.cx;
+        match signal {
+            Signal::PeerReady(node) => {
+                dials::check_settled(cx);
+                publish::on_peer_ready(cx, node);
+                outbox::flush(cx, node);
+                self.run_all(|task, cx| task.on_peer_ready(cx, node));
+            }
+            Signal::PeerGone(node) => {
+                dials::on_peer_gone(cx, node);
+                self.run_all(|task, cx| task.on_peer_gone(cx, node));
+            }
+            Signal::Settled => {
+                locate::on_settled(cx);
+                self.run_all(|task, cx| task.on_settled(cx));
+            }
+            Signal::Fetched { client, result } => match client {
+                FetchClient::Upload(key, chunk) => upload::on_fetched(cx, key, chunk, result),
+                FetchClient::PullChunk(id, chunk) => pull::on_fetched(cx, id, chunk, result),
+                FetchClient::Page(id) => page_loader::on_fetched(cx, id, result),
+                FetchClient::Get(id, index) => self.run(id, |task, cx| task.on_fetched(cx, index, result)),
+            },
+            Signal::PageLoaded { client, result } => match client {
+                page_loader::PageClient::Pull(id) => pull::on_page(cx, id, result),
+                page_loader::PageClient::Names(number) => names::on_page(cx, number, result),
+                page_loader::PageClient::Request(id, number) => {
+                    self.run(id, |task, cx| task.on_page(cx, number, result));
+                }
+            },
+            Signal::Located { request, located } => self.run(request, |task, cx| task.on_located(cx, located)),
+            Signal::Answered { client, node, answer } => match client {
+                AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
+                AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
+                AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
+            },
+            Signal::Pulled {
+                client,
+                record,
+                outcome,
+            } => match client {
+                PullClient::Announce { link, request } => announce::on_pulled(cx, link, request, &record, outcome),
+                PullClient::Promise { link, request } => {
+                    announce::on_promise_pulled(cx, link, request, &record, outcome);
+                }
+                PullClient::Restore(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
+            },
+            Signal::Offered { request, node, reply } => {
+                self.run(request, |task, cx| task.on_offer_reply(cx, node, reply));
+            }
+            Signal::Delivered { node, record, outcome } => publish::on_delivered(cx, node, record, outcome),
+            Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
+            Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
+            Signal::OwnRecordStored(record) => {
+                names::on_record(cx, record);
+                if cx.names.complete() {
+                    cx.signal(Signal::NamesLoaded);
+                }
+            }
+        }
+    }
+}

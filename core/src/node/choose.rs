@@ -1,0 +1,51 @@
+//! Which of the records found is the one asked for, and what to say if there is none.
+
+use alloc::string::ToString;
+
+use crate::command::VersionSelector;
+use crate::event::RequestError;
+use crate::node::context::Context;
+use crate::node::locate::Located;
+use crate::record::{RecordBody, SignedRecord};
+
+/// The record of a file asked for: the version named, or the winner.
+///
+/// # Errors
+/// `NotFound` if there is none or the newest is a tombstone, `NoSuchVersion` if there are others, `Unavailable` if nobody
+/// who might know could be asked.
+pub(crate) fn choose(
+    cx: &Context,
+    located: &Located,
+    version: Option<VersionSelector>,
+) -> Result<SignedRecord, RequestError> {
+    if located.records.is_empty() {
+        return Err(nothing_found(cx, located));
+    }
+    let found = match version {
+        None => located.winner(),
+        Some(wanted) => located
+            .records
+            .iter()
+            .find(|record| wanted.matches(&record.record.version)),
+    };
+    match found {
+        Some(record) if record.record.body != RecordBody::Tombstone => Ok(record.clone()),
+        Some(_) => Err(RequestError::NotFound),
+        None => Err(RequestError::NoSuchVersion),
+    }
+}
+
+fn nothing_found(cx: &Context, located: &Located) -> RequestError {
+    if located.disk_failed {
+        return RequestError::Disk("the index could not be read".to_string());
+    }
+    let others = cx.members.count() + cx.dials.strangers();
+    if located.alone && others > 0 {
+        let troubles = cx.dials.troubles();
+        return RequestError::Unavailable(alloc::format!("no peer is connected that could be asked. {troubles}"));
+    }
+    if let Some(silent) = located.silent.first() {
+        return RequestError::Unavailable(alloc::format!("node {silent} gave no answer, and nobody else has it"));
+    }
+    RequestError::NotFound
+}

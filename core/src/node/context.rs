@@ -1,0 +1,181 @@
+//! What all parts of a node share: its configuration and keys, the time, and the ways to act.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
+use core::time::Duration;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::config::Config;
+use crate::disk::DiskOp;
+use crate::event::{Event, RequestError, What};
+use crate::frame::Frame;
+use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
+use crate::node::dials::Dials;
+use crate::node::fetch::Fetches;
+use crate::node::hot::HotBlobs;
+use crate::node::links::Links;
+use crate::node::locate::Locates;
+use crate::node::members::Members;
+use crate::node::names::Names;
+use crate::node::outbox::Outbox;
+use crate::node::page_loader::PageLoads;
+use crate::node::pending::Pending;
+use crate::node::publish::Publishes;
+use crate::node::pull::Pulls;
+use crate::node::signal::Signal;
+use crate::node::timers::{Timer, Timers};
+use crate::node::upload::Uploads;
+use crate::output::Output;
+use crate::secrets::OwnerKeys;
+use crate::time::Time;
+use crate::version::HybridClock;
+use crate::work::WorkOp;
+
+/// Counters that a person may want to see.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) protocol_errors: u64,
+    pub(crate) damaged_blobs: u64,
+    /// Deliveries owed to known nodes.
+    pub(crate) owed: u64,
+}
+
+/// What all parts of a node share.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) me: NodeId,
+    pub(crate) owner: OwnerId,
+    pub(crate) keys: OwnerKeys,
+    pub(crate) now: Time,
+    pub(crate) clock: HybridClock,
+    pub(crate) timers: Timers,
+    pub(crate) links: Links,
+    pub(crate) dials: Dials,
+    pub(crate) members: Members,
+    pub(crate) fetches: Fetches,
+    pub(crate) uploads: Uploads,
+    pub(crate) hot: HotBlobs,
+    pub(crate) names: Names,
+    pub(crate) locates: Locates,
+    pub(crate) pages: PageLoads,
+    pub(crate) pulls: Pulls,
+    pub(crate) publishes: Publishes,
+    pub(crate) outbox: Outbox,
+    /// Which put an upload to a peer belongs to.
+    pub(crate) upload_owners: BTreeMap<(LinkId, u64), RequestId>,
+    /// Puts under way: they share the window.
+    pub(crate) puts: u32,
+    /// Records being evicted: no promise is given on them.
+    pub(crate) evicting: BTreeSet<RecordId>,
+    pub(crate) counters: Counters,
+    /// Why the disk no longer acknowledges anything, if so.
+    pub(crate) disk_error: Option<String>,
+    rng: ChaCha12Rng,
+    next_number: u64,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) signals: VecDeque<Signal>,
+    pub(crate) pending: BTreeMap<OpId, Pending>,
+}
+
+impl Context {
+    pub(crate) fn new(config: Config, me: NodeId, keys: OwnerKeys, seed: [u8; 32], now: Time) -> Self {
+        let hot = HotBlobs::new(config.hot_bytes);
+        let dials = Dials::new(&config.bootstrap);
+        Self {
+            owner: keys.owner_id(),
+            config,
+            me,
+            keys,
+            now,
+            clock: HybridClock::default(),
+            timers: Timers::default(),
+            links: Links::default(),
+            dials,
+            members: Members::default(),
+            fetches: Fetches::default(),
+            uploads: Uploads::default(),
+            hot,
+            names: Names::default(),
+            locates: Locates::default(),
+            pages: PageLoads::default(),
+            pulls: Pulls::default(),
+            publishes: Publishes::default(),
+            outbox: Outbox::default(),
+            upload_owners: BTreeMap::new(),
+            puts: 0,
+            evicting: BTreeSet::new(),
+            counters: Counters::default(),
+            disk_error: None,
+            rng: ChaCha12Rng::from_seed(seed),
+            next_number: 1,
+            outputs: VecDeque::new(),
+            signals: VecDeque::new(),
+            pending: BTreeMap::new(),
+        }
+    }
+
+    /// A number not given before in this node's life.
+    pub(crate) fn number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+
+    /// Starts a disk operation.
+    pub(crate) fn disk(&mut self, what: DiskOp, pending: Pending) {
+        let op = OpId(self.number());
+        self.pending.insert(op, pending);
+        self.outputs.push_back(Output::Disk { op, what });
+    }
+
+    /// Starts a piece of work.
+    pub(crate) fn work(&mut self, what: WorkOp, pending: Pending) {
+        let op = OpId(self.number());
+        self.pending.insert(op, pending);
+        self.outputs.push_back(Output::Work { op, what });
+    }
+
+    /// Sends a frame, if the link still stands.
+    pub(crate) fn send(&mut self, link: LinkId, frame: Frame) {
+        if self.links.get(link).is_some() {
+            self.outputs.push_back(Output::Send { link, frame });
+        }
+    }
+
+    /// Tells a caller something.
+    pub(crate) fn event(&mut self, request: RequestId, what: What) {
+        self.outputs.push_back(Output::Event(Event { request, what }));
+    }
+
+    /// Tells a caller that its request failed.
+    pub(crate) fn fail(&mut self, request: RequestId, error: RequestError) {
+        self.event(request, What::Failed(error));
+    }
+
+    /// Tells another part of the node something.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.signals.push_back(signal);
+    }
+
+    /// Wakes a request unless it makes progress within the configured time.
+    pub(crate) fn expect_progress(&mut self, request: RequestId) {
+        self.timers
+            .set(Timer::Request(request), self.now.mono + self.config.request_timeout);
+    }
+
+    /// A duration drawn between half of it and all of it, so that nodes do not act in step.
+    pub(crate) fn jitter(&mut self, duration: Duration) -> Duration {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).max(2);
+        let half = micros / 2;
+        Duration::from_micros(half + self.rng.next_u64() % half)
+    }
+
+    /// How many nodes must hold a write before it is acknowledged: two, if there are two.
+    pub(crate) fn write_quorum(&self) -> u32 {
+        let others = self.members.count() + self.dials.strangers();
+        if others == 0 { 1 } else { 2 }
+    }
+}

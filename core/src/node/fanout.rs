@@ -1,0 +1,220 @@
+//! The targets of a put: to each its own cursor over the file's chunks.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use core::time::Duration;
+
+use crate::frame::{Frame, OFFER_CHUNKS_MAX, Refusal};
+use crate::ids::{ChunkId, LinkId, NodeId, RequestId};
+use crate::intent::{SignedIntent, UploadIntent};
+use crate::manifest::ChunkRef;
+use crate::node::context::Context;
+use crate::node::signal::OfferReply;
+use crate::secrets::ChunkKey;
+use crate::time::Monotonic;
+
+/// Chunks offered to one target and not yet answered.
+const OFFERED_MAX: usize = 32;
+
+/// How long an upload's intent is good for, in milliseconds.
+const INTENT_MS: u64 = 24 * 3_600 * 1_000;
+
+/// The longest file whose length is not known beforehand, in bytes: what an intent then allows.
+const BYTES_MAX: u64 = 1 << 44;
+
+/// A target.
+#[derive(Debug)]
+struct Target {
+    link: LinkId,
+    upload: u64,
+    /// The next chunk to offer.
+    next: usize,
+    /// Chunks offered and not yet answered, with their lengths.
+    offered: BTreeMap<ChunkId, u32>,
+    last_progress: Monotonic,
+    /// The put does not wait for it.
+    lagging: bool,
+    refused: Option<Refusal>,
+}
+
+impl Target {
+    fn completed(&self) -> usize {
+        self.next - self.offered.len()
+    }
+
+    fn waited_for(&self) -> bool {
+        !self.lagging && self.refused.is_none()
+    }
+}
+
+/// All targets of a put.
+#[derive(Debug)]
+pub(crate) struct Fanout {
+    request: RequestId,
+    bytes_max: u64,
+    targets: BTreeMap<NodeId, Target>,
+    sent_bytes: u64,
+}
+
+impl Fanout {
+    pub(crate) fn new(cx: &Context, request: RequestId, len: Option<u64>) -> Self {
+        // Every chunk carries an IV, and a chunk may be offered again over a new link.
+        let chunks = |len: u64| len / u64::from(cx.config.chunk_size) + 1;
+        let bytes_max = len.map_or(BYTES_MAX, |len| len + 16 * chunks(len));
+        Self {
+            request,
+            bytes_max,
+            targets: BTreeMap::new(),
+            sent_bytes: 0,
+        }
+    }
+
+    /// Opens an upload to a peer. A latecomer starts out lagging: it has all chunks to catch up on.
+    pub(crate) fn add(&mut self, cx: &mut Context, node: NodeId, late: bool) {
+        let Some(link) = cx.links.of(node) else { return };
+        let upload = cx.number();
+        let expires_ms = cx.now.wall_ms + INTENT_MS;
+        let intent = UploadIntent {
+            owner: cx.owner,
+            node: cx.me,
+            expires_ms,
+            bytes_max: self.bytes_max,
+        };
+        let SignedIntent(intent) = SignedIntent::sign(&cx.keys, &intent);
+        cx.send(link, Frame::OpenUpload { upload, intent });
+        cx.upload_owners.insert((link, upload), self.request);
+        let last_progress = cx.now.mono;
+        let target = Target {
+            link,
+            upload,
+            next: 0,
+            offered: BTreeMap::new(),
+            last_progress,
+            lagging: late,
+            refused: None,
+        };
+        self.targets.insert(node, target);
+    }
+
+    /// A peer is gone.
+    pub(crate) fn remove(&mut self, node: NodeId) {
+        self.targets.remove(&node);
+    }
+
+    /// Offers sealed chunks to every target that has room.
+    pub(crate) fn offer(&mut self, cx: &mut Context, sealed: &[Option<(ChunkRef, ChunkKey)>]) {
+        for target in self.targets.values_mut().filter(|target| target.refused.is_none()) {
+            let mut chunks = alloc::vec::Vec::new();
+            while target.next < sealed.len() && target.offered.len() < OFFERED_MAX && chunks.len() < OFFER_CHUNKS_MAX {
+                let Some((chunk, _)) = &sealed[target.next] else { break };
+                if target.offered.contains_key(&chunk.id) {
+                    // The file repeats itself: the answer to the first offer must come before the next.
+                    break;
+                }
+                target.offered.insert(chunk.id, chunk.len);
+                chunks.push(*chunk);
+                target.next += 1;
+            }
+            if !chunks.is_empty() {
+                if target.offered.len() == chunks.len() {
+                    target.last_progress = cx.now.mono;
+                }
+                cx.send(
+                    target.link,
+                    Frame::Offer {
+                        upload: target.upload,
+                        chunks,
+                    },
+                );
+            }
+        }
+    }
+
+    /// A target answered.
+    pub(crate) fn on_reply(&mut self, now: Monotonic, node: NodeId, reply: OfferReply) {
+        let Some(target) = self.targets.get_mut(&node) else {
+            return;
+        };
+        target.last_progress = now;
+        match reply {
+            OfferReply::Stored { held, fetched } => {
+                for chunk in held {
+                    target.offered.remove(&chunk);
+                }
+                for chunk in fetched {
+                    if let Some(len) = target.offered.remove(&chunk) {
+                        self.sent_bytes += u64::from(len);
+                    }
+                }
+                target.lagging &= !target.offered.is_empty();
+            }
+            OfferReply::Refused(reason) => target.refused = Some(reason),
+        }
+    }
+
+    /// Targets that owe an answer for too long are no longer waited for.
+    pub(crate) fn mark_lagging(&mut self, now: Monotonic, patience: Duration) {
+        for target in self.targets.values_mut() {
+            target.lagging |= !target.offered.is_empty() && now - target.last_progress >= patience;
+        }
+    }
+
+    /// How many of the first chunks every target that is waited for has.
+    pub(crate) fn completed(&self) -> usize {
+        self.targets
+            .values()
+            .filter(|target| target.waited_for())
+            .map(Target::completed)
+            .min()
+            .unwrap_or(usize::MAX)
+    }
+
+    /// How many targets have all of `chunks` chunks.
+    pub(crate) fn complete(&self, chunks: usize) -> u32 {
+        let complete = self
+            .targets
+            .values()
+            .filter(|target| target.completed() >= chunks && target.refused.is_none());
+        u32::try_from(complete.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether every target refused.
+    pub(crate) fn hopeless(&self) -> bool {
+        !self.targets.is_empty() && self.targets.values().all(|target| target.refused.is_some())
+    }
+
+    pub(crate) fn has_targets(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
+    /// Why targets refused, for people.
+    pub(crate) fn refusals(&self) -> String {
+        let mut text = String::new();
+        for (node, target) in &self.targets {
+            let why = match target.refused {
+                Some(Refusal::Full) => "its disk is full",
+                Some(Refusal::Disk) => "its disk failed",
+                Some(Refusal::Unauthorised) => "it did not accept this owner's signature or clock",
+                Some(Refusal::Busy) => "it is busy",
+                Some(Refusal::Unavailable | Refusal::Invalid) => "it could not fetch the chunks",
+                None if target.lagging => "it does not answer",
+                None => continue,
+            };
+            text.push_str(&alloc::format!("node {node}: {why}; "));
+        }
+        text
+    }
+
+    /// Ends all uploads.
+    pub(crate) fn close(&mut self, cx: &mut Context) {
+        for target in self.targets.values() {
+            cx.upload_owners.remove(&(target.link, target.upload));
+            cx.send(target.link, Frame::CloseUpload { upload: target.upload });
+        }
+        self.targets.clear();
+    }
+}

@@ -1,0 +1,292 @@
+//! Fetching of objects from peers: which peer to want one from, and whom to ask next.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::bulk::Bulk;
+use crate::frame::{Frame, WANTS_MAX};
+use crate::ids::{LinkId, NodeId, ObjectKey};
+use crate::node::context::Context;
+use crate::node::links;
+use crate::node::signal::{FetchClient, FetchResult, Signal};
+use crate::node::timers::Timer;
+
+/// A fetch, numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FetchId(pub(crate) u64);
+
+/// Bytes wanted of one peer and not yet received; beyond it, fetches wait.
+const WANTED_BYTES_MAX: u64 = 16 << 20;
+
+/// Rounds over all holders before a fetch that only ever times out is given up. (Its client may try again.)
+const ROUNDS_MAX: u32 = 3;
+
+/// What to fetch.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) client: FetchClient,
+    pub(crate) object: ObjectKey,
+    pub(crate) len: u32,
+    /// Wants of one lane are served in order, lanes in turn.
+    pub(crate) lane: u64,
+    /// Who may hold it.
+    pub(crate) holders: BTreeSet<NodeId>,
+}
+
+#[derive(Debug)]
+struct Fetch {
+    order: Order,
+    /// Holders that said they do not have it, or gave wrong bytes.
+    without: BTreeSet<NodeId>,
+    /// Holders that let it time out in this round.
+    timed_out: BTreeSet<NodeId>,
+    rounds: u32,
+    wanted: Option<Wanted>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    link: LinkId,
+    node: NodeId,
+    want: u64,
+    data: Bulk,
+    received: u32,
+}
+
+/// All fetches under way.
+#[derive(Debug, Default)]
+pub(crate) struct Fetches {
+    fetches: BTreeMap<FetchId, Fetch>,
+    waiting: VecDeque<FetchId>,
+}
+
+/// Starts a fetch. Answered by [`Signal::Fetched`].
+pub(crate) fn start(cx: &mut Context, order: Order) {
+    let id = FetchId(cx.number());
+    let fetch = Fetch {
+        order,
+        without: BTreeSet::new(),
+        timed_out: BTreeSet::new(),
+        rounds: 0,
+        wanted: None,
+    };
+    cx.fetches.fetches.insert(id, fetch);
+    place(cx, id);
+}
+
+/// Ends all fetches of clients that are gone.
+pub(crate) fn cancel(cx: &mut Context, gone: impl Fn(&FetchClient) -> bool) {
+    let doomed = |(_, fetch): &(&FetchId, &Fetch)| gone(&fetch.order.client);
+    let ids: alloc::vec::Vec<FetchId> = cx.fetches.fetches.iter().filter(doomed).map(|(id, _)| *id).collect();
+    for id in ids {
+        take_back(cx, id, true);
+        cx.fetches.fetches.remove(&id);
+    }
+    cx.fetches.waiting.retain(|id| cx.fetches.fetches.contains_key(id));
+    place_waiting(cx);
+}
+
+/// The best holder to ask now: connected, not tried, not slow, with the least outstanding.
+enum Choice {
+    Ask(LinkId),
+    Wait,
+    Nobody,
+}
+
+fn choose(cx: &Context, fetch: &Fetch) -> Choice {
+    let now = cx.now.mono;
+    let candidates = fetch.order.holders.iter().filter(|node| !fetch.without.contains(node));
+    let linked = candidates.filter_map(|node| cx.links.of(*node).map(|id| (*node, id)));
+    let mut best = None;
+    let mut any = false;
+    for (node, id) in linked {
+        any = true;
+        let Some(link) = cx.links.get(id) else { continue };
+        let free = link.wants.len() < WANTS_MAX
+            && (link.wanted_bytes == 0 || link.wanted_bytes + u64::from(fetch.order.len) <= WANTED_BYTES_MAX);
+        if fetch.timed_out.contains(&node) || !free {
+            continue;
+        }
+        let rank = (link.slow_until > now, link.wanted_bytes, id);
+        if best.is_none_or(|best| rank < best) {
+            best = Some(rank);
+        }
+    }
+    match best {
+        Some((_, _, id)) => Choice::Ask(id),
+        None if any => Choice::Wait,
+        None => Choice::Nobody,
+    }
+}
+
+fn place(cx: &mut Context, id: FetchId) {
+    let Some(fetch) = cx.fetches.fetches.get(&id) else {
+        return;
+    };
+    match choose(cx, fetch) {
+        Choice::Ask(link) => want(cx, id, link),
+        Choice::Wait => wait_or_new_round(cx, id),
+        Choice::Nobody => finish(cx, id, FetchResult::Nowhere),
+    }
+}
+
+/// Everybody left is either busy with other wants or has let this one time out. In the latter case start over, a few times.
+fn wait_or_new_round(cx: &mut Context, id: FetchId) {
+    let Some(fetch) = cx.fetches.fetches.get_mut(&id) else {
+        return;
+    };
+    let left = fetch
+        .order
+        .holders
+        .iter()
+        .filter(|node| !fetch.without.contains(node) && cx.links.of(**node).is_some());
+    let all_timed_out = left.clone().all(|node| fetch.timed_out.contains(node));
+    if all_timed_out {
+        fetch.rounds += 1;
+        if fetch.rounds >= ROUNDS_MAX {
+            return finish(cx, id, FetchResult::Nowhere);
+        }
+        fetch.timed_out.clear();
+        return place(cx, id);
+    }
+    cx.fetches.waiting.push_back(id);
+}
+
+fn want(cx: &mut Context, id: FetchId, link_id: LinkId) {
+    let want = cx.number();
+    let Some(link) = cx.links.get_mut(link_id) else { return };
+    let Some(fetch) = cx.fetches.fetches.get_mut(&id) else {
+        return;
+    };
+    link.wants.insert(want, id);
+    link.wanted_bytes += u64::from(fetch.order.len);
+    fetch.wanted = Some(Wanted {
+        link: link_id,
+        node: link.node,
+        want,
+        data: Bulk::default(),
+        received: 0,
+    });
+    let frame = Frame::Want {
+        want,
+        lane: fetch.order.lane,
+        owner: fetch.order.object.owner,
+        object: fetch.order.object.id,
+        len: fetch.order.len,
+    };
+    cx.send(link_id, frame);
+    let deadline = cx.now.mono + cx.config.fetch_timeout;
+    cx.timers.set(Timer::Fetch(id), deadline);
+}
+
+/// Ends the want of a fetch, if it has one; `tell` the peer unless it knows.
+fn take_back(cx: &mut Context, id: FetchId, tell: bool) -> Option<Wanted> {
+    cx.timers.cancel(&Timer::Fetch(id));
+    let fetch = cx.fetches.fetches.get_mut(&id)?;
+    let wanted = fetch.wanted.take()?;
+    let rest = u64::from(fetch.order.len - wanted.received);
+    if let Some(link) = cx.links.get_mut(wanted.link) {
+        link.wants.remove(&wanted.want);
+        link.wanted_bytes -= rest;
+        if tell {
+            cx.send(wanted.link, Frame::Unwant { want: wanted.want });
+        }
+    }
+    Some(wanted)
+}
+
+fn finish(cx: &mut Context, id: FetchId, result: FetchResult) {
+    take_back(cx, id, false);
+    if let Some(fetch) = cx.fetches.fetches.remove(&id) {
+        cx.signal(Signal::Fetched {
+            client: fetch.order.client,
+            result,
+        });
+    }
+}
+
+/// Tries all fetches that wait for a peer to have room.
+fn place_waiting(cx: &mut Context) {
+    for _ in 0..cx.fetches.waiting.len() {
+        let Some(id) = cx.fetches.waiting.pop_front() else {
+            break;
+        };
+        place(cx, id);
+    }
+}
+
+/// Part of an object came.
+pub(crate) fn on_data(cx: &mut Context, link_id: LinkId, want: u64, offset: u32, payload: Bulk) {
+    let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    let Some(link) = cx.links.get_mut(link_id) else { return };
+    link.received_bytes += u64::from(len);
+    // A want that was taken back may still be answered.
+    let Some(&id) = link.wants.get(&want) else { return };
+    let Some(fetch) = cx.fetches.fetches.get_mut(&id) else {
+        return;
+    };
+    let Some(wanted) = &mut fetch.wanted else { return };
+    if offset != wanted.received || len > fetch.order.len - wanted.received {
+        return links::offend(cx, link_id);
+    }
+    wanted.received += len;
+    link.wanted_bytes -= u64::from(len);
+    for part in payload.parts() {
+        wanted.data.push(part.clone());
+    }
+    if wanted.received < fetch.order.len {
+        let deadline = cx.now.mono + cx.config.fetch_timeout;
+        return cx.timers.set(Timer::Fetch(id), deadline);
+    }
+    if let Some(wanted) = take_back(cx, id, false) {
+        finish(
+            cx,
+            id,
+            FetchResult::Got {
+                from: wanted.node,
+                data: wanted.data,
+            },
+        );
+    }
+    place_waiting(cx);
+}
+
+/// The peer does not have it.
+pub(crate) fn on_unavailable(cx: &mut Context, link_id: LinkId, want: u64) {
+    let Some(&id) = cx.links.get(link_id).and_then(|link| link.wants.get(&want)) else {
+        return;
+    };
+    if let Some(wanted) = take_back(cx, id, false) {
+        if let Some(fetch) = cx.fetches.fetches.get_mut(&id) {
+            fetch.without.insert(wanted.node);
+        }
+        place(cx, id);
+    }
+    place_waiting(cx);
+}
+
+/// Nothing came for too long: ask somebody else.
+pub(crate) fn on_timeout(cx: &mut Context, id: FetchId) {
+    let Some(wanted) = take_back(cx, id, true) else { return };
+    let slow_until = cx.now.mono + cx.config.fetch_timeout * 4;
+    if let Some(link) = cx.links.get_mut(wanted.link) {
+        link.slow_until = slow_until;
+    }
+    if let Some(fetch) = cx.fetches.fetches.get_mut(&id) {
+        fetch.timed_out.insert(wanted.node);
+    }
+    place(cx, id);
+    place_waiting(cx);
+}
+
+/// A link is gone, and with it its wants.
+pub(crate) fn on_link_gone(cx: &mut Context, node: NodeId, ids: impl Iterator<Item = FetchId>) {
+    for id in ids {
+        cx.timers.cancel(&Timer::Fetch(id));
+        if let Some(fetch) = cx.fetches.fetches.get_mut(&id) {
+            fetch.wanted = None;
+            fetch.timed_out.insert(node);
+        }
+        place(cx, id);
+    }
+    place_waiting(cx);
+}

@@ -1,0 +1,557 @@
+//! Reading a file: find its record, open its manifest, then bring its chunks, from the disk or from several peers at
+//! once, verify each and deliver them in order under the caller's credit.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::bulk::Bulk;
+use crate::command::{RangeRequest, VersionSelector};
+use crate::disk::{DiskError, DiskOp};
+use crate::event::{FileInfo, Plain, RequestError, What};
+use crate::ids::{BlobKey, NodeId, ObjectId, ObjectKey, RequestId};
+use crate::manifest::{Children, ChunkRef, PAGE_ENTRIES_MAX, PageContext, PageRef, PageSecrets};
+use crate::name::Name;
+use crate::node::context::Context;
+use crate::node::keep::Keep;
+use crate::node::locate::{self, Located, Scope};
+use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
+use crate::node::pages::file_info;
+use crate::node::pending::{Completion, Pending};
+use crate::node::signal::{FetchClient, FetchResult};
+use crate::node::task::{Flow, Task, TaskStep};
+use crate::node::timers::Timer;
+use crate::node::{answers, asks, choose, fetch};
+use crate::record::{RecordBody, SignedRecord};
+use crate::seal::SealError;
+use crate::secrets::{ChunkKey, PageKey};
+use crate::work::{WorkOp, WorkResult};
+
+/// What a get waits for.
+#[derive(Debug)]
+pub(crate) enum GetStep {
+    /// A blob of this disk.
+    Read(u64),
+    /// The plaintext of a blob, and the peer the blob came from.
+    Opened(u64, Option<(NodeId, Bulk)>),
+    /// A blob from a peer is kept on this disk.
+    Kept,
+}
+
+/// The root page's number among the pages of a get; the pages below it start at 1.
+const ROOT: u64 = 0;
+
+/// A chunk on its way to the caller.
+#[derive(Debug)]
+enum Slot {
+    /// Its page is not loaded yet, or its blob is being read, fetched or opened.
+    UnderWay,
+    /// Nobody connected has it: it waits for a peer to come back.
+    Stuck,
+    Ready(Bytes),
+}
+
+/// The file, once its root page is open.
+#[derive(Debug)]
+struct Open {
+    info: FileInfo,
+    chunk_size: u64,
+    context: PageContext,
+    /// The pages below the root, with their keys.
+    page_refs: Vec<(PageRef, PageKey)>,
+    /// The lists of chunks at hand, by number of page: the root's own, or those of pages below it.
+    lists: BTreeMap<u64, Vec<(ChunkRef, ChunkKey)>>,
+    /// Bytes to deliver.
+    first: u64,
+    end: u64,
+    /// Chunks: the next to start, the next to deliver, and the end.
+    next: u64,
+    deliver: u64,
+    last: u64,
+    slots: BTreeMap<u64, Slot>,
+    /// Bytes delivered and not yet consumed by the caller.
+    unconsumed: u64,
+    delivered_all: bool,
+}
+
+/// A get.
+#[derive(Debug)]
+pub(crate) struct Get {
+    id: RequestId,
+    name: Name,
+    version: Option<VersionSelector>,
+    range: Option<RangeRequest>,
+    asked_everywhere: bool,
+    record: Option<SignedRecord>,
+    open: Option<Open>,
+    /// Peers that gave wrong bytes.
+    liars: BTreeSet<NodeId>,
+    damaged: bool,
+    keep: Keep,
+}
+
+impl Get {
+    pub(crate) fn new(
+        id: RequestId,
+        name: Name,
+        version: Option<VersionSelector>,
+        range: Option<RangeRequest>,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            version,
+            range,
+            asked_everywhere: false,
+            record: None,
+            open: None,
+            liars: BTreeSet::new(),
+            damaged: false,
+            keep: Keep::default(),
+        }
+    }
+
+    fn fail(&self, cx: &mut Context, error: RequestError) -> Flow {
+        cx.fail(self.id, error);
+        Flow::Done
+    }
+
+    fn holders(&self, cx: &Context) -> BTreeSet<NodeId> {
+        cx.links.ready_nodes().difference(&self.liars).copied().collect()
+    }
+
+    fn load_page(&self, cx: &mut Context, number: u64, page: PageRef, opening: Opening) {
+        let order = PageOrder {
+            client: PageClient::Request(self.id, number),
+            owner: cx.owner,
+            page,
+            opening,
+            holders: self.holders(cx),
+        };
+        page_loader::load(cx, order);
+    }
+
+    fn open_root(&mut self, cx: &mut Context, page: LoadedPage) -> Flow {
+        let Some(record) = &self.record else {
+            return Flow::Continue;
+        };
+        let context = PageContext {
+            owner: cx.owner,
+            name_id: record.record.name_id,
+            version: record.record.version,
+        };
+        let (meta, page_refs, list) = match (page.secrets, page.public.children) {
+            (Some(PageSecrets::RootOfChunks { meta, keys }), Children::Chunks(chunks)) => {
+                (meta, Vec::new(), Some(chunks.into_iter().zip(keys).collect::<Vec<_>>()))
+            }
+            (Some(PageSecrets::RootOfPages { meta, keys }), Children::Pages(pages)) => {
+                (meta, pages.into_iter().zip(keys).collect(), None)
+            }
+            (_, Children::Chunks(_) | Children::Pages(_)) => {
+                return self.fail(
+                    cx,
+                    RequestError::Integrity("the manifest's root is not a root".to_string()),
+                );
+            }
+        };
+        let info = file_info(&meta, context.version, page.id);
+        let Some((first, end)) = resolve_range(self.range, info.size) else {
+            return self.fail(cx, RequestError::Range { len: info.size });
+        };
+        let chunk_size = u64::from(meta.chunk_size.max(1));
+        let start = What::GetStart {
+            file: info.clone(),
+            first,
+            len: end - first,
+        };
+        let (next, last) = (first / chunk_size, end.div_ceil(chunk_size));
+        let open = Open {
+            info,
+            chunk_size,
+            context,
+            page_refs,
+            lists: list.map(|list| (ROOT, list)).into_iter().collect(),
+            first,
+            end,
+            next,
+            deliver: next,
+            last: if first == end { next } else { last },
+            slots: BTreeMap::new(),
+            unconsumed: 0,
+            delivered_all: false,
+        };
+        self.open = Some(open);
+        cx.event(self.id, start);
+        self.pump(cx)
+    }
+
+    /// Starts as many chunks as window and credit allow.
+    fn pump(&mut self, cx: &mut Context) -> Flow {
+        let window = u64::from(cx.config.fetch_window_chunks.max(1));
+        while let Some(open) = &mut self.open {
+            let under_way = open.next - open.deliver;
+            let room = under_way < window && open.unconsumed + under_way * open.chunk_size < window * open.chunk_size;
+            if open.next >= open.last || !room {
+                break;
+            }
+            let index = open.next;
+            open.next += 1;
+            open.slots.insert(index, Slot::UnderWay);
+            self.begin_chunk(cx, index);
+        }
+        self.deliver(cx)
+    }
+
+    fn page_of(&self, index: u64) -> u64 {
+        let paged = self.open.as_ref().is_some_and(|open| !open.page_refs.is_empty());
+        if paged {
+            1 + index / PAGE_ENTRIES_MAX as u64
+        } else {
+            ROOT
+        }
+    }
+
+    fn chunk(&self, index: u64) -> Option<&(ChunkRef, ChunkKey)> {
+        let list = self.open.as_ref()?.lists.get(&self.page_of(index))?;
+        let offset = if self.page_of(index) == ROOT {
+            index
+        } else {
+            index % PAGE_ENTRIES_MAX as u64
+        };
+        list.get(usize::try_from(offset).ok()?)
+    }
+
+    /// Reads a chunk, or loads its page first. (The first chunk of a page to come by loads it.)
+    fn begin_chunk(&mut self, cx: &mut Context, index: u64) {
+        if let Some((chunk, _)) = self.chunk(index) {
+            let blob = BlobKey {
+                owner: cx.owner,
+                chunk: chunk.id,
+            };
+            return cx.disk(DiskOp::ReadBlob { blob }, self.pending(GetStep::Read(index)));
+        }
+        let number = self.page_of(index);
+        let Some(open) = &mut self.open else { return };
+        let first_of_page = index == open.first / open.chunk_size || index % PAGE_ENTRIES_MAX as u64 == 0;
+        if !first_of_page {
+            return;
+        }
+        open.lists.retain(|page, _| page + 1 >= number);
+        let page = usize::try_from(number - 1)
+            .ok()
+            .and_then(|place| open.page_refs.get(place))
+            .cloned();
+        if let Some((page, key)) = page {
+            let context = open.context;
+            self.load_page(cx, number, page, Opening::Child(context, key));
+        }
+    }
+
+    fn pending(&self, step: GetStep) -> Pending {
+        Pending::Task(self.id, TaskStep::Get(step))
+    }
+
+    fn on_list(&mut self, cx: &mut Context, number: u64, page: LoadedPage) -> Flow {
+        let (Some(PageSecrets::Page { keys }), Children::Chunks(chunks)) = (page.secrets, page.public.children) else {
+            return self.fail(
+                cx,
+                RequestError::Integrity("a page of the manifest is not one of chunks".to_string()),
+            );
+        };
+        let Some(open) = &mut self.open else {
+            return Flow::Continue;
+        };
+        open.lists.insert(number, chunks.into_iter().zip(keys).collect());
+        let waiting: Vec<u64> = open.slots.keys().copied().collect();
+        for index in waiting {
+            if self.page_of(index) == number {
+                self.begin_chunk(cx, index);
+            }
+        }
+        Flow::Continue
+    }
+
+    fn on_read(&mut self, cx: &mut Context, index: u64, read: Result<Bytes, DiskError>) -> Flow {
+        match read {
+            Ok(blob) => self.decrypt(cx, index, blob.into(), None),
+            Err(error) => {
+                answers::note_disk_error(cx, &error);
+                self.damaged |= error == DiskError::Corrupt;
+                self.fetch(cx, index);
+            }
+        }
+        Flow::Continue
+    }
+
+    fn fetch(&mut self, cx: &mut Context, index: u64) {
+        let Some((chunk, _)) = self.chunk(index) else { return };
+        let order = fetch::Order {
+            client: FetchClient::Get(self.id, index),
+            object: ObjectKey {
+                owner: cx.owner,
+                id: ObjectId::Chunk(chunk.id),
+            },
+            len: chunk.len,
+            lane: self.id.0,
+            holders: self.holders(cx),
+        };
+        fetch::start(cx, order);
+    }
+
+    fn decrypt(&self, cx: &mut Context, index: u64, data: Bulk, from: Option<NodeId>) {
+        let Some((chunk, key)) = self.chunk(index) else { return };
+        let kept = from.map(|node| (node, data.clone()));
+        let work = WorkOp::Open {
+            chunk: chunk.id,
+            key: key.clone(),
+            data,
+        };
+        cx.work(work, self.pending(GetStep::Opened(index, kept)));
+    }
+
+    fn on_opened(
+        &mut self,
+        cx: &mut Context,
+        index: u64,
+        from: Option<(NodeId, Bulk)>,
+        opened: Result<Bytes, SealError>,
+    ) -> Flow {
+        match (opened, from) {
+            (Ok(plain), from) => {
+                if let (Some((_, data)), Some((chunk, _))) = (from, self.chunk(index)) {
+                    let blob = BlobKey {
+                        owner: cx.owner,
+                        chunk: chunk.id,
+                    };
+                    self.keep.begin();
+                    cx.disk(DiskOp::WriteBlob { blob, data }, self.pending(GetStep::Kept));
+                }
+                if let Some(open) = &mut self.open {
+                    open.slots.insert(index, Slot::Ready(plain));
+                }
+                cx.expect_progress(self.id);
+                self.deliver(cx)
+            }
+            (Err(SealError::WrongHash), from) => {
+                self.damaged = true;
+                if let Some((node, _)) = from {
+                    self.liars.insert(node);
+                    asks::on_lie(cx, node);
+                }
+                self.fetch(cx, index);
+                Flow::Continue
+            }
+            // The address is right, so these are the bytes that the manifest names, and nobody has better ones.
+            (Err(error @ (SealError::TooShort | SealError::WrongIv)), _) => {
+                self.fail(cx, RequestError::Integrity(error.to_string()))
+            }
+        }
+    }
+
+    fn deliver(&mut self, cx: &mut Context) -> Flow {
+        let Some(open) = &mut self.open else {
+            return Flow::Continue;
+        };
+        while let Some(Slot::Ready(_)) = open.slots.get(&open.deliver) {
+            let Some(Slot::Ready(plain)) = open.slots.remove(&open.deliver) else {
+                break;
+            };
+            let start = open.deliver * open.chunk_size;
+            let len = plain.len() as u64;
+            let (from, to) = (
+                open.first.saturating_sub(start).min(len),
+                open.end.saturating_sub(start).min(len),
+            );
+            open.deliver += 1;
+            open.unconsumed += to - from;
+            let part = plain.slice(usize::try_from(from).unwrap_or(0)..usize::try_from(to).unwrap_or(0));
+            cx.event(self.id, What::GetData(Plain(part)));
+        }
+        if open.deliver >= open.last && !open.delivered_all {
+            open.delivered_all = true;
+            cx.event(self.id, What::GetDone);
+            let whole = open.first == 0 && open.end == open.info.size;
+            self.keep.delivered(whole);
+        }
+        self.finish_if_kept(cx)
+    }
+
+    /// The caller is served; the task ends once what it fetched is kept.
+    fn finish_if_kept(&mut self, cx: &mut Context) -> Flow {
+        match &self.record {
+            Some(record) if self.keep.is_over() => {
+                self.keep.settle(cx, record);
+                Flow::Done
+            }
+            Some(_) | None => Flow::Continue,
+        }
+    }
+
+    fn retry_stuck(&mut self, cx: &mut Context) {
+        let Some(open) = &mut self.open else { return };
+        let mut stuck = Vec::new();
+        for (index, slot) in &mut open.slots {
+            if matches!(slot, Slot::Stuck) {
+                *slot = Slot::UnderWay;
+                stuck.push(*index);
+            }
+        }
+        for index in stuck {
+            self.fetch(cx, index);
+        }
+    }
+
+    fn unavailable(&self, cx: &mut Context) -> Flow {
+        let troubles = cx.dials.troubles();
+        let error = if self.damaged {
+            RequestError::Integrity("the only copies that could be reached do not match their addresses".to_string())
+        } else {
+            RequestError::Unavailable(alloc::format!("no connected peer holds all of the file. {troubles}"))
+        };
+        self.fail(cx, error)
+    }
+}
+
+/// First byte and end (exclusive) of a range in a file of `len` bytes; `None` if it lies outside.
+fn resolve_range(range: Option<RangeRequest>, len: u64) -> Option<(u64, u64)> {
+    match range {
+        None => Some((0, len)),
+        Some(RangeRequest::From { first, last }) => {
+            let end = last.map_or(len, |last| len.min(last.saturating_add(1)));
+            (first < end).then_some((first, end))
+        }
+        Some(RangeRequest::Suffix { len: suffix }) => {
+            (suffix > 0 && len > 0).then(|| (len.saturating_sub(suffix), len))
+        }
+    }
+}
+
+impl Task for Get {
+    fn start(&mut self, cx: &mut Context) -> Flow {
+        locate::start(cx, self.id, cx.keys.name_id(&self.name), Scope::LocalFirst);
+        cx.expect_progress(self.id);
+        Flow::Continue
+    }
+
+    fn on_located(&mut self, cx: &mut Context, located: Located) -> Flow {
+        let record = match choose::choose(cx, &located, self.version) {
+            Ok(record) => record,
+            Err(RequestError::NoSuchVersion) if !self.asked_everywhere => {
+                self.asked_everywhere = true;
+                locate::start(cx, self.id, cx.keys.name_id(&self.name), Scope::Everywhere);
+                return Flow::Continue;
+            }
+            Err(error) => return self.fail(cx, error),
+        };
+        let RecordBody::File { root, root_len } = record.record.body else {
+            return self.fail(cx, RequestError::NotFound);
+        };
+        let context = PageContext {
+            owner: cx.owner,
+            name_id: record.record.name_id,
+            version: record.record.version,
+        };
+        self.record = Some(record);
+        self.load_page(
+            cx,
+            ROOT,
+            PageRef {
+                id: root,
+                len: root_len,
+            },
+            Opening::Root(context),
+        );
+        Flow::Continue
+    }
+
+    fn on_page(&mut self, cx: &mut Context, number: u64, result: Result<LoadedPage, PageFailure>) -> Flow {
+        cx.expect_progress(self.id);
+        match result {
+            Ok(page) if number == ROOT => self.open_root(cx, page),
+            Ok(page) => self.on_list(cx, number, page),
+            Err(PageFailure::Nowhere) => self.unavailable(cx),
+            Err(PageFailure::Damaged) => self.fail(
+                cx,
+                RequestError::Integrity("the manifest is not what its owner sealed".to_string()),
+            ),
+        }
+    }
+
+    fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
+        let TaskStep::Get(step) = step else {
+            return Flow::Continue;
+        };
+        match step {
+            GetStep::Read(index) => self.on_read(cx, index, completion.blob()),
+            GetStep::Opened(index, from) => match completion.work() {
+                WorkResult::Opened(opened) => self.on_opened(cx, index, from, opened),
+                other => panic!("opening was completed by {other:?}"),
+            },
+            GetStep::Kept => {
+                self.keep.end(completion.written().is_ok());
+                self.finish_if_kept(cx)
+            }
+        }
+    }
+
+    fn on_fetched(&mut self, cx: &mut Context, index: u64, result: FetchResult) -> Flow {
+        match result {
+            FetchResult::Got { from, data } => {
+                cx.expect_progress(self.id);
+                self.decrypt(cx, index, data, Some(from));
+                Flow::Continue
+            }
+            FetchResult::Nowhere if cx.links.ready_count() < cx.members.count() && !self.damaged => {
+                // A member is away that may have it: give it a little time to come back.
+                let patience = cx.now.mono + cx.config.answer_timeout;
+                cx.timers.set(Timer::Request(self.id), patience);
+                if let Some(open) = &mut self.open {
+                    open.slots.insert(index, Slot::Stuck);
+                }
+                Flow::Continue
+            }
+            FetchResult::Nowhere => self.unavailable(cx),
+        }
+    }
+
+    fn on_peer_ready(&mut self, cx: &mut Context, _node: NodeId) -> Flow {
+        self.retry_stuck(cx);
+        Flow::Continue
+    }
+
+    fn on_credit(&mut self, cx: &mut Context, bytes: u64) -> Flow {
+        if let Some(open) = &mut self.open {
+            open.unconsumed = open.unconsumed.saturating_sub(bytes);
+        }
+        cx.expect_progress(self.id);
+        self.pump(cx)
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context) -> Flow {
+        match &self.open {
+            Some(open) if open.delivered_all => Flow::Done,
+            Some(open) if open.slots.is_empty() => {
+                // The caller takes its time.
+                cx.expect_progress(self.id);
+                Flow::Continue
+            }
+            Some(_) => self.unavailable(cx),
+            None => self.fail(cx, RequestError::Deadline(cx.config.request_timeout.as_secs())),
+        }
+    }
+
+    fn on_end_of_task(&mut self, cx: &mut Context) {
+        let id = self.id;
+        locate::cancel(cx, id);
+        fetch::cancel(
+            cx,
+            |client| matches!(client, FetchClient::Get(other, _) if *other == id),
+        );
+        page_loader::cancel(
+            cx,
+            |client| matches!(client, PageClient::Request(other, _) if *other == id),
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! Keeping what a get fetched: its blobs are stored, and a file that is whole again no longer relies on promises.
+
+use alloc::vec::Vec;
+
+use crate::disk::Write;
+use crate::frame::Frame;
+use crate::node::answers;
+use crate::node::context::Context;
+use crate::node::schema;
+use crate::record::SignedRecord;
+
+/// What a get keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Keep {
+    under_way: u32,
+    fetched: bool,
+    failed: bool,
+    /// Whether all was delivered, and if so whether that was the whole file.
+    delivered: Option<bool>,
+}
+
+impl Keep {
+    /// A blob is being stored.
+    pub(crate) fn begin(&mut self) {
+        self.under_way += 1;
+        self.fetched = true;
+    }
+
+    /// A blob is stored, or not.
+    pub(crate) fn end(&mut self, stored: bool) {
+        self.under_way -= 1;
+        self.failed |= !stored;
+    }
+
+    /// The caller has all it asked for.
+    pub(crate) fn delivered(&mut self, whole: bool) {
+        self.delivered = Some(whole);
+    }
+
+    /// Whether the caller has all and nothing is being stored.
+    pub(crate) fn is_over(&self) -> bool {
+        self.delivered.is_some() && self.under_way == 0
+    }
+
+    /// If the whole file is here again: it is no longer evicted, and peers are released from their promises.
+    pub(crate) fn settle(&self, cx: &mut Context, record: &SignedRecord) {
+        if self.failed || !self.fetched || self.delivered != Some(true) {
+            return;
+        }
+        let (owner, id, name_id) = (record.record.owner, record.id, record.record.name_id);
+        answers::commit_quietly(
+            cx,
+            alloc::vec![Write::Delete {
+                key: schema::evicted_key(owner, id)
+            }],
+        );
+        let links: Vec<_> = cx
+            .links
+            .ready_nodes()
+            .into_iter()
+            .filter_map(|node| cx.links.of(node))
+            .collect();
+        for link in links {
+            cx.send(
+                link,
+                Frame::ReleasePromise {
+                    owner,
+                    name_id,
+                    record: id,
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Links: the authenticated connections to peers.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+
+use crate::frame::{Frame, Goodbye, Hello, PROTOCOL_VERSION};
+use crate::ids::{DialId, LinkId, NodeId};
+use crate::input::CloseReason;
+use crate::node::context::Context;
+use crate::node::serve::Serving;
+use crate::node::signal::{AskClient, Signal};
+use crate::node::timers::Timer;
+use crate::node::{fetch, upload};
+use crate::output::Output;
+use crate::time::Monotonic;
+
+/// The most addresses that a peer may name, and the most bytes of each.
+const LISTEN_MAX: usize = 8;
+const ADDRESS_LEN_MAX: usize = 256;
+
+/// A connection to a peer.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) node: NodeId,
+    pub(crate) remote: String,
+    dialled_by_me: bool,
+    /// Whether the peer has said hello.
+    pub(crate) ready: bool,
+    last_heard: Monotonic,
+    pub(crate) serving: Serving,
+    /// Wants that this node has open, by number.
+    pub(crate) wants: BTreeMap<u64, fetch::FetchId>,
+    /// Their bytes that have not come yet.
+    pub(crate) wanted_bytes: u64,
+    /// Questions that this node has open, by number.
+    pub(crate) questions: BTreeMap<u64, AskClient>,
+    /// The peer let a fetch time out; others are asked first until then.
+    pub(crate) slow_until: Monotonic,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_bytes: u64,
+}
+
+/// How often a node broke the protocol.
+#[derive(Debug, Default)]
+struct Conduct {
+    offences: u32,
+    banned_until: Option<Monotonic>,
+}
+
+/// All links.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    links: BTreeMap<LinkId, Link>,
+    by_node: BTreeMap<NodeId, LinkId>,
+    conduct: BTreeMap<NodeId, Conduct>,
+}
+
+impl Links {
+    pub(crate) fn get(&self, link: LinkId) -> Option<&Link> {
+        self.links.get(&link)
+    }
+
+    pub(crate) fn get_mut(&mut self, link: LinkId) -> Option<&mut Link> {
+        self.links.get_mut(&link)
+    }
+
+    /// The link over which a node can be talked to.
+    pub(crate) fn of(&self, node: NodeId) -> Option<LinkId> {
+        self.by_node.get(&node).copied()
+    }
+
+    /// All nodes that can be talked to, in order.
+    pub(crate) fn ready_nodes(&self) -> BTreeSet<NodeId> {
+        self.by_node.keys().copied().collect()
+    }
+
+    /// How many nodes can be talked to.
+    pub(crate) fn ready_count(&self) -> u32 {
+        u32::try_from(self.by_node.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&LinkId, &Link)> {
+        self.links.iter()
+    }
+
+    fn any_of(&self, node: NodeId) -> Option<LinkId> {
+        self.links.iter().find(|(_, link)| link.node == node).map(|(id, _)| *id)
+    }
+
+    fn is_banned(&self, node: NodeId, now: Monotonic) -> bool {
+        self.conduct
+            .get(&node)
+            .and_then(|conduct| conduct.banned_until)
+            .is_some_and(|until| until > now)
+    }
+}
+
+/// A secure channel stands.
+pub(crate) fn on_connected(cx: &mut Context, id: LinkId, node: NodeId, dial: Option<DialId>, remote: String) {
+    let link = Link {
+        node,
+        remote,
+        dialled_by_me: dial.is_some(),
+        ready: false,
+        last_heard: cx.now.mono,
+        serving: Serving::default(),
+        wants: BTreeMap::new(),
+        wanted_bytes: 0,
+        questions: BTreeMap::new(),
+        slow_until: Monotonic::default(),
+        sent_bytes: 0,
+        received_bytes: 0,
+    };
+    let existing = cx.links.any_of(node);
+    cx.links.links.insert(id, link);
+    cx.dials.on_connected(dial, id, node, node == cx.me);
+    if node == cx.me {
+        return close(cx, id, Goodbye::SelfConnection);
+    }
+    if cx.links.is_banned(node, cx.now.mono) {
+        return close(cx, id, Goodbye::Banned);
+    }
+    if let Some(existing) = existing {
+        let loser = duplicate_to_close(cx, existing, id);
+        close(cx, loser, Goodbye::Duplicate);
+        if loser == id {
+            return;
+        }
+    }
+    let hello = Hello {
+        version: PROTOCOL_VERSION,
+        features: 0,
+        listen: cx.config.listen.clone(),
+    };
+    cx.send(id, Frame::Hello(hello));
+    let look = cx.now.mono + cx.config.heartbeat;
+    cx.timers.set(Timer::Link(id), look);
+}
+
+/// Of two links to one node, both ends close the same one: the link dialled by the larger id goes. If both were dialled by
+/// the same end, the older goes: its dialler would not have dialled again if it still believed in it.
+fn duplicate_to_close(cx: &Context, old: LinkId, new: LinkId) -> LinkId {
+    let dialled_by_me = |id| cx.links.get(id).is_some_and(|link| link.dialled_by_me);
+    let (old_mine, new_mine) = (dialled_by_me(old), dialled_by_me(new));
+    if old_mine == new_mine {
+        return old;
+    }
+    let peer_is_smaller = cx.links.get(old).is_some_and(|link| link.node < cx.me);
+    if old_mine == peer_is_smaller { old } else { new }
+}
+
+/// The peer says hello.
+pub(crate) fn on_hello(cx: &mut Context, id: LinkId, hello: Hello) {
+    let sane = hello.listen.len() <= LISTEN_MAX && hello.listen.iter().all(|address| address.len() <= ADDRESS_LEN_MAX);
+    let Some(link) = cx.links.get_mut(id) else { return };
+    if link.ready || !sane {
+        return offend(cx, id);
+    }
+    if hello.version != PROTOCOL_VERSION {
+        return close(cx, id, Goodbye::Version);
+    }
+    link.ready = true;
+    let (node, remote) = (link.node, link.remote.clone());
+    cx.links.by_node.insert(node, id);
+    crate::node::members::remember(cx, node, &remote, &hello.listen);
+    cx.signal(Signal::PeerReady(node));
+}
+
+/// Notes that something was heard. False if the link is unknown or the peer must say hello first.
+pub(crate) fn hear(cx: &mut Context, id: LinkId) -> bool {
+    let now = cx.now.mono;
+    let Some(link) = cx.links.get_mut(id) else { return false };
+    link.last_heard = now;
+    link.ready
+}
+
+/// Time to look at a link: ping it if it has been silent, give it up if for too long.
+pub(crate) fn on_timer(cx: &mut Context, id: LinkId) {
+    let now = cx.now.mono;
+    let Some(link) = cx.links.get(id) else { return };
+    let silent = now - link.last_heard;
+    if silent >= cx.config.link_timeout {
+        cx.outputs.push_back(Output::Close { link: id });
+        return forget(cx, id, &CloseReason::Io("nothing was heard for too long".to_string()));
+    }
+    if silent >= cx.config.heartbeat {
+        let nonce = cx.number();
+        cx.send(id, Frame::Ping { nonce });
+    }
+    let look = now + cx.config.heartbeat;
+    cx.timers.set(Timer::Link(id), look);
+}
+
+/// The peer broke the protocol: close, count, and ban it after repeats.
+pub(crate) fn offend(cx: &mut Context, id: LinkId) {
+    let Some(node) = cx.links.get(id).map(|link| link.node) else {
+        return;
+    };
+    let banned = count_offence(cx, node);
+    close(cx, id, if banned { Goodbye::Banned } else { Goodbye::Protocol });
+}
+
+fn count_offence(cx: &mut Context, node: NodeId) -> bool {
+    cx.counters.protocol_errors += 1;
+    let until = cx.now.mono + cx.config.ban_for;
+    let ban_after = cx.config.ban_after;
+    let conduct = cx.links.conduct.entry(node).or_default();
+    conduct.offences += 1;
+    let banned = conduct.offences >= ban_after;
+    if banned {
+        *conduct = Conduct {
+            offences: 0,
+            banned_until: Some(until),
+        };
+    }
+    banned
+}
+
+/// Says goodbye and closes.
+pub(crate) fn close(cx: &mut Context, id: LinkId, reason: Goodbye) {
+    cx.send(id, Frame::Goodbye { reason });
+    cx.outputs.push_back(Output::Close { link: id });
+    forget(cx, id, &CloseReason::Local);
+}
+
+/// The driver says that a link is gone.
+pub(crate) fn on_closed(cx: &mut Context, id: LinkId, reason: &CloseReason) {
+    if let (CloseReason::Decode(_), Some(link)) = (reason, cx.links.get(id)) {
+        let node = link.node;
+        count_offence(cx, node);
+    }
+    forget(cx, id, reason);
+}
+
+/// Takes back all that hung on a link.
+fn forget(cx: &mut Context, id: LinkId, reason: &CloseReason) {
+    let Some(link) = cx.links.links.remove(&id) else { return };
+    cx.timers.cancel(&Timer::Link(id));
+    let was_ready = cx.links.by_node.get(&link.node) == Some(&id);
+    if was_ready {
+        cx.links.by_node.remove(&link.node);
+    }
+    for (question, client) in link.questions {
+        cx.timers.cancel(&Timer::Question(id, question));
+        cx.signal(Signal::Answered {
+            client,
+            node: link.node,
+            answer: None,
+        });
+    }
+    fetch::on_link_gone(cx, link.node, link.wants.into_values());
+    upload::on_link_gone(cx, id);
+    crate::node::dials::on_link_gone(cx, id, &reason.to_string());
+    if was_ready {
+        cx.signal(Signal::PeerGone(link.node));
+    }
+}

@@ -1,0 +1,275 @@
+//! The search for the records of a name: on this disk, then among the peers.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::disk::DiskOp;
+use crate::frame::{Frame, HeldRecord};
+use crate::ids::{NameId, NodeId, RecordId, RequestId};
+use crate::node::context::Context;
+use crate::node::pending::{Completion, Pending};
+use crate::node::signal::{Answer, AskClient, Signal};
+use crate::node::{asks, schema};
+use crate::record::SignedRecord;
+use crate::version::Version;
+use crate::work::{WorkOp, WorkResult};
+
+/// The most records of a name that are looked at, newest first.
+const RECORDS_MAX: u32 = 256;
+
+/// Where to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// On this disk; among the peers only if it has nothing.
+    LocalFirst,
+    /// Everywhere.
+    Everywhere,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Located {
+    /// The records, in order of versions: the last is the winner.
+    pub(crate) records: Vec<SignedRecord>,
+    /// Which of them are on this disk.
+    pub(crate) local: BTreeSet<RecordId>,
+    /// Which peers hold which of them complete, as far as asked.
+    pub(crate) holders: BTreeMap<RecordId, BTreeSet<NodeId>>,
+    /// Peers that were asked and gave no answer.
+    pub(crate) silent: Vec<NodeId>,
+    /// Whether peers should have been asked and none was connected.
+    pub(crate) alone: bool,
+    /// Whether this disk could not be read.
+    pub(crate) disk_failed: bool,
+}
+
+impl Located {
+    /// The newest record.
+    pub(crate) fn winner(&self) -> Option<&SignedRecord> {
+        self.records.last()
+    }
+}
+
+/// What a search waits for.
+#[derive(Debug)]
+pub(crate) enum LocateStep {
+    Scan,
+    /// Records of this disk, or of a peer, with what the peer says of each.
+    Verify(Option<NodeId>, Vec<bool>),
+}
+
+#[derive(Debug)]
+struct Locate {
+    name: NameId,
+    scope: Scope,
+    /// Peers that have not answered yet.
+    asked: BTreeSet<NodeId>,
+    /// Verifications under way.
+    verifying: u32,
+    waits_for_dials: bool,
+    found: BTreeMap<(Version, RecordId), SignedRecord>,
+    rest: Located,
+}
+
+/// All searches under way.
+#[derive(Debug, Default)]
+pub(crate) struct Locates {
+    locates: BTreeMap<RequestId, Locate>,
+}
+
+/// Starts a search. Answered by [`Signal::Located`].
+pub(crate) fn start(cx: &mut Context, request: RequestId, name: NameId, scope: Scope) {
+    let rest = Located {
+        records: Vec::new(),
+        local: BTreeSet::new(),
+        holders: BTreeMap::new(),
+        silent: Vec::new(),
+        alone: false,
+        disk_failed: false,
+    };
+    let locate = Locate {
+        name,
+        scope,
+        asked: BTreeSet::new(),
+        verifying: 0,
+        waits_for_dials: false,
+        found: BTreeMap::new(),
+        rest,
+    };
+    cx.locates.locates.insert(request, locate);
+    let from = schema::name_records(cx.owner, name);
+    let scan = DiskOp::Scan {
+        to: schema::end_of(&from),
+        from,
+        limit: RECORDS_MAX,
+        reverse: true,
+    };
+    cx.disk(scan, Pending::Locate(request, LocateStep::Scan));
+}
+
+/// Ends a search whose request is gone.
+pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
+    cx.locates.locates.remove(&request);
+}
+
+/// An operation is complete.
+pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: LocateStep, completion: Completion) {
+    match step {
+        LocateStep::Scan => match completion.entries() {
+            Ok((entries, _)) => {
+                let records: Vec<Bytes> = entries.into_iter().map(|(_, record)| record).collect();
+                let complete = alloc::vec![true; records.len()];
+                verify(cx, request, None, records, complete);
+            }
+            Err(_) => {
+                if let Some(locate) = cx.locates.locates.get_mut(&request) {
+                    locate.rest.disk_failed = true;
+                }
+                after_local(cx, request);
+            }
+        },
+        LocateStep::Verify(from, complete) => on_verified(cx, request, from, &complete, completion.work()),
+    }
+}
+
+fn verify(cx: &mut Context, request: RequestId, from: Option<NodeId>, records: Vec<Bytes>, complete: Vec<bool>) {
+    let Some(locate) = cx.locates.locates.get_mut(&request) else {
+        return;
+    };
+    if records.is_empty() {
+        return if from.is_none() {
+            after_local(cx, request)
+        } else {
+            finish_if_done(cx, request)
+        };
+    }
+    locate.verifying += 1;
+    let step = LocateStep::Verify(from, complete);
+    cx.work(WorkOp::VerifyRecords { records }, Pending::Locate(request, step));
+}
+
+fn on_verified(cx: &mut Context, request: RequestId, from: Option<NodeId>, complete: &[bool], result: WorkResult) {
+    let owner = cx.owner;
+    let WorkResult::RecordsVerified(records) = result else {
+        return;
+    };
+    let Some(locate) = cx.locates.locates.get_mut(&request) else {
+        return;
+    };
+    locate.verifying -= 1;
+    let mut lied = false;
+    for (record, complete) in records.into_iter().zip(complete) {
+        let Ok(record) = record else {
+            lied = true;
+            continue;
+        };
+        if record.record.owner != owner || record.record.name_id != locate.name {
+            lied = true;
+            continue;
+        }
+        match from {
+            None => {
+                locate.rest.local.insert(record.id);
+            }
+            Some(node) if *complete => {
+                locate.rest.holders.entry(record.id).or_default().insert(node);
+            }
+            Some(_) => {}
+        }
+        locate.found.insert((record.record.version, record.id), record);
+    }
+    match from {
+        None => return after_local(cx, request),
+        Some(node) if lied => asks::on_lie(cx, node),
+        Some(_) => {}
+    }
+    finish_if_done(cx, request);
+}
+
+fn after_local(cx: &mut Context, request: RequestId) {
+    let settled = cx.dials.settled();
+    let Some(locate) = cx.locates.locates.get_mut(&request) else {
+        return;
+    };
+    if locate.scope == Scope::LocalFirst && !locate.found.is_empty() {
+        return finish(cx, request);
+    }
+    if settled {
+        ask_peers(cx, request);
+    } else {
+        locate.waits_for_dials = true;
+    }
+}
+
+/// The first dials have come to something.
+pub(crate) fn on_settled(cx: &mut Context) {
+    let waiting = |(id, locate): (&RequestId, &mut Locate)| core::mem::take(&mut locate.waits_for_dials).then_some(*id);
+    let requests: Vec<RequestId> = cx.locates.locates.iter_mut().filter_map(waiting).collect();
+    for request in requests {
+        ask_peers(cx, request);
+    }
+}
+
+fn ask_peers(cx: &mut Context, request: RequestId) {
+    let peers = cx.links.ready_nodes();
+    let owner = cx.owner;
+    let Some(locate) = cx.locates.locates.get_mut(&request) else {
+        return;
+    };
+    locate.asked.clone_from(&peers);
+    locate.rest.alone = peers.is_empty();
+    let name_id = locate.name;
+    for node in peers {
+        asks::ask(cx, AskClient::Locate(request), node, |request| Frame::Find {
+            request,
+            owner,
+            name_id,
+        });
+    }
+    finish_if_done(cx, request);
+}
+
+/// A peer answered, or did not.
+pub(crate) fn on_answered(cx: &mut Context, request: RequestId, node: NodeId, answer: Option<Answer>) {
+    let Some(locate) = cx.locates.locates.get_mut(&request) else {
+        return;
+    };
+    locate.asked.remove(&node);
+    match answer {
+        Some(Answer::Records { records, .. }) => {
+            let complete = records.iter().map(|held| held.complete).collect();
+            let records = records.into_iter().map(|HeldRecord { record, .. }| record).collect();
+            verify(cx, request, Some(node), records, complete);
+        }
+        Some(Answer::Announced(_) | Answer::Promised(_)) => {
+            asks::on_lie(cx, node);
+            finish_if_done(cx, request);
+        }
+        None => {
+            locate.rest.silent.push(node);
+            finish_if_done(cx, request);
+        }
+    }
+}
+
+fn finish_if_done(cx: &mut Context, request: RequestId) {
+    let done = |locate: &Locate| locate.asked.is_empty() && locate.verifying == 0;
+    if cx.locates.locates.get(&request).is_some_and(done) {
+        finish(cx, request);
+    }
+}
+
+fn finish(cx: &mut Context, request: RequestId) {
+    let Some(locate) = cx.locates.locates.remove(&request) else {
+        return;
+    };
+    let mut located = locate.rest;
+    located.records = locate.found.into_values().collect();
+    if let Some(winner) = located.winner() {
+        let version = winner.record.version;
+        cx.clock.observe(&version);
+    }
+    cx.signal(Signal::Located { request, located });
+}

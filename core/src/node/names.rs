@@ -1,0 +1,226 @@
+//! The names of this node's owner, in memory: on the disk they are sealed in their manifests, so they are read at start.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::disk::DiskOp;
+use crate::event::FileInfo;
+use crate::ids::{NameId, RecordId};
+use crate::manifest::{PageContext, PageRef, PageSecrets};
+use crate::node::boot::BootStep;
+use crate::node::context::Context;
+use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
+use crate::node::pages::file_info;
+use crate::node::pending::{Completion, Pending};
+use crate::node::schema;
+use crate::node::signal::Signal;
+use crate::record::{RecordBody, SignedRecord};
+use crate::version::Version;
+use crate::work::{WorkOp, WorkResult};
+
+/// Records read at a time at start.
+const BATCH: u32 = 256;
+
+/// The newest record known of a name.
+#[derive(Debug)]
+struct Winner {
+    rank: (Version, RecordId),
+    /// The real name, once its manifest has been opened.
+    name: Option<String>,
+}
+
+/// All names of the owner.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    files: BTreeMap<String, FileInfo>,
+    winners: BTreeMap<NameId, Winner>,
+    /// Manifests being opened.
+    opening: BTreeMap<u64, SignedRecord>,
+    reading: Reading,
+    bytes: u64,
+}
+
+/// How far the disk has been read.
+#[derive(Debug, Default)]
+enum Reading {
+    #[default]
+    NotStarted,
+    /// A batch is being read or verified.
+    UnderWay,
+    /// The next batch starts here, once this one is accounted for.
+    Next(Bytes),
+    Done,
+}
+
+impl Names {
+    /// Whether every record on the disk is accounted for.
+    pub(crate) fn complete(&self) -> bool {
+        matches!(self.reading, Reading::Done) && self.opening.is_empty()
+    }
+
+    /// How many files there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.files.len() as u64
+    }
+
+    /// Their bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Names that start with `prefix`, after `after`, in order; and whether there are more than `limit`.
+    pub(crate) fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> (Vec<FileInfo>, bool) {
+        let start = after.filter(|after| *after >= prefix).unwrap_or(prefix).to_string();
+        let beyond = |name: &String| after.is_none_or(|after| name.as_str() > after);
+        let mut matching = self
+            .files
+            .range(start..)
+            .take_while(|(name, _)| name.starts_with(prefix))
+            .filter(|(name, _)| beyond(name))
+            .map(|(_, info)| info);
+        let files: Vec<FileInfo> = matching.by_ref().take(limit).cloned().collect();
+        (files, matching.next().is_some())
+    }
+
+    fn insert(&mut self, info: FileInfo) {
+        self.bytes += info.size;
+        if let Some(old) = self.files.insert(info.name.as_str().to_string(), info) {
+            self.bytes -= old.size;
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(old) = self.files.remove(name) {
+            self.bytes -= old.size;
+        }
+    }
+}
+
+/// Starts to read all names.
+pub(crate) fn start(cx: &mut Context) {
+    read_on(cx, schema::owner_records(cx.owner));
+}
+
+fn read_on(cx: &mut Context, from: Bytes) {
+    let to = schema::end_of(&schema::owner_records(cx.owner));
+    cx.names.reading = Reading::UnderWay;
+    cx.disk(
+        DiskOp::Scan {
+            from,
+            to,
+            limit: BATCH,
+            reverse: false,
+        },
+        Pending::Boot(BootStep::Names),
+    );
+}
+
+/// A batch of records is read.
+pub(crate) fn on_read(cx: &mut Context, completion: Completion) {
+    let (entries, more) = completion.entries().unwrap_or_default();
+    let next = entries.last().filter(|_| more).map(|(key, _)| schema::after(key));
+    let records: Vec<Bytes> = entries.into_iter().map(|(_, record)| record).collect();
+    cx.work(
+        WorkOp::VerifyRecords { records },
+        Pending::Boot(BootStep::NamesVerified(next)),
+    );
+}
+
+/// A batch of records is verified.
+pub(crate) fn on_verified(cx: &mut Context, next: Option<Bytes>, result: WorkResult) {
+    let WorkResult::RecordsVerified(records) = result else {
+        return;
+    };
+    cx.names.reading = next.map_or(Reading::Done, Reading::Next);
+    for record in records.into_iter().flatten() {
+        on_record(cx, record);
+    }
+    go_on(cx);
+}
+
+/// A record of the owner is on the disk: read before, or stored just now.
+pub(crate) fn on_record(cx: &mut Context, record: SignedRecord) {
+    let rank = (record.record.version, record.id);
+    cx.clock.observe(&record.record.version);
+    let known = cx.names.winners.get(&record.record.name_id);
+    if known.is_some_and(|winner| winner.rank >= rank) {
+        return;
+    }
+    let name = cx
+        .names
+        .winners
+        .remove(&record.record.name_id)
+        .and_then(|winner| winner.name);
+    let name_id = record.record.name_id;
+    match record.record.body {
+        RecordBody::Tombstone => {
+            if let Some(name) = name {
+                cx.names.remove(&name);
+            }
+            cx.names.winners.insert(name_id, Winner { rank, name: None });
+        }
+        RecordBody::File { root, root_len } => {
+            cx.names.winners.insert(name_id, Winner { rank, name });
+            let number = cx.number();
+            let context = PageContext {
+                owner: cx.owner,
+                name_id,
+                version: record.record.version,
+            };
+            cx.names.opening.insert(number, record);
+            let order = PageOrder {
+                client: PageClient::Names(number),
+                owner: cx.owner,
+                page: PageRef {
+                    id: root,
+                    len: root_len,
+                },
+                opening: Opening::Root(context),
+                holders: BTreeSet::new(),
+            };
+            page_loader::load(cx, order);
+        }
+    }
+}
+
+/// A manifest is open, or cannot be read.
+pub(crate) fn on_page(cx: &mut Context, number: u64, result: Result<LoadedPage, PageFailure>) {
+    let Some(record) = cx.names.opening.remove(&number) else {
+        return;
+    };
+    let rank = (record.record.version, record.id);
+    let still_newest = cx
+        .names
+        .winners
+        .get(&record.record.name_id)
+        .is_some_and(|winner| winner.rank == rank);
+    if let (true, Ok(page)) = (still_newest, result) {
+        if let Some(PageSecrets::RootOfChunks { meta, .. } | PageSecrets::RootOfPages { meta, .. }) = &page.secrets {
+            let info = file_info(meta, record.record.version, page.id);
+            let name = info.name.as_str().to_string();
+            cx.names
+                .winners
+                .insert(record.record.name_id, Winner { rank, name: Some(name) });
+            cx.names.insert(info);
+        }
+    }
+    go_on(cx);
+}
+
+/// Reads the next batch once this one is accounted for.
+fn go_on(cx: &mut Context) {
+    if !cx.names.opening.is_empty() {
+        return;
+    }
+    match &cx.names.reading {
+        Reading::Next(from) => {
+            let from = from.clone();
+            read_on(cx, from);
+        }
+        Reading::Done => cx.signal(Signal::NamesLoaded),
+        Reading::NotStarted | Reading::UnderWay => {}
+    }
+}

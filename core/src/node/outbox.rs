@@ -1,0 +1,142 @@
+//! Deliveries: records that some known node has not acknowledged yet. They are owed durably and offered again whenever the
+//! node can be reached.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::disk::{DiskOp, Write};
+use crate::frame::{AnnounceOutcome, Frame};
+use crate::ids::{NodeId, RecordId};
+use crate::node::context::Context;
+use crate::node::pending::{Completion, Pending};
+use crate::node::signal::{Answer, AskClient, Delivery, Signal};
+use crate::node::timers::Timer;
+use crate::node::{answers, asks, schema};
+
+/// Deliveries to one node under way at once.
+const BATCH: u32 = 16;
+
+/// When deliveries that a peer refused are tried again.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// What a delivery waits for.
+#[derive(Debug)]
+pub(crate) enum OutboxStep {
+    Owed(NodeId),
+    Records(NodeId, Vec<Bytes>),
+}
+
+/// Deliveries under way.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    under_way: BTreeMap<NodeId, BTreeMap<RecordId, Bytes>>,
+    /// Nodes whose owed deliveries are being read.
+    reading: BTreeSet<NodeId>,
+}
+
+/// Announces a record that is owed to a node. Answered by [`Signal::Delivered`].
+pub(crate) fn deliver(cx: &mut Context, node: NodeId, record: RecordId, record_key: Bytes, bytes: Bytes) {
+    let under_way = cx.outbox.under_way.entry(node).or_default();
+    if under_way.insert(record, record_key).is_none() {
+        asks::ask(cx, AskClient::Outbox(record), node, |request| Frame::Announce {
+            request,
+            record: bytes,
+        });
+    }
+}
+
+/// A node can be reached: deliver what it is owed.
+pub(crate) fn flush(cx: &mut Context, node: NodeId) {
+    if cx.links.of(node).is_none() || !cx.outbox.reading.insert(node) {
+        return;
+    }
+    let from = schema::outbox(node);
+    let scan = DiskOp::Scan {
+        to: schema::end_of(&from),
+        from,
+        limit: BATCH,
+        reverse: false,
+    };
+    cx.disk(scan, Pending::Outbox(OutboxStep::Owed(node)));
+}
+
+/// An operation is complete.
+pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Completion) {
+    match step {
+        OutboxStep::Owed(node) => {
+            let entries = completion.entries().map(|(entries, _)| entries).unwrap_or_default();
+            let keys: Vec<Bytes> = entries
+                .iter()
+                .map(|(key, _)| schema::record_key_of_outbox(key))
+                .collect();
+            if keys.is_empty() {
+                cx.outbox.reading.remove(&node);
+                return;
+            }
+            let step = OutboxStep::Records(node, keys.clone());
+            cx.disk(DiskOp::Lookup { keys }, Pending::Outbox(step));
+        }
+        OutboxStep::Records(node, keys) => {
+            cx.outbox.reading.remove(&node);
+            let Ok(values) = completion.values() else { return };
+            for (key, value) in keys.into_iter().zip(values) {
+                match (schema::record_id_of(&key), value) {
+                    (Some(record), Some(bytes)) => deliver(cx, node, record, key, bytes),
+                    // The record has been pruned since: nothing is owed any more.
+                    (_, None) | (None, _) => settle(cx, node, &key),
+                }
+            }
+        }
+    }
+}
+
+/// A node answered an announcement, or did not.
+pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answer: Option<Answer>) {
+    let Some(under_way) = cx.outbox.under_way.get_mut(&node) else {
+        return;
+    };
+    let Some(record_key) = under_way.remove(&record) else {
+        return;
+    };
+    let drained = under_way.is_empty();
+    if drained {
+        cx.outbox.under_way.remove(&node);
+    }
+    let outcome = match answer {
+        Some(Answer::Announced(AnnounceOutcome::Stored | AnnounceOutcome::Superseded { .. })) => Delivery::Stored,
+        Some(Answer::Announced(AnnounceOutcome::Refused(reason))) => Delivery::Refused(reason),
+        Some(Answer::Records { .. } | Answer::Promised(_)) => {
+            asks::on_lie(cx, node);
+            Delivery::Lost
+        }
+        None => Delivery::Lost,
+    };
+    cx.signal(Signal::Delivered { node, record, outcome });
+    match outcome {
+        Delivery::Stored => {
+            settle(cx, node, &record_key);
+            if drained {
+                flush(cx, node);
+            }
+        }
+        Delivery::Refused(_) => {
+            let again = cx.now.mono + RETRY;
+            cx.timers.set(Timer::Outbox(node), again);
+        }
+        Delivery::Lost => {}
+    }
+}
+
+/// A delivery is no longer owed.
+fn settle(cx: &mut Context, node: NodeId, record_key: &[u8]) {
+    cx.counters.owed = cx.counters.owed.saturating_sub(1);
+    answers::commit_quietly(
+        cx,
+        alloc::vec![Write::Delete {
+            key: schema::outbox_key(node, record_key)
+        }],
+    );
+}

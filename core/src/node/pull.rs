@@ -1,0 +1,505 @@
+//! Pulls: bringing a record and all that it names onto this disk. One mechanism serves a peer's announcement, a promise and
+//! a restore.
+//!
+//! Pages are stored bottom-up, each in one commit that requires all that it lists, and the record last: so a page that is
+//! stored was complete, and a record becomes visible only with all its chunks durable.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::disk::{DiskError, DiskOp, Write};
+use crate::frame::Refusal;
+use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RequestId};
+use crate::manifest::{Children, ChunkRef, PageRef};
+use crate::node::context::Context;
+use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
+use crate::node::pending::{Completion, Pending};
+use crate::node::signal::{FetchClient, FetchResult, Signal};
+use crate::node::{answers, asks, fetch, schema};
+use crate::record::{RecordBody, SignedRecord};
+
+/// Pulls under way at once; further ones wait.
+const ACTIVE_MAX: usize = 8;
+
+/// Pulls that may wait; beyond it announcements are refused as busy.
+const WAITING_MAX: usize = 4_096;
+
+/// How often a page's chunks are looked for again when some vanished before the page was committed.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// A pull, numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PullId(u64);
+
+/// Who wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PullClient {
+    Announce { link: LinkId, request: u64 },
+    Promise { link: LinkId, request: u64 },
+    Restore(RequestId),
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PullOutcome {
+    /// The record and all it names are durable here.
+    Stored {
+        fetched_bytes: u64,
+    },
+    Refused(Refusal),
+}
+
+/// What a pull waits for.
+#[derive(Debug)]
+pub(crate) enum PullStep {
+    Has,
+    Write(ChunkId, NodeId),
+    CommitPage,
+    CommitRecord,
+}
+
+#[derive(Debug)]
+struct Pull {
+    record: SignedRecord,
+    client: PullClient,
+    holders: BTreeSet<NodeId>,
+    /// Whether to look for the chunks of pages that are here already.
+    deep: bool,
+    started: bool,
+    /// A root that lists pages, until all of them are stored.
+    root: Option<Root>,
+    page: Option<Page>,
+    fetched_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Root {
+    id: PageId,
+    data: Bytes,
+    local: bool,
+    pages: Vec<PageRef>,
+    next: usize,
+}
+
+#[derive(Debug)]
+struct Page {
+    id: PageId,
+    data: Bytes,
+    chunks: BTreeMap<ChunkId, u32>,
+    queue: VecDeque<ChunkRef>,
+    active: BTreeSet<ChunkId>,
+    attempts: u32,
+}
+
+/// All pulls.
+#[derive(Debug, Default)]
+pub(crate) struct Pulls {
+    pulls: BTreeMap<PullId, Pull>,
+    waiting: VecDeque<PullId>,
+}
+
+/// Starts a pull, or lets it wait its turn. Answered by [`Signal::Pulled`].
+pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, holders: BTreeSet<NodeId>, deep: bool) {
+    if cx.pulls.waiting.len() >= WAITING_MAX {
+        return cx.signal(Signal::Pulled {
+            client,
+            record,
+            outcome: PullOutcome::Refused(Refusal::Busy),
+        });
+    }
+    let id = PullId(cx.number());
+    let pull = Pull {
+        record,
+        client,
+        holders,
+        deep,
+        started: false,
+        root: None,
+        page: None,
+        fetched_bytes: 0,
+    };
+    cx.pulls.pulls.insert(id, pull);
+    cx.pulls.waiting.push_back(id);
+    start_waiting(cx);
+}
+
+fn start_waiting(cx: &mut Context) {
+    while cx.pulls.pulls.len() - cx.pulls.waiting.len() < ACTIVE_MAX {
+        let Some(id) = cx.pulls.waiting.pop_front() else { return };
+        begin(cx, id);
+    }
+}
+
+/// Ends all pulls of a restore that is gone.
+pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
+    let doomed = |(_, pull): &(&PullId, &Pull)| pull.client == PullClient::Restore(request);
+    let ids: Vec<PullId> = cx.pulls.pulls.iter().filter(doomed).map(|(id, _)| *id).collect();
+    cx.pulls.waiting.retain(|id| !ids.contains(id));
+    for id in ids {
+        drop_pull(cx, id);
+    }
+    start_waiting(cx);
+}
+
+fn drop_pull(cx: &mut Context, id: PullId) -> Option<Pull> {
+    let pull = cx.pulls.pulls.remove(&id)?;
+    fetch::cancel(
+        cx,
+        |client| matches!(client, FetchClient::PullChunk(other, _) if *other == id),
+    );
+    page_loader::cancel(cx, |client| *client == PageClient::Pull(id));
+    Some(pull)
+}
+
+fn finish(cx: &mut Context, id: PullId, outcome: PullOutcome) {
+    if let Some(pull) = drop_pull(cx, id) {
+        cx.signal(Signal::Pulled {
+            client: pull.client,
+            record: pull.record,
+            outcome,
+        });
+    }
+    start_waiting(cx);
+}
+
+fn refuse(cx: &mut Context, id: PullId, reason: Refusal) {
+    finish(cx, id, PullOutcome::Refused(reason));
+}
+
+fn refuse_disk(cx: &mut Context, id: PullId, error: &DiskError) {
+    answers::note_disk_error(cx, error);
+    refuse(
+        cx,
+        id,
+        if *error == DiskError::Full {
+            Refusal::Full
+        } else {
+            Refusal::Disk
+        },
+    );
+}
+
+fn begin(cx: &mut Context, id: PullId) {
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else {
+        return;
+    };
+    pull.started = true;
+    match pull.record.record.body {
+        RecordBody::Tombstone => commit_record(cx, id, None),
+        RecordBody::File { root, root_len } => load_page(
+            cx,
+            id,
+            PageRef {
+                id: root,
+                len: root_len,
+            },
+        ),
+    }
+}
+
+fn load_page(cx: &mut Context, id: PullId, page: PageRef) {
+    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    let order = PageOrder {
+        client: PageClient::Pull(id),
+        owner: pull.record.record.owner,
+        page,
+        opening: Opening::No,
+        holders: pull.holders.clone(),
+    };
+    page_loader::load(cx, order);
+}
+
+/// A page is loaded or cannot be.
+pub(crate) fn on_page(cx: &mut Context, id: PullId, result: Result<LoadedPage, PageFailure>) {
+    let page = match result {
+        Ok(page) => page,
+        Err(PageFailure::Nowhere) => return refuse(cx, id, Refusal::Unavailable),
+        Err(PageFailure::Damaged) => return refuse(cx, id, Refusal::Invalid),
+    };
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else {
+        return;
+    };
+    match page.public.children {
+        Children::Pages(pages) if pull.root.is_none() => {
+            if page.local && !pull.deep {
+                return commit_record(cx, id, Some(page.id));
+            }
+            pull.root = Some(Root {
+                id: page.id,
+                data: page.data,
+                local: page.local,
+                pages,
+                next: 0,
+            });
+            next_page(cx, id);
+        }
+        Children::Pages(_) => refuse(cx, id, Refusal::Invalid),
+        Children::Chunks(_) if page.local && !pull.deep => next_page(cx, id),
+        Children::Chunks(chunks) => {
+            let chunks = chunks.into_iter().map(|chunk| (chunk.id, chunk.len)).collect();
+            let page = Page {
+                id: page.id,
+                data: page.data,
+                chunks,
+                queue: VecDeque::new(),
+                active: BTreeSet::new(),
+                attempts: 0,
+            };
+            pull.page = Some(page);
+            look_for_chunks(cx, id);
+        }
+    }
+}
+
+/// Goes on with the next page of the root, or ends with the root and the record.
+fn next_page(cx: &mut Context, id: PullId) {
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else {
+        return;
+    };
+    pull.page = None;
+    let Some(root) = &mut pull.root else {
+        let RecordBody::File { root, .. } = pull.record.record.body else {
+            return;
+        };
+        return commit_record(cx, id, Some(root));
+    };
+    if let Some(page) = root.pages.get(root.next).copied() {
+        root.next += 1;
+        return load_page(cx, id, page);
+    }
+    let (root_id, local) = (root.id, root.local);
+    if local {
+        return commit_record(cx, id, Some(root_id));
+    }
+    let owner = pull.record.record.owner;
+    let require_keys = root.pages.iter().map(|page| schema::page_key(owner, page.id)).collect();
+    let writes = alloc::vec![Write::Put {
+        key: schema::page_key(owner, root.id),
+        value: root.data.clone()
+    }];
+    root.local = true;
+    cx.disk(
+        DiskOp::Commit {
+            require_blobs: Vec::new(),
+            require_keys,
+            writes,
+        },
+        Pending::Pull(id, PullStep::CommitPage),
+    );
+}
+
+fn look_for_chunks(cx: &mut Context, id: PullId) {
+    let Some(Pull {
+        record,
+        page: Some(page),
+        ..
+    }) = cx.pulls.pulls.get_mut(&id)
+    else {
+        // It was the root: a page that was stored a moment ago is gone.
+        return refuse(cx, id, Refusal::Disk);
+    };
+    page.attempts += 1;
+    let owner = record.record.owner;
+    let blobs = page
+        .chunks
+        .keys()
+        .map(|chunk| BlobKey { owner, chunk: *chunk })
+        .collect();
+    if page.attempts > ATTEMPTS_MAX {
+        return refuse(cx, id, Refusal::Disk);
+    }
+    cx.disk(DiskOp::HasBlobs { blobs }, Pending::Pull(id, PullStep::Has));
+}
+
+/// An operation is complete.
+pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, completion: Completion) {
+    match step {
+        PullStep::Has => match completion.has() {
+            Ok(has) => on_presence(cx, id, &has),
+            Err(error) => refuse_disk(cx, id, &error),
+        },
+        PullStep::Write(chunk, from) => on_written(cx, id, chunk, from, completion.written()),
+        PullStep::CommitPage => match completion.committed() {
+            Ok(true) => next_page(cx, id),
+            // A chunk was dropped or found damaged since it was looked for.
+            Ok(false) => look_for_chunks(cx, id),
+            Err(error) => refuse_disk(cx, id, &error),
+        },
+        PullStep::CommitRecord => match completion.committed() {
+            Ok(true) => on_record_stored(cx, id),
+            Ok(false) => refuse(cx, id, Refusal::Disk),
+            Err(error) => refuse_disk(cx, id, &error),
+        },
+    }
+}
+
+fn on_presence(cx: &mut Context, id: PullId, has: &[bool]) {
+    let Some(Pull { page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else {
+        return;
+    };
+    let absent = page.chunks.iter().zip(has).filter(|(_, present)| !**present);
+    page.queue = absent.map(|((id, len), _)| ChunkRef { id: *id, len: *len }).collect();
+    pump(cx, id);
+}
+
+/// Fetches as many chunks as may be under way; commits the page when all are here.
+fn pump(cx: &mut Context, id: PullId) {
+    let window = cx.config.fetch_window_chunks as usize;
+    loop {
+        let Some(Pull {
+            record,
+            holders,
+            page: Some(page),
+            ..
+        }) = cx.pulls.pulls.get_mut(&id)
+        else {
+            return;
+        };
+        if page.active.len() >= window {
+            return;
+        }
+        let Some(chunk) = page.queue.pop_front() else { break };
+        page.active.insert(chunk.id);
+        let order = fetch::Order {
+            client: FetchClient::PullChunk(id, chunk.id),
+            object: ObjectKey {
+                owner: record.record.owner,
+                id: ObjectId::Chunk(chunk.id),
+            },
+            len: chunk.len,
+            lane: id.0,
+            holders: holders.clone(),
+        };
+        fetch::start(cx, order);
+    }
+    let Some(Pull {
+        record,
+        page: Some(page),
+        ..
+    }) = cx.pulls.pulls.get(&id)
+    else {
+        return;
+    };
+    if page.active.is_empty() {
+        let commit = commit_of_page(
+            record.record.owner,
+            page.id,
+            page.data.clone(),
+            page.chunks.keys().copied(),
+        );
+        cx.disk(commit, Pending::Pull(id, PullStep::CommitPage));
+    }
+}
+
+/// The commit that stores a page of chunks, with a reference from each chunk to it.
+pub(crate) fn commit_of_page(
+    owner: OwnerId,
+    page: PageId,
+    data: Bytes,
+    chunks: impl Iterator<Item = ChunkId> + Clone,
+) -> DiskOp {
+    let require_blobs = chunks.clone().map(|chunk| BlobKey { owner, chunk }).collect();
+    let mut writes = alloc::vec![Write::Put {
+        key: schema::page_key(owner, page),
+        value: data
+    }];
+    let references = chunks.map(|chunk| schema::reference_key(owner, chunk, page));
+    writes.extend(references.map(|key| Write::Put {
+        key,
+        value: Bytes::new(),
+    }));
+    DiskOp::Commit {
+        require_blobs,
+        require_keys: Vec::new(),
+        writes,
+    }
+}
+
+/// A chunk came, or will not come.
+pub(crate) fn on_fetched(cx: &mut Context, id: PullId, chunk: ChunkId, result: FetchResult) {
+    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    match result {
+        FetchResult::Got { from, data } => {
+            let blob = BlobKey {
+                owner: pull.record.record.owner,
+                chunk,
+            };
+            cx.disk(
+                DiskOp::WriteBlob { blob, data },
+                Pending::Pull(id, PullStep::Write(chunk, from)),
+            );
+        }
+        FetchResult::Nowhere => refuse(cx, id, Refusal::Unavailable),
+    }
+}
+
+fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: NodeId, written: Result<bool, DiskError>) {
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else {
+        return;
+    };
+    let Some(page) = &mut pull.page else { return };
+    page.active.remove(&chunk);
+    let len = page.chunks.get(&chunk).copied().unwrap_or_default();
+    match written {
+        Ok(_) => {
+            pull.fetched_bytes += u64::from(len);
+            if let PullClient::Restore(request) = pull.client {
+                cx.expect_progress(request);
+            }
+        }
+        Err(DiskError::Mismatch) => {
+            // The peer lied: ask the others.
+            pull.holders.remove(&from);
+            page.queue.push_back(ChunkRef { id: chunk, len });
+            asks::on_lie(cx, from);
+        }
+        Err(
+            error @ (DiskError::Full
+            | DiskError::Io(_)
+            | DiskError::Degraded(_)
+            | DiskError::NotFound
+            | DiskError::Corrupt),
+        ) => {
+            return refuse_disk(cx, id, &error);
+        }
+    }
+    pump(cx, id);
+}
+
+fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
+    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    let record = pull.record.clone();
+    let owner = record.record.owner;
+    let mut writes = alloc::vec![Write::Put {
+        key: schema::record_key(&record),
+        value: record.bytes.clone()
+    }];
+    if owner == cx.owner {
+        cx.clock.observe(&record.record.version);
+        writes.push(Write::Put {
+            key: Bytes::from_static(schema::CLOCK),
+            value: schema::encode(&cx.clock),
+        });
+    }
+    let require_keys = root.map(|root| schema::page_key(owner, root)).into_iter().collect();
+    cx.disk(
+        DiskOp::Commit {
+            require_blobs: Vec::new(),
+            require_keys,
+            writes,
+        },
+        Pending::Pull(id, PullStep::CommitRecord),
+    );
+}
+
+fn on_record_stored(cx: &mut Context, id: PullId) {
+    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    let fetched_bytes = pull.fetched_bytes;
+    if pull.record.record.owner == cx.owner {
+        let record = pull.record.clone();
+        cx.signal(Signal::OwnRecordStored(record));
+    }
+    finish(cx, id, PullOutcome::Stored { fetched_bytes });
+}

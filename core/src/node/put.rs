@@ -1,0 +1,416 @@
+//! Storing a file: seal each chunk, make it durable here, offer it to every target, then seal the manifest and publish the
+//! record.
+//!
+//! No target holds the others up for long: each has a cursor of its own over the chunks (`fanout.rs`), and one that
+//! lags is left to catch up from the disk.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use crate::bulk::PlainChunk;
+use crate::command::{CommandError, PutMeta};
+use crate::disk::{DiskError, DiskOp};
+use crate::event::{FileInfo, PutReport, RequestError, What, WriteReport};
+use crate::ids::{BlobKey, NodeId, RequestId};
+use crate::manifest::{ChunkRef, FileMeta};
+use crate::name::Name;
+use crate::node::context::Context;
+use crate::node::fanout::Fanout;
+use crate::node::pages::{PageBuilder, PageProgress};
+use crate::node::pending::{Completion, Pending};
+use crate::node::signal::OfferReply;
+use crate::node::task::{Flow, Task, TaskStep};
+use crate::node::timers::Timer;
+use crate::node::{answers, publish};
+use crate::record::{Record, RecordBody, SignedRecord};
+use crate::seal::SealedChunk;
+use crate::secrets::ChunkKey;
+use crate::work::{WorkOp, WorkResult};
+
+/// What a put waits for.
+#[derive(Debug)]
+pub(crate) enum PutStep {
+    Sealed(usize),
+    Written(u32),
+    PageSealed,
+    PageStored,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Too few peers are connected to acknowledge anything.
+    Gathering,
+    /// Chunks come in, are stored and offered.
+    Streaming,
+    /// The manifest is sealed and stored, page by page.
+    Paging(PageBuilder),
+    /// The record is published.
+    Publishing(FileInfo),
+}
+
+/// A put.
+#[derive(Debug)]
+pub(crate) struct Put {
+    id: RequestId,
+    name: Name,
+    meta: PutMeta,
+    stage: Stage,
+    /// Chunks in order; `None` while being sealed.
+    chunks: Vec<Option<(ChunkRef, ChunkKey)>>,
+    /// How many of the first chunks are sealed.
+    sealed: usize,
+    /// How many chunks are durable here.
+    durable: usize,
+    granted: u32,
+    bytes: u64,
+    ended: bool,
+    new_bytes: u64,
+    fanout: Fanout,
+}
+
+impl Put {
+    pub(crate) fn new(cx: &mut Context, id: RequestId, name: Name, meta: PutMeta) -> Self {
+        let fanout = Fanout::new(cx, id, meta.len);
+        Self {
+            id,
+            name,
+            meta,
+            stage: Stage::Gathering,
+            chunks: Vec::new(),
+            sealed: 0,
+            durable: 0,
+            granted: 0,
+            bytes: 0,
+            ended: false,
+            new_bytes: 0,
+            fanout,
+        }
+    }
+
+    fn fail(cx: &mut Context, id: RequestId, error: RequestError) -> Flow {
+        cx.fail(id, error);
+        Flow::Done
+    }
+
+    fn fail_disk(&self, cx: &mut Context, error: &DiskError) -> Flow {
+        answers::note_disk_error(cx, error);
+        let full = *error == DiskError::Full;
+        Self::fail(
+            cx,
+            self.id,
+            if full {
+                RequestError::DiskFull
+            } else {
+                RequestError::Disk(error.to_string())
+            },
+        )
+    }
+
+    fn not_enough(&self, cx: &mut Context) -> Flow {
+        let needed = cx.write_quorum();
+        let have = 1 + if self.chunks.is_empty() {
+            cx.links.ready_count()
+        } else {
+            self.fanout.complete(self.sealed)
+        };
+        let mut why = self.fanout.refusals();
+        why.push_str(&cx.dials.troubles());
+        Self::fail(cx, self.id, RequestError::NotEnoughPeers { needed, have, why })
+    }
+
+    /// Starts to stream once enough peers are connected.
+    fn gather(&mut self, cx: &mut Context) -> Flow {
+        let enough = 1 + cx.links.ready_count() >= cx.write_quorum();
+        if matches!(self.stage, Stage::Gathering) && enough && cx.dials.settled() {
+            self.stage = Stage::Streaming;
+            for node in cx.links.ready_nodes() {
+                self.fanout.add(cx, node, false);
+            }
+            cx.expect_progress(self.id);
+            let look = cx.now.mono + cx.config.straggler_timeout;
+            cx.timers.set(Timer::Straggler(self.id), look);
+            self.grant(cx);
+        }
+        Flow::Continue
+    }
+
+    /// Lets the caller give as many chunks as fit between acceptance and durability everywhere.
+    fn grant(&mut self, cx: &mut Context) {
+        if self.ended || !matches!(self.stage, Stage::Streaming) {
+            return;
+        }
+        let window = (cx.config.put_window_chunks / cx.puts.max(1)).max(2) as usize;
+        let completed = self.durable.min(self.fanout.completed());
+        let room = (completed + window).saturating_sub(self.chunks.len() + self.granted as usize);
+        if let Ok(chunks @ 1..) = u32::try_from(room) {
+            self.granted += chunks;
+            cx.event(self.id, What::PutReady { chunks });
+        }
+    }
+
+    fn on_sealed(&mut self, cx: &mut Context, index: usize, sealed: SealedChunk) -> Flow {
+        let SealedChunk { id, key, blob } = sealed;
+        let len = u32::try_from(blob.len()).expect("a chunk's size is checked when it is accepted");
+        let address = BlobKey {
+            owner: cx.owner,
+            chunk: id,
+        };
+        if self.fanout.has_targets() {
+            cx.hot.insert(address, blob.clone().into_bytes());
+        }
+        cx.disk(
+            DiskOp::WriteBlob {
+                blob: address,
+                data: blob,
+            },
+            Pending::Task(self.id, TaskStep::Put(PutStep::Written(len))),
+        );
+        self.chunks[index] = Some((ChunkRef { id, len }, key));
+        while self.chunks.get(self.sealed).is_some_and(Option::is_some) {
+            self.sealed += 1;
+        }
+        self.advance(cx)
+    }
+
+    fn on_written(&mut self, cx: &mut Context, len: u32, written: Result<bool, DiskError>) -> Flow {
+        match written {
+            Ok(new) => {
+                self.durable += 1;
+                self.new_bytes += if new { u64::from(len) } else { 0 };
+                self.advance(cx)
+            }
+            Err(error) => self.fail_disk(cx, &error),
+        }
+    }
+
+    /// Goes on after any progress: offers, grants, and the manifest once all chunks are where they must be.
+    fn advance(&mut self, cx: &mut Context) -> Flow {
+        if !matches!(self.stage, Stage::Streaming) {
+            return Flow::Continue;
+        }
+        cx.expect_progress(self.id);
+        self.fanout.offer(cx, &self.chunks[..self.sealed]);
+        let here = self.ended && self.durable == self.chunks.len();
+        if !here {
+            self.grant(cx);
+            return Flow::Continue;
+        }
+        let elsewhere = self.fanout.complete(self.chunks.len());
+        let enough = 1 + elsewhere >= cx.write_quorum();
+        if enough && self.fanout.completed() >= self.chunks.len() {
+            return self.seal_manifest(cx);
+        }
+        if !enough && self.fanout.hopeless() {
+            return self.not_enough(cx);
+        }
+        Flow::Continue
+    }
+
+    fn seal_manifest(&mut self, cx: &mut Context) -> Flow {
+        if let Some(announced) = self.meta.len.filter(|len| *len != self.bytes) {
+            return Self::fail(
+                cx,
+                self.id,
+                RequestError::Length {
+                    announced,
+                    got: self.bytes,
+                },
+            );
+        }
+        let (now, me) = (cx.now.wall_ms, cx.me);
+        let Ok(version) = cx.clock.stamp(now, me) else {
+            return Self::fail(cx, self.id, RequestError::ClockBehind);
+        };
+        let file = FileMeta {
+            name: self.name.clone(),
+            len: self.bytes,
+            chunk_size: cx.config.chunk_size,
+            mtime_ms: self.meta.mtime_ms,
+            mode: self.meta.mode,
+            content_type: self.meta.content_type.clone(),
+        };
+        let chunks = core::mem::take(&mut self.chunks).into_iter().flatten().collect();
+        let mut builder = PageBuilder::new(cx, self.id, file, version, chunks);
+        builder.next(cx);
+        self.stage = Stage::Paging(builder);
+        Flow::Continue
+    }
+
+    fn on_page_progress(&mut self, cx: &mut Context, progress: Result<PageProgress, DiskError>) -> Flow {
+        cx.expect_progress(self.id);
+        match progress {
+            Ok(PageProgress::More) => Flow::Continue,
+            Ok(PageProgress::Root { root, root_len, info }) => {
+                let record = Record {
+                    owner: cx.owner,
+                    name_id: cx.keys.name_id(&self.name),
+                    version: info.version,
+                    retention: cx.config.retention,
+                    body: RecordBody::File { root, root_len },
+                };
+                let record = SignedRecord::sign(&cx.keys, record);
+                self.stage = Stage::Publishing(info);
+                publish::start(cx, self.id, record, Some(root));
+                Flow::Continue
+            }
+            Ok(PageProgress::Vanished) => {
+                let why = "a chunk was evicted or found damaged while the file was being stored; put it again";
+                Self::fail(cx, self.id, RequestError::Unavailable(why.to_string()))
+            }
+            Err(error) => self.fail_disk(cx, &error),
+        }
+    }
+}
+
+impl Task for Put {
+    fn start(&mut self, cx: &mut Context) -> Flow {
+        let patience = cx.now.mono + cx.config.answer_timeout;
+        cx.timers.set(Timer::Request(self.id), patience);
+        self.gather(cx)
+    }
+
+    fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
+        let TaskStep::Put(step) = step else {
+            return Flow::Continue;
+        };
+        match (step, &mut self.stage) {
+            (PutStep::Sealed(index), _) => match completion.work() {
+                WorkResult::Sealed(sealed) => self.on_sealed(cx, index, sealed),
+                other => panic!("sealing was completed by {other:?}"),
+            },
+            (PutStep::Written(len), _) => self.on_written(cx, len, completion.written()),
+            (PutStep::PageSealed, Stage::Paging(builder)) => {
+                builder.on_sealed(cx, completion.work());
+                Flow::Continue
+            }
+            (PutStep::PageStored, Stage::Paging(builder)) => {
+                let progress = builder.on_stored(cx, completion.committed());
+                self.on_page_progress(cx, progress)
+            }
+            (PutStep::PageSealed | PutStep::PageStored, Stage::Gathering | Stage::Streaming | Stage::Publishing(_)) => {
+                Flow::Continue
+            }
+        }
+    }
+
+    fn on_chunk(&mut self, cx: &mut Context, plain: PlainChunk) -> Result<Flow, CommandError> {
+        let size = u64::from(cx.config.chunk_size);
+        let short_before = self.bytes % size != 0;
+        let len = plain.len() as u64;
+        if self.granted == 0 || self.ended {
+            return Err(CommandError::NoCredit);
+        }
+        if len == 0 || len > size || short_before {
+            return Err(CommandError::ChunkLength {
+                len,
+                expected: cx.config.chunk_size,
+            });
+        }
+        self.granted -= 1;
+        self.bytes += len;
+        let index = self.chunks.len();
+        self.chunks.push(None);
+        cx.work(
+            WorkOp::Seal { plain },
+            Pending::Task(self.id, TaskStep::Put(PutStep::Sealed(index))),
+        );
+        cx.expect_progress(self.id);
+        Ok(Flow::Continue)
+    }
+
+    fn on_end(&mut self, cx: &mut Context) -> Result<Flow, CommandError> {
+        if self.ended || matches!(self.stage, Stage::Gathering) {
+            return Err(CommandError::NoCredit);
+        }
+        self.ended = true;
+        Ok(self.advance(cx))
+    }
+
+    fn on_offer_reply(&mut self, cx: &mut Context, node: NodeId, reply: OfferReply) -> Flow {
+        self.fanout.on_reply(cx.now.mono, node, reply);
+        self.advance(cx)
+    }
+
+    fn on_peer_ready(&mut self, cx: &mut Context, node: NodeId) -> Flow {
+        match self.stage {
+            Stage::Gathering => self.gather(cx),
+            Stage::Streaming => {
+                self.fanout.add(cx, node, true);
+                self.advance(cx)
+            }
+            Stage::Paging(_) | Stage::Publishing(_) => Flow::Continue,
+        }
+    }
+
+    fn on_peer_gone(&mut self, cx: &mut Context, node: NodeId) -> Flow {
+        self.fanout.remove(node);
+        self.advance(cx)
+    }
+
+    fn on_settled(&mut self, cx: &mut Context) -> Flow {
+        self.gather(cx)
+    }
+
+    fn on_straggler(&mut self, cx: &mut Context) -> Flow {
+        self.fanout.mark_lagging(cx.now.mono, cx.config.straggler_timeout);
+        let look = cx.now.mono + cx.config.straggler_timeout;
+        cx.timers.set(Timer::Straggler(self.id), look);
+        let granted = self.granted;
+        let flow = self.advance_without_progress(cx);
+        if self.granted > granted {
+            cx.expect_progress(self.id);
+        }
+        flow
+    }
+
+    fn on_published(&mut self, cx: &mut Context, result: Result<WriteReport, RequestError>) -> Flow {
+        let Stage::Publishing(file) = &self.stage else {
+            return Flow::Continue;
+        };
+        let what = match result {
+            Ok(write) => What::PutDone(PutReport {
+                file: file.clone(),
+                new_bytes: self.new_bytes,
+                sent_bytes: self.fanout.sent_bytes(),
+                write,
+            }),
+            Err(error) => What::Failed(error),
+        };
+        cx.event(self.id, what);
+        Flow::Done
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context) -> Flow {
+        let waits_for_caller = matches!(self.stage, Stage::Streaming) && !self.ended && self.granted > 0;
+        if waits_for_caller {
+            cx.expect_progress(self.id);
+            return Flow::Continue;
+        }
+        match self.stage {
+            Stage::Gathering | Stage::Streaming => self.not_enough(cx),
+            Stage::Paging(_) | Stage::Publishing(_) => {
+                let silence = RequestError::Deadline(cx.config.request_timeout.as_secs());
+                let error = publish::on_timeout(cx, self.id).unwrap_or(silence);
+                Self::fail(cx, self.id, error)
+            }
+        }
+    }
+
+    fn on_end_of_task(&mut self, cx: &mut Context) {
+        self.fanout.close(cx);
+        cx.puts = cx.puts.saturating_sub(1);
+        publish::cancel(cx, self.id);
+    }
+}
+
+impl Put {
+    /// Like [`Put::advance`], but the request's deadline stays where it is.
+    fn advance_without_progress(&mut self, cx: &mut Context) -> Flow {
+        let deadline = cx.timers.deadline(&Timer::Request(self.id));
+        let flow = self.advance(cx);
+        if let (Flow::Continue, Some(deadline)) = (flow, deadline) {
+            cx.timers.set(Timer::Request(self.id), deadline);
+        }
+        flow
+    }
+}

@@ -1,0 +1,74 @@
+//! Deleting a name: a signed tombstone, published like any other record.
+
+use crate::event::{RequestError, What, WriteReport};
+use crate::ids::RequestId;
+use crate::name::Name;
+use crate::node::context::Context;
+use crate::node::locate::{self, Located, Scope};
+use crate::node::task::{Flow, Task};
+use crate::node::{choose, publish};
+use crate::record::{Record, RecordBody, SignedRecord};
+
+/// A delete.
+#[derive(Debug)]
+pub(crate) struct Delete {
+    id: RequestId,
+    name: Name,
+}
+
+impl Delete {
+    pub(crate) fn new(id: RequestId, name: Name) -> Self {
+        Self { id, name }
+    }
+}
+
+impl Task for Delete {
+    fn start(&mut self, cx: &mut Context) -> Flow {
+        locate::start(cx, self.id, cx.keys.name_id(&self.name), Scope::LocalFirst);
+        cx.expect_progress(self.id);
+        Flow::Continue
+    }
+
+    fn on_located(&mut self, cx: &mut Context, located: Located) -> Flow {
+        if let Err(error) = choose::choose(cx, &located, None) {
+            cx.fail(self.id, error);
+            return Flow::Done;
+        }
+        let (now, me) = (cx.now.wall_ms, cx.me);
+        let Ok(version) = cx.clock.stamp(now, me) else {
+            cx.fail(self.id, RequestError::ClockBehind);
+            return Flow::Done;
+        };
+        let record = Record {
+            owner: cx.owner,
+            name_id: cx.keys.name_id(&self.name),
+            version,
+            retention: cx.config.retention,
+            body: RecordBody::Tombstone,
+        };
+        let record = SignedRecord::sign(&cx.keys, record);
+        publish::start(cx, self.id, record, None);
+        Flow::Continue
+    }
+
+    fn on_published(&mut self, cx: &mut Context, result: Result<WriteReport, RequestError>) -> Flow {
+        let what = match result {
+            Ok(report) => What::Deleted(report),
+            Err(error) => What::Failed(error),
+        };
+        cx.event(self.id, what);
+        Flow::Done
+    }
+
+    fn on_timeout(&mut self, cx: &mut Context) -> Flow {
+        let silence = RequestError::Deadline(cx.config.request_timeout.as_secs());
+        let error = publish::on_timeout(cx, self.id).unwrap_or(silence);
+        cx.fail(self.id, error);
+        Flow::Done
+    }
+
+    fn on_end_of_task(&mut self, cx: &mut Context) {
+        locate::cancel(cx, self.id);
+        publish::cancel(cx, self.id);
+    }
+}

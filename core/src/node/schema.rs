@@ -1,0 +1,163 @@
+//! What the keys of a disk's index mean. `core/FORMAT.md` describes the same for other programs.
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `R ‖ owner ‖ name id ‖ version ‖ record id` | a signed record |
+//! | `P ‖ owner ‖ page id` | a manifest page; present only if all that it lists was present when it was stored |
+//! | `F ‖ owner ‖ chunk id ‖ page id` | empty: the page lists the chunk |
+//! | `E ‖ owner ‖ record id` | empty: the record's chunks were evicted here |
+//! | `K ‖ owner ‖ record id ‖ node` | empty: this node has promised that node to keep the record's chunks |
+//! | `O ‖ node ‖ record key` | empty: that node has not acknowledged the record yet |
+//! | `N ‖ node` | a [`Remembered`] member of the cluster |
+//! | `C` | the hybrid logical clock |
+//!
+//! A version's key form is its wall time and counter in big-endian bytes, then the node: keys order as versions do.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ChunkId, NameId, NodeId, OwnerId, PageId, RecordId};
+use crate::record::SignedRecord;
+use crate::version::Version;
+
+/// What is remembered of a member of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    /// Where it was reached or said it could be.
+    pub addresses: Vec<String>,
+}
+
+/// The clock's key.
+pub(crate) const CLOCK: &[u8] = b"C";
+
+fn join(parts: &[&[u8]]) -> Bytes {
+    Bytes::from(parts.concat())
+}
+
+/// The key of a record.
+pub(crate) fn record_key(record: &SignedRecord) -> Bytes {
+    let Version { wall_ms, counter, node } = record.record.version;
+    join(&[
+        b"R",
+        &record.record.owner.0,
+        &record.record.name_id.0,
+        &wall_ms.to_be_bytes(),
+        &counter.to_be_bytes(),
+        &node.0,
+        &record.id.0,
+    ])
+}
+
+/// The prefix of all records of an owner.
+pub(crate) fn owner_records(owner: OwnerId) -> Bytes {
+    join(&[b"R", &owner.0])
+}
+
+/// The prefix of all records of a name.
+pub(crate) fn name_records(owner: OwnerId, name: NameId) -> Bytes {
+    join(&[b"R", &owner.0, &name.0])
+}
+
+/// The key of a page.
+pub(crate) fn page_key(owner: OwnerId, page: PageId) -> Bytes {
+    join(&[b"P", &owner.0, &page.0])
+}
+
+/// The key that says that a page lists a chunk.
+pub(crate) fn reference_key(owner: OwnerId, chunk: ChunkId, page: PageId) -> Bytes {
+    join(&[b"F", &owner.0, &chunk.0, &page.0])
+}
+
+/// The prefix of all references to a chunk.
+pub(crate) fn references(owner: OwnerId, chunk: ChunkId) -> Bytes {
+    join(&[b"F", &owner.0, &chunk.0])
+}
+
+/// The page of a reference key.
+pub(crate) fn page_of_reference(key: &[u8]) -> Option<PageId> {
+    let tail: [u8; 32] = key.get(65..)?.try_into().ok()?;
+    Some(PageId(tail))
+}
+
+/// The key that marks a record as evicted here.
+pub(crate) fn evicted_key(owner: OwnerId, record: RecordId) -> Bytes {
+    join(&[b"E", &owner.0, &record.0])
+}
+
+/// The key of a promise.
+pub(crate) fn promise_key(owner: OwnerId, record: RecordId, to: NodeId) -> Bytes {
+    join(&[b"K", &owner.0, &record.0, &to.0])
+}
+
+/// The prefix of all promises about a record.
+pub(crate) fn promises(owner: OwnerId, record: RecordId) -> Bytes {
+    join(&[b"K", &owner.0, &record.0])
+}
+
+/// The key of a delivery that is still owed.
+pub(crate) fn outbox_key(node: NodeId, record_key: &[u8]) -> Bytes {
+    join(&[b"O", &node.0, record_key])
+}
+
+/// The prefix of all deliveries owed to a node.
+pub(crate) fn outbox(node: NodeId) -> Bytes {
+    join(&[b"O", &node.0])
+}
+
+/// The record key within an outbox key.
+pub(crate) fn record_key_of_outbox(key: &Bytes) -> Bytes {
+    key.slice(33.min(key.len())..)
+}
+
+/// The key of a member.
+pub(crate) fn member_key(node: NodeId) -> Bytes {
+    join(&[b"N", &node.0])
+}
+
+/// The node of a member key.
+pub(crate) fn node_of_member(key: &[u8]) -> Option<NodeId> {
+    let tail: [u8; 32] = key.get(1..)?.try_into().ok()?;
+    Some(NodeId(tail))
+}
+
+/// The end (exclusive) of the range of keys that start with `prefix`.
+pub(crate) fn end_of(prefix: &[u8]) -> Bytes {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    Bytes::from(end)
+}
+
+/// The smallest key after `key`.
+pub(crate) fn after(key: &[u8]) -> Bytes {
+    join(&[key, &[0]])
+}
+
+/// Encodes a value of the core's own.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Bytes {
+    let bytes = bincode::serde::encode_to_vec(value, bincode::config::standard())
+        .expect("values of the index hold only types that bincode can encode");
+    Bytes::from(bytes)
+}
+
+/// Decodes a value of the core's own; `None` if the disk gave back something else.
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let config = bincode::config::standard().with_limit::<65_536>();
+    bincode::serde::decode_from_slice(bytes, config)
+        .ok()
+        .map(|(value, _)| value)
+}
+
+/// The record's id at the end of a record key.
+pub(crate) fn record_id_of(record_key: &[u8]) -> Option<RecordId> {
+    let start = record_key.len().checked_sub(32)?;
+    let tail: [u8; 32] = record_key.get(start..)?.try_into().ok()?;
+    Some(RecordId(tail))
+}

@@ -1,0 +1,128 @@
+//! What one part of a node tells another. Signals are handled one by one after the input that caused them, so no part
+//! ever calls into another that is in the middle of something.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::bulk::Bulk;
+use crate::event::{RequestError, WriteReport};
+use crate::frame::{AnnounceOutcome, HeldRecord, Refusal};
+use crate::ids::{ChunkId, NodeId, RecordId, RequestId};
+use crate::node::locate::Located;
+use crate::node::page_loader::{LoadedPage, PageClient, PageFailure};
+use crate::node::pull::{PullClient, PullId, PullOutcome};
+use crate::node::upload::UploadKey;
+use crate::record::SignedRecord;
+
+/// A signal.
+#[derive(Debug)]
+pub(crate) enum Signal {
+    /// A peer can be talked to.
+    PeerReady(NodeId),
+    /// A peer can no longer be talked to.
+    PeerGone(NodeId),
+    /// The first dials have come to something, or had time enough.
+    Settled,
+    /// A fetch is over.
+    Fetched { client: FetchClient, result: FetchResult },
+    /// A page is loaded or cannot be.
+    PageLoaded {
+        client: PageClient,
+        result: Result<LoadedPage, PageFailure>,
+    },
+    /// The records of a name are known.
+    Located { request: RequestId, located: Located },
+    /// A peer answered, or did not.
+    Answered {
+        client: AskClient,
+        node: NodeId,
+        answer: Option<Answer>,
+    },
+    /// A pull is over.
+    Pulled {
+        client: PullClient,
+        record: SignedRecord,
+        outcome: PullOutcome,
+    },
+    /// Chunks offered to a peer are stored there, or refused.
+    Offered {
+        request: RequestId,
+        node: NodeId,
+        reply: OfferReply,
+    },
+    /// A delivery was acknowledged, or not.
+    Delivered {
+        node: NodeId,
+        record: RecordId,
+        outcome: Delivery,
+    },
+    /// A record is durable here and announced to all who can be reached; or the disk failed.
+    Published {
+        request: RequestId,
+        result: Result<WriteReport, RequestError>,
+    },
+    /// The names of this node's owner are all known.
+    NamesLoaded,
+    /// A record of this node's owner has been stored on its disk.
+    OwnRecordStored(SignedRecord),
+}
+
+/// Who wanted an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum FetchClient {
+    /// An upload from a peer.
+    Upload(UploadKey, ChunkId),
+    /// A pull of a record: a chunk.
+    PullChunk(PullId, ChunkId),
+    /// A get: the index of a chunk.
+    Get(RequestId, u64),
+    /// A load of a page.
+    Page(u64),
+}
+
+/// How a fetch ended.
+#[derive(Debug)]
+pub(crate) enum FetchResult {
+    /// All bytes came; nobody has checked them yet.
+    Got { from: NodeId, data: Bulk },
+    /// Nobody who was asked has it.
+    Nowhere,
+}
+
+/// Who asked a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum AskClient {
+    /// The search for a name's records.
+    Locate(RequestId),
+    /// A request, directly.
+    Request(RequestId),
+    /// The deliveries owed to a node: the one of this record.
+    Outbox(RecordId),
+}
+
+/// What a peer answered.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Records { records: Vec<HeldRecord>, next: Bytes },
+    Announced(AnnounceOutcome),
+    Promised(bool),
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// The record and all it names are durable there.
+    Stored,
+    /// The peer refused it for now.
+    Refused(Refusal),
+    /// The link went before an answer came.
+    Lost,
+}
+
+/// What a peer says of offered chunks.
+#[derive(Debug)]
+pub(crate) enum OfferReply {
+    Stored { held: Vec<ChunkId>, fetched: Vec<ChunkId> },
+    Refused(Refusal),
+}

@@ -1,0 +1,78 @@
+//! Deadlines, each with its reason.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+
+use crate::ids::{LinkId, NodeId, RequestId};
+use crate::node::fetch::FetchId;
+use crate::time::Monotonic;
+
+/// Why the node wants to be woken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// An address is due to be dialled.
+    Dial(String),
+    /// A link is due a look: ping it, or give it up.
+    Link(LinkId),
+    /// A wanted object should have made progress.
+    Fetch(FetchId),
+    /// A question to a peer should have been answered.
+    Question(LinkId, u64),
+    /// A request should have made progress.
+    Request(RequestId),
+    /// A write that enough nodes have no longer waits for the others.
+    Straggler(RequestId),
+    /// Deliveries that a peer refused are tried again.
+    Outbox(NodeId),
+    /// The first dials should have come to something.
+    Settle,
+}
+
+/// At most one deadline for each reason.
+#[derive(Default, Debug)]
+pub(crate) struct Timers {
+    deadlines: BTreeMap<Timer, Monotonic>,
+    queue: BTreeSet<(Monotonic, Timer)>,
+}
+
+impl Timers {
+    /// Sets the deadline, replacing an earlier one.
+    pub(crate) fn set(&mut self, timer: Timer, deadline: Monotonic) {
+        self.cancel(&timer);
+        self.deadlines.insert(timer.clone(), deadline);
+        self.queue.insert((deadline, timer));
+    }
+
+    /// Removes the deadline, if there is one.
+    pub(crate) fn cancel(&mut self, timer: &Timer) {
+        if let Some((timer, deadline)) = self.deadlines.remove_entry(timer) {
+            self.queue.remove(&(deadline, timer));
+        }
+    }
+
+    /// Removes all deadlines.
+    pub(crate) fn clear(&mut self) {
+        self.deadlines.clear();
+        self.queue.clear();
+    }
+
+    /// When a timer is due, if it is set.
+    pub(crate) fn deadline(&self, timer: &Timer) -> Option<Monotonic> {
+        self.deadlines.get(timer).copied()
+    }
+
+    /// The next deadline.
+    pub(crate) fn next(&self) -> Option<(Monotonic, Timer)> {
+        self.queue.first().cloned()
+    }
+
+    /// Takes a deadline that is due.
+    pub(crate) fn pop_due(&mut self, now: Monotonic) -> Option<Timer> {
+        if self.queue.first()?.0 > now {
+            return None;
+        }
+        let (_, timer) = self.queue.pop_first()?;
+        self.deadlines.remove(&timer);
+        Some(timer)
+    }
+}
