@@ -130,4 +130,4 @@ fn name_of(path: Result<Path<String>, PathRejection>) -> Result<Name, ApiError> 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

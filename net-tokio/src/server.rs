@@ -110,14 +110,14 @@ pub async fn run(
     serve(&folder, &settings, listener, node, ready, stop).await
 }
 
-async fn bind_api(address: SocketAddr) -> Result<TcpListener, ServeError> {
+pub(crate) async fn bind_api(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address)
         .await
         .map_err(|error| ServeError::Api { address, error })
 }
 
 /// Serves the HTTP API of a started node until `stop`.
-async fn serve(
+pub(crate) async fn serve(
     folder: &OpenFolder,
     settings: &Settings,
     listener: TcpListener,

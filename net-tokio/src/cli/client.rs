@@ -277,3 +277,6 @@ fn connection_error(error: &hyper::Error) -> CliError {
     }
     CliError::Connection(reason.to_string())
 }
+
+#[cfg(test)]
+mod tests;

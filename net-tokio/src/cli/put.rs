@@ -213,3 +213,6 @@ fn print(view: &PutView, start: Instant, report: &Report) {
         )
     });
 }
+
+#[cfg(test)]
+mod tests;

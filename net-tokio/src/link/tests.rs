@@ -138,12 +138,17 @@ async fn control_overtakes_bulk_while_the_peer_reads_slowly() {
     for count in 0..100 {
         rig.send(data(count, DATA_LEN_MAX));
     }
-    // The first batch is on its way, the peer reads a frame at a time, and only then a request is made.
+    // The first batch is on its way, the peer reads a frame at a time, and only then requests are made.
     assert!(matches!(rig.heard().await, Some(Frame::Data { offset: 0, .. })));
-    rig.send(ping(9));
+    for nonce in 0..20 {
+        rig.send(ping(nonce));
+    }
     let mut bulk_before = 0;
-    while rig.heard().await != Some(ping(9)) {
+    while rig.heard().await != Some(ping(0)) {
         bulk_before += DATA_LEN_MAX;
+    }
+    for nonce in 1..20 {
+        assert_eq!(rig.heard().await, Some(ping(nonce)), "no bulk comes in between");
     }
     assert!(
         bulk_before <= crate::channel::BATCH_LEN_MAX,
