@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
@@ -14,8 +13,12 @@ use tokio::sync::watch;
 
 use crate::api::{self, Context};
 use crate::folder::{FolderError, OpenFolder};
-use crate::handle::Handle;
 use crate::settings::Settings;
+use crate::store::OpenError;
+
+mod start;
+
+pub use start::{StartedNode, start_node};
 
 /// How long a stop waits for open requests to end by themselves; then the node ends them.
 const REQUESTS_END_MAX: Duration = Duration::from_secs(2);
@@ -70,28 +73,15 @@ pub enum ServeError {
     /// The data folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The parts of a node are not put together.
-    #[error("not assembled yet")]
-    NotAssembled,
+    /// The store in the data folder cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The system refuses what every program may ask for: threads, randomness.
+    #[error("the system gives no threads or no randomness: {0}")]
+    System(io::Error),
     /// The node ended by itself.
     #[error("the node has ended by itself; the log says why")]
     Ended,
-}
-
-/// A node that runs as long as its driver is polled.
-pub struct StartedNode {
-    /// How to talk to it.
-    pub handle: Handle,
-    /// Where it listens for peers, with the real port.
-    pub listen: String,
-    /// Runs it; ends after [`Handle::stop`].
-    pub driver: Pin<Box<dyn Future<Output = ()> + Send>>,
-}
-
-/// Starts the node itself: store, links, driver.
-#[expect(clippy::unused_async, reason = "starting will open the store and the listener")]
-async fn start_node(_folder: &OpenFolder, _settings: &Settings) -> Result<StartedNode, ServeError> {
-    Err(ServeError::NotAssembled)
 }
 
 /// Runs a node until `stop`; `ready` is called once it serves.

@@ -1,0 +1,98 @@
+//! Putting a node together: store, threads, keys, network, driver.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forever_core::codec::Bincode;
+use forever_core::node::Node;
+use forever_core::secrets::OwnerKeys;
+use zeroize::Zeroizing;
+
+use super::ServeError;
+use crate::channel::Identity;
+use crate::clock::{Clock, SystemClock};
+use crate::drive::{Parts, drive};
+use crate::folder::OpenFolder;
+use crate::handle::Handle;
+use crate::net::tcp::TcpNet;
+use crate::net::{Listener, Net};
+use crate::peers::Admission;
+use crate::settings::Settings;
+use crate::store::{RealFs, Store, StoreConfig, StoreDisk};
+use crate::work::WorkThreads;
+
+/// How long a connection may take to be made and authenticated.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Memory that the index may keep pages in, in bytes.
+const INDEX_CACHE_BYTES: usize = 16 << 20;
+
+/// A node that runs as long as its driver is polled.
+pub struct StartedNode {
+    /// How to talk to it.
+    pub handle: Handle,
+    /// Where it listens for peers, with the real port.
+    pub listen: String,
+    /// Runs it; ends after [`Handle::stop`].
+    pub driver: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// Starts a node: opens its store and listens for peers.
+///
+/// # Errors
+/// When the store cannot be opened, the address cannot be listened at, or the system has no randomness or threads to give.
+pub async fn start_node(folder: &OpenFolder, settings: &Settings) -> Result<StartedNode, ServeError> {
+    let net = TcpNet;
+    let listener =
+        net.listen(&settings.listen).await.map_err(|error| ServeError::Listen { address: settings.listen.clone(), error })?;
+    let listen = listener.local_address();
+    let disk = open_store(folder, settings)?;
+    let keys = OwnerKeys::derive(folder.owner_secret()).with_key_hash(settings.key_hash);
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let work = WorkThreads::start(threads, &Arc::new(keys.clone())).map_err(ServeError::System)?;
+    let identity = Identity::new(*folder.node_key(), *folder.cluster_key());
+    let clock = SystemClock::start();
+    let config = settings.core_config(&advertised(&listen));
+    let node = Node::new(config, identity.node_id(), keys, *random()?, clock.now());
+    let allow = (!settings.allow.is_empty()).then(|| settings.allow.iter().copied().collect());
+    let (handle, calls) = Handle::new();
+    let parts = Parts {
+        net,
+        disk,
+        work,
+        clock,
+        identity: Arc::new(identity),
+        admission: Admission::new(allow, Arc::new(|_, _| true)),
+        codec: Arc::new(Bincode),
+        seed: *random()?,
+        handshake_timeout: HANDSHAKE_TIMEOUT,
+    };
+    Ok(StartedNode { handle, listen, driver: Box::pin(drive(node, parts, listener, calls)) })
+}
+
+fn open_store(folder: &OpenFolder, settings: &Settings) -> Result<StoreDisk, ServeError> {
+    let config = StoreConfig {
+        path: settings.path_transform,
+        reserve_bytes: settings.reserve_mib << 20,
+        cache_bytes: INDEX_CACHE_BYTES,
+        blob_threads: settings.disk_threads,
+        ..StoreConfig::new(folder.folder().store_path())
+    };
+    let store = Store::open(Arc::new(RealFs), &config)?;
+    StoreDisk::start(store, &config).map_err(ServeError::System)
+}
+
+/// The address to tell peers: an unspecified host (`0.0.0.0`, `[::]`) means "where you see me", which is an empty host.
+fn advertised(listen: &str) -> String {
+    let unspecified = listen.strip_prefix("0.0.0.0:").or_else(|| listen.strip_prefix("[::]:"));
+    unspecified.map_or_else(|| listen.to_owned(), |port| format!(":{port}"))
+}
+
+fn random() -> Result<Zeroizing<[u8; 32]>, ServeError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *seed).map_err(|error| ServeError::System(error.into()))?;
+    Ok(seed)
+}
