@@ -49,6 +49,19 @@ pub struct Config {
     pub ban_for: Duration,
 }
 
+/// The bytes that the chunks of one window may take of memory together.
+const WINDOW_BYTES: u64 = 16 << 20;
+
+impl Config {
+    /// How many chunks of `chunk_size` plain bytes each of `sharers` may have under way of a window of `chunks`: at least
+    /// two, so that one is worked on while the next comes.
+    pub(crate) fn share(chunks: u32, chunk_size: u64, sharers: u32) -> usize {
+        let fitting = u64::from(chunks).min(WINDOW_BYTES / chunk_size.max(1));
+        let share = (fitting / u64::from(sharers.max(1))).max(2);
+        usize::try_from(share).unwrap_or(usize::MAX)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

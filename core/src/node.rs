@@ -93,13 +93,7 @@ impl Node {
     pub fn new(config: Config, node: NodeId, keys: OwnerKeys, seed: [u8; 32], now: Time) -> Self {
         let mut cx = Context::new(config, node, keys, seed, now);
         boot::start(&mut cx);
-        Self {
-            cx,
-            boot: Boot::Reading,
-            requests: BTreeMap::new(),
-            early: Vec::new(),
-            stopping: false,
-        }
+        Self { cx, boot: Boot::Reading, requests: BTreeMap::new(), early: Vec::new(), stopping: false }
     }
 
     /// The next action, in order. Call until `None` after every `handle_*`.
@@ -126,12 +120,7 @@ impl Node {
     pub fn handle_input(&mut self, now: Time, input: Input) {
         self.cx.now = now;
         match input {
-            Input::Connected {
-                link,
-                node,
-                dial,
-                remote,
-            } => {
+            Input::Connected { link, node, dial, remote } => {
                 links::on_connected(&mut self.cx, link, node, dial, remote);
                 dials::check_settled(&mut self.cx);
             }
@@ -212,18 +201,16 @@ impl Node {
                 self.cx.puts += 1;
                 Box::new(put::Put::new(&mut self.cx, id, name, meta))
             }
-            Command::Get { name, version, range } => Box::new(get::Get::new(id, name, version, range)),
+            Command::Get { name, version, range } => {
+                self.cx.gets += 1;
+                Box::new(get::Get::new(id, name, version, range))
+            }
             Command::Delete { name } => Box::new(remove::Delete::new(id, name)),
             Command::List { prefix, after, limit } => {
                 if limit == 0 || limit > LIST_MAX {
                     return Err(CommandError::Limit);
                 }
-                Box::new(query::List {
-                    id,
-                    prefix,
-                    after,
-                    limit,
-                })
+                Box::new(query::List { id, prefix, after, limit })
             }
             Command::Stat { name, version, holders } => Box::new(query::Stat::new(id, name, version, holders)),
             Command::Versions { name } => Box::new(query::Versions::new(id, name)),
@@ -327,20 +314,10 @@ impl Node {
             Frame::Stored { upload, held, fetched } => {
                 self.on_offer_reply(link, upload, OfferReply::Stored { held, fetched });
             }
-            Frame::Refused {
-                upload,
-                chunks: _,
-                reason,
-            } => {
+            Frame::Refused { upload, chunks: _, reason } => {
                 self.on_offer_reply(link, upload, OfferReply::Refused(reason));
             }
-            Frame::Want {
-                want,
-                lane,
-                owner,
-                object,
-                len,
-            } => {
+            Frame::Want { want, lane, owner, object, len } => {
                 serve::on_want(cx, link, want, lane, ObjectKey { owner, id: object }, len);
             }
             Frame::Unwant { want } => serve::on_unwant(cx, link, want),
@@ -348,36 +325,21 @@ impl Node {
             Frame::Unavailable { want } => fetch::on_unavailable(cx, link, want),
             Frame::Announce { request, record } => announce::on_announce(cx, link, request, record),
             Frame::Announced { request, outcome } => asks::on_answer(cx, link, request, Answer::Announced(outcome)),
-            Frame::Find {
-                request,
-                owner,
-                name_id,
-            } => answers::on_find(cx, link, request, owner, name_id),
+            Frame::Find { request, owner, name_id } => answers::on_find(cx, link, request, owner, name_id),
             Frame::Scan { request, owner, after } => answers::on_scan(cx, link, request, owner, &after),
             Frame::Records { request, records, next } => {
                 asks::on_answer(cx, link, request, Answer::Records { records, next });
             }
-            Frame::AskPromise {
-                request,
-                owner,
-                name_id,
-                record,
-            } => {
+            Frame::AskPromise { request, owner, name_id, record } => {
                 announce::on_ask_promise(cx, link, request, owner, name_id, record);
             }
             Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
-            Frame::ReleasePromise {
-                owner,
-                name_id: _,
-                record,
-            } => answers::on_release(cx, link, owner, record),
+            Frame::ReleasePromise { owner, name_id: _, record } => answers::on_release(cx, link, owner, record),
         }
     }
 
     fn on_offer_reply(&mut self, link: LinkId, upload: u64, reply: OfferReply) {
-        let Some(node) = self.cx.links.get(link).map(|link| link.node) else {
-            return;
-        };
+        let Some(node) = self.cx.links.get(link).map(|link| link.node) else { return };
         if let Some(request) = self.cx.upload_owners.get(&(link, upload)).copied() {
             self.cx.signal(Signal::Offered { request, node, reply });
         }
@@ -386,10 +348,7 @@ impl Node {
     fn on_completion(&mut self, op: OpId, completion: Completion) {
         let cx = &mut self.cx;
         // Each operation has exactly one completion; a second one is a bug of the runtime.
-        let pending = cx
-            .pending
-            .remove(&op)
-            .expect("an operation was completed twice, or never started");
+        let pending = cx.pending.remove(&op).expect("an operation was completed twice, or never started");
         match pending {
             Pending::Boot(step) => {
                 if boot::on_completion(cx, step, completion) {
@@ -477,15 +436,12 @@ impl Node {
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
                 AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
             },
-            Signal::Pulled {
-                client,
-                record,
-                outcome,
-            } => match client {
+            Signal::Pulled { client, record, outcome } => match client {
                 PullClient::Announce { link, request } => announce::on_pulled(cx, link, request, &record, outcome),
                 PullClient::Promise { link, request } => {
                     announce::on_promise_pulled(cx, link, request, &record, outcome);
                 }
+                PullClient::Nobody => {}
                 PullClient::Restore(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
             },
             Signal::Offered { request, node, reply } => {

@@ -37,14 +37,7 @@ fn a_get_uses_several_holders_at_once() {
 fn a_holder_that_crashes_in_mid_get_is_replaced() {
     let bytes = content(200_000, 2);
     let mut world = evicted(&bytes);
-    let request = world.command(
-        2,
-        Command::Get {
-            name: name("file"),
-            version: None,
-            range: None,
-        },
-    );
+    let request = world.command(2, Command::Get { name: name("file"), version: None, range: None });
     let mut got = Vec::new();
     loop {
         match world.wait(2, request) {
@@ -54,13 +47,7 @@ fn a_holder_that_crashes_in_mid_get_is_replaced() {
                 if got.len() == 20_000 {
                     world.crash(0);
                 }
-                world.command_quietly(
-                    2,
-                    Command::GetCredit {
-                        request,
-                        bytes: plain.0.len() as u64,
-                    },
-                );
+                world.command_quietly(2, Command::GetCredit { request, bytes: plain.0.len() as u64 });
             }
             What::GetDone => break,
             other => panic!("{other:?}"),
@@ -89,9 +76,7 @@ fn a_liar_is_found_out_and_another_holder_asked() {
         true
     }));
     assert_eq!(world.get(2, "file").unwrap(), bytes);
-    let What::Status(status) = world.ask(2, Command::Status) else {
-        panic!()
-    };
+    let What::Status(status) = world.ask(2, Command::Status) else { panic!() };
     assert!(status.protocol_errors > 0, "the lie is counted");
 }
 
@@ -99,9 +84,7 @@ fn a_liar_is_found_out_and_another_holder_asked() {
 fn a_peer_that_stalls_is_asked_no_more() {
     let bytes = content(30_000, 5);
     let mut world = evicted(&bytes);
-    world.meddle = Some(Box::new(|from, _, frame| {
-        !(from == 0 && matches!(frame, Frame::Data { .. }))
-    }));
+    world.meddle = Some(Box::new(|from, _, frame| !(from == 0 && matches!(frame, Frame::Data { .. }))));
     assert_eq!(world.get(2, "file").unwrap(), bytes);
 }
 
@@ -125,9 +108,7 @@ fn nothing_is_found_as_soon_as_all_peers_have_said_so() {
 #[test]
 fn a_silent_peer_delays_not_found_by_its_deadline_only() {
     let mut world = World::new(3);
-    world.meddle = Some(Box::new(|from, _, frame| {
-        !(from == 0 && matches!(frame, Frame::Records { .. }))
-    }));
+    world.meddle = Some(Box::new(|from, _, frame| !(from == 0 && matches!(frame, Frame::Records { .. }))));
     let error = world.get(2, "never").unwrap_err();
     assert!(matches!(error, RequestError::Unavailable(_)), "{error:?}");
 }
@@ -144,11 +125,7 @@ fn a_put_does_not_wait_for_a_dead_peer() {
 fn a_put_does_not_wait_long_for_a_peer_that_stalls() {
     let mut world = World::new(3);
     world.meddle = Some(Box::new(|from, _, frame| {
-        !(from == 0
-            && matches!(
-                frame,
-                Frame::Stored { .. } | Frame::Want { .. } | Frame::Announced { .. }
-            ))
+        !(from == 0 && matches!(frame, Frame::Stored { .. } | Frame::Want { .. } | Frame::Announced { .. }))
     }));
     let bytes = content(50_000, 8);
     let report = world.put(2, "file", &bytes).unwrap();
@@ -162,14 +139,8 @@ fn a_put_that_too_few_nodes_can_take_fails_and_shows_nothing() {
     world.crash(1);
     world.run_for(SECOND);
     let error = world.put(2, "file", &content(5_000, 9)).unwrap_err();
-    assert!(
-        matches!(error, RequestError::NotEnoughPeers { needed: 2, have: 1, .. }),
-        "{error:?}"
-    );
-    assert_eq!(
-        world.get(2, "file").unwrap_err(),
-        RequestError::Unavailable(unreachable(&error))
-    );
+    assert!(matches!(error, RequestError::NotEnoughPeers { needed: 2, have: 1, .. }), "{error:?}");
+    assert_eq!(world.get(2, "file").unwrap_err(), RequestError::Unavailable(unreachable(&error)));
     world.start(0);
     world.run_for(40 * SECOND);
     world.put(2, "file", &content(5_000, 9)).unwrap();
@@ -177,9 +148,7 @@ fn a_put_that_too_few_nodes_can_take_fails_and_shows_nothing() {
 
 /// What a get adds to its error about the peers is what the put said of them.
 fn unreachable(error: &RequestError) -> String {
-    let RequestError::NotEnoughPeers { why, .. } = error else {
-        panic!()
-    };
+    let RequestError::NotEnoughPeers { why, .. } = error else { panic!() };
     format!("no peer is connected that could be asked. {why}")
 }
 
@@ -193,9 +162,7 @@ fn a_peer_that_was_away_gets_the_put_and_the_delete_it_missed() {
     world.start(0);
     world.run_for(60 * SECOND);
     assert_eq!(world.disk(0).blobs.len(), 12);
-    let What::Status(status) = world.ask(2, Command::Status) else {
-        panic!()
-    };
+    let What::Status(status) = world.ask(2, Command::Status) else { panic!() };
     assert_eq!(status.pending, 0);
     let records = world.disk(0).index.keys().filter(|key| key.starts_with(b"R")).count();
     assert_eq!(records, 3);
@@ -220,10 +187,7 @@ fn a_put_resumed_after_a_crash_sends_only_what_is_missing() {
     let bytes = content(200_000, 13);
     let mut run = world.start_put(2, "file", &bytes);
     while world.disk(0).blobs.len() < 100 {
-        assert!(
-            world.go_on(2, &mut run).is_none(),
-            "the put must not end before the crash"
-        );
+        assert!(world.go_on(2, &mut run).is_none(), "the put must not end before the crash");
     }
     world.crash(2);
     world.start(2);
@@ -241,10 +205,7 @@ fn a_full_disk_fails_the_put_and_what_was_stored_stays() {
     let mut world = World::new(3);
     world.put(2, "before", &content(3_000, 14)).unwrap();
     world.disk(2).full = true;
-    assert_eq!(
-        world.put(2, "file", &content(9_000, 15)).unwrap_err(),
-        RequestError::DiskFull
-    );
+    assert_eq!(world.put(2, "file", &content(9_000, 15)).unwrap_err(), RequestError::DiskFull);
     assert_eq!(world.get(2, "before").unwrap(), content(3_000, 14));
     assert_eq!(world.get(2, "file").unwrap_err(), RequestError::NotFound);
 }
@@ -260,9 +221,7 @@ fn a_full_disk_of_one_peer_fails_no_put() {
 #[test]
 fn a_namespace_is_restored_from_its_phrase_on_an_empty_node() {
     let mut world = World::new(3);
-    let files: Vec<_> = (0..80u8)
-        .map(|n| (format!("dir/{n:02}"), content(usize::from(n) * 100, n)))
-        .collect();
+    let files: Vec<_> = (0..80u8).map(|n| (format!("dir/{n:02}"), content(usize::from(n) * 100, n))).collect();
     for (file, bytes) in &files {
         world.put(2, file, bytes).unwrap();
     }
@@ -277,18 +236,10 @@ fn a_namespace_is_restored_from_its_phrase_on_an_empty_node() {
     };
     let fresh = world.add(OwnerSecret::new([3; 32]), config);
     let what = world.ask(fresh, Command::Restore);
-    let What::Restored(report) = what else {
-        panic!("{what:?}")
-    };
+    let What::Restored(report) = what else { panic!("{what:?}") };
     assert_eq!((report.records, report.files, report.missing), (82, 81, 0));
-    let list = Command::List {
-        prefix: String::new(),
-        after: None,
-        limit: 1_000,
-    };
-    let What::Listed { files: listed, .. } = world.ask(fresh, list) else {
-        panic!()
-    };
+    let list = Command::List { prefix: String::new(), after: None, limit: 1_000 };
+    let What::Listed { files: listed, .. } = world.ask(fresh, list) else { panic!() };
     assert_eq!(listed.len(), 79);
     // Nobody is asked any more: all of it is here.
     world.crash(0);
@@ -322,18 +273,11 @@ fn a_peer_that_breaks_the_protocol_repeatedly_is_banned_for_a_while() {
     world.run_for(SECOND);
     world.cut(0, 1, false);
     world.run_for(120 * SECOND);
-    let What::Status(status) = world.ask(0, Command::Status) else {
-        panic!()
-    };
-    assert_eq!(
-        status.protocol_errors, 3,
-        "the third offence bans, and a banned peer cannot offend"
-    );
+    let What::Status(status) = world.ask(0, Command::Status) else { panic!() };
+    assert_eq!(status.protocol_errors, 3, "the third offence bans, and a banned peer cannot offend");
     world.meddle = None;
     world.run_for(400 * SECOND);
-    let What::Status(status) = world.ask(0, Command::Status) else {
-        panic!()
-    };
+    let What::Status(status) = world.ask(0, Command::Status) else { panic!() };
     assert_eq!(status.peers_connected, 1, "a ban ends");
 }
 
@@ -345,9 +289,7 @@ fn nodes_that_dial_each_other_at_once_keep_one_link() {
     });
     world.run_for(60 * SECOND);
     for host in 0..2 {
-        let What::Peers(peers) = world.ask(host, Command::Peers) else {
-            panic!()
-        };
+        let What::Peers(peers) = world.ask(host, Command::Peers) else { panic!() };
         assert_eq!(peers.len(), 1, "{peers:?}");
         assert!(peers[0].connected);
     }
@@ -361,11 +303,7 @@ fn a_node_that_dials_itself_keeps_no_link_and_does_not_try_again() {
     });
     world.take_trace(0);
     world.run_for(600 * SECOND);
-    let dials = world
-        .take_trace(0)
-        .iter()
-        .filter(|output| format!("{output:?}").starts_with("Connect"))
-        .count();
+    let dials = world.take_trace(0).iter().filter(|output| format!("{output:?}").starts_with("Connect")).count();
     assert_eq!(dials, 0);
     world.put(0, "alone", b"1").unwrap();
 }
@@ -377,9 +315,7 @@ fn a_link_that_goes_silent_is_given_up_and_made_anew() {
     world.run_for(16 * SECOND);
     world.meddle = None;
     world.run_for(60 * SECOND);
-    let What::Status(status) = world.ask(0, Command::Status) else {
-        panic!()
-    };
+    let What::Status(status) = world.ask(0, Command::Status) else { panic!() };
     assert_eq!(status.peers_connected, 1);
 }
 
@@ -392,10 +328,7 @@ fn a_small_question_is_answered_while_a_large_file_streams() {
     }
     let before = world.disk(0).blobs.len();
     assert_eq!(world.get(2, "never"), Err(RequestError::NotFound));
-    assert!(
-        world.disk(0).blobs.len() - before < 200,
-        "the answer did not wait for the stream"
-    );
+    assert!(world.disk(0).blobs.len() - before < 200, "the answer did not wait for the stream");
 }
 
 #[test]

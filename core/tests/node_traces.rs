@@ -109,23 +109,9 @@ fn queries() {
     let mut world = fresh(2);
     world.put(1, "file", b"bytes").unwrap();
     trace(&mut world, 1);
-    world.ask(
-        1,
-        Command::Stat {
-            name: name("file"),
-            version: None,
-            holders: true,
-        },
-    );
+    world.ask(1, Command::Stat { name: name("file"), version: None, holders: true });
     world.ask(1, Command::Versions { name: name("file") });
-    world.ask(
-        1,
-        Command::List {
-            prefix: String::new(),
-            after: None,
-            limit: 10,
-        },
-    );
+    world.ask(1, Command::List { prefix: String::new(), after: None, limit: 10 });
     world.ask(1, Command::Status);
     world.ask(1, Command::Peers);
     insta::assert_snapshot!("queries", trace(&mut world, 1));
@@ -147,11 +133,7 @@ fn broken_protocol() {
     let mut world = fresh(2);
     world.meddle = Some(Box::new(|from, _, frame| {
         if let (0, Frame::Find { request, owner, .. }) = (from, &*frame) {
-            *frame = Frame::Scan {
-                request: *request,
-                owner: *owner,
-                after: vec![1].into(),
-            };
+            *frame = Frame::Scan { request: *request, owner: *owner, after: vec![1].into() };
         }
         true
     }));

@@ -62,16 +62,8 @@ pub struct Parts<N, D, W, C> {
 
 /// A connection that a task has made, or failed to make.
 enum Connection<S> {
-    Established {
-        stream: SecureStream<S>,
-        node: NodeId,
-        dial: Option<DialId>,
-        remote: String,
-    },
-    Failed {
-        dial: DialId,
-        error: DialError,
-    },
+    Established { stream: SecureStream<S>, node: NodeId, dial: Option<DialId>, remote: String },
+    Failed { dial: DialId, error: DialError },
 }
 
 /// Drives a node until it is told to stop and all its links are closed.
@@ -96,13 +88,7 @@ pub async fn drive<N: Net, D: Disk, W: Work, C: Clock>(
         connections: connections.clone(),
     };
     parts.net.spawn(accepting.run(listener));
-    let queues = Queues {
-        calls,
-        incoming,
-        from_links,
-        from_disk,
-        from_work,
-    };
+    let queues = Queues { calls, incoming, from_links, from_disk, from_work };
     let driver = Driver {
         node,
         parts,
@@ -165,11 +151,7 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
                 () = due => {}
             }
             self.take_waiting(&mut queues);
-            if self
-                .node
-                .poll_timeout()
-                .is_some_and(|(deadline, _)| deadline <= self.parts.clock.now().mono)
-            {
+            if self.node.poll_timeout().is_some_and(|(deadline, _)| deadline <= self.parts.clock.now().mono) {
                 self.node.handle_timeout(self.parts.clock.now());
                 self.carry_out();
             }
@@ -227,12 +209,7 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
                 tracing::debug!(dial = dial.0, %error, "dial failed");
                 self.input(Input::DialFailed { dial, error });
             }
-            Connection::Established {
-                stream,
-                node,
-                dial,
-                remote,
-            } => {
+            Connection::Established { stream, node, dial, remote } => {
                 let link = LinkId(self.next_link);
                 self.next_link += 1;
                 self.open += 1;
@@ -240,22 +217,13 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
                 let codec = Arc::clone(&self.parts.codec);
                 let handle = link::start(&self.parts.net, stream, link, codec, self.link_events.clone());
                 self.links.insert(link, handle);
-                self.input(Input::Connected {
-                    link,
-                    node,
-                    dial,
-                    remote,
-                });
+                self.input(Input::Connected { link, node, dial, remote });
             }
         }
     }
 
     fn on_call(&mut self, call: Call) {
-        let Call {
-            command,
-            events,
-            answer,
-        } = call;
+        let Call { command, events, answer } = call;
         let result = self.node.handle_command(self.parts.clock.now(), command);
         if let (Ok(id), Some(events)) = (&result, events) {
             self.requests.insert(*id, events);
@@ -270,9 +238,7 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
     fn cancel(&mut self, request: RequestId) {
         if self.requests.remove(&request).is_some() {
             // An error means that the request has ended by itself.
-            let _ = self
-                .node
-                .handle_command(self.parts.clock.now(), Command::Cancel { request });
+            let _ = self.node.handle_command(self.parts.clock.now(), Command::Cancel { request });
         }
     }
 
@@ -292,14 +258,10 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
                     }
                 }
                 Output::Disk { op, what } => {
-                    self.parts
-                        .disk
-                        .submit(what, Completion::new(op, self.disk_done.clone()));
+                    self.parts.disk.submit(what, Completion::new(op, self.disk_done.clone()));
                 }
                 Output::Work { op, what } => {
-                    self.parts
-                        .work
-                        .submit(what, Completion::new(op, self.work_done.clone()));
+                    self.parts.work.submit(what, Completion::new(op, self.work_done.clone()));
                 }
                 Output::Event(event) => self.tell(event),
             }
@@ -308,9 +270,7 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
 
     fn tell(&mut self, Event { request, what }: Event) {
         let last = what.is_last();
-        let Some(caller) = self.requests.get(&request) else {
-            return;
-        };
+        let Some(caller) = self.requests.get(&request) else { return };
         if caller.send(what).is_err() {
             self.cancel(request);
         } else if last {
@@ -320,21 +280,13 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
 
     fn connect(&mut self, dial: DialId, address: String) {
         let seed = draw(&mut self.seeds);
-        let (net, identity, admission) = (
-            self.parts.net.clone(),
-            Arc::clone(&self.parts.identity),
-            self.parts.admission.clone(),
-        );
+        let (net, identity, admission) =
+            (self.parts.net.clone(), Arc::clone(&self.parts.identity), self.parts.admission.clone());
         let connections = self.connections.clone();
         let deadline = Instant::now() + self.parts.handshake_timeout;
         self.parts.net.spawn(async move {
             let connection = match peers::dial(&net, &address, &identity, &admission, seed, deadline).await {
-                Ok((stream, node)) => Connection::Established {
-                    stream,
-                    node,
-                    dial: Some(dial),
-                    remote: address,
-                },
+                Ok((stream, node)) => Connection::Established { stream, node, dial: Some(dial), remote: address },
                 Err(error) => Connection::Failed { dial, error },
             };
             // An error means that the driver has stopped.
@@ -379,12 +331,7 @@ impl<N: Net> Accepting<N> {
         self.net.spawn(async move {
             match peers::admit(stream, &remote, &identity, &admission, seed, deadline).await {
                 Ok((stream, node)) => {
-                    let connection = Connection::Established {
-                        stream,
-                        node,
-                        dial: None,
-                        remote,
-                    };
+                    let connection = Connection::Established { stream, node, dial: None, remote };
                     // An error means that the driver has stopped.
                     let _ = connections.send(connection).await;
                 }

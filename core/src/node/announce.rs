@@ -50,27 +50,16 @@ pub(crate) struct Asked {
 /// A peer announces a record.
 pub(crate) fn on_announce(cx: &mut Context, link: LinkId, request: u64, record: Bytes) {
     let step = AnnounceStep::Verify { link, request };
-    cx.work(
-        WorkOp::VerifyRecords {
-            records: alloc::vec![record],
-        },
-        Pending::Announce(step),
-    );
+    cx.work(WorkOp::VerifyRecords { records: alloc::vec![record] }, Pending::Announce(step));
 }
 
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Completion) {
     match step {
         AnnounceStep::Verify { link, request } => {
-            let WorkResult::RecordsVerified(mut records) = completion.work() else {
-                return;
-            };
-            let Some(Ok(record)) = records.pop() else {
-                return links::offend(cx, link);
-            };
-            let Some(node) = cx.links.get(link).map(|link| link.node) else {
-                return;
-            };
+            let WorkResult::RecordsVerified(mut records) = completion.work() else { return };
+            let Some(Ok(record)) = records.pop() else { return links::offend(cx, link) };
+            let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
             pull::start(cx, record, PullClient::Announce { link, request }, [node].into(), false);
         }
         AnnounceStep::Newest { link, request, record } => {
@@ -89,30 +78,12 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
 pub(crate) fn on_pulled(cx: &mut Context, link: LinkId, request: u64, record: &SignedRecord, outcome: PullOutcome) {
     match outcome {
         PullOutcome::Refused(reason) => {
-            cx.send(
-                link,
-                Frame::Announced {
-                    request,
-                    outcome: AnnounceOutcome::Refused(reason),
-                },
-            );
+            cx.send(link, Frame::Announced { request, outcome: AnnounceOutcome::Refused(reason) });
         }
         PullOutcome::Stored { .. } => {
             let from = schema::name_records(record.record.owner, record.record.name_id);
-            let newest = DiskOp::Scan {
-                to: schema::end_of(&from),
-                from,
-                limit: 1,
-                reverse: true,
-            };
-            cx.disk(
-                newest,
-                Pending::Announce(AnnounceStep::Newest {
-                    link,
-                    request,
-                    record: record.id,
-                }),
-            );
+            let newest = DiskOp::Scan { to: schema::end_of(&from), from, limit: 1, reverse: true };
+            cx.disk(newest, Pending::Announce(AnnounceStep::Newest { link, request, record: record.id }));
         }
     }
 }
@@ -127,29 +98,13 @@ pub(crate) fn on_ask_promise(
     record: RecordId,
 ) {
     let from = schema::name_records(owner, name);
-    let scan = DiskOp::Scan {
-        to: schema::end_of(&from),
-        from,
-        limit: 256,
-        reverse: true,
-    };
-    let asked = Asked {
-        link,
-        request,
-        owner,
-        record,
-    };
+    let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: 256, reverse: true };
+    let asked = Asked { link, request, owner, record };
     cx.disk(scan, Pending::Promise(PromiseStep::Find { asked }));
 }
 
 fn answer(cx: &mut Context, asked: Asked, given: bool) {
-    cx.send(
-        asked.link,
-        Frame::Promise {
-            request: asked.request,
-            given,
-        },
-    );
+    cx.send(asked.link, Frame::Promise { request: asked.request, given });
 }
 
 /// An operation is complete.
@@ -157,45 +112,25 @@ pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, complet
     match step {
         PromiseStep::Find { asked } => {
             let entries = completion.entries().map(|(entries, _)| entries).unwrap_or_default();
-            let found = entries
-                .into_iter()
-                .find(|(key, _)| schema::record_id_of(key) == Some(asked.record));
-            let Some((_, record)) = found else {
-                return answer(cx, asked, false);
-            };
-            let work = WorkOp::VerifyRecords {
-                records: alloc::vec![record],
-            };
+            let found = entries.into_iter().find(|(key, _)| schema::record_id_of(key) == Some(asked.record));
+            let Some((_, record)) = found else { return answer(cx, asked, false) };
+            let work = WorkOp::VerifyRecords { records: alloc::vec![record] };
             cx.work(work, Pending::Promise(PromiseStep::Verify { asked }));
         }
         PromiseStep::Verify { asked } => {
-            let WorkResult::RecordsVerified(mut records) = completion.work() else {
-                return;
-            };
-            let Some(Ok(record)) = records.pop() else {
-                return answer(cx, asked, false);
-            };
+            let WorkResult::RecordsVerified(mut records) = completion.work() else { return };
+            let Some(Ok(record)) = records.pop() else { return answer(cx, asked, false) };
             let keys = alloc::vec![schema::evicted_key(asked.owner, asked.record)];
-            cx.disk(
-                DiskOp::Lookup { keys },
-                Pending::Promise(PromiseStep::Mark { asked, record }),
-            );
+            cx.disk(DiskOp::Lookup { keys }, Pending::Promise(PromiseStep::Mark { asked, record }));
         }
         PromiseStep::Mark { asked, record } => {
-            let evicted = completion
-                .values()
-                .map_or(true, |marks| marks.iter().any(Option::is_some));
-            let Some(node) = cx.links.get(asked.link).map(|link| link.node) else {
-                return;
-            };
+            let evicted = completion.values().map_or(true, |marks| marks.iter().any(Option::is_some));
+            let Some(node) = cx.links.get(asked.link).map(|link| link.node) else { return };
             if evicted || cx.evicting.contains(&asked.record) {
                 return answer(cx, asked, false);
             }
             // What is missing or damaged here is fetched from the asker, who still has it.
-            let client = PullClient::Promise {
-                link: asked.link,
-                request: asked.request,
-            };
+            let client = PullClient::Promise { link: asked.link, request: asked.request };
             pull::start(cx, record, client, [node].into(), true);
         }
         PromiseStep::Commit { asked } => {
@@ -213,22 +148,12 @@ pub(crate) fn on_promise_pulled(
     record: &SignedRecord,
     outcome: PullOutcome,
 ) {
-    let asked = Asked {
-        link,
-        request,
-        owner: record.record.owner,
-        record: record.id,
-    };
-    let Some(node) = cx.links.get(link).map(|link| link.node) else {
-        return;
-    };
+    let asked = Asked { link, request, owner: record.record.owner, record: record.id };
+    let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
     if !matches!(outcome, PullOutcome::Stored { .. }) || cx.evicting.contains(&record.id) {
         return answer(cx, asked, false);
     }
-    let promise = Write::Put {
-        key: schema::promise_key(asked.owner, asked.record, node),
-        value: Bytes::new(),
-    };
+    let promise = Write::Put { key: schema::promise_key(asked.owner, asked.record, node), value: Bytes::new() };
     let commit = DiskOp::Commit {
         require_blobs: Vec::new(),
         require_keys: alloc::vec![schema::record_key(record)],

@@ -15,102 +15,45 @@ use crate::node::schema;
 #[derive(Debug)]
 pub(crate) enum AnswerStep {
     /// The records.
-    Records {
-        link: LinkId,
-        request: u64,
-        owner: OwnerId,
-        paged: bool,
-    },
+    Records { link: LinkId, request: u64, owner: OwnerId, paged: bool },
     /// The marks of those that were evicted here.
-    Marks {
-        link: LinkId,
-        request: u64,
-        records: Vec<Bytes>,
-        next: Bytes,
-    },
+    Marks { link: LinkId, request: u64, records: Vec<Bytes>, next: Bytes },
 }
 
 /// A peer asks for the records of a name.
 pub(crate) fn on_find(cx: &mut Context, link: LinkId, request: u64, owner: OwnerId, name: NameId) {
     let from = schema::name_records(owner, name);
-    scan(
-        cx,
-        from.clone(),
-        schema::end_of(&from),
-        true,
-        AnswerStep::Records {
-            link,
-            request,
-            owner,
-            paged: false,
-        },
-    );
+    scan(cx, from.clone(), schema::end_of(&from), true, AnswerStep::Records { link, request, owner, paged: false });
 }
 
 /// A peer asks for the records of a namespace, from `after` on.
 pub(crate) fn on_scan(cx: &mut Context, link: LinkId, request: u64, owner: OwnerId, after: &[u8]) {
     let prefix = schema::owner_records(owner);
     let end = schema::end_of(&prefix);
-    let from = if after.is_empty() {
-        prefix.clone()
-    } else {
-        schema::after(after)
-    };
+    let from = if after.is_empty() { prefix.clone() } else { schema::after(after) };
     if !from.starts_with(&prefix) {
         return crate::node::links::offend(cx, link);
     }
-    scan(
-        cx,
-        from,
-        end,
-        false,
-        AnswerStep::Records {
-            link,
-            request,
-            owner,
-            paged: true,
-        },
-    );
+    scan(cx, from, end, false, AnswerStep::Records { link, request, owner, paged: true });
 }
 
 fn scan(cx: &mut Context, from: Bytes, to: Bytes, reverse: bool, step: AnswerStep) {
     let limit = u32::try_from(ANSWER_RECORDS_MAX).expect("a small constant");
-    cx.disk(
-        DiskOp::Scan {
-            from,
-            to,
-            limit,
-            reverse,
-        },
-        Pending::Answer(step),
-    );
+    cx.disk(DiskOp::Scan { from, to, limit, reverse }, Pending::Answer(step));
 }
 
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, step: AnswerStep, completion: Completion) {
     match step {
-        AnswerStep::Records {
-            link,
-            request,
-            owner,
-            paged,
-        } => {
+        AnswerStep::Records { link, request, owner, paged } => {
             // A disk that fails gives no answer: the asker's deadline passes, and it knows no less than is true.
             if let Ok((entries, more)) = completion.entries() {
                 on_records(cx, link, request, owner, entries, more && paged);
             }
         }
-        AnswerStep::Marks {
-            link,
-            request,
-            records,
-            next,
-        } => {
+        AnswerStep::Marks { link, request, records, next } => {
             if let Ok(marks) = completion.values() {
-                let held = |(record, mark): (Bytes, Option<Bytes>)| HeldRecord {
-                    record,
-                    complete: mark.is_none(),
-                };
+                let held = |(record, mark): (Bytes, Option<Bytes>)| HeldRecord { record, complete: mark.is_none() };
                 let records = records.into_iter().zip(marks).map(held).collect();
                 cx.send(link, Frame::Records { request, records, next });
             }
@@ -134,46 +77,23 @@ fn on_records(
     let fitting = fitting.count();
     more |= fitting < entries.len();
     entries.truncate(fitting);
-    let next = entries
-        .last()
-        .filter(|_| more)
-        .map(|(key, _)| key.clone())
-        .unwrap_or_default();
+    let next = entries.last().filter(|_| more).map(|(key, _)| key.clone()).unwrap_or_default();
     let marks = entries.iter().filter_map(|(key, _)| schema::record_id_of(key));
     let keys = marks.map(|id: RecordId| schema::evicted_key(owner, id)).collect();
     let records = entries.into_iter().map(|(_, record)| record).collect();
-    cx.disk(
-        DiskOp::Lookup { keys },
-        Pending::Answer(AnswerStep::Marks {
-            link,
-            request,
-            records,
-            next,
-        }),
-    );
+    cx.disk(DiskOp::Lookup { keys }, Pending::Answer(AnswerStep::Marks { link, request, records, next }));
 }
 
 /// Gives back a promise that a peer no longer relies on.
 pub(crate) fn on_release(cx: &mut Context, link: LinkId, owner: OwnerId, record: RecordId) {
-    let Some(node) = cx.links.get(link).map(|link| link.node) else {
-        return;
-    };
-    let delete = crate::disk::Write::Delete {
-        key: schema::promise_key(owner, record, node),
-    };
+    let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
+    let delete = crate::disk::Write::Delete { key: schema::promise_key(owner, record, node) };
     commit_quietly(cx, alloc::vec![delete]);
 }
 
 /// Commits changes that nobody waits for.
 pub(crate) fn commit_quietly(cx: &mut Context, writes: Vec<crate::disk::Write>) {
-    cx.disk(
-        DiskOp::Commit {
-            require_blobs: Vec::new(),
-            require_keys: Vec::new(),
-            writes,
-        },
-        Pending::Nobody,
-    );
+    cx.disk(DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes }, Pending::Nobody);
 }
 
 /// Notes a disk error that concerns the whole node.

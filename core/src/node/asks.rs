@@ -15,19 +15,11 @@ const QUESTIONS_MAX: usize = 256;
 pub(crate) fn ask(cx: &mut Context, client: AskClient, node: NodeId, frame: impl FnOnce(u64) -> Frame) {
     let number = cx.number();
     let Some(link_id) = cx.links.of(node) else {
-        return cx.signal(Signal::Answered {
-            client,
-            node,
-            answer: None,
-        });
+        return cx.signal(Signal::Answered { client, node, answer: None });
     };
     let Some(link) = cx.links.get_mut(link_id) else { return };
     if link.questions.len() >= QUESTIONS_MAX {
-        return cx.signal(Signal::Answered {
-            client,
-            node,
-            answer: None,
-        });
+        return cx.signal(Signal::Answered { client, node, answer: None });
     }
     link.questions.insert(number, client);
     let frame = frame(number);
@@ -44,15 +36,9 @@ pub(crate) fn on_answer(cx: &mut Context, link_id: LinkId, number: u64, answer: 
     let Some(link) = cx.links.get_mut(link_id) else { return };
     let node = link.node;
     // An answer that comes after its deadline is for nobody.
-    let Some(client) = link.questions.remove(&number) else {
-        return;
-    };
+    let Some(client) = link.questions.remove(&number) else { return };
     cx.timers.cancel(&Timer::Question(link_id, number));
-    cx.signal(Signal::Answered {
-        client,
-        node,
-        answer: Some(answer),
-    });
+    cx.signal(Signal::Answered { client, node, answer: Some(answer) });
 }
 
 /// A peer did not answer in time.
@@ -60,11 +46,7 @@ pub(crate) fn on_timeout(cx: &mut Context, link_id: LinkId, number: u64) {
     let Some(link) = cx.links.get_mut(link_id) else { return };
     let node = link.node;
     if let Some(client) = link.questions.remove(&number) {
-        cx.signal(Signal::Answered {
-            client,
-            node,
-            answer: None,
-        });
+        cx.signal(Signal::Answered { client, node, answer: None });
     }
 }
 

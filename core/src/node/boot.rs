@@ -39,12 +39,7 @@ pub(crate) fn start(cx: &mut Context) {
 }
 
 fn scan(cx: &mut Context, prefix: &'static [u8], from: Bytes, step: BootStep) {
-    let scan = DiskOp::Scan {
-        from,
-        to: schema::end_of(prefix),
-        limit: BATCH,
-        reverse: false,
-    };
+    let scan = DiskOp::Scan { from, to: schema::end_of(prefix), limit: BATCH, reverse: false };
     cx.disk(scan, Pending::Boot(step));
 }
 

@@ -23,10 +23,7 @@ pub(crate) fn choose(
     }
     let found = match version {
         None => located.winner(),
-        Some(wanted) => located
-            .records
-            .iter()
-            .find(|record| wanted.matches(&record.record.version)),
+        Some(wanted) => located.records.iter().find(|record| wanted.matches(&record.record.version)),
     };
     match found {
         Some(record) if record.record.body != RecordBody::Tombstone => Ok(record.clone()),

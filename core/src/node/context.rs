@@ -68,6 +68,8 @@ pub(crate) struct Context {
     pub(crate) upload_owners: BTreeMap<(LinkId, u64), RequestId>,
     /// Puts under way: they share the window.
     pub(crate) puts: u32,
+    /// Gets under way: they share the window, too.
+    pub(crate) gets: u32,
     /// Records being evicted: no promise is given on them.
     pub(crate) evicting: BTreeSet<RecordId>,
     pub(crate) counters: Counters,
@@ -106,6 +108,7 @@ impl Context {
             outbox: Outbox::default(),
             upload_owners: BTreeMap::new(),
             puts: 0,
+            gets: 0,
             evicting: BTreeSet::new(),
             counters: Counters::default(),
             disk_error: None,
@@ -162,8 +165,7 @@ impl Context {
 
     /// Wakes a request unless it makes progress within the configured time.
     pub(crate) fn expect_progress(&mut self, request: RequestId) {
-        self.timers
-            .set(Timer::Request(request), self.now.mono + self.config.request_timeout);
+        self.timers.set(Timer::Request(request), self.now.mono + self.config.request_timeout);
     }
 
     /// A duration drawn between half of it and all of it, so that nodes do not act in step.

@@ -48,19 +48,10 @@ pub(crate) struct Dials {
 impl Dials {
     pub(crate) fn new(bootstrap: &[String]) -> Self {
         let configured = |text: &String| {
-            let address = Address {
-                node: None,
-                configured: true,
-                state: State::Waiting,
-                failures: 0,
-                error: None,
-            };
+            let address = Address { node: None, configured: true, state: State::Waiting, failures: 0, error: None };
             (text.clone(), address)
         };
-        Self {
-            addresses: bootstrap.iter().map(configured).collect(),
-            settled: false,
-        }
+        Self { addresses: bootstrap.iter().map(configured).collect(), settled: false }
     }
 
     /// Configured addresses that have never led to a node: members nobody has met yet.
@@ -106,10 +97,7 @@ impl Dials {
     /// A dial, or a peer's own, has connected.
     pub(crate) fn on_connected(&mut self, dial: Option<DialId>, link: LinkId, node: NodeId, myself: bool) {
         let Some(dial) = dial else { return };
-        let found = self
-            .addresses
-            .values_mut()
-            .find(|address| address.state == State::Dialling(dial));
+        let found = self.addresses.values_mut().find(|address| address.state == State::Dialling(dial));
         if let Some(address) = found {
             address.state = if myself { State::Myself } else { State::Up(link) };
             address.node = (!myself).then_some(node);
@@ -163,21 +151,13 @@ pub(crate) fn add(cx: &mut Context, name: &str, node: NodeId) {
     if cx.dials.addresses.len() >= ADDRESSES_MAX {
         return;
     }
-    let address = Address {
-        node: Some(node),
-        configured: false,
-        state: State::Waiting,
-        failures: 0,
-        error: None,
-    };
+    let address = Address { node: Some(node), configured: false, state: State::Waiting, failures: 0, error: None };
     cx.dials.addresses.insert(name.to_string(), address);
 }
 
 /// The timer of an address, or its start: dial it unless its node is connected.
 pub(crate) fn dial(cx: &mut Context, name: String) {
-    let Some(address) = cx.dials.addresses.get(&name) else {
-        return;
-    };
+    let Some(address) = cx.dials.addresses.get(&name) else { return };
     let connected = address.node.is_some_and(|node| cx.links.of(node).is_some());
     if connected || address.state != State::Waiting {
         return;
@@ -191,11 +171,7 @@ pub(crate) fn dial(cx: &mut Context, name: String) {
 
 /// A dial came to nothing.
 pub(crate) fn on_failed(cx: &mut Context, dial: DialId, error: &DialError) {
-    let found = cx
-        .dials
-        .addresses
-        .iter_mut()
-        .find(|(_, address)| address.state == State::Dialling(dial));
+    let found = cx.dials.addresses.iter_mut().find(|(_, address)| address.state == State::Dialling(dial));
     let Some((name, address)) = found else { return };
     address.state = State::Waiting;
     address.failures = address.failures.saturating_add(1);
@@ -207,11 +183,7 @@ pub(crate) fn on_failed(cx: &mut Context, dial: DialId, error: &DialError) {
 
 /// A link is gone: dial its address again after a while, and any other address of its node.
 pub(crate) fn on_link_gone(cx: &mut Context, link: LinkId, reason: &str) {
-    let found = cx
-        .dials
-        .addresses
-        .iter_mut()
-        .find(|(_, address)| address.state == State::Up(link));
+    let found = cx.dials.addresses.iter_mut().find(|(_, address)| address.state == State::Up(link));
     if let Some((name, address)) = found {
         address.state = State::Waiting;
         address.failures = address.failures.saturating_add(1);
@@ -224,13 +196,7 @@ pub(crate) fn on_link_gone(cx: &mut Context, link: LinkId, reason: &str) {
 /// A node can no longer be talked to: dial all addresses that lead to it.
 pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     let idle = |(_, address): &(&String, &Address)| address.node == Some(node) && address.state == State::Waiting;
-    let names: alloc::vec::Vec<String> = cx
-        .dials
-        .addresses
-        .iter()
-        .filter(idle)
-        .map(|(name, _)| name.clone())
-        .collect();
+    let names: alloc::vec::Vec<String> = cx.dials.addresses.iter().filter(idle).map(|(name, _)| name.clone()).collect();
     for name in names {
         wait(cx, name, 1);
     }

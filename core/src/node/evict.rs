@@ -96,12 +96,7 @@ impl Evict {
             let (name_id, record) = (record.record.name_id, record.id);
             for node in &peers {
                 self.unanswered += 1;
-                let frame = |request| Frame::AskPromise {
-                    request,
-                    owner,
-                    name_id,
-                    record,
-                };
+                let frame = |request| Frame::AskPromise { request, owner, name_id, record };
                 asks::ask(cx, AskClient::Request(self.id), *node, frame);
             }
         }
@@ -111,11 +106,7 @@ impl Evict {
     /// The nodes that promised to keep every version.
     fn promisers(&self) -> Vec<NodeId> {
         let all = self.records.len();
-        self.promises
-            .iter()
-            .filter(|(_, count)| **count as usize == all)
-            .map(|(node, _)| *node)
-            .collect()
+        self.promises.iter().filter(|(_, count)| **count as usize == all).map(|(node, _)| *node).collect()
     }
 
     fn check_promises(&mut self, cx: &mut Context) -> Flow {
@@ -135,10 +126,7 @@ impl Evict {
             .records
             .values()
             .filter_map(|record| match record.record.body {
-                RecordBody::File { root, root_len } => Some(PageRef {
-                    id: root,
-                    len: root_len,
-                }),
+                RecordBody::File { root, root_len } => Some(PageRef { id: root, len: root_len }),
                 RecordBody::Tombstone => None,
             })
             .collect();
@@ -162,25 +150,14 @@ impl Evict {
 
     fn look_up(&mut self, cx: &mut Context) -> Flow {
         while self.looking_up.len() < LOOKUPS_MAX {
-            let Some((chunk, len)) = self.queue.pop_front() else {
-                break;
-            };
+            let Some((chunk, len)) = self.queue.pop_front() else { break };
             self.looking_up.insert(chunk, len);
             let from = schema::references(cx.owner, chunk);
             let limit = u32::try_from(self.pages.len() + 1).unwrap_or(u32::MAX);
-            let scan = DiskOp::Scan {
-                to: schema::end_of(&from),
-                from,
-                limit,
-                reverse: false,
-            };
+            let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit, reverse: false };
             cx.disk(scan, self.pending(EvictStep::References(chunk)));
         }
-        if self.looking_up.is_empty() {
-            self.drop_blobs(cx)
-        } else {
-            Flow::Continue
-        }
+        if self.looking_up.is_empty() { self.drop_blobs(cx) } else { Flow::Continue }
     }
 
     /// A chunk may go if no page of another file lists it.
@@ -197,26 +174,13 @@ impl Evict {
     fn drop_blobs(&mut self, cx: &mut Context) -> Flow {
         let owner = cx.owner;
         let marks = self.records.keys().map(|record| schema::evicted_key(owner, *record));
-        let mut writes: Vec<Write> = marks
-            .map(|key| Write::Put {
-                key,
-                value: Bytes::new(),
-            })
-            .collect();
+        let mut writes: Vec<Write> = marks.map(|key| Write::Put { key, value: Bytes::new() }).collect();
         for _ in 0..DROPS_MAX {
-            let Some((chunk, len)) = self.droppable.pop_front() else {
-                break;
-            };
+            let Some((chunk, len)) = self.droppable.pop_front() else { break };
             self.freed_bytes += u64::from(len);
-            writes.push(Write::DropBlob {
-                blob: BlobKey { owner, chunk },
-            });
+            writes.push(Write::DropBlob { blob: BlobKey { owner, chunk } });
         }
-        let commit = DiskOp::Commit {
-            require_blobs: Vec::new(),
-            require_keys: Vec::new(),
-            writes,
-        };
+        let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes };
         cx.disk(commit, self.pending(EvictStep::Dropped));
         Flow::Continue
     }
@@ -227,13 +191,7 @@ impl Evict {
         }
         cx.hot.clear();
         let promised_by = self.promisers();
-        cx.event(
-            self.id,
-            What::Evicted {
-                freed_bytes: self.freed_bytes,
-                promised_by,
-            },
-        );
+        cx.event(self.id, What::Evicted { freed_bytes: self.freed_bytes, promised_by });
         Flow::Done
     }
 }
@@ -253,10 +211,7 @@ impl Task for Evict {
             |record: &&SignedRecord| located.local.contains(&record.id) && record.record.body != RecordBody::Tombstone;
         for record in located.records.iter().filter(here) {
             if !cx.evicting.insert(record.id) {
-                return self.fail(
-                    cx,
-                    RequestError::Unavailable("the file is being evicted already".to_string()),
-                );
+                return self.fail(cx, RequestError::Unavailable("the file is being evicted already".to_string()));
             }
             self.records.insert(record.id, record.clone());
         }
@@ -268,12 +223,7 @@ impl Task for Evict {
         for record in records {
             self.own_promises += 1;
             let from = schema::promises(cx.owner, record);
-            let scan = DiskOp::Scan {
-                to: schema::end_of(&from),
-                from,
-                limit: 1,
-                reverse: false,
-            };
+            let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: 1, reverse: false };
             cx.disk(scan, self.pending(EvictStep::Promised(record)));
         }
         Flow::Continue
@@ -293,10 +243,7 @@ impl Task for Evict {
     fn on_page(&mut self, cx: &mut Context, _number: u64, result: Result<LoadedPage, PageFailure>) -> Flow {
         self.loading -= 1;
         let Ok(page) = result else {
-            return self.fail(
-                cx,
-                RequestError::Unavailable("its manifest cannot be read here".to_string()),
-            );
+            return self.fail(cx, RequestError::Unavailable("its manifest cannot be read here".to_string()));
         };
         self.pages.insert(page.id);
         match page.public.children {
@@ -319,19 +266,13 @@ impl Task for Evict {
     }
 
     fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
-        let TaskStep::Evict(step) = step else {
-            return Flow::Continue;
-        };
+        let TaskStep::Evict(step) = step else { return Flow::Continue };
         cx.expect_progress(self.id);
         match step {
             EvictStep::Promised(record) => match completion.entries() {
                 Ok((entries, _)) if entries.is_empty() => {
                     self.own_promises -= 1;
-                    if self.own_promises == 0 {
-                        self.ask_promises(cx)
-                    } else {
-                        Flow::Continue
-                    }
+                    if self.own_promises == 0 { self.ask_promises(cx) } else { Flow::Continue }
                 }
                 Ok(_) => {
                     let why = alloc::format!("another device relies on this node's copy of record {record}");
@@ -364,9 +305,6 @@ impl Task for Evict {
         }
         locate::cancel(cx, self.id);
         let id = self.id;
-        page_loader::cancel(
-            cx,
-            |client| matches!(client, PageClient::Request(other, _) if *other == id),
-        );
+        page_loader::cancel(cx, |client| matches!(client, PageClient::Request(other, _) if *other == id));
     }
 }

@@ -61,12 +61,7 @@ impl Fanout {
         // Every chunk carries an IV, and a chunk may be offered again over a new link.
         let chunks = |len: u64| len / u64::from(cx.config.chunk_size) + 1;
         let bytes_max = len.map_or(BYTES_MAX, |len| len + 16 * chunks(len));
-        Self {
-            request,
-            bytes_max,
-            targets: BTreeMap::new(),
-            sent_bytes: 0,
-        }
+        Self { request, bytes_max, targets: BTreeMap::new(), sent_bytes: 0 }
     }
 
     /// Opens an upload to a peer. A latecomer starts out lagging: it has all chunks to catch up on.
@@ -74,25 +69,13 @@ impl Fanout {
         let Some(link) = cx.links.of(node) else { return };
         let upload = cx.number();
         let expires_ms = cx.now.wall_ms + INTENT_MS;
-        let intent = UploadIntent {
-            owner: cx.owner,
-            node: cx.me,
-            expires_ms,
-            bytes_max: self.bytes_max,
-        };
+        let intent = UploadIntent { owner: cx.owner, node: cx.me, expires_ms, bytes_max: self.bytes_max };
         let SignedIntent(intent) = SignedIntent::sign(&cx.keys, &intent);
         cx.send(link, Frame::OpenUpload { upload, intent });
         cx.upload_owners.insert((link, upload), self.request);
         let last_progress = cx.now.mono;
-        let target = Target {
-            link,
-            upload,
-            next: 0,
-            offered: BTreeMap::new(),
-            last_progress,
-            lagging: late,
-            refused: None,
-        };
+        let target =
+            Target { link, upload, next: 0, offered: BTreeMap::new(), last_progress, lagging: late, refused: None };
         self.targets.insert(node, target);
     }
 
@@ -119,22 +102,14 @@ impl Fanout {
                 if target.offered.len() == chunks.len() {
                     target.last_progress = cx.now.mono;
                 }
-                cx.send(
-                    target.link,
-                    Frame::Offer {
-                        upload: target.upload,
-                        chunks,
-                    },
-                );
+                cx.send(target.link, Frame::Offer { upload: target.upload, chunks });
             }
         }
     }
 
     /// A target answered.
     pub(crate) fn on_reply(&mut self, now: Monotonic, node: NodeId, reply: OfferReply) {
-        let Some(target) = self.targets.get_mut(&node) else {
-            return;
-        };
+        let Some(target) = self.targets.get_mut(&node) else { return };
         target.last_progress = now;
         match reply {
             OfferReply::Stored { held, fetched } => {
@@ -161,20 +136,12 @@ impl Fanout {
 
     /// How many of the first chunks every target that is waited for has.
     pub(crate) fn completed(&self) -> usize {
-        self.targets
-            .values()
-            .filter(|target| target.waited_for())
-            .map(Target::completed)
-            .min()
-            .unwrap_or(usize::MAX)
+        self.targets.values().filter(|target| target.waited_for()).map(Target::completed).min().unwrap_or(usize::MAX)
     }
 
     /// How many targets have all of `chunks` chunks.
     pub(crate) fn complete(&self, chunks: usize) -> u32 {
-        let complete = self
-            .targets
-            .values()
-            .filter(|target| target.completed() >= chunks && target.refused.is_none());
+        let complete = self.targets.values().filter(|target| target.completed() >= chunks && target.refused.is_none());
         u32::try_from(complete.count()).unwrap_or(u32::MAX)
     }
 

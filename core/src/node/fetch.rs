@@ -62,13 +62,7 @@ pub(crate) struct Fetches {
 /// Starts a fetch. Answered by [`Signal::Fetched`].
 pub(crate) fn start(cx: &mut Context, order: Order) {
     let id = FetchId(cx.number());
-    let fetch = Fetch {
-        order,
-        without: BTreeSet::new(),
-        timed_out: BTreeSet::new(),
-        rounds: 0,
-        wanted: None,
-    };
+    let fetch = Fetch { order, without: BTreeSet::new(), timed_out: BTreeSet::new(), rounds: 0, wanted: None };
     cx.fetches.fetches.insert(id, fetch);
     place(cx, id);
 }
@@ -119,9 +113,7 @@ fn choose(cx: &Context, fetch: &Fetch) -> Choice {
 }
 
 fn place(cx: &mut Context, id: FetchId) {
-    let Some(fetch) = cx.fetches.fetches.get(&id) else {
-        return;
-    };
+    let Some(fetch) = cx.fetches.fetches.get(&id) else { return };
     match choose(cx, fetch) {
         Choice::Ask(link) => want(cx, id, link),
         Choice::Wait => wait_or_new_round(cx, id),
@@ -131,14 +123,8 @@ fn place(cx: &mut Context, id: FetchId) {
 
 /// Everybody left is either busy with other wants or has let this one time out. In the latter case start over, a few times.
 fn wait_or_new_round(cx: &mut Context, id: FetchId) {
-    let Some(fetch) = cx.fetches.fetches.get_mut(&id) else {
-        return;
-    };
-    let left = fetch
-        .order
-        .holders
-        .iter()
-        .filter(|node| !fetch.without.contains(node) && cx.links.of(**node).is_some());
+    let Some(fetch) = cx.fetches.fetches.get_mut(&id) else { return };
+    let left = fetch.order.holders.iter().filter(|node| !fetch.without.contains(node) && cx.links.of(**node).is_some());
     let all_timed_out = left.clone().all(|node| fetch.timed_out.contains(node));
     if all_timed_out {
         fetch.rounds += 1;
@@ -154,18 +140,10 @@ fn wait_or_new_round(cx: &mut Context, id: FetchId) {
 fn want(cx: &mut Context, id: FetchId, link_id: LinkId) {
     let want = cx.number();
     let Some(link) = cx.links.get_mut(link_id) else { return };
-    let Some(fetch) = cx.fetches.fetches.get_mut(&id) else {
-        return;
-    };
+    let Some(fetch) = cx.fetches.fetches.get_mut(&id) else { return };
     link.wants.insert(want, id);
     link.wanted_bytes += u64::from(fetch.order.len);
-    fetch.wanted = Some(Wanted {
-        link: link_id,
-        node: link.node,
-        want,
-        data: Bulk::default(),
-        received: 0,
-    });
+    fetch.wanted = Some(Wanted { link: link_id, node: link.node, want, data: Bulk::default(), received: 0 });
     let frame = Frame::Want {
         want,
         lane: fetch.order.lane,
@@ -197,19 +175,14 @@ fn take_back(cx: &mut Context, id: FetchId, tell: bool) -> Option<Wanted> {
 fn finish(cx: &mut Context, id: FetchId, result: FetchResult) {
     take_back(cx, id, false);
     if let Some(fetch) = cx.fetches.fetches.remove(&id) {
-        cx.signal(Signal::Fetched {
-            client: fetch.order.client,
-            result,
-        });
+        cx.signal(Signal::Fetched { client: fetch.order.client, result });
     }
 }
 
 /// Tries all fetches that wait for a peer to have room.
 fn place_waiting(cx: &mut Context) {
     for _ in 0..cx.fetches.waiting.len() {
-        let Some(id) = cx.fetches.waiting.pop_front() else {
-            break;
-        };
+        let Some(id) = cx.fetches.waiting.pop_front() else { break };
         place(cx, id);
     }
 }
@@ -221,9 +194,7 @@ pub(crate) fn on_data(cx: &mut Context, link_id: LinkId, want: u64, offset: u32,
     link.received_bytes += u64::from(len);
     // A want that was taken back may still be answered.
     let Some(&id) = link.wants.get(&want) else { return };
-    let Some(fetch) = cx.fetches.fetches.get_mut(&id) else {
-        return;
-    };
+    let Some(fetch) = cx.fetches.fetches.get_mut(&id) else { return };
     let Some(wanted) = &mut fetch.wanted else { return };
     if offset != wanted.received || len > fetch.order.len - wanted.received {
         return links::offend(cx, link_id);
@@ -238,23 +209,14 @@ pub(crate) fn on_data(cx: &mut Context, link_id: LinkId, want: u64, offset: u32,
         return cx.timers.set(Timer::Fetch(id), deadline);
     }
     if let Some(wanted) = take_back(cx, id, false) {
-        finish(
-            cx,
-            id,
-            FetchResult::Got {
-                from: wanted.node,
-                data: wanted.data,
-            },
-        );
+        finish(cx, id, FetchResult::Got { from: wanted.node, data: wanted.data });
     }
     place_waiting(cx);
 }
 
 /// The peer does not have it.
 pub(crate) fn on_unavailable(cx: &mut Context, link_id: LinkId, want: u64) {
-    let Some(&id) = cx.links.get(link_id).and_then(|link| link.wants.get(&want)) else {
-        return;
-    };
+    let Some(&id) = cx.links.get(link_id).and_then(|link| link.wants.get(&want)) else { return };
     if let Some(wanted) = take_back(cx, id, false) {
         if let Some(fetch) = cx.fetches.fetches.get_mut(&id) {
             fetch.without.insert(wanted.node);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::bulk::Bulk;
 use crate::command::{RangeRequest, VersionSelector};
+use crate::config::Config;
 use crate::disk::{DiskError, DiskOp};
 use crate::event::{FileInfo, Plain, RequestError, What};
 use crate::ids::{BlobKey, NodeId, ObjectId, ObjectKey, RequestId};
@@ -85,6 +86,8 @@ pub(crate) struct Get {
     range: Option<RangeRequest>,
     asked_everywhere: bool,
     record: Option<SignedRecord>,
+    /// Whether the record is on this disk.
+    record_is_here: bool,
     open: Option<Open>,
     /// Peers that gave wrong bytes.
     liars: BTreeSet<NodeId>,
@@ -106,6 +109,7 @@ impl Get {
             range,
             asked_everywhere: false,
             record: None,
+            record_is_here: false,
             open: None,
             liars: BTreeSet::new(),
             damaged: false,
@@ -134,14 +138,8 @@ impl Get {
     }
 
     fn open_root(&mut self, cx: &mut Context, page: LoadedPage) -> Flow {
-        let Some(record) = &self.record else {
-            return Flow::Continue;
-        };
-        let context = PageContext {
-            owner: cx.owner,
-            name_id: record.record.name_id,
-            version: record.record.version,
-        };
+        let Some(record) = &self.record else { return Flow::Continue };
+        let context = PageContext { owner: cx.owner, name_id: record.record.name_id, version: record.record.version };
         let (meta, page_refs, list) = match (page.secrets, page.public.children) {
             (Some(PageSecrets::RootOfChunks { meta, keys }), Children::Chunks(chunks)) => {
                 (meta, Vec::new(), Some(chunks.into_iter().zip(keys).collect::<Vec<_>>()))
@@ -150,10 +148,7 @@ impl Get {
                 (meta, pages.into_iter().zip(keys).collect(), None)
             }
             (_, Children::Chunks(_) | Children::Pages(_)) => {
-                return self.fail(
-                    cx,
-                    RequestError::Integrity("the manifest's root is not a root".to_string()),
-                );
+                return self.fail(cx, RequestError::Integrity("the manifest's root is not a root".to_string()));
             }
         };
         let info = file_info(&meta, context.version, page.id);
@@ -161,11 +156,7 @@ impl Get {
             return self.fail(cx, RequestError::Range { len: info.size });
         };
         let chunk_size = u64::from(meta.chunk_size.max(1));
-        let start = What::GetStart {
-            file: info.clone(),
-            first,
-            len: end - first,
-        };
+        let start = What::GetStart { file: info.clone(), first, len: end - first };
         let (next, last) = (first / chunk_size, end.div_ceil(chunk_size));
         let open = Open {
             info,
@@ -189,8 +180,8 @@ impl Get {
 
     /// Starts as many chunks as window and credit allow.
     fn pump(&mut self, cx: &mut Context) -> Flow {
-        let window = u64::from(cx.config.fetch_window_chunks.max(1));
         while let Some(open) = &mut self.open {
+            let window = Config::share(cx.config.fetch_window_chunks, open.chunk_size, cx.gets) as u64;
             let under_way = open.next - open.deliver;
             let room = under_way < window && open.unconsumed + under_way * open.chunk_size < window * open.chunk_size;
             if open.next >= open.last || !room {
@@ -206,30 +197,19 @@ impl Get {
 
     fn page_of(&self, index: u64) -> u64 {
         let paged = self.open.as_ref().is_some_and(|open| !open.page_refs.is_empty());
-        if paged {
-            1 + index / PAGE_ENTRIES_MAX as u64
-        } else {
-            ROOT
-        }
+        if paged { 1 + index / PAGE_ENTRIES_MAX as u64 } else { ROOT }
     }
 
     fn chunk(&self, index: u64) -> Option<&(ChunkRef, ChunkKey)> {
         let list = self.open.as_ref()?.lists.get(&self.page_of(index))?;
-        let offset = if self.page_of(index) == ROOT {
-            index
-        } else {
-            index % PAGE_ENTRIES_MAX as u64
-        };
+        let offset = if self.page_of(index) == ROOT { index } else { index % PAGE_ENTRIES_MAX as u64 };
         list.get(usize::try_from(offset).ok()?)
     }
 
     /// Reads a chunk, or loads its page first. (The first chunk of a page to come by loads it.)
     fn begin_chunk(&mut self, cx: &mut Context, index: u64) {
         if let Some((chunk, _)) = self.chunk(index) {
-            let blob = BlobKey {
-                owner: cx.owner,
-                chunk: chunk.id,
-            };
+            let blob = BlobKey { owner: cx.owner, chunk: chunk.id };
             return cx.disk(DiskOp::ReadBlob { blob }, self.pending(GetStep::Read(index)));
         }
         let number = self.page_of(index);
@@ -239,10 +219,7 @@ impl Get {
             return;
         }
         open.lists.retain(|page, _| page + 1 >= number);
-        let page = usize::try_from(number - 1)
-            .ok()
-            .and_then(|place| open.page_refs.get(place))
-            .cloned();
+        let page = usize::try_from(number - 1).ok().and_then(|place| open.page_refs.get(place)).cloned();
         if let Some((page, key)) = page {
             let context = open.context;
             self.load_page(cx, number, page, Opening::Child(context, key));
@@ -255,14 +232,9 @@ impl Get {
 
     fn on_list(&mut self, cx: &mut Context, number: u64, page: LoadedPage) -> Flow {
         let (Some(PageSecrets::Page { keys }), Children::Chunks(chunks)) = (page.secrets, page.public.children) else {
-            return self.fail(
-                cx,
-                RequestError::Integrity("a page of the manifest is not one of chunks".to_string()),
-            );
+            return self.fail(cx, RequestError::Integrity("a page of the manifest is not one of chunks".to_string()));
         };
-        let Some(open) = &mut self.open else {
-            return Flow::Continue;
-        };
+        let Some(open) = &mut self.open else { return Flow::Continue };
         open.lists.insert(number, chunks.into_iter().zip(keys).collect());
         let waiting: Vec<u64> = open.slots.keys().copied().collect();
         for index in waiting {
@@ -289,10 +261,7 @@ impl Get {
         let Some((chunk, _)) = self.chunk(index) else { return };
         let order = fetch::Order {
             client: FetchClient::Get(self.id, index),
-            object: ObjectKey {
-                owner: cx.owner,
-                id: ObjectId::Chunk(chunk.id),
-            },
+            object: ObjectKey { owner: cx.owner, id: ObjectId::Chunk(chunk.id) },
             len: chunk.len,
             lane: self.id.0,
             holders: self.holders(cx),
@@ -303,11 +272,7 @@ impl Get {
     fn decrypt(&self, cx: &mut Context, index: u64, data: Bulk, from: Option<NodeId>) {
         let Some((chunk, key)) = self.chunk(index) else { return };
         let kept = from.map(|node| (node, data.clone()));
-        let work = WorkOp::Open {
-            chunk: chunk.id,
-            key: key.clone(),
-            data,
-        };
+        let work = WorkOp::Open { chunk: chunk.id, key: key.clone(), data };
         cx.work(work, self.pending(GetStep::Opened(index, kept)));
     }
 
@@ -321,10 +286,7 @@ impl Get {
         match (opened, from) {
             (Ok(plain), from) => {
                 if let (Some((_, data)), Some((chunk, _))) = (from, self.chunk(index)) {
-                    let blob = BlobKey {
-                        owner: cx.owner,
-                        chunk: chunk.id,
-                    };
+                    let blob = BlobKey { owner: cx.owner, chunk: chunk.id };
                     self.keep.begin();
                     cx.disk(DiskOp::WriteBlob { blob, data }, self.pending(GetStep::Kept));
                 }
@@ -351,19 +313,12 @@ impl Get {
     }
 
     fn deliver(&mut self, cx: &mut Context) -> Flow {
-        let Some(open) = &mut self.open else {
-            return Flow::Continue;
-        };
+        let Some(open) = &mut self.open else { return Flow::Continue };
         while let Some(Slot::Ready(_)) = open.slots.get(&open.deliver) {
-            let Some(Slot::Ready(plain)) = open.slots.remove(&open.deliver) else {
-                break;
-            };
+            let Some(Slot::Ready(plain)) = open.slots.remove(&open.deliver) else { break };
             let start = open.deliver * open.chunk_size;
             let len = plain.len() as u64;
-            let (from, to) = (
-                open.first.saturating_sub(start).min(len),
-                open.end.saturating_sub(start).min(len),
-            );
+            let (from, to) = (open.first.saturating_sub(start).min(len), open.end.saturating_sub(start).min(len));
             open.deliver += 1;
             open.unconsumed += to - from;
             let part = plain.slice(usize::try_from(from).unwrap_or(0)..usize::try_from(to).unwrap_or(0));
@@ -382,7 +337,7 @@ impl Get {
     fn finish_if_kept(&mut self, cx: &mut Context) -> Flow {
         match &self.record {
             Some(record) if self.keep.is_over() => {
-                self.keep.settle(cx, record);
+                self.keep.settle(cx, record, self.record_is_here);
                 Flow::Done
             }
             Some(_) | None => Flow::Continue,
@@ -448,21 +403,10 @@ impl Task for Get {
         let RecordBody::File { root, root_len } = record.record.body else {
             return self.fail(cx, RequestError::NotFound);
         };
-        let context = PageContext {
-            owner: cx.owner,
-            name_id: record.record.name_id,
-            version: record.record.version,
-        };
+        let context = PageContext { owner: cx.owner, name_id: record.record.name_id, version: record.record.version };
+        self.record_is_here = located.local.contains(&record.id);
         self.record = Some(record);
-        self.load_page(
-            cx,
-            ROOT,
-            PageRef {
-                id: root,
-                len: root_len,
-            },
-            Opening::Root(context),
-        );
+        self.load_page(cx, ROOT, PageRef { id: root, len: root_len }, Opening::Root(context));
         Flow::Continue
     }
 
@@ -472,17 +416,14 @@ impl Task for Get {
             Ok(page) if number == ROOT => self.open_root(cx, page),
             Ok(page) => self.on_list(cx, number, page),
             Err(PageFailure::Nowhere) => self.unavailable(cx),
-            Err(PageFailure::Damaged) => self.fail(
-                cx,
-                RequestError::Integrity("the manifest is not what its owner sealed".to_string()),
-            ),
+            Err(PageFailure::Damaged) => {
+                self.fail(cx, RequestError::Integrity("the manifest is not what its owner sealed".to_string()))
+            }
         }
     }
 
     fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
-        let TaskStep::Get(step) = step else {
-            return Flow::Continue;
-        };
+        let TaskStep::Get(step) = step else { return Flow::Continue };
         match step {
             GetStep::Read(index) => self.on_read(cx, index, completion.blob()),
             GetStep::Opened(index, from) => match completion.work() {
@@ -544,14 +485,9 @@ impl Task for Get {
 
     fn on_end_of_task(&mut self, cx: &mut Context) {
         let id = self.id;
+        cx.gets -= 1;
         locate::cancel(cx, id);
-        fetch::cancel(
-            cx,
-            |client| matches!(client, FetchClient::Get(other, _) if *other == id),
-        );
-        page_loader::cancel(
-            cx,
-            |client| matches!(client, PageClient::Request(other, _) if *other == id),
-        );
+        fetch::cancel(cx, |client| matches!(client, FetchClient::Get(other, _) if *other == id));
+        page_loader::cancel(cx, |client| matches!(client, PageClient::Request(other, _) if *other == id));
     }
 }

@@ -18,12 +18,7 @@ pub(crate) struct HotBlobs {
 
 impl HotBlobs {
     pub(crate) fn new(bytes_max: u64) -> Self {
-        Self {
-            bytes_max,
-            bytes: 0,
-            blobs: BTreeMap::new(),
-            order: VecDeque::new(),
-        }
+        Self { bytes_max, bytes: 0, blobs: BTreeMap::new(), order: VecDeque::new() }
     }
 
     pub(crate) fn insert(&mut self, key: BlobKey, blob: Bytes) {

@@ -6,6 +6,7 @@ use crate::disk::Write;
 use crate::frame::Frame;
 use crate::node::answers;
 use crate::node::context::Context;
+use crate::node::pull::{self, PullClient};
 use crate::node::schema;
 use crate::record::SignedRecord;
 
@@ -42,33 +43,21 @@ impl Keep {
         self.delivered.is_some() && self.under_way == 0
     }
 
-    /// If the whole file is here again: it is no longer evicted, and peers are released from their promises.
-    pub(crate) fn settle(&self, cx: &mut Context, record: &SignedRecord) {
+    /// If the whole file is here now: its record is kept with it, it is no longer evicted, and peers are released from their
+    /// promises.
+    pub(crate) fn settle(&self, cx: &mut Context, record: &SignedRecord, record_is_here: bool) {
         if self.failed || !self.fetched || self.delivered != Some(true) {
             return;
         }
+        if !record_is_here {
+            let holders = cx.links.ready_nodes();
+            return pull::start(cx, record.clone(), PullClient::Nobody, holders, false);
+        }
         let (owner, id, name_id) = (record.record.owner, record.id, record.record.name_id);
-        answers::commit_quietly(
-            cx,
-            alloc::vec![Write::Delete {
-                key: schema::evicted_key(owner, id)
-            }],
-        );
-        let links: Vec<_> = cx
-            .links
-            .ready_nodes()
-            .into_iter()
-            .filter_map(|node| cx.links.of(node))
-            .collect();
+        answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::evicted_key(owner, id) }]);
+        let links: Vec<_> = cx.links.ready_nodes().into_iter().filter_map(|node| cx.links.of(node)).collect();
         for link in links {
-            cx.send(
-                link,
-                Frame::ReleasePromise {
-                    owner,
-                    name_id,
-                    record: id,
-                },
-            );
+            cx.send(link, Frame::ReleasePromise { owner, name_id, record: id });
         }
     }
 }

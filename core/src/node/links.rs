@@ -88,10 +88,7 @@ impl Links {
     }
 
     fn is_banned(&self, node: NodeId, now: Monotonic) -> bool {
-        self.conduct
-            .get(&node)
-            .and_then(|conduct| conduct.banned_until)
-            .is_some_and(|until| until > now)
+        self.conduct.get(&node).and_then(|conduct| conduct.banned_until).is_some_and(|until| until > now)
     }
 }
 
@@ -127,11 +124,7 @@ pub(crate) fn on_connected(cx: &mut Context, id: LinkId, node: NodeId, dial: Opt
             return;
         }
     }
-    let hello = Hello {
-        version: PROTOCOL_VERSION,
-        features: 0,
-        listen: cx.config.listen.clone(),
-    };
+    let hello = Hello { version: PROTOCOL_VERSION, features: 0, listen: cx.config.listen.clone() };
     cx.send(id, Frame::Hello(hello));
     let look = cx.now.mono + cx.config.heartbeat;
     cx.timers.set(Timer::Link(id), look);
@@ -193,9 +186,7 @@ pub(crate) fn on_timer(cx: &mut Context, id: LinkId) {
 
 /// The peer broke the protocol: close, count, and ban it after repeats.
 pub(crate) fn offend(cx: &mut Context, id: LinkId) {
-    let Some(node) = cx.links.get(id).map(|link| link.node) else {
-        return;
-    };
+    let Some(node) = cx.links.get(id).map(|link| link.node) else { return };
     let banned = count_offence(cx, node);
     close(cx, id, if banned { Goodbye::Banned } else { Goodbye::Protocol });
 }
@@ -208,10 +199,7 @@ fn count_offence(cx: &mut Context, node: NodeId) -> bool {
     conduct.offences += 1;
     let banned = conduct.offences >= ban_after;
     if banned {
-        *conduct = Conduct {
-            offences: 0,
-            banned_until: Some(until),
-        };
+        *conduct = Conduct { offences: 0, banned_until: Some(until) };
     }
     banned
 }
@@ -242,11 +230,7 @@ fn forget(cx: &mut Context, id: LinkId, reason: &CloseReason) {
     }
     for (question, client) in link.questions {
         cx.timers.cancel(&Timer::Question(id, question));
-        cx.signal(Signal::Answered {
-            client,
-            node: link.node,
-            answer: None,
-        });
+        cx.signal(Signal::Answered { client, node: link.node, answer: None });
     }
     fetch::on_link_gone(cx, link.node, link.wants.into_values());
     upload::on_link_gone(cx, id);

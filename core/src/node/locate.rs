@@ -100,12 +100,7 @@ pub(crate) fn start(cx: &mut Context, request: RequestId, name: NameId, scope: S
     };
     cx.locates.locates.insert(request, locate);
     let from = schema::name_records(cx.owner, name);
-    let scan = DiskOp::Scan {
-        to: schema::end_of(&from),
-        from,
-        limit: RECORDS_MAX,
-        reverse: true,
-    };
+    let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: RECORDS_MAX, reverse: true };
     cx.disk(scan, Pending::Locate(request, LocateStep::Scan));
 }
 
@@ -135,15 +130,9 @@ pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: LocateSt
 }
 
 fn verify(cx: &mut Context, request: RequestId, from: Option<NodeId>, records: Vec<Bytes>, complete: Vec<bool>) {
-    let Some(locate) = cx.locates.locates.get_mut(&request) else {
-        return;
-    };
+    let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
     if records.is_empty() {
-        return if from.is_none() {
-            after_local(cx, request)
-        } else {
-            finish_if_done(cx, request)
-        };
+        return if from.is_none() { after_local(cx, request) } else { finish_if_done(cx, request) };
     }
     locate.verifying += 1;
     let step = LocateStep::Verify(from, complete);
@@ -152,12 +141,8 @@ fn verify(cx: &mut Context, request: RequestId, from: Option<NodeId>, records: V
 
 fn on_verified(cx: &mut Context, request: RequestId, from: Option<NodeId>, complete: &[bool], result: WorkResult) {
     let owner = cx.owner;
-    let WorkResult::RecordsVerified(records) = result else {
-        return;
-    };
-    let Some(locate) = cx.locates.locates.get_mut(&request) else {
-        return;
-    };
+    let WorkResult::RecordsVerified(records) = result else { return };
+    let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
     locate.verifying -= 1;
     let mut lied = false;
     for (record, complete) in records.into_iter().zip(complete) {
@@ -190,9 +175,7 @@ fn on_verified(cx: &mut Context, request: RequestId, from: Option<NodeId>, compl
 
 fn after_local(cx: &mut Context, request: RequestId) {
     let settled = cx.dials.settled();
-    let Some(locate) = cx.locates.locates.get_mut(&request) else {
-        return;
-    };
+    let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
     if locate.scope == Scope::LocalFirst && !locate.found.is_empty() {
         return finish(cx, request);
     }
@@ -215,27 +198,19 @@ pub(crate) fn on_settled(cx: &mut Context) {
 fn ask_peers(cx: &mut Context, request: RequestId) {
     let peers = cx.links.ready_nodes();
     let owner = cx.owner;
-    let Some(locate) = cx.locates.locates.get_mut(&request) else {
-        return;
-    };
+    let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
     locate.asked.clone_from(&peers);
     locate.rest.alone = peers.is_empty();
     let name_id = locate.name;
     for node in peers {
-        asks::ask(cx, AskClient::Locate(request), node, |request| Frame::Find {
-            request,
-            owner,
-            name_id,
-        });
+        asks::ask(cx, AskClient::Locate(request), node, |request| Frame::Find { request, owner, name_id });
     }
     finish_if_done(cx, request);
 }
 
 /// A peer answered, or did not.
 pub(crate) fn on_answered(cx: &mut Context, request: RequestId, node: NodeId, answer: Option<Answer>) {
-    let Some(locate) = cx.locates.locates.get_mut(&request) else {
-        return;
-    };
+    let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
     locate.asked.remove(&node);
     match answer {
         Some(Answer::Records { records, .. }) => {
@@ -262,9 +237,7 @@ fn finish_if_done(cx: &mut Context, request: RequestId) {
 }
 
 fn finish(cx: &mut Context, request: RequestId) {
-    let Some(locate) = cx.locates.locates.remove(&request) else {
-        return;
-    };
+    let Some(locate) = cx.locates.locates.remove(&request) else { return };
     let mut located = locate.rest;
     located.records = locate.found.into_values().collect();
     if let Some(winner) = located.winner() {

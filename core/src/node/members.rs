@@ -52,16 +52,9 @@ pub(crate) fn remember(cx: &mut Context, node: NodeId, remote: &str, listen: &[S
         dials::add(cx, address, node);
     }
     if cx.members.members.get(&node) != Some(&remembered) {
-        let put = Write::Put {
-            key: schema::member_key(node),
-            value: schema::encode(&remembered),
-        };
+        let put = Write::Put { key: schema::member_key(node), value: schema::encode(&remembered) };
         cx.disk(
-            DiskOp::Commit {
-                require_blobs: Vec::new(),
-                require_keys: Vec::new(),
-                writes: alloc::vec![put],
-            },
+            DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes: alloc::vec![put] },
             Pending::Nobody,
         );
         cx.members.members.insert(node, remembered);

@@ -107,15 +107,7 @@ pub(crate) fn start(cx: &mut Context) {
 fn read_on(cx: &mut Context, from: Bytes) {
     let to = schema::end_of(&schema::owner_records(cx.owner));
     cx.names.reading = Reading::UnderWay;
-    cx.disk(
-        DiskOp::Scan {
-            from,
-            to,
-            limit: BATCH,
-            reverse: false,
-        },
-        Pending::Boot(BootStep::Names),
-    );
+    cx.disk(DiskOp::Scan { from, to, limit: BATCH, reverse: false }, Pending::Boot(BootStep::Names));
 }
 
 /// A batch of records is read.
@@ -123,17 +115,12 @@ pub(crate) fn on_read(cx: &mut Context, completion: Completion) {
     let (entries, more) = completion.entries().unwrap_or_default();
     let next = entries.last().filter(|_| more).map(|(key, _)| schema::after(key));
     let records: Vec<Bytes> = entries.into_iter().map(|(_, record)| record).collect();
-    cx.work(
-        WorkOp::VerifyRecords { records },
-        Pending::Boot(BootStep::NamesVerified(next)),
-    );
+    cx.work(WorkOp::VerifyRecords { records }, Pending::Boot(BootStep::NamesVerified(next)));
 }
 
 /// A batch of records is verified.
 pub(crate) fn on_verified(cx: &mut Context, next: Option<Bytes>, result: WorkResult) {
-    let WorkResult::RecordsVerified(records) = result else {
-        return;
-    };
+    let WorkResult::RecordsVerified(records) = result else { return };
     cx.names.reading = next.map_or(Reading::Done, Reading::Next);
     for record in records.into_iter().flatten() {
         on_record(cx, record);
@@ -149,11 +136,7 @@ pub(crate) fn on_record(cx: &mut Context, record: SignedRecord) {
     if known.is_some_and(|winner| winner.rank >= rank) {
         return;
     }
-    let name = cx
-        .names
-        .winners
-        .remove(&record.record.name_id)
-        .and_then(|winner| winner.name);
+    let name = cx.names.winners.remove(&record.record.name_id).and_then(|winner| winner.name);
     let name_id = record.record.name_id;
     match record.record.body {
         RecordBody::Tombstone => {
@@ -165,19 +148,12 @@ pub(crate) fn on_record(cx: &mut Context, record: SignedRecord) {
         RecordBody::File { root, root_len } => {
             cx.names.winners.insert(name_id, Winner { rank, name });
             let number = cx.number();
-            let context = PageContext {
-                owner: cx.owner,
-                name_id,
-                version: record.record.version,
-            };
+            let context = PageContext { owner: cx.owner, name_id, version: record.record.version };
             cx.names.opening.insert(number, record);
             let order = PageOrder {
                 client: PageClient::Names(number),
                 owner: cx.owner,
-                page: PageRef {
-                    id: root,
-                    len: root_len,
-                },
+                page: PageRef { id: root, len: root_len },
                 opening: Opening::Root(context),
                 holders: BTreeSet::new(),
             };
@@ -188,22 +164,14 @@ pub(crate) fn on_record(cx: &mut Context, record: SignedRecord) {
 
 /// A manifest is open, or cannot be read.
 pub(crate) fn on_page(cx: &mut Context, number: u64, result: Result<LoadedPage, PageFailure>) {
-    let Some(record) = cx.names.opening.remove(&number) else {
-        return;
-    };
+    let Some(record) = cx.names.opening.remove(&number) else { return };
     let rank = (record.record.version, record.id);
-    let still_newest = cx
-        .names
-        .winners
-        .get(&record.record.name_id)
-        .is_some_and(|winner| winner.rank == rank);
+    let still_newest = cx.names.winners.get(&record.record.name_id).is_some_and(|winner| winner.rank == rank);
     if let (true, Ok(page)) = (still_newest, result) {
         if let Some(PageSecrets::RootOfChunks { meta, .. } | PageSecrets::RootOfPages { meta, .. }) = &page.secrets {
             let info = file_info(meta, record.record.version, page.id);
             let name = info.name.as_str().to_string();
-            cx.names
-                .winners
-                .insert(record.record.name_id, Winner { rank, name: Some(name) });
+            cx.names.winners.insert(record.record.name_id, Winner { rank, name: Some(name) });
             cx.names.insert(info);
         }
     }

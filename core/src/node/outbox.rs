@@ -41,10 +41,7 @@ pub(crate) struct Outbox {
 pub(crate) fn deliver(cx: &mut Context, node: NodeId, record: RecordId, record_key: Bytes, bytes: Bytes) {
     let under_way = cx.outbox.under_way.entry(node).or_default();
     if under_way.insert(record, record_key).is_none() {
-        asks::ask(cx, AskClient::Outbox(record), node, |request| Frame::Announce {
-            request,
-            record: bytes,
-        });
+        asks::ask(cx, AskClient::Outbox(record), node, |request| Frame::Announce { request, record: bytes });
     }
 }
 
@@ -54,12 +51,7 @@ pub(crate) fn flush(cx: &mut Context, node: NodeId) {
         return;
     }
     let from = schema::outbox(node);
-    let scan = DiskOp::Scan {
-        to: schema::end_of(&from),
-        from,
-        limit: BATCH,
-        reverse: false,
-    };
+    let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: BATCH, reverse: false };
     cx.disk(scan, Pending::Outbox(OutboxStep::Owed(node)));
 }
 
@@ -68,10 +60,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
     match step {
         OutboxStep::Owed(node) => {
             let entries = completion.entries().map(|(entries, _)| entries).unwrap_or_default();
-            let keys: Vec<Bytes> = entries
-                .iter()
-                .map(|(key, _)| schema::record_key_of_outbox(key))
-                .collect();
+            let keys: Vec<Bytes> = entries.iter().map(|(key, _)| schema::record_key_of_outbox(key)).collect();
             if keys.is_empty() {
                 cx.outbox.reading.remove(&node);
                 return;
@@ -95,12 +84,8 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
 
 /// A node answered an announcement, or did not.
 pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answer: Option<Answer>) {
-    let Some(under_way) = cx.outbox.under_way.get_mut(&node) else {
-        return;
-    };
-    let Some(record_key) = under_way.remove(&record) else {
-        return;
-    };
+    let Some(under_way) = cx.outbox.under_way.get_mut(&node) else { return };
+    let Some(record_key) = under_way.remove(&record) else { return };
     let drained = under_way.is_empty();
     if drained {
         cx.outbox.under_way.remove(&node);
@@ -133,10 +118,5 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
 /// A delivery is no longer owed.
 fn settle(cx: &mut Context, node: NodeId, record_key: &[u8]) {
     cx.counters.owed = cx.counters.owed.saturating_sub(1);
-    answers::commit_quietly(
-        cx,
-        alloc::vec![Write::Delete {
-            key: schema::outbox_key(node, record_key)
-        }],
-    );
+    answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::outbox_key(node, record_key) }]);
 }

@@ -95,16 +95,7 @@ pub(crate) struct PageLoads {
 pub(crate) fn load(cx: &mut Context, order: PageOrder) {
     let id = cx.number();
     let keys = alloc::vec![schema::page_key(order.owner, order.page.id)];
-    cx.pages.loads.insert(
-        id,
-        Load {
-            order,
-            data: Bytes::new(),
-            from: None,
-            public: None,
-            damaged: false,
-        },
-    );
+    cx.pages.loads.insert(id, Load { order, data: Bytes::new(), from: None, public: None, damaged: false });
     cx.disk(DiskOp::Lookup { keys }, Pending::Page(id, PageStep::Lookup));
 }
 
@@ -112,10 +103,7 @@ pub(crate) fn load(cx: &mut Context, order: PageOrder) {
 pub(crate) fn cancel(cx: &mut Context, gone: impl Fn(&PageClient) -> bool) {
     cx.pages.loads.retain(|_, load| !gone(&load.order.client));
     let loads = core::mem::take(&mut cx.pages.loads);
-    fetch::cancel(
-        cx,
-        |client| matches!(client, FetchClient::Page(id) if !loads.contains_key(id)),
-    );
+    fetch::cancel(cx, |client| matches!(client, FetchClient::Page(id) if !loads.contains_key(id)));
     cx.pages.loads = loads;
 }
 
@@ -132,9 +120,7 @@ pub(crate) fn on_completion(cx: &mut Context, id: u64, step: &PageStep, completi
 }
 
 fn check(cx: &mut Context, id: u64, data: Bytes, from: Option<NodeId>) {
-    let Some(load) = cx.pages.loads.get_mut(&id) else {
-        return;
-    };
+    let Some(load) = cx.pages.loads.get_mut(&id) else { return };
     load.data = data.clone();
     load.from = from;
     let page = load.order.page.id;
@@ -145,10 +131,7 @@ fn fetch_page(cx: &mut Context, id: u64) {
     let Some(load) = cx.pages.loads.get(&id) else { return };
     let order = fetch::Order {
         client: FetchClient::Page(id),
-        object: ObjectKey {
-            owner: load.order.owner,
-            id: ObjectId::Page(load.order.page.id),
-        },
+        object: ObjectKey { owner: load.order.owner, id: ObjectId::Page(load.order.page.id) },
         len: load.order.page.len,
         lane: id,
         holders: load.order.holders.clone(),
@@ -162,23 +145,13 @@ pub(crate) fn on_fetched(cx: &mut Context, id: u64, result: FetchResult) {
         FetchResult::Got { from, data } => check(cx, id, data.into_bytes(), Some(from)),
         FetchResult::Nowhere => {
             let damaged = cx.pages.loads.get(&id).is_some_and(|load| load.damaged);
-            finish(
-                cx,
-                id,
-                Err(if damaged {
-                    PageFailure::Damaged
-                } else {
-                    PageFailure::Nowhere
-                }),
-            );
+            finish(cx, id, Err(if damaged { PageFailure::Damaged } else { PageFailure::Nowhere }));
         }
     }
 }
 
 fn on_checked(cx: &mut Context, id: u64, result: WorkResult) {
-    let Some(load) = cx.pages.loads.get_mut(&id) else {
-        return;
-    };
+    let Some(load) = cx.pages.loads.get_mut(&id) else { return };
     let WorkResult::PageChecked(Ok(public)) = result else {
         load.damaged = true;
         if let Some(from) = load.from {
@@ -212,34 +185,13 @@ fn on_opened(cx: &mut Context, id: u64, result: WorkResult) {
 }
 
 fn finish_opened(cx: &mut Context, id: u64, secrets: Option<PageSecrets>) {
-    let Some(Load {
-        order,
-        data,
-        from,
-        public: Some(public),
-        ..
-    }) = cx.pages.loads.remove(&id)
-    else {
-        return;
-    };
-    let page = LoadedPage {
-        id: order.page.id,
-        public,
-        secrets,
-        data,
-        local: from.is_none(),
-    };
-    cx.signal(Signal::PageLoaded {
-        client: order.client,
-        result: Ok(page),
-    });
+    let Some(Load { order, data, from, public: Some(public), .. }) = cx.pages.loads.remove(&id) else { return };
+    let page = LoadedPage { id: order.page.id, public, secrets, data, local: from.is_none() };
+    cx.signal(Signal::PageLoaded { client: order.client, result: Ok(page) });
 }
 
 fn finish(cx: &mut Context, id: u64, result: Result<LoadedPage, PageFailure>) {
     if let Some(load) = cx.pages.loads.remove(&id) {
-        cx.signal(Signal::PageLoaded {
-            client: load.order.client,
-            result,
-        });
+        cx.signal(Signal::PageLoaded { client: load.order.client, result });
     }
 }

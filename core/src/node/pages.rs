@@ -24,11 +24,7 @@ pub(crate) enum PageProgress {
     /// The next is under way.
     More,
     /// That was the root: the manifest is durable.
-    Root {
-        root: PageId,
-        root_len: u32,
-        info: FileInfo,
-    },
+    Root { root: PageId, root_len: u32, info: FileInfo },
     /// Something that the page lists is no longer on the disk.
     Vanished,
 }
@@ -55,25 +51,9 @@ impl PageBuilder {
         version: Version,
         chunks: Vec<(ChunkRef, ChunkKey)>,
     ) -> Self {
-        let context = PageContext {
-            owner: cx.owner,
-            name_id: cx.keys.name_id(&file.name),
-            version,
-        };
-        let pages = if chunks.len() <= PAGE_ENTRIES_MAX {
-            0
-        } else {
-            chunks.len().div_ceil(PAGE_ENTRIES_MAX)
-        };
-        Self {
-            request,
-            file,
-            context,
-            chunks,
-            pages,
-            stored: Vec::new(),
-            current: None,
-        }
+        let context = PageContext { owner: cx.owner, name_id: cx.keys.name_id(&file.name), version };
+        let pages = if chunks.len() <= PAGE_ENTRIES_MAX { 0 } else { chunks.len().div_ceil(PAGE_ENTRIES_MAX) };
+        Self { request, file, context, chunks, pages, stored: Vec::new(), current: None }
     }
 
     /// The chunks of the page that is next; none if that is a root of pages.
@@ -96,38 +76,20 @@ impl PageBuilder {
         let (index, children, secrets) = if self.is_root_of_pages() {
             let pages = self.stored.iter().map(|(page, _)| *page).collect();
             let keys = self.stored.iter().map(|(_, key)| key.clone()).collect();
-            (
-                0,
-                Children::Pages(pages),
-                PageSecrets::RootOfPages {
-                    meta: self.file.clone(),
-                    keys,
-                },
-            )
+            (0, Children::Pages(pages), PageSecrets::RootOfPages { meta: self.file.clone(), keys })
         } else {
             let chunks = self.slice().iter().map(|(chunk, _)| *chunk).collect();
             let keys = self.slice().iter().map(|(_, key)| key.clone()).collect();
             let secrets = if self.pages == 0 {
-                PageSecrets::RootOfChunks {
-                    meta: self.file.clone(),
-                    keys,
-                }
+                PageSecrets::RootOfChunks { meta: self.file.clone(), keys }
             } else {
                 PageSecrets::Page { keys }
             };
             let index = if self.pages == 0 { 0 } else { self.stored.len() + 1 };
-            (
-                u32::try_from(index).expect("a root lists at most 4,096 pages"),
-                Children::Chunks(chunks),
-                secrets,
-            )
+            (u32::try_from(index).expect("a root lists at most 4,096 pages"), Children::Chunks(chunks), secrets)
         };
         let public = PagePublic { index, count, children };
-        let seal = WorkOp::SealPage {
-            context: self.context,
-            public,
-            secrets,
-        };
+        let seal = WorkOp::SealPage { context: self.context, public, secrets };
         cx.work(seal, Pending::Task(self.request, TaskStep::Put(PutStep::PageSealed)));
     }
 
@@ -139,20 +101,9 @@ impl PageBuilder {
         let len = u32::try_from(data.len()).expect("a page is at most PAGE_LEN_MAX");
         self.current = Some((PageRef { id, len }, key));
         let commit = if self.is_root_of_pages() {
-            let require_keys = self
-                .stored
-                .iter()
-                .map(|(page, _)| schema::page_key(cx.owner, page.id))
-                .collect();
-            let writes = alloc::vec![Write::Put {
-                key: schema::page_key(cx.owner, id),
-                value: data
-            }];
-            DiskOp::Commit {
-                require_blobs: Vec::new(),
-                require_keys,
-                writes,
-            }
+            let require_keys = self.stored.iter().map(|(page, _)| schema::page_key(cx.owner, page.id)).collect();
+            let writes = alloc::vec![Write::Put { key: schema::page_key(cx.owner, id), value: data }];
+            DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes }
         } else {
             pull::commit_of_page(cx.owner, id, data, self.slice().iter().map(|(chunk, _)| chunk.id))
         };
@@ -169,15 +120,9 @@ impl PageBuilder {
             return Ok(PageProgress::Vanished);
         }
         let was_root = self.pages == 0 || self.is_root_of_pages();
-        let Some((page, key)) = self.current.take() else {
-            return Ok(PageProgress::More);
-        };
+        let Some((page, key)) = self.current.take() else { return Ok(PageProgress::More) };
         if was_root {
-            return Ok(PageProgress::Root {
-                root: page.id,
-                root_len: page.len,
-                info: self.info(page.id),
-            });
+            return Ok(PageProgress::Root { root: page.id, root_len: page.len, info: self.info(page.id) });
         }
         self.stored.push((page, key));
         self.next(cx);

@@ -43,21 +43,14 @@ pub(crate) struct Publishes {
 pub(crate) fn start(cx: &mut Context, request: RequestId, record: SignedRecord, root: Option<PageId>) {
     let key = schema::record_key(&record);
     let mut writes = alloc::vec![
-        Write::Put {
-            key: key.clone(),
-            value: record.bytes.clone()
-        },
-        Write::Put {
-            key: Bytes::from_static(schema::CLOCK),
-            value: schema::encode(&cx.clock)
-        },
+        Write::Put { key: key.clone(), value: record.bytes.clone() },
+        Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) },
     ];
     let members: Vec<NodeId> = cx.members.nodes().collect();
     cx.counters.owed += members.len() as u64;
-    writes.extend(members.into_iter().map(|node| Write::Put {
-        key: schema::outbox_key(node, &key),
-        value: Bytes::new(),
-    }));
+    writes.extend(
+        members.into_iter().map(|node| Write::Put { key: schema::outbox_key(node, &key), value: Bytes::new() }),
+    );
     let require_keys = root.map(|root| schema::page_key(cx.owner, root)).into_iter().collect();
     let publish = Publish {
         record,
@@ -67,11 +60,7 @@ pub(crate) fn start(cx: &mut Context, request: RequestId, record: SignedRecord, 
         durable_here: false,
     };
     cx.publishes.publishes.insert(request, publish);
-    let commit = DiskOp::Commit {
-        require_blobs: Vec::new(),
-        require_keys,
-        writes,
-    };
+    let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes };
     cx.disk(commit, Pending::Publish(request, PublishStep::Commit));
 }
 
@@ -84,9 +73,7 @@ pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
 /// The record is durable here, or the disk failed.
 pub(crate) fn on_completion(cx: &mut Context, request: RequestId, completion: Completion) {
     let committed = completion.committed();
-    let Some(publish) = cx.publishes.publishes.get_mut(&request) else {
-        return;
-    };
+    let Some(publish) = cx.publishes.publishes.get_mut(&request) else { return };
     match committed {
         Ok(true) => {
             publish.durable_here = true;
@@ -100,35 +87,23 @@ pub(crate) fn on_completion(cx: &mut Context, request: RequestId, completion: Co
             cx.expect_progress(request);
             check(cx, request);
         }
-        Ok(false) => finish(
-            cx,
-            request,
-            Err(RequestError::Unavailable(
-                "its manifest vanished from the disk".to_string(),
-            )),
-        ),
+        Ok(false) => {
+            finish(cx, request, Err(RequestError::Unavailable("its manifest vanished from the disk".to_string())))
+        }
         Err(error) => {
             answers::note_disk_error(cx, &error);
-            let error = if error == DiskError::Full {
-                RequestError::DiskFull
-            } else {
-                RequestError::Disk(error.to_string())
-            };
+            let error =
+                if error == DiskError::Full { RequestError::DiskFull } else { RequestError::Disk(error.to_string()) };
             finish(cx, request, Err(error));
         }
     }
 }
 
 fn announce(cx: &mut Context, request: RequestId, node: NodeId) {
-    let Some(publish) = cx.publishes.publishes.get_mut(&request) else {
-        return;
-    };
+    let Some(publish) = cx.publishes.publishes.get_mut(&request) else { return };
     if publish.durable_here && !publish.stored.contains(&node) && publish.waiting.insert(node) {
-        let (record, key, bytes) = (
-            publish.record.id,
-            schema::record_key(&publish.record),
-            publish.record.bytes.clone(),
-        );
+        let (record, key, bytes) =
+            (publish.record.id, schema::record_key(&publish.record), publish.record.bytes.clone());
         outbox::deliver(cx, node, record, key, bytes);
     }
 }
@@ -144,9 +119,7 @@ pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
 /// A delivery was answered.
 pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, outcome: Delivery) {
     let of_record = |(_, publish): &(&RequestId, &Publish)| publish.record.id == record;
-    let Some(request) = cx.publishes.publishes.iter().find(of_record).map(|(id, _)| *id) else {
-        return;
-    };
+    let Some(request) = cx.publishes.publishes.iter().find(of_record).map(|(id, _)| *id) else { return };
     if let Some(publish) = cx.publishes.publishes.get_mut(&request) {
         publish.waiting.remove(&node);
         if outcome == Delivery::Stored {
@@ -168,17 +141,11 @@ pub(crate) fn on_straggler(cx: &mut Context, request: RequestId) {
 /// Done when all who could be told have it; or when enough do, and patience with the others is over.
 fn check(cx: &mut Context, request: RequestId) {
     let quorum = cx.write_quorum();
-    let Some(publish) = cx.publishes.publishes.get(&request) else {
-        return;
-    };
+    let Some(publish) = cx.publishes.publishes.get(&request) else { return };
     let replicas = replicas(publish);
     if publish.durable_here && replicas >= quorum && (publish.waiting.is_empty() || publish.patience_over) {
         let pending = cx.members.count().saturating_sub(replicas - 1);
-        let report = WriteReport {
-            version: publish.record.record.version,
-            replicas,
-            pending,
-        };
+        let report = WriteReport { version: publish.record.record.version, replicas, pending };
         finish(cx, request, Ok(report));
     }
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::disk::{DiskError, DiskOp, Write};
 use crate::frame::Refusal;
 use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RequestId};
-use crate::manifest::{Children, ChunkRef, PageRef};
+use crate::manifest::{Children, ChunkRef, PAGE_LEN_MAX, PageRef};
 use crate::node::context::Context;
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::pending::{Completion, Pending};
@@ -22,6 +22,10 @@ use crate::record::{RecordBody, SignedRecord};
 
 /// Pulls under way at once; further ones wait.
 const ACTIVE_MAX: usize = 8;
+
+/// Bytes of chunks that all pulls together may be fetching or writing: what they may take of memory. (Each may have one
+/// chunk under way whatever its length.)
+const ACTIVE_BYTES_MAX: u64 = 16 << 20;
 
 /// Pulls that may wait; beyond it announcements are refused as busy.
 const WAITING_MAX: usize = 4_096;
@@ -36,9 +40,17 @@ pub(crate) struct PullId(u64);
 /// Who wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PullClient {
-    Announce { link: LinkId, request: u64 },
-    Promise { link: LinkId, request: u64 },
+    Announce {
+        link: LinkId,
+        request: u64,
+    },
+    Promise {
+        link: LinkId,
+        request: u64,
+    },
     Restore(RequestId),
+    /// The record is worth having, and that is all.
+    Nobody,
 }
 
 /// How it ended.
@@ -103,23 +115,10 @@ pub(crate) struct Pulls {
 /// Starts a pull, or lets it wait its turn. Answered by [`Signal::Pulled`].
 pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, holders: BTreeSet<NodeId>, deep: bool) {
     if cx.pulls.waiting.len() >= WAITING_MAX {
-        return cx.signal(Signal::Pulled {
-            client,
-            record,
-            outcome: PullOutcome::Refused(Refusal::Busy),
-        });
+        return cx.signal(Signal::Pulled { client, record, outcome: PullOutcome::Refused(Refusal::Busy) });
     }
     let id = PullId(cx.number());
-    let pull = Pull {
-        record,
-        client,
-        holders,
-        deep,
-        started: false,
-        root: None,
-        page: None,
-        fetched_bytes: 0,
-    };
+    let pull = Pull { record, client, holders, deep, started: false, root: None, page: None, fetched_bytes: 0 };
     cx.pulls.pulls.insert(id, pull);
     cx.pulls.waiting.push_back(id);
     start_waiting(cx);
@@ -145,21 +144,14 @@ pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
 
 fn drop_pull(cx: &mut Context, id: PullId) -> Option<Pull> {
     let pull = cx.pulls.pulls.remove(&id)?;
-    fetch::cancel(
-        cx,
-        |client| matches!(client, FetchClient::PullChunk(other, _) if *other == id),
-    );
+    fetch::cancel(cx, |client| matches!(client, FetchClient::PullChunk(other, _) if *other == id));
     page_loader::cancel(cx, |client| *client == PageClient::Pull(id));
     Some(pull)
 }
 
 fn finish(cx: &mut Context, id: PullId, outcome: PullOutcome) {
     if let Some(pull) = drop_pull(cx, id) {
-        cx.signal(Signal::Pulled {
-            client: pull.client,
-            record: pull.record,
-            outcome,
-        });
+        cx.signal(Signal::Pulled { client: pull.client, record: pull.record, outcome });
     }
     start_waiting(cx);
 }
@@ -170,32 +162,16 @@ fn refuse(cx: &mut Context, id: PullId, reason: Refusal) {
 
 fn refuse_disk(cx: &mut Context, id: PullId, error: &DiskError) {
     answers::note_disk_error(cx, error);
-    refuse(
-        cx,
-        id,
-        if *error == DiskError::Full {
-            Refusal::Full
-        } else {
-            Refusal::Disk
-        },
-    );
+    refuse(cx, id, if *error == DiskError::Full { Refusal::Full } else { Refusal::Disk });
 }
 
 fn begin(cx: &mut Context, id: PullId) {
-    let Some(pull) = cx.pulls.pulls.get_mut(&id) else {
-        return;
-    };
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
     pull.started = true;
     match pull.record.record.body {
         RecordBody::Tombstone => commit_record(cx, id, None),
-        RecordBody::File { root, root_len } => load_page(
-            cx,
-            id,
-            PageRef {
-                id: root,
-                len: root_len,
-            },
-        ),
+        RecordBody::File { root_len, .. } if root_len as usize > PAGE_LEN_MAX => refuse(cx, id, Refusal::Invalid),
+        RecordBody::File { root, root_len } => load_page(cx, id, PageRef { id: root, len: root_len }),
     }
 }
 
@@ -218,21 +194,13 @@ pub(crate) fn on_page(cx: &mut Context, id: PullId, result: Result<LoadedPage, P
         Err(PageFailure::Nowhere) => return refuse(cx, id, Refusal::Unavailable),
         Err(PageFailure::Damaged) => return refuse(cx, id, Refusal::Invalid),
     };
-    let Some(pull) = cx.pulls.pulls.get_mut(&id) else {
-        return;
-    };
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
     match page.public.children {
         Children::Pages(pages) if pull.root.is_none() => {
             if page.local && !pull.deep {
                 return commit_record(cx, id, Some(page.id));
             }
-            pull.root = Some(Root {
-                id: page.id,
-                data: page.data,
-                local: page.local,
-                pages,
-                next: 0,
-            });
+            pull.root = Some(Root { id: page.id, data: page.data, local: page.local, pages, next: 0 });
             next_page(cx, id);
         }
         Children::Pages(_) => refuse(cx, id, Refusal::Invalid),
@@ -255,14 +223,10 @@ pub(crate) fn on_page(cx: &mut Context, id: PullId, result: Result<LoadedPage, P
 
 /// Goes on with the next page of the root, or ends with the root and the record.
 fn next_page(cx: &mut Context, id: PullId) {
-    let Some(pull) = cx.pulls.pulls.get_mut(&id) else {
-        return;
-    };
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
     pull.page = None;
     let Some(root) = &mut pull.root else {
-        let RecordBody::File { root, .. } = pull.record.record.body else {
-            return;
-        };
+        let RecordBody::File { root, .. } = pull.record.record.body else { return };
         return commit_record(cx, id, Some(root));
     };
     if let Some(page) = root.pages.get(root.next).copied() {
@@ -275,38 +239,22 @@ fn next_page(cx: &mut Context, id: PullId) {
     }
     let owner = pull.record.record.owner;
     let require_keys = root.pages.iter().map(|page| schema::page_key(owner, page.id)).collect();
-    let writes = alloc::vec![Write::Put {
-        key: schema::page_key(owner, root.id),
-        value: root.data.clone()
-    }];
+    let writes = alloc::vec![Write::Put { key: schema::page_key(owner, root.id), value: root.data.clone() }];
     root.local = true;
     cx.disk(
-        DiskOp::Commit {
-            require_blobs: Vec::new(),
-            require_keys,
-            writes,
-        },
+        DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes },
         Pending::Pull(id, PullStep::CommitPage),
     );
 }
 
 fn look_for_chunks(cx: &mut Context, id: PullId) {
-    let Some(Pull {
-        record,
-        page: Some(page),
-        ..
-    }) = cx.pulls.pulls.get_mut(&id)
-    else {
+    let Some(Pull { record, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else {
         // It was the root: a page that was stored a moment ago is gone.
         return refuse(cx, id, Refusal::Disk);
     };
     page.attempts += 1;
     let owner = record.record.owner;
-    let blobs = page
-        .chunks
-        .keys()
-        .map(|chunk| BlobKey { owner, chunk: *chunk })
-        .collect();
+    let blobs = page.chunks.keys().map(|chunk| BlobKey { owner, chunk: *chunk }).collect();
     if page.attempts > ATTEMPTS_MAX {
         return refuse(cx, id, Refusal::Disk);
     }
@@ -336,9 +284,7 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
 }
 
 fn on_presence(cx: &mut Context, id: PullId, has: &[bool]) {
-    let Some(Pull { page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else {
-        return;
-    };
+    let Some(Pull { page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
     let absent = page.chunks.iter().zip(has).filter(|(_, present)| !**present);
     page.queue = absent.map(|((id, len), _)| ChunkRef { id: *id, len: *len }).collect();
     pump(cx, id);
@@ -346,49 +292,29 @@ fn on_presence(cx: &mut Context, id: PullId, has: &[bool]) {
 
 /// Fetches as many chunks as may be under way; commits the page when all are here.
 fn pump(cx: &mut Context, id: PullId) {
-    let window = cx.config.fetch_window_chunks as usize;
+    let pulls = cx.pulls.pulls.len() - cx.pulls.waiting.len();
+    let window = ACTIVE_BYTES_MAX / u64::try_from(pulls.max(1)).unwrap_or(u64::MAX);
     loop {
-        let Some(Pull {
-            record,
-            holders,
-            page: Some(page),
-            ..
-        }) = cx.pulls.pulls.get_mut(&id)
-        else {
-            return;
-        };
-        if page.active.len() >= window {
+        let Some(Pull { record, holders, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
+        let Some(chunk) = page.queue.front().copied() else { break };
+        let active: u64 = page.active.iter().filter_map(|id| page.chunks.get(id)).map(|len| u64::from(*len)).sum();
+        if active > 0 && active + u64::from(chunk.len) > window {
             return;
         }
-        let Some(chunk) = page.queue.pop_front() else { break };
+        page.queue.pop_front();
         page.active.insert(chunk.id);
         let order = fetch::Order {
             client: FetchClient::PullChunk(id, chunk.id),
-            object: ObjectKey {
-                owner: record.record.owner,
-                id: ObjectId::Chunk(chunk.id),
-            },
+            object: ObjectKey { owner: record.record.owner, id: ObjectId::Chunk(chunk.id) },
             len: chunk.len,
             lane: id.0,
             holders: holders.clone(),
         };
         fetch::start(cx, order);
     }
-    let Some(Pull {
-        record,
-        page: Some(page),
-        ..
-    }) = cx.pulls.pulls.get(&id)
-    else {
-        return;
-    };
+    let Some(Pull { record, page: Some(page), .. }) = cx.pulls.pulls.get(&id) else { return };
     if page.active.is_empty() {
-        let commit = commit_of_page(
-            record.record.owner,
-            page.id,
-            page.data.clone(),
-            page.chunks.keys().copied(),
-        );
+        let commit = commit_of_page(record.record.owner, page.id, page.data.clone(), page.chunks.keys().copied());
         cx.disk(commit, Pending::Pull(id, PullStep::CommitPage));
     }
 }
@@ -401,20 +327,10 @@ pub(crate) fn commit_of_page(
     chunks: impl Iterator<Item = ChunkId> + Clone,
 ) -> DiskOp {
     let require_blobs = chunks.clone().map(|chunk| BlobKey { owner, chunk }).collect();
-    let mut writes = alloc::vec![Write::Put {
-        key: schema::page_key(owner, page),
-        value: data
-    }];
+    let mut writes = alloc::vec![Write::Put { key: schema::page_key(owner, page), value: data }];
     let references = chunks.map(|chunk| schema::reference_key(owner, chunk, page));
-    writes.extend(references.map(|key| Write::Put {
-        key,
-        value: Bytes::new(),
-    }));
-    DiskOp::Commit {
-        require_blobs,
-        require_keys: Vec::new(),
-        writes,
-    }
+    writes.extend(references.map(|key| Write::Put { key, value: Bytes::new() }));
+    DiskOp::Commit { require_blobs, require_keys: Vec::new(), writes }
 }
 
 /// A chunk came, or will not come.
@@ -422,23 +338,15 @@ pub(crate) fn on_fetched(cx: &mut Context, id: PullId, chunk: ChunkId, result: F
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     match result {
         FetchResult::Got { from, data } => {
-            let blob = BlobKey {
-                owner: pull.record.record.owner,
-                chunk,
-            };
-            cx.disk(
-                DiskOp::WriteBlob { blob, data },
-                Pending::Pull(id, PullStep::Write(chunk, from)),
-            );
+            let blob = BlobKey { owner: pull.record.record.owner, chunk };
+            cx.disk(DiskOp::WriteBlob { blob, data }, Pending::Pull(id, PullStep::Write(chunk, from)));
         }
         FetchResult::Nowhere => refuse(cx, id, Refusal::Unavailable),
     }
 }
 
 fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: NodeId, written: Result<bool, DiskError>) {
-    let Some(pull) = cx.pulls.pulls.get_mut(&id) else {
-        return;
-    };
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
     let Some(page) = &mut pull.page else { return };
     page.active.remove(&chunk);
     let len = page.chunks.get(&chunk).copied().unwrap_or_default();
@@ -472,24 +380,14 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let record = pull.record.clone();
     let owner = record.record.owner;
-    let mut writes = alloc::vec![Write::Put {
-        key: schema::record_key(&record),
-        value: record.bytes.clone()
-    }];
+    let mut writes = alloc::vec![Write::Put { key: schema::record_key(&record), value: record.bytes.clone() }];
     if owner == cx.owner {
         cx.clock.observe(&record.record.version);
-        writes.push(Write::Put {
-            key: Bytes::from_static(schema::CLOCK),
-            value: schema::encode(&cx.clock),
-        });
+        writes.push(Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) });
     }
     let require_keys = root.map(|root| schema::page_key(owner, root)).into_iter().collect();
     cx.disk(
-        DiskOp::Commit {
-            require_blobs: Vec::new(),
-            require_keys,
-            writes,
-        },
+        DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes },
         Pending::Pull(id, PullStep::CommitRecord),
     );
 }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use crate::bulk::PlainChunk;
 use crate::command::{CommandError, PutMeta};
+use crate::config::Config;
 use crate::disk::{DiskError, DiskOp};
 use crate::event::{FileInfo, PutReport, RequestError, What, WriteReport};
 use crate::ids::{BlobKey, NodeId, RequestId};
@@ -95,24 +96,12 @@ impl Put {
     fn fail_disk(&self, cx: &mut Context, error: &DiskError) -> Flow {
         answers::note_disk_error(cx, error);
         let full = *error == DiskError::Full;
-        Self::fail(
-            cx,
-            self.id,
-            if full {
-                RequestError::DiskFull
-            } else {
-                RequestError::Disk(error.to_string())
-            },
-        )
+        Self::fail(cx, self.id, if full { RequestError::DiskFull } else { RequestError::Disk(error.to_string()) })
     }
 
     fn not_enough(&self, cx: &mut Context) -> Flow {
         let needed = cx.write_quorum();
-        let have = 1 + if self.chunks.is_empty() {
-            cx.links.ready_count()
-        } else {
-            self.fanout.complete(self.sealed)
-        };
+        let have = 1 + if self.chunks.is_empty() { cx.links.ready_count() } else { self.fanout.complete(self.sealed) };
         let mut why = self.fanout.refusals();
         why.push_str(&cx.dials.troubles());
         Self::fail(cx, self.id, RequestError::NotEnoughPeers { needed, have, why })
@@ -139,7 +128,7 @@ impl Put {
         if self.ended || !matches!(self.stage, Stage::Streaming) {
             return;
         }
-        let window = (cx.config.put_window_chunks / cx.puts.max(1)).max(2) as usize;
+        let window = Config::share(cx.config.put_window_chunks, u64::from(cx.config.chunk_size), cx.puts);
         let completed = self.durable.min(self.fanout.completed());
         let room = (completed + window).saturating_sub(self.chunks.len() + self.granted as usize);
         if let Ok(chunks @ 1..) = u32::try_from(room) {
@@ -151,18 +140,12 @@ impl Put {
     fn on_sealed(&mut self, cx: &mut Context, index: usize, sealed: SealedChunk) -> Flow {
         let SealedChunk { id, key, blob } = sealed;
         let len = u32::try_from(blob.len()).expect("a chunk's size is checked when it is accepted");
-        let address = BlobKey {
-            owner: cx.owner,
-            chunk: id,
-        };
+        let address = BlobKey { owner: cx.owner, chunk: id };
         if self.fanout.has_targets() {
             cx.hot.insert(address, blob.clone().into_bytes());
         }
         cx.disk(
-            DiskOp::WriteBlob {
-                blob: address,
-                data: blob,
-            },
+            DiskOp::WriteBlob { blob: address, data: blob },
             Pending::Task(self.id, TaskStep::Put(PutStep::Written(len))),
         );
         self.chunks[index] = Some((ChunkRef { id, len }, key));
@@ -208,19 +191,10 @@ impl Put {
 
     fn seal_manifest(&mut self, cx: &mut Context) -> Flow {
         if let Some(announced) = self.meta.len.filter(|len| *len != self.bytes) {
-            return Self::fail(
-                cx,
-                self.id,
-                RequestError::Length {
-                    announced,
-                    got: self.bytes,
-                },
-            );
+            return Self::fail(cx, self.id, RequestError::Length { announced, got: self.bytes });
         }
         let (now, me) = (cx.now.wall_ms, cx.me);
-        let Ok(version) = cx.clock.stamp(now, me) else {
-            return Self::fail(cx, self.id, RequestError::ClockBehind);
-        };
+        let Ok(version) = cx.clock.stamp(now, me) else { return Self::fail(cx, self.id, RequestError::ClockBehind) };
         let file = FileMeta {
             name: self.name.clone(),
             len: self.bytes,
@@ -270,9 +244,7 @@ impl Task for Put {
     }
 
     fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
-        let TaskStep::Put(step) = step else {
-            return Flow::Continue;
-        };
+        let TaskStep::Put(step) = step else { return Flow::Continue };
         match (step, &mut self.stage) {
             (PutStep::Sealed(index), _) => match completion.work() {
                 WorkResult::Sealed(sealed) => self.on_sealed(cx, index, sealed),
@@ -301,19 +273,13 @@ impl Task for Put {
             return Err(CommandError::NoCredit);
         }
         if len == 0 || len > size || short_before {
-            return Err(CommandError::ChunkLength {
-                len,
-                expected: cx.config.chunk_size,
-            });
+            return Err(CommandError::ChunkLength { len, expected: cx.config.chunk_size });
         }
         self.granted -= 1;
         self.bytes += len;
         let index = self.chunks.len();
         self.chunks.push(None);
-        cx.work(
-            WorkOp::Seal { plain },
-            Pending::Task(self.id, TaskStep::Put(PutStep::Sealed(index))),
-        );
+        cx.work(WorkOp::Seal { plain }, Pending::Task(self.id, TaskStep::Put(PutStep::Sealed(index))));
         cx.expect_progress(self.id);
         Ok(Flow::Continue)
     }
@@ -364,9 +330,7 @@ impl Task for Put {
     }
 
     fn on_published(&mut self, cx: &mut Context, result: Result<WriteReport, RequestError>) -> Flow {
-        let Stage::Publishing(file) = &self.stage else {
-            return Flow::Continue;
-        };
+        let Stage::Publishing(file) = &self.stage else { return Flow::Continue };
         let what = match result {
             Ok(write) => What::PutDone(PutReport {
                 file: file.clone(),
@@ -398,7 +362,10 @@ impl Task for Put {
 
     fn on_end_of_task(&mut self, cx: &mut Context) {
         self.fanout.close(cx);
-        cx.puts = cx.puts.saturating_sub(1);
+        cx.puts -= 1;
+        if cx.puts == 0 {
+            cx.hot.clear();
+        }
         publish::cancel(cx, self.id);
     }
 }

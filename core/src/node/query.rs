@@ -21,21 +21,12 @@ use crate::record::{RecordBody, SignedRecord};
 
 /// Loads the root page of a record of this node's owner, opened.
 fn load_root(cx: &mut Context, request: RequestId, number: u64, record: &SignedRecord) {
-    let RecordBody::File { root, root_len } = record.record.body else {
-        return;
-    };
-    let context = PageContext {
-        owner: cx.owner,
-        name_id: record.record.name_id,
-        version: record.record.version,
-    };
+    let RecordBody::File { root, root_len } = record.record.body else { return };
+    let context = PageContext { owner: cx.owner, name_id: record.record.name_id, version: record.record.version };
     let order = PageOrder {
         client: PageClient::Request(request, number),
         owner: cx.owner,
-        page: PageRef {
-            id: root,
-            len: root_len,
-        },
+        page: PageRef { id: root, len: root_len },
         opening: Opening::Root(context),
         holders: cx.links.ready_nodes(),
     };
@@ -100,20 +91,11 @@ pub(crate) struct Stat {
 
 impl Stat {
     pub(crate) fn new(id: RequestId, name: Name, version: Option<VersionSelector>, ask_peers: bool) -> Self {
-        Self {
-            id,
-            name,
-            version,
-            ask_peers,
-            found: None,
-            info: None,
-        }
+        Self { id, name, version, ask_peers, found: None, info: None }
     }
 
     fn finish(&mut self, cx: &mut Context, all_here: bool) -> Flow {
-        let (Some((record, located)), Some(file)) = (&self.found, self.info.take()) else {
-            return Flow::Continue;
-        };
+        let (Some((record, located)), Some(file)) = (&self.found, self.info.take()) else { return Flow::Continue };
         let holders: Vec<NodeId> = located.holders.get(&record.id).into_iter().flatten().copied().collect();
         let stat = FileStat {
             file,
@@ -128,11 +110,7 @@ impl Stat {
 
 impl Task for Stat {
     fn start(&mut self, cx: &mut Context) -> Flow {
-        let scope = if self.ask_peers {
-            Scope::Everywhere
-        } else {
-            Scope::LocalFirst
-        };
+        let scope = if self.ask_peers { Scope::Everywhere } else { Scope::LocalFirst };
         locate::start(cx, self.id, cx.keys.name_id(&self.name), scope);
         cx.expect_progress(self.id);
         Flow::Continue
@@ -153,17 +131,9 @@ impl Task for Stat {
     }
 
     fn on_page(&mut self, cx: &mut Context, _number: u64, result: Result<LoadedPage, PageFailure>) -> Flow {
-        let Some((record, _)) = &self.found else {
-            return Flow::Continue;
-        };
-        let Some((info, page)) = result
-            .ok()
-            .and_then(|page| info_of(record, &page).map(|info| (info, page)))
-        else {
-            cx.fail(
-                self.id,
-                RequestError::Unavailable("its manifest cannot be read here or from a peer".to_string()),
-            );
+        let Some((record, _)) = &self.found else { return Flow::Continue };
+        let Some((info, page)) = result.ok().and_then(|page| info_of(record, &page).map(|info| (info, page))) else {
+            cx.fail(self.id, RequestError::Unavailable("its manifest cannot be read here or from a peer".to_string()));
             return Flow::Done;
         };
         self.info = Some(info);
@@ -194,10 +164,7 @@ impl Task for Stat {
 
 fn end(cx: &mut Context, request: RequestId) {
     locate::cancel(cx, request);
-    page_loader::cancel(
-        cx,
-        |client| matches!(client, PageClient::Request(other, _) if *other == request),
-    );
+    page_loader::cancel(cx, |client| matches!(client, PageClient::Request(other, _) if *other == request));
 }
 
 /// A request for the history of a name.
@@ -211,20 +178,11 @@ pub(crate) struct Versions {
 
 impl Versions {
     pub(crate) fn new(id: RequestId, name: Name) -> Self {
-        Self {
-            id,
-            name,
-            records: Vec::new(),
-            sizes: BTreeMap::new(),
-        }
+        Self { id, name, records: Vec::new(), sizes: BTreeMap::new() }
     }
 
     fn finish_if_done(&mut self, cx: &mut Context) -> Flow {
-        let files = self
-            .records
-            .iter()
-            .filter(|record| record.record.body != RecordBody::Tombstone)
-            .count();
+        let files = self.records.iter().filter(|record| record.record.body != RecordBody::Tombstone).count();
         if self.sizes.len() < files {
             return Flow::Continue;
         }
@@ -250,9 +208,7 @@ impl Task for Versions {
 
     fn on_located(&mut self, cx: &mut Context, located: Located) -> Flow {
         if located.records.is_empty() {
-            let error = choose::choose(cx, &located, None)
-                .err()
-                .unwrap_or(RequestError::NotFound);
+            let error = choose::choose(cx, &located, None).err().unwrap_or(RequestError::NotFound);
             cx.fail(self.id, error);
             return Flow::Done;
         }
@@ -265,9 +221,7 @@ impl Task for Versions {
 
     fn on_page(&mut self, cx: &mut Context, number: u64, result: Result<LoadedPage, PageFailure>) -> Flow {
         let record = usize::try_from(number).ok().and_then(|place| self.records.get(place));
-        let info = record
-            .zip(result.ok())
-            .and_then(|(record, page)| info_of(record, &page));
+        let info = record.zip(result.ok()).and_then(|(record, page)| info_of(record, &page));
         self.sizes.insert(number, info.map(|info| info.size));
         self.finish_if_done(cx)
     }
@@ -332,22 +286,15 @@ pub(crate) struct Peers {
 
 impl Task for Peers {
     fn start(&mut self, cx: &mut Context) -> Flow {
-        let up = cx
-            .links
-            .iter()
-            .filter(|(_, link)| link.ready)
-            .map(|(_, link)| PeerInfo {
-                node: Some(link.node),
-                address: link.remote.clone(),
-                connected: true,
-                sent_bytes: link.sent_bytes,
-                received_bytes: link.received_bytes,
-                error: None,
-            });
-        let down = cx
-            .dials
-            .down()
-            .filter(|peer| peer.node.is_none_or(|node| cx.links.of(node).is_none()));
+        let up = cx.links.iter().filter(|(_, link)| link.ready).map(|(_, link)| PeerInfo {
+            node: Some(link.node),
+            address: link.remote.clone(),
+            connected: true,
+            sent_bytes: link.sent_bytes,
+            received_bytes: link.received_bytes,
+            error: None,
+        });
+        let down = cx.dials.down().filter(|peer| peer.node.is_none_or(|node| cx.links.of(node).is_none()));
         let peers = up.chain(down).collect();
         cx.event(self.id, What::Peers(peers));
         Flow::Done

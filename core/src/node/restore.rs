@@ -75,15 +75,9 @@ impl Restore {
     /// Asks the first peer for its next records; ends when there is none left.
     fn ask(&mut self, cx: &mut Context) -> Flow {
         cx.expect_progress(self.id);
-        let Some(node) = self.peers.front().copied() else {
-            return self.finish(cx);
-        };
+        let Some(node) = self.peers.front().copied() else { return self.finish(cx) };
         let (owner, after) = (cx.owner, self.next.clone());
-        asks::ask(cx, AskClient::Request(self.id), node, |request| Frame::Scan {
-            request,
-            owner,
-            after,
-        });
+        asks::ask(cx, AskClient::Request(self.id), node, |request| Frame::Scan { request, owner, after });
         Flow::Continue
     }
 
@@ -95,10 +89,7 @@ impl Restore {
 
     fn finish(&mut self, cx: &mut Context) -> Flow {
         if self.report.peers_done == 0 {
-            cx.fail(
-                self.id,
-                RequestError::Unavailable("no peer told all it holds; try again".to_string()),
-            );
+            cx.fail(self.id, RequestError::Unavailable("no peer told all it holds; try again".to_string()));
             return Flow::Done;
         }
         let report = self.progress();
@@ -126,28 +117,17 @@ impl Restore {
     }
 
     fn on_verified(&mut self, cx: &mut Context, node: NodeId, result: WorkResult) -> Flow {
-        let WorkResult::RecordsVerified(records) = result else {
-            return Flow::Continue;
-        };
+        let WorkResult::RecordsVerified(records) = result else { return Flow::Continue };
         let owner = cx.owner;
         let all = records.len();
-        let ours = records
-            .into_iter()
-            .flatten()
-            .filter(|record| record.record.owner == owner);
+        let ours = records.into_iter().flatten().filter(|record| record.record.owner == owner);
         let records: Vec<SignedRecord> = ours.collect();
         if records.len() < all {
             asks::on_lie(cx, node);
         }
-        let new: Vec<SignedRecord> = records
-            .into_iter()
-            .filter(|record| self.seen.insert(record.id))
-            .collect();
+        let new: Vec<SignedRecord> = records.into_iter().filter(|record| self.seen.insert(record.id)).collect();
         let keys = new.iter().map(schema::record_key).collect();
-        cx.disk(
-            DiskOp::Lookup { keys },
-            Pending::Task(self.id, TaskStep::Restore(RestoreStep::Held(new))),
-        );
+        cx.disk(DiskOp::Lookup { keys }, Pending::Task(self.id, TaskStep::Restore(RestoreStep::Held(new))));
         Flow::Continue
     }
 
@@ -206,9 +186,7 @@ impl Task for Restore {
     }
 
     fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
-        let TaskStep::Restore(step) = step else {
-            return Flow::Continue;
-        };
+        let TaskStep::Restore(step) = step else { return Flow::Continue };
         match step {
             RestoreStep::Verified(node) => self.on_verified(cx, node, completion.work()),
             RestoreStep::Held(records) => match completion.values() {

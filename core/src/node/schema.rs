@@ -150,9 +150,7 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Bytes {
 /// Decodes a value of the core's own; `None` if the disk gave back something else.
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let config = bincode::config::standard().with_limit::<65_536>();
-    bincode::serde::decode_from_slice(bytes, config)
-        .ok()
-        .map(|(value, _)| value)
+    bincode::serde::decode_from_slice(bytes, config).ok().map(|(value, _)| value)
 }
 
 /// The record's id at the end of a record key.

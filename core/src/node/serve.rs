@@ -71,18 +71,8 @@ impl Serving {
 
     /// The next want to load: the first of each lane in turn, then the second, ...
     fn next_to_load(&self) -> Option<u64> {
-        let queued = |want: &u64| {
-            self.wants
-                .get(want)
-                .is_some_and(|served| matches!(served.state, State::Queued))
-        };
-        (0..LOADED_MAX).find_map(|depth| {
-            self.lanes
-                .values()
-                .filter_map(|lane| lane.get(depth))
-                .copied()
-                .find(queued)
-        })
+        let queued = |want: &u64| self.wants.get(want).is_some_and(|served| matches!(served.state, State::Queued));
+        (0..LOADED_MAX).find_map(|depth| self.lanes.values().filter_map(|lane| lane.get(depth)).copied().find(queued))
     }
 }
 
@@ -93,15 +83,7 @@ pub(crate) fn on_want(cx: &mut Context, link_id: LinkId, want: u64, lane: u64, o
     if serving.wants.len() >= WANTS_MAX || serving.wants.contains_key(&want) || len == 0 {
         return links::offend(cx, link_id);
     }
-    serving.wants.insert(
-        want,
-        Served {
-            lane,
-            object,
-            len,
-            state: State::Queued,
-        },
-    );
+    serving.wants.insert(want, Served { lane, object, len, state: State::Queued });
     serving.lanes.entry(lane).or_default().push_back(want);
     pump(cx, link_id);
 }
@@ -139,9 +121,7 @@ pub(crate) fn on_loaded(cx: &mut Context, link_id: LinkId, want: u64, result: Di
 
 fn loaded(cx: &mut Context, link_id: LinkId, want: u64, data: Option<Bytes>) {
     let Some(link) = cx.links.get_mut(link_id) else { return };
-    let Some(served) = link.serving.wants.get_mut(&want) else {
-        return;
-    };
+    let Some(served) = link.serving.wants.get_mut(&want) else { return };
     match data {
         Some(data) if data.len() == served.len as usize => served.state = State::Loaded { data, offset: 0 },
         Some(_) | None => {
@@ -159,15 +139,9 @@ fn pump(cx: &mut Context, link_id: LinkId) {
         if link.serving.in_flight >= window {
             break;
         }
-        let Some((lane, want)) = link.serving.next_loaded() else {
-            break;
-        };
+        let Some((lane, want)) = link.serving.next_loaded() else { break };
         link.serving.last_lane = lane;
-        let Some(Served {
-            state: State::Loaded { data, offset },
-            ..
-        }) = link.serving.wants.get_mut(&want)
-        else {
+        let Some(Served { state: State::Loaded { data, offset }, .. }) = link.serving.wants.get_mut(&want) else {
             break;
         };
         let end = data.len().min(*offset + DATA_LEN_MAX);
@@ -179,14 +153,7 @@ fn pump(cx: &mut Context, link_id: LinkId) {
         if finished {
             link.serving.remove(want);
         }
-        cx.send(
-            link_id,
-            Frame::Data {
-                want,
-                offset: start,
-                payload: Bulk::from(payload),
-            },
-        );
+        cx.send(link_id, Frame::Data { want, offset: start, payload: Bulk::from(payload) });
         if finished {
             load_ahead(cx, link_id);
         }
@@ -199,13 +166,9 @@ fn load_ahead(cx: &mut Context, link_id: LinkId) {
         if link.serving.loaded.len() >= LOADED_MAX {
             return;
         }
-        let Some(want) = link.serving.next_to_load() else {
-            return;
-        };
+        let Some(want) = link.serving.next_to_load() else { return };
         link.serving.loaded.insert(want);
-        let Some(served) = link.serving.wants.get_mut(&want) else {
-            return;
-        };
+        let Some(served) = link.serving.wants.get_mut(&want) else { return };
         served.state = State::Loading;
         let ObjectKey { owner, id } = served.object;
         match id {

@@ -27,41 +27,19 @@ pub(crate) enum Signal {
     /// A fetch is over.
     Fetched { client: FetchClient, result: FetchResult },
     /// A page is loaded or cannot be.
-    PageLoaded {
-        client: PageClient,
-        result: Result<LoadedPage, PageFailure>,
-    },
+    PageLoaded { client: PageClient, result: Result<LoadedPage, PageFailure> },
     /// The records of a name are known.
     Located { request: RequestId, located: Located },
     /// A peer answered, or did not.
-    Answered {
-        client: AskClient,
-        node: NodeId,
-        answer: Option<Answer>,
-    },
+    Answered { client: AskClient, node: NodeId, answer: Option<Answer> },
     /// A pull is over.
-    Pulled {
-        client: PullClient,
-        record: SignedRecord,
-        outcome: PullOutcome,
-    },
+    Pulled { client: PullClient, record: SignedRecord, outcome: PullOutcome },
     /// Chunks offered to a peer are stored there, or refused.
-    Offered {
-        request: RequestId,
-        node: NodeId,
-        reply: OfferReply,
-    },
+    Offered { request: RequestId, node: NodeId, reply: OfferReply },
     /// A delivery was acknowledged, or not.
-    Delivered {
-        node: NodeId,
-        record: RecordId,
-        outcome: Delivery,
-    },
+    Delivered { node: NodeId, record: RecordId, outcome: Delivery },
     /// A record is durable here and announced to all who can be reached; or the disk failed.
-    Published {
-        request: RequestId,
-        result: Result<WriteReport, RequestError>,
-    },
+    Published { request: RequestId, result: Result<WriteReport, RequestError> },
     /// The names of this node's owner are all known.
     NamesLoaded,
     /// A record of this node's owner has been stored on its disk.

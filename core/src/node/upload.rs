@@ -16,16 +16,21 @@ use crate::node::fetch;
 use crate::node::links;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{FetchClient, FetchResult};
+use crate::seal::BLOB_LEN_MAX;
 use crate::work::{WorkOp, WorkResult};
 
 /// Uploads open on one link.
 const UPLOADS_MAX: usize = 64;
 
+/// The shortest blob, in bytes: an IV and one byte.
+const BLOB_LEN_MIN: u32 = 17;
+
 /// Chunks of one upload that are offered and not yet answered.
 const UNANSWERED_MAX: usize = 4 * OFFER_CHUNKS_MAX;
 
-/// Chunks of all uploads being fetched or written: what they may take of memory, in chunks.
-const ACTIVE_MAX: usize = 24;
+/// Bytes of chunks of all uploads being fetched or written: what they may take of memory. (One chunk may be under way
+/// whatever its length.)
+const ACTIVE_BYTES_MAX: u64 = 24 << 20;
 
 /// An upload: the link it comes over, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,16 +78,14 @@ pub(crate) struct Uploads {
 }
 
 impl Uploads {
-    fn active(&self) -> usize {
-        self.uploads.values().map(|upload| upload.active.len()).sum()
+    fn active_bytes(&self) -> u64 {
+        self.uploads.values().flat_map(|upload| upload.active.values()).map(|len| u64::from(*len)).sum()
     }
 
     /// The next upload in turn that has a chunk to fetch.
     fn next_in_turn(&self) -> Option<UploadKey> {
         let waiting = |(key, upload): (&UploadKey, &Upload)| (!upload.queue.is_empty()).then_some(*key);
-        let Some(last) = self.last else {
-            return self.uploads.iter().find_map(waiting);
-        };
+        let Some(last) = self.last else { return self.uploads.iter().find_map(waiting) };
         let later = self.uploads.iter().filter(|(key, _)| **key > last);
         let earlier = self.uploads.iter().filter(|(key, _)| **key <= last);
         later.chain(earlier).find_map(waiting)
@@ -91,45 +94,28 @@ impl Uploads {
 
 /// A peer opens an upload.
 pub(crate) fn on_open(cx: &mut Context, link: LinkId, upload: u64, intent: Bytes) {
-    let Some(node) = cx.links.get(link).map(|link| link.node) else {
-        return;
-    };
+    let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
     let key = UploadKey { link, upload };
     let open = cx.uploads.uploads.keys().filter(|key| key.link == link).count();
     if open >= UPLOADS_MAX || cx.uploads.uploads.contains_key(&key) {
         return links::offend(cx, link);
     }
-    let new = Upload {
-        node,
-        leave: None,
-        early: Vec::new(),
-        queue: VecDeque::new(),
-        active: BTreeMap::new(),
-        unanswered: 0,
-    };
+    let new =
+        Upload { node, leave: None, early: Vec::new(), queue: VecDeque::new(), active: BTreeMap::new(), unanswered: 0 };
     cx.uploads.uploads.insert(key, new);
-    cx.work(
-        WorkOp::VerifyIntent { intent },
-        Pending::Upload(key, UploadStep::Verify),
-    );
+    cx.work(WorkOp::VerifyIntent { intent }, Pending::Upload(key, UploadStep::Verify));
 }
 
 /// A peer offers chunks.
 pub(crate) fn on_offer(cx: &mut Context, link: LinkId, upload: u64, chunks: Vec<ChunkRef>) {
     let key = UploadKey { link, upload };
-    if chunks.is_empty() || chunks.len() > OFFER_CHUNKS_MAX {
+    let sane = |chunk: &ChunkRef| (BLOB_LEN_MIN..=BLOB_LEN_MAX).contains(&chunk.len);
+    if chunks.is_empty() || chunks.len() > OFFER_CHUNKS_MAX || !chunks.iter().all(sane) {
         return links::offend(cx, link);
     }
     let Some(found) = cx.uploads.uploads.get_mut(&key) else {
         // The upload was refused or closed a moment ago, and the offer crossed that on the wire.
-        return cx.send(
-            link,
-            Frame::Refused {
-                upload,
-                chunks: Vec::new(),
-                reason: Refusal::Unauthorised,
-            },
-        );
+        return cx.send(link, Frame::Refused { upload, chunks: Vec::new(), reason: Refusal::Unauthorised });
     };
     if found.unanswered + chunks.len() > UNANSWERED_MAX {
         return links::offend(cx, link);
@@ -144,9 +130,7 @@ pub(crate) fn on_offer(cx: &mut Context, link: LinkId, upload: u64, chunks: Vec<
 /// Checks offered chunks against the intent and asks the disk which are there.
 fn consider(cx: &mut Context, key: UploadKey, chunks: Vec<ChunkRef>) {
     let wall_ms = cx.now.wall_ms;
-    let Some(Upload { leave: Some(leave), .. }) = cx.uploads.uploads.get_mut(&key) else {
-        return;
-    };
+    let Some(Upload { leave: Some(leave), .. }) = cx.uploads.uploads.get_mut(&key) else { return };
     let bytes: u64 = chunks.iter().map(|chunk| u64::from(chunk.len)).sum();
     if bytes > leave.bytes_left || wall_ms > leave.expires_ms {
         return refuse_all(cx, key, Refusal::Unauthorised);
@@ -154,30 +138,17 @@ fn consider(cx: &mut Context, key: UploadKey, chunks: Vec<ChunkRef>) {
     leave.bytes_left -= bytes;
     let owner = leave.owner;
     let blobs = chunks.iter().map(|chunk| BlobKey { owner, chunk: chunk.id }).collect();
-    cx.disk(
-        DiskOp::HasBlobs { blobs },
-        Pending::Upload(key, UploadStep::Has(chunks)),
-    );
+    cx.disk(DiskOp::HasBlobs { blobs }, Pending::Upload(key, UploadStep::Has(chunks)));
 }
 
 fn refuse_all(cx: &mut Context, key: UploadKey, reason: Refusal) {
     remove(cx, key);
-    cx.send(
-        key.link,
-        Frame::Refused {
-            upload: key.upload,
-            chunks: Vec::new(),
-            reason,
-        },
-    );
+    cx.send(key.link, Frame::Refused { upload: key.upload, chunks: Vec::new(), reason });
 }
 
 fn remove(cx: &mut Context, key: UploadKey) {
     cx.uploads.uploads.remove(&key);
-    fetch::cancel(
-        cx,
-        |client| matches!(client, FetchClient::Upload(other, _) if *other == key),
-    );
+    fetch::cancel(cx, |client| matches!(client, FetchClient::Upload(other, _) if *other == key));
 }
 
 /// A peer ends an upload.
@@ -188,13 +159,7 @@ pub(crate) fn on_close(cx: &mut Context, link: LinkId, upload: u64) {
 
 /// A link is gone, and with it its uploads. Chunks that are complete stay: the next attempt finds them.
 pub(crate) fn on_link_gone(cx: &mut Context, link: LinkId) {
-    let keys: Vec<UploadKey> = cx
-        .uploads
-        .uploads
-        .keys()
-        .filter(|key| key.link == link)
-        .copied()
-        .collect();
+    let keys: Vec<UploadKey> = cx.uploads.uploads.keys().filter(|key| key.link == link).copied().collect();
     for key in keys {
         remove(cx, key);
     }
@@ -212,27 +177,15 @@ pub(crate) fn on_completion(cx: &mut Context, key: UploadKey, step: UploadStep, 
 
 fn on_verified(cx: &mut Context, key: UploadKey, result: WorkResult) {
     let me = cx.now.wall_ms;
-    let Some(upload) = cx.uploads.uploads.get_mut(&key) else {
-        return;
-    };
-    let WorkResult::IntentVerified(Ok(UploadIntent {
-        owner,
-        node,
-        expires_ms,
-        bytes_max,
-    })) = result
-    else {
+    let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
+    let WorkResult::IntentVerified(Ok(UploadIntent { owner, node, expires_ms, bytes_max })) = result else {
         remove(cx, key);
         return links::offend(cx, key.link);
     };
     if node != upload.node || expires_ms < me {
         return refuse_all(cx, key, Refusal::Unauthorised);
     }
-    upload.leave = Some(Leave {
-        owner,
-        expires_ms,
-        bytes_left: bytes_max,
-    });
+    upload.leave = Some(Leave { owner, expires_ms, bytes_left: bytes_max });
     let early = core::mem::take(&mut upload.early);
     if !early.is_empty() {
         consider(cx, key, early);
@@ -240,12 +193,8 @@ fn on_verified(cx: &mut Context, key: UploadKey, result: WorkResult) {
 }
 
 fn on_presence(cx: &mut Context, key: UploadKey, chunks: &[ChunkRef], has: Result<Vec<bool>, DiskError>) {
-    let Ok(has) = has else {
-        return refuse_all(cx, key, Refusal::Disk);
-    };
-    let Some(upload) = cx.uploads.uploads.get_mut(&key) else {
-        return;
-    };
+    let Ok(has) = has else { return refuse_all(cx, key, Refusal::Disk) };
+    let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
     let mut held = Vec::new();
     for (chunk, present) in chunks.iter().zip(has) {
         if present {
@@ -256,36 +205,26 @@ fn on_presence(cx: &mut Context, key: UploadKey, chunks: &[ChunkRef], has: Resul
     }
     if !held.is_empty() {
         upload.unanswered = upload.unanswered.saturating_sub(held.len());
-        cx.send(
-            key.link,
-            Frame::Stored {
-                upload: key.upload,
-                held,
-                fetched: Vec::new(),
-            },
-        );
+        cx.send(key.link, Frame::Stored { upload: key.upload, held, fetched: Vec::new() });
     }
     pump(cx);
 }
 
 /// Fetches as many chunks as may be under way, the uploads taking turns.
 fn pump(cx: &mut Context) {
-    while cx.uploads.active() < ACTIVE_MAX {
-        let Some(key) = cx.uploads.next_in_turn() else { return };
+    while let Some(key) = cx.uploads.next_in_turn() {
+        let active = cx.uploads.active_bytes();
+        let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
+        let (Some(chunk), Some(leave)) = (upload.queue.front().copied(), &upload.leave) else { return };
+        if active > 0 && active + u64::from(chunk.len) > ACTIVE_BYTES_MAX {
+            return;
+        }
+        upload.queue.pop_front();
         cx.uploads.last = Some(key);
-        let Some(upload) = cx.uploads.uploads.get_mut(&key) else {
-            return;
-        };
-        let (Some(chunk), Some(leave)) = (upload.queue.pop_front(), &upload.leave) else {
-            return;
-        };
         upload.active.insert(chunk.id, chunk.len);
         let order = fetch::Order {
             client: FetchClient::Upload(key, chunk.id),
-            object: ObjectKey {
-                owner: leave.owner,
-                id: ObjectId::Chunk(chunk.id),
-            },
+            object: ObjectKey { owner: leave.owner, id: ObjectId::Chunk(chunk.id) },
             len: chunk.len,
             lane: key.upload,
             holders: [upload.node].into(),
@@ -296,13 +235,8 @@ fn pump(cx: &mut Context) {
 
 /// A chunk came, or will not come.
 pub(crate) fn on_fetched(cx: &mut Context, key: UploadKey, chunk: ChunkId, result: FetchResult) {
-    let Some(Upload { leave: Some(leave), .. }) = cx.uploads.uploads.get(&key) else {
-        return;
-    };
-    let blob = BlobKey {
-        owner: leave.owner,
-        chunk,
-    };
+    let Some(Upload { leave: Some(leave), .. }) = cx.uploads.uploads.get(&key) else { return };
+    let blob = BlobKey { owner: leave.owner, chunk };
     match result {
         FetchResult::Got { data, from: _ } => write(cx, key, blob, data),
         FetchResult::Nowhere => refuse(cx, key, chunk, Refusal::Unavailable),
@@ -310,25 +244,16 @@ pub(crate) fn on_fetched(cx: &mut Context, key: UploadKey, chunk: ChunkId, resul
 }
 
 fn write(cx: &mut Context, key: UploadKey, blob: BlobKey, data: Bulk) {
-    cx.disk(
-        DiskOp::WriteBlob { blob, data },
-        Pending::Upload(key, UploadStep::Write(blob.chunk)),
-    );
+    cx.disk(DiskOp::WriteBlob { blob, data }, Pending::Upload(key, UploadStep::Write(blob.chunk)));
 }
 
 fn on_written(cx: &mut Context, key: UploadKey, chunk: ChunkId, written: Result<bool, DiskError>) {
     match written {
         Ok(_) => {
-            let Some(upload) = cx.uploads.uploads.get_mut(&key) else {
-                return;
-            };
+            let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
             upload.active.remove(&chunk);
             upload.unanswered = upload.unanswered.saturating_sub(1);
-            let stored = Frame::Stored {
-                upload: key.upload,
-                held: Vec::new(),
-                fetched: alloc::vec![chunk],
-            };
+            let stored = Frame::Stored { upload: key.upload, held: Vec::new(), fetched: alloc::vec![chunk] };
             cx.send(key.link, stored);
             pump(cx);
         }
@@ -347,14 +272,7 @@ fn refuse(cx: &mut Context, key: UploadKey, chunk: ChunkId, reason: Refusal) {
     if let Some(upload) = cx.uploads.uploads.get_mut(&key) {
         upload.active.remove(&chunk);
         upload.unanswered = upload.unanswered.saturating_sub(1);
-        cx.send(
-            key.link,
-            Frame::Refused {
-                upload: key.upload,
-                chunks: alloc::vec![chunk],
-                reason,
-            },
-        );
+        cx.send(key.link, Frame::Refused { upload: key.upload, chunks: alloc::vec![chunk], reason });
     }
     pump(cx);
 }

@@ -38,29 +38,18 @@ impl MemoryDisk {
                     self.blobs.remove(&blob);
                     return Err(DiskError::Corrupt);
                 }
-                self.blobs
-                    .get(&blob)
-                    .cloned()
-                    .map(DiskDone::Blob)
-                    .ok_or(DiskError::NotFound)
+                self.blobs.get(&blob).cloned().map(DiskDone::Blob).ok_or(DiskError::NotFound)
             }
-            DiskOp::HasBlobs { blobs } => Ok(DiskDone::Has(
-                blobs.iter().map(|blob| self.blobs.contains_key(blob)).collect(),
-            )),
-            DiskOp::Lookup { keys } => Ok(DiskDone::Values(
-                keys.iter().map(|key| self.index.get(key).cloned()).collect(),
-            )),
-            DiskOp::Scan {
-                from,
-                to,
-                limit,
-                reverse,
-            } => Ok(self.scan(from, to, limit, reverse)),
-            DiskOp::Commit {
-                require_blobs,
-                require_keys,
-                writes,
-            } => Ok(self.commit(require_blobs, require_keys, writes)),
+            DiskOp::HasBlobs { blobs } => {
+                Ok(DiskDone::Has(blobs.iter().map(|blob| self.blobs.contains_key(blob)).collect()))
+            }
+            DiskOp::Lookup { keys } => {
+                Ok(DiskDone::Values(keys.iter().map(|key| self.index.get(key).cloned()).collect()))
+            }
+            DiskOp::Scan { from, to, limit, reverse } => Ok(self.scan(from, to, limit, reverse)),
+            DiskOp::Commit { require_blobs, require_keys, writes } => {
+                Ok(self.commit(require_blobs, require_keys, writes))
+            }
             DiskOp::Usage => Ok(DiskDone::Usage(Usage {
                 blobs: self.blobs.len() as u64,
                 blob_bytes: self.blobs.values().map(|blob| blob.len() as u64).sum(),
@@ -72,16 +61,10 @@ impl MemoryDisk {
 
     fn scan(&self, from: Bytes, to: Bytes, limit: u32, reverse: bool) -> DiskDone {
         if from >= to {
-            return DiskDone::Entries {
-                entries: Vec::new(),
-                more: false,
-            };
+            return DiskDone::Entries { entries: Vec::new(), more: false };
         }
-        let mut range: Vec<(Bytes, Bytes)> = self
-            .index
-            .range(from..to)
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let mut range: Vec<(Bytes, Bytes)> =
+            self.index.range(from..to).map(|(key, value)| (key.clone(), value.clone())).collect();
         if reverse {
             range.reverse();
         }

@@ -1,10 +1,6 @@
 //! A small world for tests of the node: memory disks, inline work, frames that arrive in order after a fixed latency, and
 //! virtual time. Everything that happens is in one queue ordered by time, so a run is the same every time.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test file uses its own part of the harness"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of the harness")]
 
 pub mod disk;
 pub mod render;
@@ -92,12 +88,7 @@ impl World {
         for host in 0..count {
             let secret = OwnerSecret::new([u8::try_from(host).unwrap() + 1; 32]);
             let bootstrap = (0..host).map(address).collect();
-            let config = Config {
-                bootstrap,
-                listen: vec![address(host)],
-                chunk_size: 1_000,
-                ..Config::default()
-            };
+            let config = Config { bootstrap, listen: vec![address(host)], chunk_size: 1_000, ..Config::default() };
             world.add(secret, configure(host, config));
         }
         world.settle();
@@ -155,10 +146,7 @@ impl World {
 
     fn time(&self) -> Time {
         let mono = Monotonic(u64::try_from(self.now.as_micros()).unwrap());
-        Time {
-            mono,
-            wall_ms: EPOCH_MS + u64::try_from(self.now.as_millis()).unwrap(),
-        }
+        Time { mono, wall_ms: EPOCH_MS + u64::try_from(self.now.as_millis()).unwrap() }
     }
 
     /// Starts a node that is down.
@@ -192,12 +180,8 @@ impl World {
             return;
         }
         self.cut.insert(pair);
-        let lost: Vec<End> = self
-            .ends
-            .iter()
-            .filter(|(x, y)| x.host == pair.0 && y.host == pair.1)
-            .map(|(x, _)| *x)
-            .collect();
+        let lost: Vec<End> =
+            self.ends.iter().filter(|(x, y)| x.host == pair.0 && y.host == pair.1).map(|(x, _)| *x).collect();
         for end in lost {
             self.break_link(end);
         }
@@ -232,13 +216,7 @@ impl World {
             })
             .min();
         let timer_first = timer.is_some_and(|(at, _)| happening.is_none_or(|other| at < other));
-        let Some(at) = (if timer_first {
-            timer.map(|(at, _)| at)
-        } else {
-            happening
-        }) else {
-            return false;
-        };
+        let Some(at) = (if timer_first { timer.map(|(at, _)| at) } else { happening }) else { return false };
         if at > until {
             self.now = until;
             return false;
@@ -289,22 +267,8 @@ impl World {
                     let end = End { host, link };
                     if let Some(other) = self.ends.remove(&end) {
                         self.ends.remove(&other);
-                        self.later(
-                            LATENCY,
-                            host,
-                            Input::Closed {
-                                link,
-                                reason: CloseReason::Local,
-                            },
-                        );
-                        self.later(
-                            LATENCY,
-                            other.host,
-                            Input::Closed {
-                                link: other.link,
-                                reason: CloseReason::Eof,
-                            },
-                        );
+                        self.later(LATENCY, host, Input::Closed { link, reason: CloseReason::Local });
+                        self.later(LATENCY, other.host, Input::Closed { link: other.link, reason: CloseReason::Eof });
                     }
                 }
                 Output::Disk { op, what } => {
@@ -324,9 +288,7 @@ impl World {
 
     /// Every frame goes through the codec, so that what cannot be encoded cannot pass a test.
     fn send(&mut self, from: End, mut frame: Frame) {
-        let Some(to) = self.ends.get(&from).copied() else {
-            return;
-        };
+        let Some(to) = self.ends.get(&from).copied() else { return };
         if let Some(meddle) = &mut self.meddle {
             if !meddle(from.host, to.host, &mut frame) {
                 return;
@@ -338,11 +300,7 @@ impl World {
             Frame::Data { payload, .. } => {
                 let bytes = u32::try_from(payload.len()).unwrap();
                 self.sent[from.host] += u64::from(bytes);
-                self.later(
-                    Duration::from_micros(100),
-                    from.host,
-                    Input::Sent { link: from.link, bytes },
-                );
+                self.later(Duration::from_micros(100), from.host, Input::Sent { link: from.link, bytes });
                 payload.into_bytes()
             }
             _ => Bytes::new(),
@@ -362,41 +320,20 @@ impl World {
         };
         self.next += 2;
         let (mine, theirs) = (LinkId(self.next), LinkId(self.next + 1));
-        let (here, there) = (
-            End { host, link: mine },
-            End {
-                host: other,
-                link: theirs,
-            },
-        );
+        let (here, there) = (End { host, link: mine }, End { host: other, link: theirs });
         self.ends.insert(here, there);
         self.ends.insert(there, here);
         let (my_id, their_id) = (self.hosts[host].id, self.hosts[other].id);
-        let connected = Input::Connected {
-            link: mine,
-            node: their_id,
-            dial: Some(dial),
-            remote: to.into(),
-        };
+        let connected = Input::Connected { link: mine, node: their_id, dial: Some(dial), remote: to.into() };
         self.later(LATENCY, host, connected);
-        let connected = Input::Connected {
-            link: theirs,
-            node: my_id,
-            dial: None,
-            remote: address(host),
-        };
+        let connected = Input::Connected { link: theirs, node: my_id, dial: None, remote: address(host) };
         self.later(LATENCY, other, connected);
     }
 
     /// Gives a command.
     pub fn command(&mut self, host: usize, command: Command) -> RequestId {
         let now = self.time();
-        let id = self.hosts[host]
-            .node
-            .as_mut()
-            .unwrap()
-            .handle_command(now, command)
-            .unwrap();
+        let id = self.hosts[host].node.as_mut().unwrap().handle_command(now, command).unwrap();
         self.carry_out(host);
         id
     }
@@ -422,17 +359,10 @@ impl World {
 
     /// Starts a put and gives it up to `chunks` chunks as fast as it takes them.
     pub fn start_put(&mut self, host: usize, file: &str, bytes: &[u8]) -> PutRun {
-        let meta = PutMeta {
-            len: Some(bytes.len() as u64),
-            ..PutMeta::default()
-        };
+        let meta = PutMeta { len: Some(bytes.len() as u64), ..PutMeta::default() };
         let request = self.command(host, Command::Put { name: name(file), meta });
         let size = self.hosts[host].config.chunk_size as usize;
-        PutRun {
-            request,
-            chunks: bytes.chunks(size).map(<[u8]>::to_vec).collect(),
-            ended: false,
-        }
+        PutRun { request, chunks: bytes.chunks(size).map(<[u8]>::to_vec).collect(), ended: false }
     }
 
     /// Goes on with a put until its next event has been dealt with.
@@ -443,13 +373,7 @@ impl World {
                     let Some(chunk) = run.chunks.pop_front() else { break };
                     let mut plain = PlainChunk::with_capacity(chunk.len());
                     plain.extend(&chunk);
-                    self.command(
-                        host,
-                        Command::PutChunk {
-                            request: run.request,
-                            plain,
-                        },
-                    );
+                    self.command(host, Command::PutChunk { request: run.request, plain });
                 }
                 if run.chunks.is_empty() && !std::mem::replace(&mut run.ended, true) {
                     self.command(host, Command::PutEnd { request: run.request });
@@ -464,11 +388,7 @@ impl World {
 
     /// Goes on with a put if it has an event, else lets one thing happen.
     pub fn go_on_if_any(&mut self, host: usize, run: &mut PutRun) -> Option<Result<PutReport, RequestError>> {
-        if self.hosts[host]
-            .events
-            .get(&run.request)
-            .is_some_and(|events| !events.is_empty())
-        {
+        if self.hosts[host].events.get(&run.request).is_some_and(|events| !events.is_empty()) {
             return self.go_on(host, run);
         }
         assert!(self.step(self.now + Duration::from_secs(120)), "two puts hang");
@@ -487,14 +407,7 @@ impl World {
 
     /// Gets a whole file.
     pub fn get(&mut self, host: usize, file: &str) -> Result<Vec<u8>, RequestError> {
-        self.get_with(
-            host,
-            Command::Get {
-                name: name(file),
-                version: None,
-                range: None,
-            },
-        )
+        self.get_with(host, Command::Get { name: name(file), version: None, range: None })
     }
 
     /// Gets what a command asks for.
@@ -507,10 +420,7 @@ impl World {
                 What::GetStart { len, .. } => expected = Some(len),
                 What::GetData(plain) => {
                     bytes.extend_from_slice(&plain.0);
-                    let credit = Command::GetCredit {
-                        request,
-                        bytes: plain.0.len() as u64,
-                    };
+                    let credit = Command::GetCredit { request, bytes: plain.0.len() as u64 };
                     self.command_quietly(host, credit);
                 }
                 What::GetDone => {
