@@ -8,4 +8,5 @@ pub mod clock;
 pub mod disk;
 pub mod handle;
 pub mod net;
+pub mod store;
 pub mod work;
