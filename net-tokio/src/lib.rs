@@ -18,4 +18,5 @@ pub mod net;
 pub mod peers;
 pub mod server;
 pub mod settings;
+pub mod store;
 pub mod work;

@@ -1,6 +1,7 @@
 //! Putting a node together: store, threads, keys, network, driver.
 
 use std::future::Future;
+use std::io;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -88,7 +89,7 @@ fn open_store(folder: &OpenFolder, settings: &Settings) -> Result<StoreDisk, Ser
         ..StoreConfig::new(folder.folder().store_path())
     };
     let store = Store::open(Arc::new(RealFs), &config)?;
-    StoreDisk::start(store, &config).map_err(ServeError::System)
+    StoreDisk::new(store, &config).map_err(ServeError::System)
 }
 
 /// The address to tell peers: an unspecified host (`0.0.0.0`, `[::]`) means "where you see me", which is an empty host.
@@ -99,6 +100,6 @@ fn advertised(listen: &str) -> String {
 
 fn random() -> Result<Zeroizing<[u8; 32]>, ServeError> {
     let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *seed).map_err(|error| ServeError::System(error.into()))?;
+    getrandom::fill(&mut *seed).map_err(|error| ServeError::System(io::Error::other(error)))?;
     Ok(seed)
 }

@@ -1,0 +1,166 @@
+//! Changes of the index, many of them in one transaction.
+
+use bytes::Bytes;
+use forever_core::disk::Write;
+use forever_core::ids::BlobKey;
+use redb::{Database, ReadableTable, Table, WriteTransaction};
+
+use super::index::{BLOB_ROWS, Counters, ENTRIES, META, META_BLOB_BYTES, META_BLOBS, read_counters};
+use super::row::{Row, row_key};
+
+/// A change of the index.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// The core's commit.
+    Commit {
+        require_blobs: Vec<BlobKey>,
+        require_keys: Vec<Bytes>,
+        writes: Vec<Write>,
+    },
+    /// Makes a blob present whose bytes are durable, or come with the row.
+    PutBlob { blob: BlobKey, row: Row },
+    /// Makes a damaged blob absent.
+    RemoveBlob { blob: BlobKey },
+}
+
+/// What became of a change.
+#[derive(Debug)]
+pub(crate) enum Applied {
+    /// It is durable. These rows are gone, and their files may go.
+    Done { dropped: Vec<(BlobKey, Row)> },
+    /// It changed nothing, because these were absent.
+    Missing { blobs: Vec<BlobKey>, keys: Vec<Bytes> },
+}
+
+/// Applies changes in order, each seeing those before it, and makes them durable together.
+pub(crate) fn apply(
+    database: &Database,
+    changes: &[Change],
+    is_corrupt: &dyn Fn(&BlobKey) -> bool,
+) -> Result<Vec<Applied>, redb::Error> {
+    let txn = database.begin_write()?;
+    let (applied, dirty) = Tables::open(&txn)?.apply_all(changes, is_corrupt)?;
+    if dirty {
+        txn.commit()?;
+    } else {
+        // All that these changes rest on is durable already.
+        txn.abort()?;
+    }
+    Ok(applied)
+}
+
+/// The tables within a transaction.
+struct Tables<'txn> {
+    rows: Table<'txn, &'static [u8; 64], &'static [u8]>,
+    entries: Table<'txn, &'static [u8], &'static [u8]>,
+    meta: Table<'txn, &'static str, u64>,
+    counters: Counters,
+    dirty: bool,
+}
+
+impl<'txn> Tables<'txn> {
+    fn open(txn: &'txn WriteTransaction) -> Result<Self, redb::Error> {
+        let meta = txn.open_table(META)?;
+        Ok(Self {
+            rows: txn.open_table(BLOB_ROWS)?,
+            entries: txn.open_table(ENTRIES)?,
+            counters: read_counters(&meta)?,
+            meta,
+            dirty: false,
+        })
+    }
+
+    /// The outcomes, and whether anything was changed.
+    fn apply_all(
+        mut self,
+        changes: &[Change],
+        is_corrupt: &dyn Fn(&BlobKey) -> bool,
+    ) -> Result<(Vec<Applied>, bool), redb::Error> {
+        let before = self.counters;
+        let applied = changes
+            .iter()
+            .map(|change| self.apply(change, is_corrupt))
+            .collect::<Result<_, _>>()?;
+        if self.counters != before {
+            self.meta.insert(META_BLOBS, self.counters.blobs)?;
+            self.meta.insert(META_BLOB_BYTES, self.counters.blob_bytes)?;
+        }
+        Ok((applied, self.dirty))
+    }
+
+    fn apply(&mut self, change: &Change, is_corrupt: &dyn Fn(&BlobKey) -> bool) -> Result<Applied, redb::Error> {
+        let mut dropped = Vec::new();
+        match change {
+            Change::Commit {
+                require_blobs,
+                require_keys,
+                writes,
+            } => {
+                if let Some(missing) = self.missing(require_blobs, require_keys, is_corrupt)? {
+                    return Ok(missing);
+                }
+                for write in writes {
+                    self.write(write, &mut dropped)?;
+                }
+            }
+            Change::PutBlob { blob, row } => dropped.extend(self.put_blob(blob, row)?),
+            Change::RemoveBlob { blob } => dropped.extend(self.remove_blob(blob)?),
+        }
+        Ok(Applied::Done { dropped })
+    }
+
+    fn missing(
+        &self,
+        require_blobs: &[BlobKey],
+        require_keys: &[Bytes],
+        is_corrupt: &dyn Fn(&BlobKey) -> bool,
+    ) -> Result<Option<Applied>, redb::Error> {
+        let (mut blobs, mut keys) = (Vec::new(), Vec::new());
+        for blob in require_blobs {
+            if is_corrupt(blob) || self.rows.get(&row_key(blob))?.is_none() {
+                blobs.push(*blob);
+            }
+        }
+        for key in require_keys {
+            if self.entries.get(key.as_ref())?.is_none() {
+                keys.push(key.clone());
+            }
+        }
+        let nothing = blobs.is_empty() && keys.is_empty();
+        Ok((!nothing).then_some(Applied::Missing { blobs, keys }))
+    }
+
+    fn write(&mut self, write: &Write, dropped: &mut Vec<(BlobKey, Row)>) -> Result<(), redb::Error> {
+        match write {
+            Write::Put { key, value } => {
+                self.entries.insert(key.as_ref(), value.as_ref())?;
+                self.dirty = true;
+            }
+            Write::Delete { key } => self.dirty |= self.entries.remove(key.as_ref())?.is_some(),
+            Write::DropBlob { blob } => dropped.extend(self.remove_blob(blob)?),
+        }
+        Ok(())
+    }
+
+    fn put_blob(&mut self, blob: &BlobKey, row: &Row) -> Result<Option<(BlobKey, Row)>, redb::Error> {
+        let replaced = self.remove_blob(blob)?;
+        self.rows.insert(&row_key(blob), row.encode().as_slice())?;
+        self.counters.blobs += 1;
+        self.counters.blob_bytes += row.len();
+        self.dirty = true;
+        Ok(replaced)
+    }
+
+    fn remove_blob(&mut self, blob: &BlobKey) -> Result<Option<(BlobKey, Row)>, redb::Error> {
+        let Some(row) = self.rows.remove(&row_key(blob))?.map(|row| Row::decode(row.value())) else {
+            return Ok(None);
+        };
+        self.dirty = true;
+        self.counters.blobs = self.counters.blobs.saturating_sub(1);
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        self.counters.blob_bytes = self.counters.blob_bytes.saturating_sub(row.len());
+        Ok(Some((*blob, row)))
+    }
+}

@@ -1,0 +1,244 @@
+//! The index: `redb` with the rows of blobs, the core's keys and values, and a few numbers of the engine's own.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use forever_core::disk::DiskError;
+use forever_core::ids::BlobKey;
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::backend::Watch;
+use super::batch::{self, Applied, Change};
+use super::error::disk_error;
+use super::fs::Fs;
+use super::health::Health;
+use super::row::{Row, row_key};
+
+/// Rows of blobs.
+pub(crate) const BLOB_ROWS: TableDefinition<'_, &[u8; 64], &[u8]> = TableDefinition::new("blobs");
+/// The core's keys and values.
+pub(crate) const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("index");
+/// Numbers of the engine: the format and the counters.
+pub(crate) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+/// The format's number in [`META`].
+pub(crate) const META_FORMAT: &str = "format";
+/// How many blobs are present.
+pub(crate) const META_BLOBS: &str = "blobs";
+/// How many bytes they have.
+pub(crate) const META_BLOB_BYTES: &str = "blob_bytes";
+
+/// An open index. It survives failures: after one, the file is opened again, since `redb` refuses everything until then.
+#[derive(Debug)]
+pub(crate) struct Index {
+    fs: Arc<dyn Fs>,
+    path: PathBuf,
+    cache_bytes: usize,
+    health: Arc<Health>,
+    watch: Arc<Watch>,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Absent when the last attempt to open it failed; the next operation tries again.
+    database: Option<Database>,
+    /// Counts the openings, so that of many who met the same failure only one opens it again.
+    generation: u64,
+}
+
+/// Numbers of blobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) blobs: u64,
+    pub(crate) blob_bytes: u64,
+}
+
+/// An index to be built around an opened database.
+pub(crate) struct Opened {
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) path: PathBuf,
+    pub(crate) cache_bytes: usize,
+    pub(crate) health: Arc<Health>,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) database: Database,
+}
+
+impl Index {
+    pub(crate) fn new(opened: Opened) -> Self {
+        Self {
+            fs: opened.fs,
+            path: opened.path,
+            cache_bytes: opened.cache_bytes,
+            health: opened.health,
+            watch: opened.watch,
+            state: RwLock::new(State {
+                database: Some(opened.database),
+                generation: 0,
+            }),
+        }
+    }
+
+    /// Length of the index's file in bytes.
+    pub(crate) fn file_len(&self) -> u64 {
+        self.watch.len()
+    }
+
+    /// Reads in one transaction. A failure of an earlier operation must not fail this one, so it is tried twice.
+    pub(crate) fn read<T>(&self, read: impl Fn(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, DiskError> {
+        let once = |database: &Database| read(&database.begin_read()?);
+        self.with_database(once).or_else(|_| self.with_database(once))
+    }
+
+    fn with_database<T>(&self, run: impl Fn(&Database) -> Result<T, redb::Error>) -> Result<T, DiskError> {
+        let (generation, failed) = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            let outcome = match &state.database {
+                Some(database) => run(database),
+                None => Err(redb::Error::DatabaseClosed),
+            };
+            match outcome {
+                Ok(value) => return Ok(value),
+                Err(error) => (state.generation, error),
+            }
+        };
+        self.reopen(generation);
+        Err(index_error(failed))
+    }
+
+    /// Opens the index again, unless somebody has since `generation`.
+    fn reopen(&self, generation: u64) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.generation != generation {
+            return;
+        }
+        // Closed first: it holds the lock of the file.
+        state.database = None;
+        state.generation += 1;
+        state.database = if self.health.is_degraded() {
+            self.open_frozen()
+        } else {
+            self.open_again().or_else(|| self.open_frozen())
+        };
+    }
+
+    fn open_again(&self) -> Option<Database> {
+        let file = self.fs.open_index(&self.path, false).ok()?;
+        let backend = self.watch.over(file).ok()?;
+        builder(self.cache_bytes).create_with_backend(backend).ok()
+    }
+
+    /// After a failed sync the file may show commits that a power loss would take back. None of them was acknowledged, so
+    /// none is shown.
+    fn open_frozen(&self) -> Option<Database> {
+        if !self.health.is_degraded() {
+            return None;
+        }
+        let file = self.fs.open_index(&self.path, false).ok()?;
+        let backend = self.watch.frozen(file).ok()?;
+        builder(self.cache_bytes).create_with_backend(backend).ok()
+    }
+
+    /// Applies changes in order in one durable transaction. All fail together, or each has its own outcome.
+    pub(crate) fn apply(
+        &self,
+        changes: &[Change],
+        is_corrupt: &dyn Fn(&BlobKey) -> bool,
+    ) -> Result<Vec<Applied>, DiskError> {
+        self.health.check()?;
+        let applied = self.with_database(|database| batch::apply(database, changes, is_corrupt));
+        // The sync may have been what failed.
+        applied.map_err(|error| self.health.check().err().unwrap_or(error))
+    }
+
+    /// A blob's row, if it is there.
+    pub(crate) fn row(&self, blob: &BlobKey) -> Result<Option<Row>, DiskError> {
+        let key = row_key(blob);
+        let row = self.read(|txn| {
+            let table = txn.open_table(BLOB_ROWS)?;
+            Ok(table.get(&key)?.map(|row| Row::decode(row.value())))
+        })?;
+        match row {
+            None => Ok(None),
+            Some(Some(row)) => Ok(Some(row)),
+            Some(None) => Err(DiskError::Io("the row of a blob in the index is damaged".into())),
+        }
+    }
+
+    /// Which blobs have a row, in the order asked.
+    pub(crate) fn has(&self, blobs: &[BlobKey]) -> Result<Vec<bool>, DiskError> {
+        self.read(|txn| {
+            let table = txn.open_table(BLOB_ROWS)?;
+            blobs
+                .iter()
+                .map(|blob| Ok(table.get(&row_key(blob))?.is_some()))
+                .collect()
+        })
+    }
+
+    /// Values, in the order asked.
+    pub(crate) fn lookup(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, DiskError> {
+        self.read(|txn| {
+            let table = txn.open_table(ENTRIES)?;
+            keys.iter()
+                .map(|key| {
+                    Ok(table
+                        .get(key.as_ref())?
+                        .map(|value| Bytes::copy_from_slice(value.value())))
+                })
+                .collect()
+        })
+    }
+
+    /// At most `limit` entries from `from` to before `to`, or back from there, and whether there are more.
+    pub(crate) fn scan(&self, from: &[u8], to: &[u8], limit: u32, reverse: bool) -> Result<(Vec<(Bytes, Bytes)>, bool), DiskError> {
+        if from >= to {
+            return Ok((Vec::new(), false));
+        }
+        self.read(|txn| {
+            let table = txn.open_table(ENTRIES)?;
+            let mut entries = Vec::new();
+            let mut range = table.range(from..to)?;
+            while let Some(entry) = if reverse { range.next_back() } else { range.next() } {
+                if entries.len() == limit as usize {
+                    return Ok((entries, true));
+                }
+                let (key, value) = entry?;
+                entries.push((
+                    Bytes::copy_from_slice(key.value()),
+                    Bytes::copy_from_slice(value.value()),
+                ));
+            }
+            Ok((entries, false))
+        })
+    }
+
+    /// The numbers of blobs.
+    pub(crate) fn counters(&self) -> Result<Counters, DiskError> {
+        self.read(|txn| read_counters(&txn.open_table(META)?))
+    }
+}
+
+/// The counters in [`META`].
+pub(crate) fn read_counters(meta: &impl ReadableTable<&'static str, u64>) -> Result<Counters, redb::Error> {
+    let number = |name| -> Result<u64, redb::Error> { Ok(meta.get(name)?.map_or(0, |number| number.value())) };
+    Ok(Counters {
+        blobs: number(META_BLOBS)?,
+        blob_bytes: number(META_BLOB_BYTES)?,
+    })
+}
+
+/// `redb` as the engine uses it.
+pub(crate) fn builder(cache_bytes: usize) -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes);
+    builder
+}
+
+fn index_error(error: redb::Error) -> DiskError {
+    match error {
+        redb::Error::Io(error) => disk_error(&error),
+        other => DiskError::Io(format!("the index: {other}")),
+    }
+}

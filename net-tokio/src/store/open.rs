@@ -1,0 +1,239 @@
+//! Opening a store, and clearing one.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use redb::{Database, ReadableDatabase, TableError};
+
+use super::backend::Watch;
+use super::error::OpenError;
+use super::files::{BLOBS, Files, QUARANTINE};
+use super::fs::{Fs, Kind};
+use super::health::Health;
+use super::index::{BLOB_ROWS, ENTRIES, Index, META, META_FORMAT, Opened, builder};
+use super::sweep::Sweep;
+use super::{FORMAT, Store, StoreConfig};
+
+const INDEX: &str = "index.redb";
+/// An index being made: it becomes the index only when it is whole.
+const INDEX_NEW: &str = "index.redb.new";
+/// The index of a store being cleared: as long as it is there, what is left of the store is to be removed.
+const INDEX_CLEARED: &str = "index.redb.cleared";
+/// Tells that there may be files without rows.
+pub(crate) const UNCLEAN: &str = "unclean";
+
+/// An index up to this length in bytes is verified whole at each start; a longer one only after a crash.
+const VERIFY_LEN_MAX: u64 = 64 << 20;
+
+impl Store {
+    /// Opens a store, or makes one in a folder that has none. The caller keeps other processes away from the folder.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what is wrong with the folder and what to do about it. Nothing that was stored is changed then.
+    pub fn open(fs: Arc<dyn Fs>, config: &StoreConfig) -> Result<Self, OpenError> {
+        let root = config.root.clone();
+        make_root(&*fs, &root)?;
+        finish_clearing(&*fs, &root)?;
+        let path = root.join(INDEX);
+        if kind(&*fs, &path)?.is_none() {
+            make_index(&*fs, &root, config)?;
+        }
+        let health = Arc::new(Health::default());
+        let watch = Watch::new(Arc::clone(&health));
+        let database = open_index(&*fs, &path, config, &watch)?;
+        let unclean = mark_unclean(&*fs, &root)?;
+        let files = Files::new(Arc::clone(&fs), root.clone(), config.reserve_bytes, Arc::clone(&health));
+        Ok(Self {
+            index: Index::new(Opened {
+                fs: Arc::clone(&fs),
+                path,
+                cache_bytes: config.cache_bytes,
+                health: Arc::clone(&health),
+                watch,
+                database,
+            }),
+            files,
+            path: config.path,
+            health,
+            locks: Arc::default(),
+            corrupt: Mutex::default(),
+            sweep: Mutex::new(unclean.then(|| Sweep::new(root.join(BLOBS)))),
+            fs,
+            root,
+        })
+    }
+}
+
+/// Wipes the store in a folder: its blobs, its index, its quarantine. Nothing else in the folder is touched. A crash
+/// midway leaves a store that is cleared by the next call or the next opening.
+///
+/// # Errors
+///
+/// When the file system fails; the next call, or the next opening, goes on.
+pub fn clear(fs: &dyn Fs, root: &Path) -> Result<(), OpenError> {
+    let (index, cleared) = (root.join(INDEX), root.join(INDEX_CLEARED));
+    if kind(fs, &index)?.is_some() {
+        fs.rename(&index, &cleared)
+            .and_then(|()| fs.sync_dir(root))
+            .map_err(|error| OpenError::io(index, error))?;
+    }
+    finish_clearing(fs, root)
+}
+
+fn finish_clearing(fs: &dyn Fs, root: &Path) -> Result<(), OpenError> {
+    let cleared = root.join(INDEX_CLEARED);
+    if kind(fs, &cleared)?.is_none() {
+        return Ok(());
+    }
+    let clear = || {
+        remove_tree(fs, &root.join(BLOBS))?;
+        remove_tree(fs, &root.join(QUARANTINE))?;
+        // The rest must be gone durably before the file that demands its removal is.
+        fs.sync_dir(root)?;
+        fs.remove_file(&cleared)?;
+        fs.sync_dir(root)
+    };
+    clear().map_err(|error| OpenError::io(root, error))
+}
+
+/// Removes a folder with all that is in it. As deep as paths of blobs are.
+fn remove_tree(fs: &dyn Fs, folder: &Path) -> io::Result<()> {
+    let entries = match fs.list(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let path = folder.join(&entry.name);
+        match entry.kind {
+            Kind::Folder => remove_tree(fs, &path)?,
+            Kind::File { .. } | Kind::Other => fs.remove_file(&path)?,
+        }
+    }
+    fs.remove_dir(folder)
+}
+
+fn kind(fs: &dyn Fs, path: &Path) -> Result<Option<Kind>, OpenError> {
+    fs.kind(path).map_err(|error| OpenError::io(path, error))
+}
+
+/// Makes the root and those of its parents that are missing, durably.
+fn make_root(fs: &dyn Fs, root: &Path) -> Result<(), OpenError> {
+    match kind(fs, root)? {
+        Some(Kind::Folder) => return Ok(()),
+        Some(Kind::File { .. } | Kind::Other) => return Err(OpenError::NotAFolder { path: root.into() }),
+        None => {}
+    }
+    let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        make_root(fs, parent)?;
+    }
+    fs.create_dir(root)
+        .and_then(|()| fs.sync_dir(parent.unwrap_or(Path::new("."))))
+        .map_err(|error| OpenError::io(root, error))
+}
+
+/// Notes durably that there may be orphans from now on; true if there may be some of an earlier run.
+fn mark_unclean(fs: &dyn Fs, root: &Path) -> Result<bool, OpenError> {
+    let path = root.join(UNCLEAN);
+    if kind(fs, &path)?.is_some() {
+        return Ok(true);
+    }
+    fs.create_file(&path)
+        .map(drop)
+        .and_then(|()| fs.sync_dir(root))
+        .map_err(|error| OpenError::io(path, error))?;
+    Ok(false)
+}
+
+/// Makes an empty index under another name and renames it when it is whole, so that a damaged one is never the work of a
+/// crash in here.
+fn make_index(fs: &dyn Fs, root: &Path, config: &StoreConfig) -> Result<(), OpenError> {
+    let path = root.join(INDEX);
+    let has_blobs = match fs.list(&root.join(BLOBS)) {
+        Ok(entries) => !entries.is_empty(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(OpenError::io(root.join(BLOBS), error)),
+    };
+    if has_blobs {
+        return Err(OpenError::IndexMissing { path });
+    }
+    let new = root.join(INDEX_NEW);
+    if kind(fs, &new)?.is_some() {
+        fs.remove_file(&new).map_err(|error| OpenError::io(&new, error))?;
+    }
+    let file = fs.open_index(&new, true).map_err(|error| OpenError::io(&new, error))?;
+    let watch = Watch::new(Arc::default());
+    let backend = watch.over(file).map_err(|error| OpenError::io(&new, error))?;
+    let fill = || -> Result<(), redb::Error> {
+        let database = builder(config.cache_bytes).create_with_backend(backend)?;
+        let txn = database.begin_write()?;
+        txn.open_table(BLOB_ROWS)?;
+        txn.open_table(ENTRIES)?;
+        txn.open_table(META)?.insert(META_FORMAT, FORMAT)?;
+        txn.commit()?;
+        Ok(database.close()?)
+    };
+    fill().map_err(|error| index_error(&new, error))?;
+    fs.rename(&new, &path)
+        .and_then(|()| fs.sync_dir(root))
+        .map_err(|error| OpenError::io(path, error))
+}
+
+fn open_index(fs: &dyn Fs, path: &Path, config: &StoreConfig, watch: &Arc<Watch>) -> Result<Database, OpenError> {
+    let file = fs.open_index(path, false).map_err(|error| OpenError::io(path, error))?;
+    let backend = watch.over(file).map_err(|error| OpenError::io(path, error))?;
+    if watch.len() == 0 {
+        return Err(damaged(path, "it is empty"));
+    }
+    let open = || {
+        let database = builder(config.cache_bytes)
+            .set_check_integrity_on_open(watch.len() <= VERIFY_LEN_MAX)
+            .create_with_backend(backend)?;
+        let format = format_of(&database)?;
+        Ok((database, format))
+    };
+    // `redb` promises errors only for what it verifies; a long index damaged by others may make it panic.
+    let opened = catch_unwind(AssertUnwindSafe(open)).map_err(|_| damaged(path, "its pages contradict each other"))?;
+    let (database, format) = opened.map_err(|error| index_error(path, error))?;
+    match format {
+        Some(FORMAT) => Ok(database),
+        Some(found) if found > FORMAT => Err(OpenError::NewerFormat {
+            path: path.into(),
+            found,
+            supported: FORMAT,
+        }),
+        Some(_) | None => Err(OpenError::IndexForeign { path: path.into() }),
+    }
+}
+
+/// The format's number, if the database is a store's index at all.
+fn format_of(database: &Database) -> Result<Option<u64>, redb::Error> {
+    let txn = database.begin_read()?;
+    let meta = match txn.open_table(META) {
+        Ok(meta) => meta,
+        Err(TableError::Storage(error)) => return Err(error.into()),
+        Err(_) => return Ok(None),
+    };
+    Ok(meta.get(META_FORMAT)?.map(|format| format.value()))
+}
+
+fn damaged(path: &Path, detail: impl ToString) -> OpenError {
+    OpenError::IndexDamaged {
+        path: path.into(),
+        detail: detail.to_string(),
+    }
+}
+
+fn index_error(path: &Path, error: redb::Error) -> OpenError {
+    match error {
+        redb::Error::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => OpenError::io(path, error),
+        redb::Error::DatabaseAlreadyOpen => OpenError::InUse {
+            path: PathBuf::from(path),
+        },
+        other => damaged(path, other),
+    }
+}

@@ -1,0 +1,295 @@
+//! Operations, each in up to two steps: everything but the change of the index, which may run on any thread and beside
+//! others, and the change of the index, which many operations make in one transaction.
+
+use forever_core::bulk::Bulk;
+use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, KEYS_MAX, Usage, VALUE_LEN_MAX, Write};
+use forever_core::ids::BlobKey;
+
+use super::batch::{Applied, Change};
+use super::files::blob_path;
+use super::locks::{BlobGuard, lock};
+use super::row::Row;
+use super::{INLINE_LEN_MAX, Store};
+
+/// The longest key of the index, in bytes.
+const KEY_LEN_MAX: usize = 512;
+
+/// What the first step of an operation leaves to do.
+pub(crate) enum Step {
+    /// Nothing.
+    Done(DiskResult),
+    /// A change of the index.
+    Commit(Pending),
+}
+
+/// An operation that waits for its change of the index.
+pub(crate) struct Pending {
+    change: Change,
+    /// Held until the change is durable or has failed.
+    guard: Option<BlobGuard>,
+}
+
+/// A file whose row is gone durably.
+#[derive(Debug)]
+pub(crate) struct Unlink {
+    blob: BlobKey,
+    path: String,
+}
+
+/// What is on the disk where a row points.
+enum Found {
+    Good(bytes::Bytes),
+    Bad,
+}
+
+impl Store {
+    /// Performs an operation on this thread. Calls from several threads are safe, but only [`super::StoreDisk`] batches.
+    ///
+    /// # Errors
+    ///
+    /// As [`DiskError`] says.
+    ///
+    /// # Panics
+    ///
+    /// If the operation breaks the bounds of [`forever_core::disk`], which the core keeps.
+    pub fn perform(&self, what: DiskOp) -> DiskResult {
+        assert_bounds(&what);
+        match self.begin(what) {
+            Step::Done(result) => result,
+            Step::Commit(pending) => {
+                let (mut results, unlinks) = self.settle(vec![pending]);
+                unlinks.iter().for_each(|unlink| self.unlink(unlink));
+                results.pop().expect("one change has one result")
+            }
+        }
+    }
+
+    /// The first step of an operation.
+    pub(crate) fn begin(&self, what: DiskOp) -> Step {
+        let done = match what {
+            DiskOp::WriteBlob { blob, data } => return self.begin_write(blob, data).unwrap_or_else(Step::failed),
+            DiskOp::ReadBlob { blob } => return self.begin_read(blob).unwrap_or_else(Step::failed),
+            DiskOp::Commit {
+                require_blobs,
+                require_keys,
+                writes,
+            } => {
+                return Step::Commit(Pending {
+                    change: Change::Commit {
+                        require_blobs,
+                        require_keys,
+                        writes,
+                    },
+                    guard: None,
+                });
+            }
+            DiskOp::HasBlobs { blobs } => self.has_blobs(&blobs),
+            DiskOp::Lookup { keys } => self.index.lookup(&keys).map(DiskDone::Values),
+            DiskOp::Scan { from, to, limit, reverse } => self
+                .index
+                .scan(&from, &to, limit, reverse)
+                .map(|(entries, more)| DiskDone::Entries { entries, more }),
+            DiskOp::Usage => self.usage().map(DiskDone::Usage),
+        };
+        Step::Done(done)
+    }
+
+    fn has_blobs(&self, blobs: &[BlobKey]) -> DiskResult {
+        let mut has = self.index.has(blobs)?;
+        let corrupt = lock(&self.corrupt);
+        for (has, blob) in has.iter_mut().zip(blobs) {
+            *has &= !corrupt.contains(blob);
+        }
+        Ok(DiskDone::Has(has))
+    }
+
+    fn usage(&self) -> Result<Usage, DiskError> {
+        let counters = self.index.counters()?;
+        Ok(Usage {
+            blobs: counters.blobs,
+            blob_bytes: counters.blob_bytes,
+            index_bytes: self.index.file_len(),
+            free_bytes: self.files.free_bytes()?,
+        })
+    }
+
+    fn begin_write(&self, blob: BlobKey, data: Bulk) -> Result<Step, DiskError> {
+        self.health.check()?;
+        if data.hash() != blob.chunk.0 {
+            return Err(DiskError::Mismatch);
+        }
+        let guard = self.locks.lock(blob);
+        if self.is_present(&blob)? {
+            return Ok(Step::Done(Ok(DiskDone::Written { new: false })));
+        }
+        self.files.require_room(data.len() as u64)?;
+        let row = if data.len() <= INLINE_LEN_MAX {
+            Row::Inline(data.into_bytes())
+        } else {
+            let path = blob_path(self.path, &blob.chunk);
+            self.files.write(&blob, &path, &data)?;
+            Row::File {
+                len: data.len() as u64,
+                path,
+            }
+        };
+        Ok(Step::Commit(Pending {
+            change: Change::PutBlob { blob, row },
+            guard: Some(guard),
+        }))
+    }
+
+    /// Whether a blob need not be written again. A file that is missing or has another length is found out here already.
+    fn is_present(&self, blob: &BlobKey) -> Result<bool, DiskError> {
+        if self.is_corrupt(blob) {
+            return Ok(false);
+        }
+        match self.index.row(blob)? {
+            None => Ok(false),
+            Some(Row::Inline(_)) => Ok(true),
+            Some(Row::File { len, path }) => self.files.looks_whole(&blob.owner, &path, len),
+        }
+    }
+
+    fn begin_read(&self, blob: BlobKey) -> Result<Step, DiskError> {
+        let row = self.index.row(&blob)?.ok_or(DiskError::NotFound)?;
+        if let Found::Good(bytes) = self.find(&blob, &row)? {
+            return Ok(Step::Done(Ok(DiskDone::Blob(bytes))));
+        }
+        // It may have been dropped, or written anew, since its row was read; nothing changes while the lock is held.
+        let guard = self.locks.lock(blob);
+        let row = self.index.row(&blob)?.ok_or(DiskError::NotFound)?;
+        if let Found::Good(bytes) = self.find(&blob, &row)? {
+            return Ok(Step::Done(Ok(DiskDone::Blob(bytes))));
+        }
+        lock(&self.corrupt).insert(blob);
+        Ok(Step::Commit(Pending {
+            change: Change::RemoveBlob { blob },
+            guard: Some(guard),
+        }))
+    }
+
+    fn find(&self, blob: &BlobKey, row: &Row) -> Result<Found, DiskError> {
+        let bytes = match row {
+            Row::Inline(bytes) => Some(bytes.clone()),
+            Row::File { len, path } => self.files.read(&blob.owner, path, *len)?,
+        };
+        match bytes {
+            Some(bytes) if blake3::hash(&bytes) == blob.chunk.0 => Ok(Found::Good(bytes)),
+            Some(_) | None => Ok(Found::Bad),
+        }
+    }
+
+    /// The second step of many operations: one durable transaction. Their results in the same order, and the files whose
+    /// rows are gone, to be given to [`Self::unlink`] when no guard of this thread is left.
+    pub(crate) fn settle(&self, pending: Vec<Pending>) -> (Vec<DiskResult>, Vec<Unlink>) {
+        let (changes, guards): (Vec<_>, Vec<_>) = pending.into_iter().map(|one| (one.change, one.guard)).unzip();
+        let mut unlinks = Vec::new();
+        let results = match self.index.apply(&changes, &|blob| self.is_corrupt(blob)) {
+            Ok(applied) => changes
+                .iter()
+                .zip(applied)
+                .map(|(change, applied)| self.applied(change, applied, &mut unlinks))
+                .collect(),
+            Err(error) => changes.iter().map(|change| self.not_applied(change, &error)).collect(),
+        };
+        drop(guards);
+        (results, unlinks)
+    }
+
+    fn applied(&self, change: &Change, applied: Applied, unlinks: &mut Vec<Unlink>) -> DiskResult {
+        let dropped = match applied {
+            Applied::Missing { blobs, keys } => return Ok(DiskDone::Missing { blobs, keys }),
+            Applied::Done { dropped } => dropped,
+        };
+        let mut files = dropped.into_iter().filter_map(|(blob, row)| match row {
+            Row::File { path, .. } => Some(Unlink { blob, path }),
+            Row::Inline(_) => None,
+        });
+        match change {
+            Change::Commit { .. } => {
+                unlinks.extend(files);
+                Ok(DiskDone::Committed)
+            }
+            Change::PutBlob { blob, .. } => {
+                unlinks.extend(files);
+                lock(&self.corrupt).remove(blob);
+                Ok(DiskDone::Written { new: true })
+            }
+            Change::RemoveBlob { blob } => {
+                if let Some(file) = files.next() {
+                    self.files.quarantine(blob, &file.path);
+                }
+                lock(&self.corrupt).remove(blob);
+                Err(DiskError::Corrupt)
+            }
+        }
+    }
+
+    fn not_applied(&self, change: &Change, error: &DiskError) -> DiskResult {
+        match change {
+            Change::Commit { .. } => Err(error.clone()),
+            Change::PutBlob { blob, row } => {
+                if let Row::File { path, .. } = row {
+                    self.unlink_held(blob, path);
+                }
+                Err(error.clone())
+            }
+            // The blob stays in the set of damaged ones, and so counts as absent all the same.
+            Change::RemoveBlob { .. } => Err(DiskError::Corrupt),
+        }
+    }
+
+    /// Removes a file whose row was dropped, unless the blob has been written again meanwhile.
+    pub(crate) fn unlink(&self, unlink: &Unlink) {
+        let _guard = self.locks.lock(unlink.blob);
+        self.unlink_held(&unlink.blob, &unlink.path);
+    }
+
+    /// Removes a file if no row points to it. The caller holds the blob's lock.
+    pub(crate) fn unlink_held(&self, blob: &BlobKey, path: &str) {
+        // On a degraded disk the last commits may come back after a power loss, and their files must be there then.
+        if self.health.is_degraded() {
+            return self.files.leave_orphan();
+        }
+        match self.index.row(blob) {
+            Ok(Some(Row::File { path: used, .. })) if used == path => {}
+            Ok(_) => self.files.remove(&blob.owner, path),
+            Err(_) => self.files.leave_orphan(),
+        }
+    }
+}
+
+impl Step {
+    fn failed(error: DiskError) -> Self {
+        Self::Done(Err(error))
+    }
+}
+
+/// Asserts the bounds that the core keeps, on the thread that submits: a violation is a bug, not a failure of the disk.
+pub(crate) fn assert_bounds(what: &DiskOp) {
+    match what {
+        DiskOp::HasBlobs { blobs } => assert!(blobs.len() <= KEYS_MAX, "too many blobs in one operation"),
+        DiskOp::Lookup { keys } => assert!(keys.len() <= KEYS_MAX, "too many keys in one operation"),
+        DiskOp::Commit {
+            require_blobs,
+            require_keys,
+            writes,
+        } => {
+            assert!(
+                require_blobs.len() <= KEYS_MAX && require_keys.len() <= KEYS_MAX,
+                "too many requirements"
+            );
+            for write in writes {
+                match write {
+                    Write::Put { key, value } => {
+                        assert!(key.len() <= KEY_LEN_MAX, "a key of {} bytes", key.len());
+                        assert!(value.len() <= VALUE_LEN_MAX, "a value of {} bytes", value.len());
+                    }
+                    Write::Delete { .. } | Write::DropBlob { .. } => {}
+                }
+            }
+        }
+        DiskOp::WriteBlob { .. } | DiskOp::ReadBlob { .. } | DiskOp::Scan { .. } | DiskOp::Usage => {}
+    }
+}
