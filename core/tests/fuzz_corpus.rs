@@ -1,5 +1,7 @@
 //! Replays the fuzz targets' corpus through the same functions. What a fuzzer finds is added to it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 mod common;
 
 use std::fs;

@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::fmt::Write;
-
 use forever_core::codec::{Bincode, Codec};
 use forever_core::ids::OwnerId;
 use forever_core::key_hash::KeyHash;
@@ -36,7 +34,7 @@ fn check(section: &str, computed: &[(String, String)]) {
     if std::env::var_os(PRINT).is_some() {
         let mut lines = String::new();
         for (name, value) in computed {
-            writeln!(lines, "{name} = {value}").unwrap();
+            lines += &format!("{name} = {value}\n");
         }
         println!("{section}\n{lines}");
     }
@@ -54,6 +52,10 @@ fn named<const N: usize>(vectors: [(&str, String); N]) -> Vec<(String, String)> 
 
 fn derive(context: &str, material: &[u8; 32]) -> [u8; 32] {
     blake3::derive_key(&format!("foreverstore 2026 {context}"), material)
+}
+
+fn bincode_of(value: &impl serde::Serialize) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, bincode::config::standard()).expect("the formats can be encoded")
 }
 
 fn owner_vectors() -> Vec<(String, String)> {
@@ -79,7 +81,7 @@ fn chunk_vectors() -> Vec<(String, String)> {
     let chunk = common::chunk(b"Foo not bar");
     let iv = [&derive("chunk iv", chunk.key.expose())[..8], &[0; 8]].concat();
     let id = chunk.id.to_string();
-    let path = |transform: PathTransform| transform.path(&id).unwrap();
+    let path = |transform: PathTransform| transform.path(&id).expect("hex digits are a plain key");
     named([
         ("chunk_plaintext", hex::encode(b"Foo not bar")),
         ("chunk_key", hex::encode(chunk.key.expose())),
@@ -94,15 +96,10 @@ fn chunk_vectors() -> Vec<(String, String)> {
 
 fn page_vectors() -> Vec<(String, String)> {
     let (public, secrets, page) = common::page();
-    let encode = |bytes: Result<Vec<u8>, _>| -> String {
-        let bytes: Result<Vec<u8>, bincode::error::EncodeError> = bytes;
-        hex::encode(bytes.unwrap())
-    };
-    let config = bincode::config::standard();
     named([
         ("version_bytes", hex::encode(common::version().to_bytes())),
-        ("page_public", encode(bincode::serde::encode_to_vec(&public, config))),
-        ("page_secrets", encode(bincode::serde::encode_to_vec(&secrets, config))),
+        ("page_public", hex::encode(bincode_of(&public))),
+        ("page_secrets", hex::encode(bincode_of(&secrets))),
         ("page_salt", hex::encode(&page.data[5..37])),
         ("page_key", hex::encode(page.key.expose())),
         (
@@ -194,9 +191,8 @@ fn formats_follow_from_their_description() {
     assert_eq!(common::keys().name_id(&common::name()).as_bytes(), name_id.as_bytes());
 
     let (public, secrets, page) = common::page();
-    let config = bincode::config::standard();
-    let public = bincode::serde::encode_to_vec(public, config).unwrap();
-    let secrets = bincode::serde::encode_to_vec(secrets, config).unwrap();
+    let public = bincode_of(&public);
+    let secrets = bincode_of(&secrets);
     let place = place(&common::context());
     let root = derive("record-key root", &secret);
     let numbers = [0_u32.to_be_bytes(), 1_u32.to_be_bytes()].concat();
@@ -232,6 +228,5 @@ fn entries_take_the_space_that_is_described() {
         id: common::chunk(b"Foo not bar").id,
         len: 1 << 20,
     };
-    let encoded = bincode::serde::encode_to_vec(chunk, bincode::config::standard()).unwrap();
-    assert_eq!(encoded.len(), 37);
+    assert_eq!(bincode_of(&chunk).len(), 37);
 }

@@ -17,7 +17,7 @@ use forever_core::version::Version;
 
 /// The secret of all vectors: 00 01 02 ... 1f.
 pub(crate) fn secret() -> OwnerSecret {
-    OwnerSecret::new(core::array::from_fn(|at| u8::try_from(at).unwrap()))
+    OwnerSecret::new(core::array::from_fn(|at| u8::try_from(at).expect("32 fits a byte")))
 }
 
 pub(crate) fn keys() -> OwnerKeys {
@@ -25,7 +25,7 @@ pub(crate) fn keys() -> OwnerKeys {
 }
 
 pub(crate) fn name() -> Name {
-    Name::new("hello.txt").unwrap()
+    Name::new("hello.txt").expect("a valid name")
 }
 
 pub(crate) fn version() -> Version {
@@ -95,7 +95,7 @@ pub(crate) fn file_record() -> SignedRecord {
     let (_, _, page) = page();
     record(RecordBody::File {
         root: page.id,
-        root_len: u32::try_from(page.data.len()).unwrap(),
+        root_len: u32::try_from(page.data.len()).expect("a page is short"),
     })
 }
 
