@@ -18,6 +18,8 @@ pub mod config;
 pub mod disk;
 pub mod event;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod ids;
 pub mod input;
 pub mod intent;

@@ -139,5 +139,14 @@ impl SignedRecord {
     }
 }
 
+/// Makes the owner the one of `keys` where a record has it, and signs the bytes, record or not.
+pub(crate) fn sign_bytes(keys: &OwnerKeys, body: &[u8]) -> Bytes {
+    let mut body = body.to_vec();
+    if let Some(owner) = body.get_mut(MAGIC.len()..MAGIC.len() + 32) {
+        owner.copy_from_slice(keys.owner_id().as_bytes());
+    }
+    signature::sign(keys, DOMAIN, body).into()
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,57 @@
+//! What the fuzz targets do with their bytes. The tests replay the corpus through the same functions.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::codec::{Bincode, Codec};
+use crate::ids::PageId;
+use crate::intent::SignedIntent;
+use crate::manifest::check_page;
+use crate::record::{self, SignedRecord};
+use crate::secrets::{OwnerKeys, OwnerSecret};
+
+/// Decodes bytes as a frame: the first two are the header's length (little endian), then header, then payload.
+///
+/// # Panics
+/// When a frame that decodes does not survive being encoded again.
+pub fn frame_decode(data: &[u8]) {
+    let Some((len, rest)) = data.split_first_chunk::<2>() else {
+        return;
+    };
+    let (header, payload) = rest.split_at(usize::from(u16::from_le_bytes(*len)).min(rest.len()));
+    let payload = Bytes::copy_from_slice(payload);
+    if let Ok(frame) = Bincode.decode(header, payload.clone()) {
+        let mut again = Vec::new();
+        Bincode.encode(&frame, &mut again);
+        assert!(again.len() <= header.len(), "an encoding is never longer than needed");
+        assert_eq!(Bincode.decode(&again, payload), Ok(frame));
+    }
+}
+
+/// Verifies bytes as a record, an intent and a page; then as the body of a record that a known owner signed, so that the
+/// rules behind the signature are reached too.
+///
+/// # Panics
+/// When something is accepted that is not in its one canonical form.
+pub fn record_verify(data: &[u8]) {
+    check_record(Bytes::copy_from_slice(data), None);
+    let _ = SignedIntent::verify(data);
+    let _ = check_page(PageId(*blake3::hash(data).as_bytes()), data);
+    let keys = OwnerKeys::derive(&OwnerSecret::new([7; 32]));
+    check_record(record::sign_bytes(&keys, data), Some(&keys));
+}
+
+fn check_record(bytes: Bytes, signer: Option<&OwnerKeys>) {
+    let Ok(verified) = SignedRecord::verify(bytes.clone()) else {
+        return;
+    };
+    assert_eq!(verified.bytes, bytes, "a record is stored as it came");
+    if let Some(keys) = signer {
+        assert_eq!(
+            SignedRecord::sign(keys, verified.record),
+            verified,
+            "a record has one form"
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! The codec: every frame survives it, and no bytes make it panic, allocate without bound or accept a misplaced payload.
+
+mod common;
+
+use bytes::Bytes;
+use forever_core::codec::{Bincode, Codec, DecodeError};
+use forever_core::frame::{
+    AnnounceOutcome, DATA_LEN_MAX, Frame, Goodbye, HEADER_LEN_MAX, HeldRecord, Hello, OFFER_CHUNKS_MAX, Refusal,
+};
+use forever_core::ids::{ChunkId, NameId, ObjectId, OwnerId, PageId, RecordId};
+use forever_core::manifest::ChunkRef;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn encode(frame: &Frame) -> Vec<u8> {
+    let mut header = Vec::new();
+    Bincode.encode(frame, &mut header);
+    header
+}
+
+fn any_bytes() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..80).prop_map(Bytes::from)
+}
+
+fn any_chunk() -> impl Strategy<Value = ChunkId> {
+    any::<[u8; 32]>().prop_map(ChunkId)
+}
+
+fn any_place() -> impl Strategy<Value = (OwnerId, NameId, RecordId)> {
+    any::<([u8; 32], [u8; 32], [u8; 32])>()
+        .prop_map(|(owner, name_id, record)| (OwnerId(owner), NameId(name_id), RecordId(record)))
+}
+
+fn any_refusal() -> impl Strategy<Value = Refusal> {
+    prop_oneof![
+        Just(Refusal::Full),
+        Just(Refusal::Disk),
+        Just(Refusal::Unauthorised),
+        Just(Refusal::Busy),
+        Just(Refusal::Unavailable),
+        Just(Refusal::Invalid),
+    ]
+}
+
+fn any_goodbye() -> impl Strategy<Value = Goodbye> {
+    prop_oneof![
+        Just(Goodbye::Stopping),
+        Just(Goodbye::Duplicate),
+        Just(Goodbye::SelfConnection),
+        Just(Goodbye::Version),
+        Just(Goodbye::Protocol),
+        Just(Goodbye::Banned),
+    ]
+}
+
+fn any_link_frame() -> impl Strategy<Value = Frame> {
+    let hello = (any::<u16>(), any::<u64>(), vec(".{0,20}", 0..8)).prop_map(|(version, features, listen)| {
+        Frame::Hello(Hello {
+            version,
+            features,
+            listen,
+        })
+    });
+    prop_oneof![
+        hello,
+        any::<u64>().prop_map(|nonce| Frame::Ping { nonce }),
+        any::<u64>().prop_map(|nonce| Frame::Pong { nonce }),
+        any_goodbye().prop_map(|reason| Frame::Goodbye { reason }),
+    ]
+}
+
+fn any_upload_frame() -> impl Strategy<Value = Frame> {
+    let chunk_ref = (any_chunk(), any::<u32>()).prop_map(|(id, len)| ChunkRef { id, len });
+    prop_oneof![
+        (any::<u64>(), any_bytes()).prop_map(|(upload, intent)| Frame::OpenUpload { upload, intent }),
+        (any::<u64>(), vec(chunk_ref, 0..9)).prop_map(|(upload, chunks)| Frame::Offer { upload, chunks }),
+        (any::<u64>(), vec(any_chunk(), 0..9)).prop_map(|(upload, chunks)| Frame::Stored { upload, chunks }),
+        (any::<u64>(), vec(any_chunk(), 0..9), any_refusal()).prop_map(|(upload, chunks, reason)| Frame::Refused {
+            upload,
+            chunks,
+            reason
+        }),
+        any::<u64>().prop_map(|upload| Frame::CloseUpload { upload }),
+    ]
+}
+
+fn any_want_frame() -> impl Strategy<Value = Frame> {
+    let object = prop_oneof![
+        any_chunk().prop_map(ObjectId::Chunk),
+        any::<[u8; 32]>().prop_map(|id| ObjectId::Page(PageId(id))),
+    ];
+    let wanted = (any::<(u64, u64, [u8; 32], u32)>(), object);
+    let data = (any::<(u64, u32)>(), vec(any::<u8>(), 1..80));
+    prop_oneof![
+        wanted.prop_map(|((want, lane, owner, len), object)| Frame::Want {
+            want,
+            lane,
+            owner: OwnerId(owner),
+            object,
+            len
+        }),
+        any::<u64>().prop_map(|want| Frame::Unwant { want }),
+        data.prop_map(|((want, offset), payload)| Frame::Data {
+            want,
+            offset,
+            payload: Bytes::from(payload).into()
+        }),
+        any::<u64>().prop_map(|want| Frame::Unavailable { want }),
+    ]
+}
+
+fn any_record_frame() -> impl Strategy<Value = Frame> {
+    let outcome = prop_oneof![
+        Just(AnnounceOutcome::Stored),
+        any_bytes().prop_map(|by| AnnounceOutcome::Superseded { by }),
+        any_refusal().prop_map(AnnounceOutcome::Refused),
+    ];
+    let held = (any_bytes(), any::<bool>()).prop_map(|(record, complete)| HeldRecord { record, complete });
+    prop_oneof![
+        (any::<u64>(), any_bytes()).prop_map(|(request, record)| Frame::Announce { request, record }),
+        (any::<u64>(), outcome).prop_map(|(request, outcome)| Frame::Announced { request, outcome }),
+        (any::<u64>(), any_place()).prop_map(|(request, (owner, name_id, _))| Frame::Find {
+            request,
+            owner,
+            name_id
+        }),
+        (any::<u64>(), any_place(), any_bytes()).prop_map(|(request, (owner, _, _), after)| Frame::Scan {
+            request,
+            owner,
+            after
+        }),
+        (any::<u64>(), vec(held, 0..4), any_bytes()).prop_map(|(request, records, next)| Frame::Records {
+            request,
+            records,
+            next
+        }),
+        (any::<u64>(), any_place()).prop_map(|(request, (owner, name_id, record))| Frame::AskPromise {
+            request,
+            owner,
+            name_id,
+            record
+        }),
+        any::<(u64, bool)>().prop_map(|(request, given)| Frame::Promise { request, given }),
+        any_place().prop_map(|(owner, name_id, record)| Frame::ReleasePromise { owner, name_id, record }),
+    ]
+}
+
+fn any_frame() -> impl Strategy<Value = Frame> {
+    prop_oneof![
+        any_link_frame(),
+        any_upload_frame(),
+        any_want_frame(),
+        any_record_frame()
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_frame_survives(frame in any_frame()) {
+        let header = encode(&frame);
+        prop_assert!(header.len() <= HEADER_LEN_MAX);
+        prop_assert_eq!(Bincode.decode(&header, common::payload(&frame)), Ok(frame));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(header in vec(any::<u8>(), 0..300), payload in any_bytes()) {
+        if let Ok(frame) = Bincode.decode(&header, payload.clone()) {
+            prop_assert_eq!(Bincode.decode(&encode(&frame), payload), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn damaged_headers_do_not_make_it_panic(frame in any_frame(), at: prop::sample::Index, byte: u8) {
+        let mut header = encode(&frame);
+        let at = at.index(header.len());
+        header[at] = byte;
+        if let Ok(other) = Bincode.decode(&header, common::payload(&frame)) {
+            prop_assert_eq!(other == frame, encode(&other) == encode(&frame));
+        }
+    }
+
+    #[test]
+    fn shortened_headers_are_refused(frame in any_frame(), at: prop::sample::Index) {
+        let header = encode(&frame);
+        let decoded = Bincode.decode(&header[..at.index(header.len())], common::payload(&frame));
+        prop_assert!(matches!(decoded, Err(DecodeError::Header(_))), "{:?}", decoded);
+    }
+}
+
+#[test]
+fn every_kind_of_frame_survives() {
+    for (name, frame) in common::frames() {
+        let decoded = Bincode.decode(&encode(&frame), common::payload(&frame));
+        assert_eq!(decoded, Ok(frame), "{name}");
+    }
+}
+
+#[test]
+fn bytes_left_over_are_refused() {
+    let mut header = encode(&Frame::Ping { nonce: 1 });
+    header.push(0);
+    assert_eq!(Bincode.decode(&header, Bytes::new()), Err(DecodeError::Trailing(1)));
+}
+
+#[test]
+fn payload_goes_with_data_only_and_is_bounded() {
+    let ping = encode(&Frame::Ping { nonce: 1 });
+    let misplaced = Bincode.decode(&ping, Bytes::from_static(b"abc"));
+    assert_eq!(misplaced, Err(DecodeError::Payload(3)));
+    let data = |len: usize| {
+        let frame = Frame::Data {
+            want: 1,
+            offset: 0,
+            payload: Bytes::new().into(),
+        };
+        Bincode.decode(&encode(&frame), vec![0; len].into())
+    };
+    assert_eq!(data(0), Err(DecodeError::Payload(0)));
+    assert!(data(DATA_LEN_MAX).is_ok());
+    let over = u32::try_from(DATA_LEN_MAX + 1).unwrap();
+    assert_eq!(data(DATA_LEN_MAX + 1), Err(DecodeError::Payload(over)));
+}
+
+/// A header of a few bytes that announces 2^60 chunks.
+#[test]
+fn announced_lengths_allocate_nothing() {
+    let mut header = encode(&Frame::Stored {
+        upload: 1,
+        chunks: vec![],
+    });
+    header.pop();
+    header.push(253);
+    header.extend((1_u64 << 60).to_le_bytes());
+    let decoded = Bincode.decode(&header, Bytes::new());
+    assert!(matches!(decoded, Err(DecodeError::Header(_))), "{decoded:?}");
+}
+
+#[test]
+fn header_beyond_the_limit_is_refused() {
+    let long = Frame::OpenUpload {
+        upload: 1,
+        intent: vec![0; HEADER_LEN_MAX].into(),
+    };
+    let decoded = Bincode.decode(&encode(&long), Bytes::new());
+    assert!(matches!(decoded, Err(DecodeError::Header(_))), "{decoded:?}");
+}
+
+#[test]
+fn fullest_offer_stays_below_the_limit() {
+    let chunks = vec![
+        ChunkRef {
+            id: ChunkId([0xff; 32]),
+            len: u32::MAX,
+        };
+        OFFER_CHUNKS_MAX
+    ];
+    let frame = Frame::Offer {
+        upload: u64::MAX,
+        chunks,
+    };
+    let header = encode(&frame);
+    assert!(header.len() <= HEADER_LEN_MAX);
+    assert_eq!(Bincode.decode(&header, Bytes::new()), Ok(frame));
+}

@@ -1,0 +1,266 @@
+//! What the tests share: fixed values, and one frame of each kind.
+#![allow(dead_code, reason = "each test crate uses its part")]
+
+use bytes::Bytes;
+use forever_core::bulk::PlainChunk;
+use forever_core::frame::{AnnounceOutcome, Frame, Goodbye, HeldRecord, Hello, PROTOCOL_VERSION, Refusal};
+use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
+use forever_core::intent::{SignedIntent, UploadIntent};
+use forever_core::manifest::{
+    Children, ChunkRef, FileMeta, PageContext, PagePublic, PageSecrets, SealedPage, seal_page,
+};
+use forever_core::name::Name;
+use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
+use forever_core::seal::{SealedChunk, seal_chunk};
+use forever_core::secrets::{OwnerKeys, OwnerSecret};
+use forever_core::version::Version;
+
+/// The secret of all vectors: 00 01 02 ... 1f.
+pub(crate) fn secret() -> OwnerSecret {
+    OwnerSecret::new(core::array::from_fn(|at| u8::try_from(at).expect("32 fits a byte")))
+}
+
+pub(crate) fn keys() -> OwnerKeys {
+    OwnerKeys::derive(&secret())
+}
+
+pub(crate) fn name() -> Name {
+    Name::new("hello.txt").expect("a valid name")
+}
+
+pub(crate) fn version() -> Version {
+    Version {
+        wall_ms: 1_767_225_600_000,
+        counter: 1,
+        node: NodeId([0x22; 32]),
+    }
+}
+
+pub(crate) fn context() -> PageContext {
+    PageContext {
+        owner: keys().owner_id(),
+        name_id: keys().name_id(&name()),
+        version: version(),
+    }
+}
+
+pub(crate) fn chunk(plain: &[u8]) -> SealedChunk {
+    let mut chunk = PlainChunk::with_capacity(plain.len());
+    chunk.extend(plain);
+    seal_chunk(&keys(), chunk)
+}
+
+pub(crate) fn meta() -> FileMeta {
+    FileMeta {
+        name: name(),
+        len: 11,
+        chunk_size: 1 << 20,
+        mtime_ms: Some(1_767_225_599_000),
+        mode: Some(0o644),
+        content_type: Some("text/plain".into()),
+    }
+}
+
+/// The root of a file with the one chunk `Foo not bar`.
+pub(crate) fn page() -> (PagePublic, PageSecrets, SealedPage) {
+    let chunk = chunk(b"Foo not bar");
+    let public = PagePublic {
+        index: 0,
+        count: 1,
+        children: Children::Chunks(vec![ChunkRef { id: chunk.id, len: 27 }]),
+    };
+    let secrets = PageSecrets::RootOfChunks {
+        meta: meta(),
+        keys: vec![chunk.key],
+    };
+    let sealed = seal_page(&keys(), &context(), &public, &secrets);
+    (public, secrets, sealed)
+}
+
+pub(crate) fn record(body: RecordBody) -> SignedRecord {
+    let record = Record {
+        owner: keys().owner_id(),
+        name_id: keys().name_id(&name()),
+        version: version(),
+        retention: Retention {
+            keep_versions: 10,
+            keep_days: 30,
+        },
+        body,
+    };
+    SignedRecord::sign(&keys(), record)
+}
+
+pub(crate) fn file_record() -> SignedRecord {
+    let (_, _, page) = page();
+    record(RecordBody::File {
+        root: page.id,
+        root_len: u32::try_from(page.data.len()).expect("a page is short"),
+    })
+}
+
+pub(crate) fn intent() -> SignedIntent {
+    let intent = UploadIntent {
+        owner: keys().owner_id(),
+        node: NodeId([0x22; 32]),
+        expires_ms: 1_767_312_000_000,
+        bytes_max: 1 << 30,
+    };
+    SignedIntent::sign(&keys(), &intent)
+}
+
+/// One frame of each kind, with its name; the payload of a data frame is `abc`.
+pub(crate) fn frames() -> Vec<(&'static str, Frame)> {
+    let frames = [link_frames(), upload_frames(), want_frames(), record_frames()].concat();
+    frames.into_iter().map(|frame| (frame_name(&frame), frame)).collect()
+}
+
+/// Not a list: a new kind of frame has to be named here, and then a vector is missing.
+fn frame_name(frame: &Frame) -> &'static str {
+    match frame {
+        Frame::Hello(_) => "hello",
+        Frame::Ping { .. } => "ping",
+        Frame::Pong { .. } => "pong",
+        Frame::Goodbye { .. } => "goodbye",
+        Frame::OpenUpload { .. } => "open_upload",
+        Frame::Offer { .. } => "offer",
+        Frame::Stored { .. } => "stored",
+        Frame::Refused { .. } => "refused",
+        Frame::CloseUpload { .. } => "close_upload",
+        Frame::Want { .. } => "want",
+        Frame::Unwant { .. } => "unwant",
+        Frame::Data { .. } => "data",
+        Frame::Unavailable { .. } => "unavailable",
+        Frame::Announce { .. } => "announce",
+        Frame::Announced { .. } => "announced",
+        Frame::Find { .. } => "find",
+        Frame::Scan { .. } => "scan",
+        Frame::Records { .. } => "records",
+        Frame::AskPromise { .. } => "ask_promise",
+        Frame::Promise { .. } => "promise",
+        Frame::ReleasePromise { .. } => "release_promise",
+    }
+}
+
+const OWNER: OwnerId = OwnerId([0x11; 32]);
+const NAME_ID: NameId = NameId([0x33; 32]);
+const CHUNK: ChunkId = ChunkId([0x44; 32]);
+const PAGE: PageId = PageId([0x55; 32]);
+const RECORD: RecordId = RecordId([0x66; 32]);
+
+fn link_frames() -> Vec<Frame> {
+    vec![
+        Frame::Hello(Hello {
+            version: PROTOCOL_VERSION,
+            features: 0,
+            listen: vec![":3000".into()],
+        }),
+        Frame::Ping { nonce: 250 },
+        Frame::Pong { nonce: 251 },
+        Frame::Goodbye {
+            reason: Goodbye::Protocol,
+        },
+    ]
+}
+
+fn upload_frames() -> Vec<Frame> {
+    vec![
+        Frame::OpenUpload {
+            upload: 1,
+            intent: Bytes::from_static(b"signed intent"),
+        },
+        Frame::Offer {
+            upload: 1,
+            chunks: vec![ChunkRef {
+                id: CHUNK,
+                len: 1_048_592,
+            }],
+        },
+        Frame::Stored {
+            upload: 1,
+            chunks: vec![CHUNK],
+        },
+        Frame::Refused {
+            upload: 1,
+            chunks: vec![],
+            reason: Refusal::Full,
+        },
+        Frame::CloseUpload { upload: 65_536 },
+    ]
+}
+
+fn want_frames() -> Vec<Frame> {
+    vec![
+        Frame::Want {
+            want: 2,
+            lane: 3,
+            owner: OWNER,
+            object: ObjectId::Page(PAGE),
+            len: 300,
+        },
+        Frame::Unwant { want: 2 },
+        Frame::Data {
+            want: 2,
+            offset: 61_696,
+            payload: Bytes::from_static(b"abc").into(),
+        },
+        Frame::Unavailable { want: 2 },
+    ]
+}
+
+fn record_frames() -> Vec<Frame> {
+    vec![
+        Frame::Announce {
+            request: 4,
+            record: Bytes::from_static(b"signed record"),
+        },
+        Frame::Announced {
+            request: 4,
+            outcome: AnnounceOutcome::Superseded {
+                by: Bytes::from_static(b"signed record"),
+            },
+        },
+        Frame::Find {
+            request: 5,
+            owner: OWNER,
+            name_id: NAME_ID,
+        },
+        Frame::Scan {
+            request: 6,
+            owner: OWNER,
+            after: Bytes::new(),
+        },
+        Frame::Records {
+            request: 6,
+            records: vec![HeldRecord {
+                record: Bytes::from_static(b"signed record"),
+                complete: true,
+            }],
+            next: Bytes::from_static(b"next"),
+        },
+        Frame::AskPromise {
+            request: 7,
+            owner: OWNER,
+            name_id: NAME_ID,
+            record: RECORD,
+        },
+        Frame::Promise {
+            request: 7,
+            given: true,
+        },
+        Frame::ReleasePromise {
+            owner: OWNER,
+            name_id: NAME_ID,
+            record: RECORD,
+        },
+    ]
+}
+
+/// The payload behind a frame's header.
+pub(crate) fn payload(frame: &Frame) -> Bytes {
+    if let Frame::Data { payload, .. } = frame {
+        payload.clone().into_bytes()
+    } else {
+        Bytes::new()
+    }
+}

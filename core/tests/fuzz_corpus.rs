@@ -1,0 +1,77 @@
+//! Replays the fuzz targets' corpus through the same functions. What a fuzzer finds is added to it.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use forever_core::codec::{Bincode, Codec};
+use forever_core::fuzzing;
+use forever_core::record::RecordBody;
+
+/// Set to write the seeds anew after a deliberate change of a format.
+const UPDATE: &str = "FOREVER_UPDATE_CORPUS";
+
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(target)
+}
+
+fn replay(target: &str, seeds: &[(String, Vec<u8>)], run: fn(&[u8])) {
+    let folder = folder(target);
+    if std::env::var_os(UPDATE).is_some() {
+        fs::create_dir_all(&folder).unwrap();
+        for (name, bytes) in seeds {
+            fs::write(folder.join(name), bytes).unwrap();
+        }
+    }
+    for (name, bytes) in seeds {
+        let stored = fs::read(folder.join(name)).unwrap_or_default();
+        assert!(
+            stored == *bytes,
+            "{target}/{name} is not what the code gives; {UPDATE}=1 writes it anew"
+        );
+    }
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(files.len() >= seeds.len());
+    for file in files {
+        run(&fs::read(file).unwrap());
+    }
+}
+
+#[test]
+fn frame_decode_holds_on_its_corpus() {
+    let seeds: Vec<(String, Vec<u8>)> = common::frames()
+        .into_iter()
+        .map(|(name, frame)| {
+            let mut header = Vec::new();
+            Bincode.encode(&frame, &mut header);
+            let len = u16::try_from(header.len()).unwrap().to_le_bytes();
+            let seed = [&len[..], &header, &common::payload(&frame)].concat();
+            (name.to_owned(), seed)
+        })
+        .collect();
+    replay("frame_decode", &seeds, fuzzing::frame_decode);
+}
+
+#[test]
+fn record_verify_holds_on_its_corpus() {
+    let file = common::file_record().bytes;
+    let tombstone = common::record(RecordBody::Tombstone).bytes;
+    let (_, _, page) = common::page();
+    let seeds = [
+        ("file_body", file[..file.len() - 64].to_vec()),
+        ("tombstone_body", tombstone[..tombstone.len() - 64].to_vec()),
+        ("file", file.to_vec()),
+        ("tombstone", tombstone.to_vec()),
+        ("intent", common::intent().0.to_vec()),
+        ("page", page.data.to_vec()),
+    ]
+    .map(|(name, bytes)| (name.to_owned(), bytes));
+    replay("record_verify", &seeds, fuzzing::record_verify);
+}
