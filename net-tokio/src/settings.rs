@@ -117,14 +117,14 @@ pub enum SettingsError {
         error: std::io::Error,
     },
     /// No such setting.
-    #[error("{place}: there is no setting `{key}`{}", nearest.map(|key| format!("; did you mean `{key}`?")).unwrap_or_default())]
+    #[error("{place}: there is no setting `{key}`{}", nearest.as_ref().map(|key| format!("; did you mean `{key}`?")).unwrap_or_default())]
     UnknownKey {
         /// The source.
         place: String,
         /// As given.
         key: String,
         /// A known one that looks like it.
-        nearest: Option<&'static str>,
+        nearest: Option<String>,
     },
     /// A value that makes no sense. The text names the key and the source.
     #[error("{0}")]

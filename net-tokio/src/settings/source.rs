@@ -81,7 +81,7 @@ pub(super) fn check_keys(source: &Figment, place: &str, spelled: impl Fn(&str) -
     Err(SettingsError::UnknownKey {
         place: place.to_owned(),
         key: spelled(key),
-        nearest: nearest(key),
+        nearest: nearest(key).map(spelled),
     })
 }
 

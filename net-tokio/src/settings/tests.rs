@@ -83,7 +83,7 @@ fn an_unknown_key_is_named_with_its_place_and_the_nearest_known_one() {
         assert!(in_file.contains(part), "{in_file}");
     }
     let in_environment = error("", &[("FOREVER_LISTN", "x")]);
-    for part in ["environment", "`FOREVER_LISTN`", "`listen`"] {
+    for part in ["environment", "`FOREVER_LISTN`", "`FOREVER_LISTEN`"] {
         assert!(in_environment.contains(part), "{in_environment}");
     }
     assert!(!error("colour = 1", &[]).contains("did you mean"));
