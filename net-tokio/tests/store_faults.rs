@@ -1,5 +1,9 @@
 //! Faults at every single operation of the file system while a workload runs: whatever was acknowledged is there
 //! afterwards and intact, and nothing is there by half.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy takes only functions marked as tests for tests"
+)]
 
 mod store_support;
 
@@ -10,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Write};
 use forever_core::ids::BlobKey;
-use forever_net_tokio::store::conformance::{commit_op, put, sample_blob, write_op};
+use forever_net_tokio::store::conformance::{commit_op, put, sample_blob, usage, write_op};
 use forever_net_tokio::store::{OpenError, Store, StoreConfig, clear};
 use store_support::{Fault, MemoryFs};
 
@@ -98,10 +102,10 @@ fn observe(store: &Store) -> Content {
         to: Bytes::from_static(&[0xff]),
         limit: 100,
     };
-    match store.perform(scan).unwrap() {
-        DiskDone::Entries { entries, more: false } => content.keys.extend(entries),
-        other => panic!("a scan answered {other:?}"),
-    }
+    let Ok(DiskDone::Entries { entries, more: false }) = store.perform(scan) else {
+        panic!("the index cannot be scanned");
+    };
+    content.keys.extend(entries);
     let mut len = 0;
     for (blob, bytes) in blobs() {
         match store.perform(DiskOp::ReadBlob { blob }) {
@@ -116,10 +120,8 @@ fn observe(store: &Store) -> Content {
         let has = DiskDone::Has(vec![content.blobs.contains(&blob)]);
         assert_eq!(store.perform(DiskOp::HasBlobs { blobs: vec![blob] }), Ok(has));
     }
-    match store.perform(DiskOp::Usage).unwrap() {
-        DiskDone::Usage(usage) => assert_eq!((usage.blobs, usage.blob_bytes), (content.blobs.len() as u64, len)),
-        other => panic!("usage answered {other:?}"),
-    }
+    let usage = usage(&|what| store.perform(what));
+    assert_eq!((usage.blobs, usage.blob_bytes), (content.blobs.len() as u64, len));
     content
 }
 
@@ -375,10 +377,7 @@ fn blobs_meet_a_full_disk_before_the_index_does() {
         store.perform(commit_op(vec![put("key", "value")])),
         Ok(DiskDone::Committed)
     );
-    match store.perform(DiskOp::Usage).unwrap() {
-        DiskDone::Usage(usage) => assert_eq!(usage.free_bytes, Some(LARGE as u64 - 1)),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(usage(&|what| store.perform(what)).free_bytes, Some(LARGE as u64 - 1));
     fs.set_free((64 << 20) + LARGE as u64);
     assert_eq!(
         store.perform(write_op(blob, &bytes)),

@@ -90,7 +90,12 @@ fn scan(perform: &Perform<'_>, from: &'static str, to: &'static str, limit: u32)
     }
 }
 
-fn usage(perform: &Perform<'_>) -> Usage {
+/// The disk's use.
+///
+/// # Panics
+///
+/// If the disk cannot tell.
+pub fn usage(perform: &Perform<'_>) -> Usage {
     match perform(DiskOp::Usage) {
         Ok(DiskDone::Usage(usage)) => usage,
         other => panic!("usage answered {other:?}"),

@@ -299,8 +299,8 @@ pub(crate) fn builder(cache_bytes: usize) -> redb::Builder {
 }
 
 fn index_error(error: redb::Error) -> DiskError {
-    match error {
-        redb::Error::Io(error) => disk_error(&error),
-        other => DiskError::Io(format!("the index: {other}")),
+    if let redb::Error::Io(error) = error {
+        return disk_error(&error);
     }
+    DiskError::Io(format!("the index: {error}"))
 }

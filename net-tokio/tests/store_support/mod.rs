@@ -1,6 +1,10 @@
 //! A file system in memory that forgets what was not synced, and fails on command.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses another part")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy takes only functions marked as tests for tests"
+)]
 
 use std::collections::BTreeMap;
 use std::io;
