@@ -323,6 +323,11 @@ impl Node {
             Frame::Unwant { want } => serve::on_unwant(cx, link, want),
             Frame::Data { want, offset, payload } => fetch::on_data(cx, link, want, offset, payload),
             Frame::Unavailable { want } => fetch::on_unavailable(cx, link, want),
+            Frame::Announce { .. } | Frame::Find { .. } | Frame::Scan { .. } | Frame::AskPromise { .. }
+                if !links::begin_answer(cx, link) =>
+            {
+                links::offend(cx, link);
+            }
             Frame::Announce { request, record } => announce::on_announce(cx, link, request, record),
             Frame::Announced { request, outcome } => asks::on_answer(cx, link, request, Answer::Announced(outcome)),
             Frame::Find { request, owner, name_id } => answers::on_find(cx, link, request, owner, name_id),
@@ -366,7 +371,7 @@ impl Node {
             Pending::Page(id, step) => page_loader::on_completion(cx, id, &step, completion),
             Pending::Pull(id, step) => pull::on_completion(cx, id, step, completion),
             Pending::Locate(id, step) => locate::on_completion(cx, id, step, completion),
-            Pending::Publish(id, publish::PublishStep::Commit) => publish::on_completion(cx, id, completion),
+            Pending::Publish(id, step) => publish::on_completion(cx, id, &step, completion),
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
             Pending::Nobody => {
@@ -448,6 +453,7 @@ impl Node {
                 self.run(request, |task, cx| task.on_offer_reply(cx, node, reply));
             }
             Signal::Delivered { node, record, outcome } => publish::on_delivered(cx, node, record, outcome),
+            Signal::Superseded { request } => self.run(request, |task, cx| task.on_superseded(cx)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
             Signal::OwnRecordStored(record) => {

@@ -74,7 +74,8 @@ fn any_upload_frame() -> impl Strategy<Value = Frame> {
     prop_oneof![
         (any::<u64>(), any_bytes()).prop_map(|(upload, intent)| Frame::OpenUpload { upload, intent }),
         (any::<u64>(), vec(chunk_ref, 0..9)).prop_map(|(upload, chunks)| Frame::Offer { upload, chunks }),
-        (any::<u64>(), vec(any_chunk(), 0..9)).prop_map(|(upload, chunks)| Frame::Stored { upload, chunks }),
+        (any::<u64>(), vec(any_chunk(), 0..9), vec(any_chunk(), 0..9))
+            .prop_map(|(upload, held, fetched)| Frame::Stored { upload, held, fetched }),
         (any::<u64>(), vec(any_chunk(), 0..9), any_refusal()).prop_map(|(upload, chunks, reason)| Frame::Refused {
             upload,
             chunks,
@@ -226,7 +227,8 @@ fn payload_goes_with_data_only_and_is_bounded() {
 fn announced_lengths_allocate_nothing() {
     let mut header = encode(&Frame::Stored {
         upload: 1,
-        chunks: vec![],
+        held: vec![],
+        fetched: vec![],
     });
     header.pop();
     header.push(253);

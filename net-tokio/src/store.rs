@@ -122,7 +122,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         let swept = lock(&self.sweep).is_none();
-        if swept && !self.files.has_orphans() && !self.health.is_degraded() {
+        if swept && !self.health.is_degraded() && self.files.settle_removals() {
             // If this fails, the next start sweeps in vain.
             let _ = self.fs.remove_file(&self.root.join(open::UNCLEAN));
             let _ = self.fs.sync_dir(&self.root);

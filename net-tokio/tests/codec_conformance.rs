@@ -63,7 +63,8 @@ fn upload_samples() -> Vec<Frame> {
         },
         Frame::Stored {
             upload: 3,
-            chunks: vec![ChunkId([1; 32]); OFFER_CHUNKS_MAX],
+            held: vec![ChunkId([1; 32]); OFFER_CHUNKS_MAX],
+            fetched: vec![ChunkId([2; 32]); OFFER_CHUNKS_MAX],
         },
         Frame::Refused {
             upload: 4,

@@ -69,7 +69,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
                 Some(_) => AnnounceOutcome::Stored,
                 None => AnnounceOutcome::Refused(Refusal::Disk),
             };
-            cx.send(link, Frame::Announced { request, outcome });
+            links::answer(cx, link, Frame::Announced { request, outcome });
         }
     }
 }
@@ -78,7 +78,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
 pub(crate) fn on_pulled(cx: &mut Context, link: LinkId, request: u64, record: &SignedRecord, outcome: PullOutcome) {
     match outcome {
         PullOutcome::Refused(reason) => {
-            cx.send(link, Frame::Announced { request, outcome: AnnounceOutcome::Refused(reason) });
+            links::answer(cx, link, Frame::Announced { request, outcome: AnnounceOutcome::Refused(reason) });
         }
         PullOutcome::Stored { .. } => {
             let from = schema::name_records(record.record.owner, record.record.name_id);
@@ -104,7 +104,7 @@ pub(crate) fn on_ask_promise(
 }
 
 fn answer(cx: &mut Context, asked: Asked, given: bool) {
-    cx.send(asked.link, Frame::Promise { request: asked.request, given });
+    links::answer(cx, asked.link, Frame::Promise { request: asked.request, given });
 }
 
 /// An operation is complete.

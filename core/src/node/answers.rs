@@ -9,7 +9,7 @@ use crate::frame::{ANSWER_RECORDS_MAX, Frame, HEADER_LEN_MAX, HeldRecord};
 use crate::ids::{LinkId, NameId, OwnerId, RecordId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
-use crate::node::schema;
+use crate::node::{links, schema};
 
 /// What an answer waits for.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) fn on_scan(cx: &mut Context, link: LinkId, request: u64, owner: Owner
     let end = schema::end_of(&prefix);
     let from = if after.is_empty() { prefix.clone() } else { schema::after(after) };
     if !from.starts_with(&prefix) {
-        return crate::node::links::offend(cx, link);
+        return links::offend(cx, link);
     }
     scan(cx, from, end, false, AnswerStep::Records { link, request, owner, paged: true });
 }
@@ -47,16 +47,16 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnswerStep, completion: Comp
     match step {
         AnswerStep::Records { link, request, owner, paged } => {
             // A disk that fails gives no answer: the asker's deadline passes, and it knows no less than is true.
-            if let Ok((entries, more)) = completion.entries() {
-                on_records(cx, link, request, owner, entries, more && paged);
+            match completion.entries() {
+                Ok((entries, more)) => on_records(cx, link, request, owner, entries, more && paged),
+                Err(_) => links::end_answer(cx, link),
             }
         }
         AnswerStep::Marks { link, request, records, next } => {
-            if let Ok(marks) = completion.values() {
-                let held = |(record, mark): (Bytes, Option<Bytes>)| HeldRecord { record, complete: mark.is_none() };
-                let records = records.into_iter().zip(marks).map(held).collect();
-                cx.send(link, Frame::Records { request, records, next });
-            }
+            let Ok(marks) = completion.values() else { return links::end_answer(cx, link) };
+            let held = |(record, mark): (Bytes, Option<Bytes>)| HeldRecord { record, complete: mark.is_none() };
+            let records = records.into_iter().zip(marks).map(held).collect();
+            links::answer(cx, link, Frame::Records { request, records, next });
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::time::Monotonic;
 const LISTEN_MAX: usize = 8;
 const ADDRESS_LEN_MAX: usize = 256;
 
+/// Questions of one peer that may be open here: twice what this program asks at once.
+const ANSWERING_MAX: u32 = 512;
+
 /// A connection to a peer.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -32,6 +35,8 @@ pub(crate) struct Link {
     pub(crate) wants: BTreeMap<u64, fetch::FetchId>,
     /// Their bytes that have not come yet.
     pub(crate) wanted_bytes: u64,
+    /// Questions of the peer that this node has not answered yet.
+    answering: u32,
     /// Questions that this node has open, by number.
     pub(crate) questions: BTreeMap<u64, AskClient>,
     /// The peer let a fetch time out; others are asked first until then.
@@ -103,6 +108,7 @@ pub(crate) fn on_connected(cx: &mut Context, id: LinkId, node: NodeId, dial: Opt
         serving: Serving::default(),
         wants: BTreeMap::new(),
         wanted_bytes: 0,
+        answering: 0,
         questions: BTreeMap::new(),
         slow_until: Monotonic::default(),
         sent_bytes: 0,
@@ -165,6 +171,26 @@ pub(crate) fn hear(cx: &mut Context, id: LinkId) -> bool {
     let Some(link) = cx.links.get_mut(id) else { return false };
     link.last_heard = now;
     link.ready
+}
+
+/// A peer asks something. False if it has too many questions open.
+pub(crate) fn begin_answer(cx: &mut Context, id: LinkId) -> bool {
+    let Some(link) = cx.links.get_mut(id) else { return false };
+    link.answering += 1;
+    link.answering <= ANSWERING_MAX
+}
+
+/// A question of a peer will not be answered: its deadline at the peer will pass.
+pub(crate) fn end_answer(cx: &mut Context, id: LinkId) {
+    if let Some(link) = cx.links.get_mut(id) {
+        link.answering = link.answering.saturating_sub(1);
+    }
+}
+
+/// Answers a question of a peer.
+pub(crate) fn answer(cx: &mut Context, id: LinkId, frame: Frame) {
+    end_answer(cx, id);
+    cx.send(id, frame);
 }
 
 /// Time to look at a link: ping it if it has been silent, give it up if for too long.

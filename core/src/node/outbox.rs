@@ -91,7 +91,8 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         cx.outbox.under_way.remove(&node);
     }
     let outcome = match answer {
-        Some(Answer::Announced(AnnounceOutcome::Stored | AnnounceOutcome::Superseded { .. })) => Delivery::Stored,
+        Some(Answer::Announced(AnnounceOutcome::Stored)) => Delivery::Stored,
+        Some(Answer::Announced(AnnounceOutcome::Superseded { by })) => Delivery::Superseded(by),
         Some(Answer::Announced(AnnounceOutcome::Refused(reason))) => Delivery::Refused(reason),
         Some(Answer::Records { .. } | Answer::Promised(_)) => {
             asks::on_lie(cx, node);
@@ -99,9 +100,9 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         }
         None => Delivery::Lost,
     };
-    cx.signal(Signal::Delivered { node, record, outcome });
+    cx.signal(Signal::Delivered { node, record, outcome: outcome.clone() });
     match outcome {
-        Delivery::Stored => {
+        Delivery::Stored | Delivery::Superseded(_) => {
             settle(cx, node, &record_key);
             if drained {
                 flush(cx, node);

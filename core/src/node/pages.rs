@@ -56,6 +56,14 @@ impl PageBuilder {
         Self { request, file, context, chunks, pages, stored: Vec::new(), current: None }
     }
 
+    /// Starts over with another version.
+    pub(crate) fn restart(&mut self, cx: &mut Context, version: Version) {
+        self.context.version = version;
+        self.stored.clear();
+        self.current = None;
+        self.next(cx);
+    }
+
     /// The chunks of the page that is next; none if that is a root of pages.
     fn slice(&self) -> &[(ChunkRef, ChunkKey)] {
         if self.pages == 0 {

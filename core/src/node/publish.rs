@@ -11,15 +11,20 @@ use crate::event::{RequestError, WriteReport};
 use crate::ids::{NodeId, PageId, RecordId, RequestId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
+use crate::node::pull::{self, PullClient};
 use crate::node::signal::{Delivery, Signal};
 use crate::node::timers::Timer;
-use crate::node::{answers, outbox, schema};
+use crate::node::{answers, asks, outbox, schema};
 use crate::record::SignedRecord;
+use crate::version::{ClockError, Version};
+use crate::work::{WorkOp, WorkResult};
 
 /// What a publication waits for.
 #[derive(Debug)]
 pub(crate) enum PublishStep {
     Commit,
+    /// The record that a peer says supersedes the one published.
+    Verify(NodeId),
 }
 
 #[derive(Debug)]
@@ -31,12 +36,30 @@ struct Publish {
     /// Whether enough time has gone to wait no longer for the slow.
     patience_over: bool,
     durable_here: bool,
+    /// Records that are said to supersede this one and are being verified.
+    verifying: u32,
 }
 
 /// All publications under way.
 #[derive(Debug, Default)]
 pub(crate) struct Publishes {
     publishes: BTreeMap<RequestId, Publish>,
+}
+
+/// How often a write is stamped anew before it gives way to whoever keeps writing the name.
+const STAMPS_MAX: u32 = 4;
+
+/// A version for a write that has been stamped `stamps` times, this time included.
+///
+/// # Errors
+/// When the clock refuses, or the write has been superseded too often.
+pub(crate) fn stamp(cx: &mut Context, stamps: u32) -> Result<Version, RequestError> {
+    if stamps > STAMPS_MAX {
+        let why = "another device keeps writing the same name; try again";
+        return Err(RequestError::Unavailable(why.to_string()));
+    }
+    let (now, me) = (cx.now.wall_ms, cx.me);
+    cx.clock.stamp(now, me).map_err(|ClockError::TooFarAhead { .. }| RequestError::ClockBehind)
 }
 
 /// Starts a publication. Answered by [`Signal::Published`].
@@ -58,6 +81,7 @@ pub(crate) fn start(cx: &mut Context, request: RequestId, record: SignedRecord, 
         stored: BTreeSet::new(),
         patience_over: false,
         durable_here: false,
+        verifying: 0,
     };
     cx.publishes.publishes.insert(request, publish);
     let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes };
@@ -70,9 +94,16 @@ pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
     cx.timers.cancel(&Timer::Straggler(request));
 }
 
+/// An operation is complete.
+pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: &PublishStep, completion: Completion) {
+    match step {
+        PublishStep::Commit => on_committed(cx, request, completion.committed()),
+        PublishStep::Verify(node) => on_verified(cx, request, *node, completion.work()),
+    }
+}
+
 /// The record is durable here, or the disk failed.
-pub(crate) fn on_completion(cx: &mut Context, request: RequestId, completion: Completion) {
-    let committed = completion.committed();
+fn on_committed(cx: &mut Context, request: RequestId, committed: Result<bool, DiskError>) {
     let Some(publish) = cx.publishes.publishes.get_mut(&request) else { return };
     match committed {
         Ok(true) => {
@@ -122,12 +153,43 @@ pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, out
     let Some(request) = cx.publishes.publishes.iter().find(of_record).map(|(id, _)| *id) else { return };
     if let Some(publish) = cx.publishes.publishes.get_mut(&request) {
         publish.waiting.remove(&node);
-        if outcome == Delivery::Stored {
-            publish.stored.insert(node);
-            cx.expect_progress(request);
+        match outcome {
+            Delivery::Stored => {
+                publish.stored.insert(node);
+                cx.expect_progress(request);
+            }
+            Delivery::Superseded(by) => {
+                publish.stored.insert(node);
+                publish.verifying += 1;
+                let verify = WorkOp::VerifyRecords { records: alloc::vec![by] };
+                cx.work(verify, Pending::Publish(request, PublishStep::Verify(node)));
+            }
+            Delivery::Refused(_) | Delivery::Lost => {}
         }
     }
     check(cx, request);
+}
+
+/// A peer knew a newer record of the name. It is worth having, and the clock learns from it; the one published is stamped
+/// anew, since its caller is about to be told that it is the newest.
+fn on_verified(cx: &mut Context, request: RequestId, node: NodeId, result: WorkResult) {
+    let WorkResult::RecordsVerified(mut records) = result else { return };
+    let Some(publish) = cx.publishes.publishes.get_mut(&request) else { return };
+    publish.verifying -= 1;
+    let published = publish.record.record;
+    let newer = records.pop().and_then(Result::ok).filter(|newer| {
+        newer.record.owner == published.owner
+            && newer.record.name_id == published.name_id
+            && newer.record.version > published.version
+    });
+    let Some(newer) = newer else {
+        asks::on_lie(cx, node);
+        return check(cx, request);
+    };
+    cx.clock.observe(&newer.record.version);
+    pull::start(cx, newer, PullClient::Nobody, [node].into(), false);
+    cancel(cx, request);
+    cx.signal(Signal::Superseded { request });
 }
 
 /// Patience with the slow is over.
@@ -143,7 +205,8 @@ fn check(cx: &mut Context, request: RequestId) {
     let quorum = cx.write_quorum();
     let Some(publish) = cx.publishes.publishes.get(&request) else { return };
     let replicas = replicas(publish);
-    if publish.durable_here && replicas >= quorum && (publish.waiting.is_empty() || publish.patience_over) {
+    let settled = publish.durable_here && publish.verifying == 0;
+    if settled && replicas >= quorum && (publish.waiting.is_empty() || publish.patience_over) {
         let pending = cx.members.count().saturating_sub(replicas - 1);
         let report = WriteReport { version: publish.record.record.version, replicas, pending };
         finish(cx, request, Ok(report));

@@ -45,8 +45,8 @@ enum Stage {
     Streaming,
     /// The manifest is sealed and stored, page by page.
     Paging(PageBuilder),
-    /// The record is published.
-    Publishing(FileInfo),
+    /// The record is published. The manifest is kept, in case it must be stamped anew.
+    Publishing(PageBuilder, FileInfo),
 }
 
 /// A put.
@@ -66,6 +66,7 @@ pub(crate) struct Put {
     bytes: u64,
     ended: bool,
     new_bytes: u64,
+    stamps: u32,
     fanout: Fanout,
 }
 
@@ -84,6 +85,7 @@ impl Put {
             bytes: 0,
             ended: false,
             new_bytes: 0,
+            stamps: 0,
             fanout,
         }
     }
@@ -193,8 +195,11 @@ impl Put {
         if let Some(announced) = self.meta.len.filter(|len| *len != self.bytes) {
             return Self::fail(cx, self.id, RequestError::Length { announced, got: self.bytes });
         }
-        let (now, me) = (cx.now.wall_ms, cx.me);
-        let Ok(version) = cx.clock.stamp(now, me) else { return Self::fail(cx, self.id, RequestError::ClockBehind) };
+        self.stamps += 1;
+        let version = match publish::stamp(cx, self.stamps) {
+            Ok(version) => version,
+            Err(error) => return Self::fail(cx, self.id, error),
+        };
         let file = FileMeta {
             name: self.name.clone(),
             len: self.bytes,
@@ -223,7 +228,10 @@ impl Put {
                     body: RecordBody::File { root, root_len },
                 };
                 let record = SignedRecord::sign(&cx.keys, record);
-                self.stage = Stage::Publishing(info);
+                let gone = core::mem::replace(&mut self.stage, Stage::Streaming);
+                if let Stage::Paging(builder) = gone {
+                    self.stage = Stage::Publishing(builder, info);
+                }
                 publish::start(cx, self.id, record, Some(root));
                 Flow::Continue
             }
@@ -259,9 +267,10 @@ impl Task for Put {
                 let progress = builder.on_stored(cx, completion.committed());
                 self.on_page_progress(cx, progress)
             }
-            (PutStep::PageSealed | PutStep::PageStored, Stage::Gathering | Stage::Streaming | Stage::Publishing(_)) => {
-                Flow::Continue
-            }
+            (
+                PutStep::PageSealed | PutStep::PageStored,
+                Stage::Gathering | Stage::Streaming | Stage::Publishing(..),
+            ) => Flow::Continue,
         }
     }
 
@@ -304,7 +313,7 @@ impl Task for Put {
                 self.fanout.add(cx, node, true);
                 self.advance(cx)
             }
-            Stage::Paging(_) | Stage::Publishing(_) => Flow::Continue,
+            Stage::Paging(_) | Stage::Publishing(..) => Flow::Continue,
         }
     }
 
@@ -330,7 +339,7 @@ impl Task for Put {
     }
 
     fn on_published(&mut self, cx: &mut Context, result: Result<WriteReport, RequestError>) -> Flow {
-        let Stage::Publishing(file) = &self.stage else { return Flow::Continue };
+        let Stage::Publishing(_, file) = &self.stage else { return Flow::Continue };
         let what = match result {
             Ok(write) => What::PutDone(PutReport {
                 file: file.clone(),
@@ -344,6 +353,19 @@ impl Task for Put {
         Flow::Done
     }
 
+    fn on_superseded(&mut self, cx: &mut Context) -> Flow {
+        self.stamps += 1;
+        let version = match publish::stamp(cx, self.stamps) {
+            Ok(version) => version,
+            Err(error) => return Self::fail(cx, self.id, error),
+        };
+        if let Stage::Publishing(mut builder, _) = core::mem::replace(&mut self.stage, Stage::Streaming) {
+            builder.restart(cx, version);
+            self.stage = Stage::Paging(builder);
+        }
+        Flow::Continue
+    }
+
     fn on_timeout(&mut self, cx: &mut Context) -> Flow {
         let waits_for_caller = matches!(self.stage, Stage::Streaming) && !self.ended && self.granted > 0;
         if waits_for_caller {
@@ -352,7 +374,7 @@ impl Task for Put {
         }
         match self.stage {
             Stage::Gathering | Stage::Streaming => self.not_enough(cx),
-            Stage::Paging(_) | Stage::Publishing(_) => {
+            Stage::Paging(_) | Stage::Publishing(..) => {
                 let silence = RequestError::Deadline(cx.config.request_timeout.as_secs());
                 let error = publish::on_timeout(cx, self.id).unwrap_or(silence);
                 Self::fail(cx, self.id, error)

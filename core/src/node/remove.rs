@@ -3,10 +3,11 @@
 use crate::event::{RequestError, What, WriteReport};
 use crate::ids::RequestId;
 use crate::name::Name;
+use crate::node::choose;
 use crate::node::context::Context;
 use crate::node::locate::{self, Located, Scope};
+use crate::node::publish::{self, stamp};
 use crate::node::task::{Flow, Task};
-use crate::node::{choose, publish};
 use crate::record::{Record, RecordBody, SignedRecord};
 
 /// A delete.
@@ -14,11 +15,33 @@ use crate::record::{Record, RecordBody, SignedRecord};
 pub(crate) struct Delete {
     id: RequestId,
     name: Name,
+    stamps: u32,
 }
 
 impl Delete {
     pub(crate) fn new(id: RequestId, name: Name) -> Self {
-        Self { id, name }
+        Self { id, name, stamps: 0 }
+    }
+
+    fn publish(&mut self, cx: &mut Context) -> Flow {
+        self.stamps += 1;
+        let version = match stamp(cx, self.stamps) {
+            Ok(version) => version,
+            Err(error) => {
+                cx.fail(self.id, error);
+                return Flow::Done;
+            }
+        };
+        let record = Record {
+            owner: cx.owner,
+            name_id: cx.keys.name_id(&self.name),
+            version,
+            retention: cx.config.retention,
+            body: RecordBody::Tombstone,
+        };
+        let record = SignedRecord::sign(&cx.keys, record);
+        publish::start(cx, self.id, record, None);
+        Flow::Continue
     }
 }
 
@@ -34,21 +57,11 @@ impl Task for Delete {
             cx.fail(self.id, error);
             return Flow::Done;
         }
-        let (now, me) = (cx.now.wall_ms, cx.me);
-        let Ok(version) = cx.clock.stamp(now, me) else {
-            cx.fail(self.id, RequestError::ClockBehind);
-            return Flow::Done;
-        };
-        let record = Record {
-            owner: cx.owner,
-            name_id: cx.keys.name_id(&self.name),
-            version,
-            retention: cx.config.retention,
-            body: RecordBody::Tombstone,
-        };
-        let record = SignedRecord::sign(&cx.keys, record);
-        publish::start(cx, self.id, record, None);
-        Flow::Continue
+        self.publish(cx)
+    }
+
+    fn on_superseded(&mut self, cx: &mut Context) -> Flow {
+        self.publish(cx)
     }
 
     fn on_published(&mut self, cx: &mut Context, result: Result<WriteReport, RequestError>) -> Flow {

@@ -40,6 +40,8 @@ pub(crate) enum Signal {
     Delivered { node: NodeId, record: RecordId, outcome: Delivery },
     /// A record is durable here and announced to all who can be reached; or the disk failed.
     Published { request: RequestId, result: Result<WriteReport, RequestError> },
+    /// A record is on some disk, but one of a higher version was known before: it must be stamped anew to win.
+    Superseded { request: RequestId },
     /// The names of this node's owner are all known.
     NamesLoaded,
     /// A record of this node's owner has been stored on its disk.
@@ -88,10 +90,12 @@ pub(crate) enum Answer {
 }
 
 /// What became of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// The record and all it names are durable there.
     Stored,
+    /// They are, but this record of a higher version is known there.
+    Superseded(Bytes),
     /// The peer refused it for now.
     Refused(Refusal),
     /// The link went before an answer came.

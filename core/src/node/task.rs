@@ -74,6 +74,11 @@ pub(crate) trait Task: Debug + Send {
         Flow::Continue
     }
 
+    /// A record that was published must be stamped anew: one of a higher version was known elsewhere.
+    fn on_superseded(&mut self, _cx: &mut Context) -> Flow {
+        Flow::Continue
+    }
+
     /// A pull is over.
     fn on_pulled(&mut self, _cx: &mut Context, _record: &SignedRecord, _outcome: PullOutcome) -> Flow {
         Flow::Continue

@@ -178,7 +178,8 @@ fn upload_frames() -> Vec<Frame> {
         },
         Frame::Stored {
             upload: 1,
-            chunks: vec![CHUNK],
+            held: vec![CHUNK],
+            fetched: vec![],
         },
         Frame::Refused {
             upload: 1,

@@ -47,6 +47,8 @@ struct Host {
     events: BTreeMap<RequestId, VecDeque<What>>,
     trace: Vec<Output>,
     lives: u8,
+    /// How far its wall clock is behind, in milliseconds.
+    behind_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,6 +123,7 @@ impl World {
             events: BTreeMap::new(),
             trace: Vec::new(),
             lives: 0,
+            behind_ms: 0,
         });
         self.sent.push(0);
         self.start(host);
@@ -144,14 +147,21 @@ impl World {
         std::mem::take(&mut self.hosts[host].trace)
     }
 
-    fn time(&self) -> Time {
+    /// The clocks of a host.
+    fn time(&self, host: usize) -> Time {
         let mono = Monotonic(u64::try_from(self.now.as_micros()).unwrap());
-        Time { mono, wall_ms: EPOCH_MS + u64::try_from(self.now.as_millis()).unwrap() }
+        let wall_ms = EPOCH_MS + u64::try_from(self.now.as_millis()).unwrap() - self.hosts[host].behind_ms;
+        Time { mono, wall_ms }
+    }
+
+    /// Sets a host's wall clock back.
+    pub fn set_back(&mut self, host: usize, behind_ms: u64) {
+        self.hosts[host].behind_ms = behind_ms;
     }
 
     /// Starts a node that is down.
     pub fn start(&mut self, host: usize) {
-        let now = self.time();
+        let now = self.time(host);
         let h = &mut self.hosts[host];
         h.lives += 1;
         let seed = [h.lives; 32];
@@ -222,9 +232,9 @@ impl World {
             return false;
         }
         self.now = self.now.max(at);
-        let now = self.time();
         if timer_first {
             let host = timer.unwrap().1;
+            let now = self.time(host);
             self.hosts[host].node.as_mut().unwrap().handle_timeout(now);
             self.carry_out(host);
             return true;
@@ -232,6 +242,7 @@ impl World {
         let (_, happening) = self.queue.pop_first().unwrap();
         match happening {
             Happening::Input(host, lives, input) if lives == self.hosts[host].lives => {
+                let now = self.time(host);
                 if let Some(node) = &mut self.hosts[host].node {
                     node.handle_input(now, input);
                     self.carry_out(host);
@@ -332,7 +343,7 @@ impl World {
 
     /// Gives a command.
     pub fn command(&mut self, host: usize, command: Command) -> RequestId {
-        let now = self.time();
+        let now = self.time(host);
         let id = self.hosts[host].node.as_mut().unwrap().handle_command(now, command).unwrap();
         self.carry_out(host);
         id
@@ -435,7 +446,7 @@ impl World {
 
     /// Gives a command whose request may have ended.
     pub fn command_quietly(&mut self, host: usize, command: Command) {
-        let now = self.time();
+        let now = self.time(host);
         let _ = self.hosts[host].node.as_mut().unwrap().handle_command(now, command);
         self.carry_out(host);
     }

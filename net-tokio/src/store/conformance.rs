@@ -1,1 +1,322 @@
-//! x
+//! The contract of [`forever_core::disk`] as tests, for anything that performs operations: this engine, with and without
+//! threads, and the simulator's disk in memory are held to the same suite.
+
+use bytes::Bytes;
+use forever_core::bulk::Bulk;
+use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Usage, Write};
+use forever_core::ids::{BlobKey, ChunkId, OwnerId};
+
+/// Performs an operation on the disk under test and waits for its completion.
+pub type Perform<'a> = dyn Fn(DiskOp) -> DiskResult + 'a;
+
+/// A test: its name, and what it does to an empty disk.
+pub type Case = (&'static str, fn(&Perform<'_>));
+
+/// All tests. Each wants an empty disk of its own with room for a few MiB.
+pub const SUITE: &[Case] = &[
+    ("a written blob is read back", written_blob_is_read_back),
+    ("a blob is written once", blob_is_written_once),
+    ("wrong bytes are refused", wrong_bytes_are_refused),
+    ("an absent blob is not found", absent_blob_is_not_found),
+    ("owners hold their blobs apart", owners_hold_their_blobs_apart),
+    ("a dropped blob is absent and alone", dropped_blob_is_absent_and_alone),
+    ("writes of a commit apply in order", writes_apply_in_order),
+    ("values are looked up in the order asked", values_in_order_asked),
+    (
+        "a scan is ordered, bounded and half-open",
+        scan_is_ordered_bounded_half_open,
+    ),
+    (
+        "a commit that misses something changes nothing",
+        commit_that_misses_changes_nothing,
+    ),
+    ("the longest key and value fit", longest_key_and_value_fit),
+    ("usage counts blobs", usage_counts_blobs),
+];
+
+/// Some bytes of a length, other ones for another seed; their blob; and the blob's address.
+#[must_use]
+pub fn sample_blob(seed: u8, len: usize) -> (BlobKey, Bytes) {
+    let mut bytes = vec![0; len];
+    blake3::Hasher::new()
+        .update(b"forever conformance")
+        .update(&[seed])
+        .finalize_xof()
+        .fill(&mut bytes);
+    let blob = BlobKey {
+        owner: OwnerId([7; 32]),
+        chunk: ChunkId(*blake3::hash(&bytes).as_bytes()),
+    };
+    (blob, bytes.into())
+}
+
+/// A blob's write.
+#[must_use]
+pub fn write_op(blob: BlobKey, bytes: &Bytes) -> DiskOp {
+    DiskOp::WriteBlob {
+        blob,
+        data: bytes.clone().into(),
+    }
+}
+
+/// A commit without requirements.
+#[must_use]
+pub fn commit_op(writes: Vec<Write>) -> DiskOp {
+    DiskOp::Commit {
+        require_blobs: Vec::new(),
+        require_keys: Vec::new(),
+        writes,
+    }
+}
+
+/// Sets a key.
+#[must_use]
+pub fn put(key: &str, value: &str) -> Write {
+    Write::Put {
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        value: Bytes::copy_from_slice(value.as_bytes()),
+    }
+}
+
+fn bytes(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+fn scan(perform: &Perform<'_>, from: &'static str, to: &'static str, limit: u32) -> (Vec<(Bytes, Bytes)>, bool) {
+    let (from, to) = (bytes(from), bytes(to));
+    match perform(DiskOp::Scan { from, to, limit }) {
+        Ok(DiskDone::Entries { entries, more }) => (entries, more),
+        other => panic!("a scan answered {other:?}"),
+    }
+}
+
+/// The disk's use.
+///
+/// # Panics
+///
+/// If the disk cannot tell.
+pub fn usage(perform: &Perform<'_>) -> Usage {
+    match perform(DiskOp::Usage) {
+        Ok(DiskDone::Usage(usage)) => usage,
+        other => panic!("usage answered {other:?}"),
+    }
+}
+
+fn has(perform: &Perform<'_>, blobs: &[BlobKey]) -> Vec<bool> {
+    match perform(DiskOp::HasBlobs { blobs: blobs.to_vec() }) {
+        Ok(DiskDone::Has(has)) => has,
+        other => panic!("presence answered {other:?}"),
+    }
+}
+
+fn written_blob_is_read_back(perform: &Perform<'_>) {
+    for (seed, len) in [(0, 0), (1, 1), (2, 16 << 10), (3, (16 << 10) + 1), (4, (1 << 20) + 16)] {
+        let (blob, whole) = sample_blob(seed, len);
+        let mut data = Bulk::default();
+        for part in whole.chunks(60_000) {
+            data.push(whole.slice_ref(part));
+        }
+        assert_eq!(
+            perform(DiskOp::WriteBlob { blob, data }),
+            Ok(DiskDone::Written { new: true })
+        );
+        assert_eq!(has(perform, &[blob]), [true]);
+        assert_eq!(
+            perform(DiskOp::ReadBlob { blob }),
+            Ok(DiskDone::Blob(whole)),
+            "{len} bytes"
+        );
+    }
+}
+
+fn blob_is_written_once(perform: &Perform<'_>) {
+    for (seed, len) in [(0, 100), (1, 100_000)] {
+        let (blob, whole) = sample_blob(seed, len);
+        assert_eq!(perform(write_op(blob, &whole)), Ok(DiskDone::Written { new: true }));
+        assert_eq!(perform(write_op(blob, &whole)), Ok(DiskDone::Written { new: false }));
+    }
+    assert_eq!(usage(perform).blobs, 2);
+}
+
+fn wrong_bytes_are_refused(perform: &Perform<'_>) {
+    let (blob, whole) = sample_blob(0, 100_000);
+    let short = whole.slice(..99_999);
+    assert_eq!(perform(write_op(blob, &short)), Err(DiskError::Mismatch));
+    assert_eq!(has(perform, &[blob]), [false]);
+    assert_eq!(perform(write_op(blob, &whole)), Ok(DiskDone::Written { new: true }));
+    assert_eq!(
+        perform(write_op(blob, &short)),
+        Err(DiskError::Mismatch),
+        "also when the blob is present"
+    );
+    assert_eq!(perform(DiskOp::ReadBlob { blob }), Ok(DiskDone::Blob(whole)));
+}
+
+fn absent_blob_is_not_found(perform: &Perform<'_>) {
+    let (blob, _) = sample_blob(0, 10);
+    assert_eq!(perform(DiskOp::ReadBlob { blob }), Err(DiskError::NotFound));
+    assert_eq!(has(perform, &[]), [] as [bool; 0]);
+}
+
+fn owners_hold_their_blobs_apart(perform: &Perform<'_>) {
+    let (mine, whole) = sample_blob(0, 50_000);
+    let theirs = BlobKey {
+        owner: OwnerId([8; 32]),
+        ..mine
+    };
+    assert_eq!(perform(write_op(mine, &whole)), Ok(DiskDone::Written { new: true }));
+    assert_eq!(has(perform, &[theirs, mine]), [false, true]);
+    assert_eq!(perform(write_op(theirs, &whole)), Ok(DiskDone::Written { new: true }));
+    assert_eq!(
+        perform(commit_op(vec![Write::DropBlob { blob: mine }])),
+        Ok(DiskDone::Committed)
+    );
+    assert_eq!(has(perform, &[theirs, mine]), [true, false]);
+    assert_eq!(perform(DiskOp::ReadBlob { blob: theirs }), Ok(DiskDone::Blob(whole)));
+}
+
+fn dropped_blob_is_absent_and_alone(perform: &Perform<'_>) {
+    for len in [100, 100_000] {
+        let ((gone, gone_bytes), (stays, stays_bytes)) = (sample_blob(0, len), sample_blob(1, len));
+        assert_eq!(
+            perform(write_op(gone, &gone_bytes)),
+            Ok(DiskDone::Written { new: true })
+        );
+        assert_eq!(
+            perform(write_op(stays, &stays_bytes)),
+            Ok(DiskDone::Written { new: true })
+        );
+        let drop_twice = vec![Write::DropBlob { blob: gone }, Write::DropBlob { blob: gone }];
+        assert_eq!(
+            perform(commit_op(drop_twice)),
+            Ok(DiskDone::Committed),
+            "absent is no error"
+        );
+        assert_eq!(perform(DiskOp::ReadBlob { blob: gone }), Err(DiskError::NotFound));
+        assert_eq!(
+            perform(DiskOp::ReadBlob { blob: stays }),
+            Ok(DiskDone::Blob(stays_bytes))
+        );
+        assert_eq!(
+            perform(write_op(gone, &gone_bytes)),
+            Ok(DiskDone::Written { new: true })
+        );
+        assert_eq!(perform(DiskOp::ReadBlob { blob: gone }), Ok(DiskDone::Blob(gone_bytes)));
+    }
+}
+
+fn writes_apply_in_order(perform: &Perform<'_>) {
+    let delete = |key| Write::Delete { key: bytes(key) };
+    let writes = vec![
+        delete("a"),
+        put("a", "1"),
+        put("a", "2"),
+        put("b", "1"),
+        delete("b"),
+        delete("c"),
+    ];
+    assert_eq!(perform(commit_op(writes)), Ok(DiskDone::Committed));
+    assert_eq!(scan(perform, "", "z", 10), (vec![(bytes("a"), bytes("2"))], false));
+    assert_eq!(
+        perform(commit_op(Vec::new())),
+        Ok(DiskDone::Committed),
+        "nothing is a commit as well"
+    );
+}
+
+fn values_in_order_asked(perform: &Perform<'_>) {
+    assert_eq!(
+        perform(commit_op(vec![put("a", "1"), put("b", "")])),
+        Ok(DiskDone::Committed)
+    );
+    let keys = ["b", "none", "a", "b"].map(bytes).to_vec();
+    let values = vec![Some(bytes("")), None, Some(bytes("1")), Some(bytes(""))];
+    assert_eq!(perform(DiskOp::Lookup { keys }), Ok(DiskDone::Values(values)));
+}
+
+fn scan_is_ordered_bounded_half_open(perform: &Perform<'_>) {
+    let writes = vec![put("c", "3"), put("a", "1"), put("b", "2"), put("d", "4")];
+    assert_eq!(perform(commit_op(writes)), Ok(DiskDone::Committed));
+    let (blob, whole) = sample_blob(0, 100);
+    assert_eq!(perform(write_op(blob, &whole)), Ok(DiskDone::Written { new: true }));
+    let all = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")].map(|(key, value)| (bytes(key), bytes(value)));
+    assert_eq!(
+        scan(perform, "", "\u{10ffff}", 100),
+        (all.to_vec(), false),
+        "rows of blobs do not show"
+    );
+    assert_eq!(scan(perform, "b", "d", 100), (all[1..3].to_vec(), false));
+    assert_eq!(scan(perform, "a", "d", 2), (all[..2].to_vec(), true));
+    assert_eq!(
+        scan(perform, "a", "c", 2),
+        (all[..2].to_vec(), false),
+        "the limit is met, not exceeded"
+    );
+    assert_eq!(scan(perform, "a", "c", 0), (Vec::new(), true));
+    assert_eq!(scan(perform, "c", "c", 10), (Vec::new(), false));
+    assert_eq!(scan(perform, "d", "a", 10), (Vec::new(), false));
+}
+
+fn commit_that_misses_changes_nothing(perform: &Perform<'_>) {
+    let ((here, here_bytes), (away, _)) = (sample_blob(0, 100), sample_blob(1, 100));
+    assert_eq!(
+        perform(write_op(here, &here_bytes)),
+        Ok(DiskDone::Written { new: true })
+    );
+    assert_eq!(perform(commit_op(vec![put("key", "old")])), Ok(DiskDone::Committed));
+    let commit = |require_blobs: &[BlobKey], require_keys: &[&'static str]| {
+        perform(DiskOp::Commit {
+            require_blobs: require_blobs.to_vec(),
+            require_keys: require_keys.iter().map(|key| bytes(key)).collect(),
+            writes: vec![put("key", "new"), Write::DropBlob { blob: here }],
+        })
+    };
+    let (blobs, keys) = (vec![away], vec![bytes("none")]);
+    let missing = DiskDone::Missing { blobs, keys };
+    assert_eq!(commit(&[here, away], &["key", "none"]), Ok(missing));
+    let value = DiskDone::Values(vec![Some(bytes("old"))]);
+    assert_eq!(
+        perform(DiskOp::Lookup {
+            keys: vec![bytes("key")]
+        }),
+        Ok(value)
+    );
+    assert_eq!(has(perform, &[here]), [true]);
+    assert_eq!(commit(&[here], &["key"]), Ok(DiskDone::Committed));
+    assert_eq!(has(perform, &[here]), [false]);
+}
+
+fn longest_key_and_value_fit(perform: &Perform<'_>) {
+    let (key, value) = (
+        Bytes::from(vec![1; 512]),
+        Bytes::from(vec![2; forever_core::disk::VALUE_LEN_MAX]),
+    );
+    let write = Write::Put {
+        key: key.clone(),
+        value: value.clone(),
+    };
+    assert_eq!(perform(commit_op(vec![write])), Ok(DiskDone::Committed));
+    assert_eq!(
+        perform(DiskOp::Lookup { keys: vec![key] }),
+        Ok(DiskDone::Values(vec![Some(value)]))
+    );
+}
+
+fn usage_counts_blobs(perform: &Perform<'_>) {
+    assert_eq!((usage(perform).blobs, usage(perform).blob_bytes), (0, 0));
+    let ((small, small_bytes), (large, large_bytes)) = (sample_blob(0, 100), sample_blob(1, 100_000));
+    assert_eq!(
+        perform(write_op(small, &small_bytes)),
+        Ok(DiskDone::Written { new: true })
+    );
+    assert_eq!(
+        perform(write_op(large, &large_bytes)),
+        Ok(DiskDone::Written { new: true })
+    );
+    assert_eq!((usage(perform).blobs, usage(perform).blob_bytes), (2, 100_100));
+    assert_eq!(
+        perform(commit_op(vec![Write::DropBlob { blob: large }])),
+        Ok(DiskDone::Committed)
+    );
+    assert_eq!((usage(perform).blobs, usage(perform).blob_bytes), (1, 100));
+}

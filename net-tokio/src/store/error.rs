@@ -92,10 +92,16 @@ impl OpenError {
         if is_full(&source) {
             return Self::Full { path };
         }
-        match source.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Unwritable { path, source },
-            io::ErrorKind::NotADirectory => Self::NotAFolder { path },
-            _ => Self::Io { path, source },
+        let kind = source.kind();
+        if matches!(
+            kind,
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+        ) {
+            Self::Unwritable { path, source }
+        } else if kind == io::ErrorKind::NotADirectory {
+            Self::NotAFolder { path }
+        } else {
+            Self::Io { path, source }
         }
     }
 }

@@ -78,15 +78,12 @@ impl StoreDisk {
             let thread = disk.spawn(&format!("store-blob-{number}"), Shared::run_blobs)?;
             disk.blob_threads.push(thread);
         }
-        let others: [(&str, fn(&Shared)); 3] = [
-            ("store-read", Shared::run_reads),
-            ("store-commit", Shared::run_commits),
-            ("store-sweep", Shared::run_sweep),
-        ];
-        for (name, run) in others {
-            let thread = disk.spawn(name, run)?;
-            disk.other_threads.push(thread);
-        }
+        let reads = disk.spawn("store-read", Shared::run_reads)?;
+        disk.other_threads.push(reads);
+        let commits = disk.spawn("store-commit", Shared::run_commits)?;
+        disk.other_threads.push(commits);
+        let sweep = disk.spawn("store-sweep", Shared::run_sweep)?;
+        disk.other_threads.push(sweep);
         Ok(disk)
     }
 
@@ -191,7 +188,11 @@ impl Shared {
     }
 
     fn run_sweep(&self) {
-        while !self.stops.load(Ordering::Relaxed) && self.guarded(|| self.store.sweep_step()) == Ok(true) {}
+        while !self.stops.load(Ordering::Relaxed) {
+            if self.guarded(|| self.store.sweep_step()) != Ok(true) {
+                return;
+            }
+        }
     }
 
     /// The first step of an operation here, the second on the commit thread, if it needs one and that still takes any.

@@ -13,6 +13,11 @@ const PAGE_LEN: usize = 16;
 /// What a blob's key in an export begins with; owner and chunk follow, 32 bytes each.
 const BLOB_PREFIX: u8 = b'B';
 
+/// Keys and values.
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+/// Keys of blobs, and their rows unless they are damaged.
+type Rows = Vec<([u8; 64], Option<Row>)>;
+
 impl Store {
     /// Writes a line `{"key":"<hex>","value":"<hex>"}` for every entry of the index in order of keys, then one for every blob
     /// that is in the index rather than a file: its key is `B`, owner, chunk. Changes made meanwhile may be missing.
@@ -35,7 +40,7 @@ impl Store {
         self.export_blobs(out)
     }
 
-    fn entries_after(&self, after: Option<&[u8]>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ExportError> {
+    fn entries_after(&self, after: Option<&[u8]>) -> Result<Entries, ExportError> {
         let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         Ok(self.index.read(|txn| {
             let table = txn.open_table(ENTRIES)?;
@@ -66,7 +71,7 @@ impl Store {
         }
     }
 
-    fn rows_after(&self, after: Option<&[u8; 64]>) -> Result<Vec<([u8; 64], Option<Row>)>, ExportError> {
+    fn rows_after(&self, after: Option<&[u8; 64]>) -> Result<Rows, ExportError> {
         const PAGE_ROWS: usize = (16 << 20) / INLINE_LEN_MAX;
         let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         Ok(self.index.read(|txn| {

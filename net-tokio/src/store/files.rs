@@ -27,6 +27,9 @@ pub(crate) const TEMP_SUFFIX: &str = ".part";
 /// Folders remembered as durable. Forgetting one costs a sync, remembering all would cost memory without a bound.
 const DURABLE_FOLDERS_MAX: usize = 16_384;
 
+/// Folders whose removals are made durable when the store is closed. Beyond that the next start sweeps instead.
+const REMOVED_IN_MAX: usize = 4_096;
+
 /// Damaged files kept for inspection; beyond that they are deleted, or a dying disk would fill itself.
 const QUARANTINED_MAX: usize = 64;
 
@@ -40,6 +43,8 @@ pub(crate) struct Files {
     durable_folders: Mutex<BTreeSet<PathBuf>>,
     /// Temp files that somebody is writing now, so that the sweep leaves them alone.
     being_written: Mutex<BTreeSet<PathBuf>>,
+    /// Folders that files were removed from without a sync: after a power loss they may be back.
+    removed_in: Mutex<BTreeSet<PathBuf>>,
     /// Whether a file may be left that no row points to, so that the next start must sweep.
     has_orphans: AtomicBool,
 }
@@ -53,6 +58,7 @@ impl Files {
             health,
             durable_folders: Mutex::default(),
             being_written: Mutex::default(),
+            removed_in: Mutex::default(),
             has_orphans: AtomicBool::new(false),
         }
     }
@@ -162,8 +168,28 @@ impl Files {
     fn remove_file(&self, path: &Path) {
         match self.fs.remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => self.leave_orphan(),
-            Ok(()) | Err(_) => {}
+            Ok(()) | Err(_) => self.note_removal(path),
         }
+    }
+
+    fn note_removal(&self, path: &Path) {
+        let mut removed_in = lock(&self.removed_in);
+        if removed_in.len() < REMOVED_IN_MAX {
+            removed_in.extend(path.parent().map(Path::to_path_buf));
+        } else {
+            self.leave_orphan();
+        }
+    }
+
+    /// Makes all removals durable; whether there is then no file that no row points to.
+    pub(crate) fn settle_removals(&self) -> bool {
+        let removed_in = std::mem::take(&mut *lock(&self.removed_in));
+        let is_synced = |folder: &PathBuf| match self.fs.sync_dir(folder) {
+            Ok(()) => true,
+            // It was never made.
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        removed_in.iter().all(is_synced) && !self.has_orphans.load(Ordering::Relaxed)
     }
 
     /// Moves a damaged file aside, or removes it when enough of them are kept.
@@ -175,7 +201,9 @@ impl Files {
         };
         let path = self.path(&blob.owner, relative);
         let aside = folder.join(format!("{}-{}", blob.owner, blob.chunk));
-        if kept >= QUARANTINED_MAX || self.fs.rename(&path, &aside).is_err() {
+        if kept < QUARANTINED_MAX && self.fs.rename(&path, &aside).is_ok() {
+            self.note_removal(&path);
+        } else {
             self.remove_file(&path);
         }
     }
@@ -192,11 +220,6 @@ impl Files {
     /// Notes that the next start must sweep.
     pub(crate) fn leave_orphan(&self) {
         self.has_orphans.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the next start must sweep.
-    pub(crate) fn has_orphans(&self) -> bool {
-        self.has_orphans.load(Ordering::Relaxed)
     }
 }
 

@@ -29,7 +29,8 @@ pub(crate) const META_BLOBS: &str = "blobs";
 /// How many bytes they have.
 pub(crate) const META_BLOB_BYTES: &str = "blob_bytes";
 
-/// An open index. It survives failures: after one, the file is opened again, since `redb` refuses everything until then.
+/// An open index. It survives failures: after one, the file is opened again, since `redb` refuses everything until then;
+/// and while that fails, it is still read as it was synced last.
 #[derive(Debug)]
 pub(crate) struct Index {
     fs: Arc<dyn Fs>,
@@ -42,10 +43,37 @@ pub(crate) struct Index {
 
 #[derive(Debug)]
 struct State {
-    /// Absent when the last attempt to open it failed; the next operation tries again.
-    database: Option<Database>,
+    database: Access,
     /// Counts the openings, so that of many who met the same failure only one opens it again.
     generation: u64,
+}
+
+#[derive(Debug)]
+enum Access {
+    /// In order.
+    Whole(Database),
+    /// As it was synced last, because it can no longer be opened for writing: the disk is degraded, or full.
+    Frozen(Database),
+    /// It could not be opened at all; the next operation tries again.
+    Closed,
+}
+
+/// What an operation wants of the database.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Read,
+    Write,
+}
+
+impl Access {
+    fn database(&self, purpose: Purpose) -> Option<&Database> {
+        match (self, purpose) {
+            (Self::Whole(database), Purpose::Read | Purpose::Write) | (Self::Frozen(database), Purpose::Read) => {
+                Some(database)
+            }
+            (Self::Frozen(_), Purpose::Write) | (Self::Closed, Purpose::Read | Purpose::Write) => None,
+        }
+    }
 }
 
 /// Numbers of blobs.
@@ -74,7 +102,7 @@ impl Index {
             health: opened.health,
             watch: opened.watch,
             state: RwLock::new(State {
-                database: Some(opened.database),
+                database: Access::Whole(opened.database),
                 generation: 0,
             }),
         }
@@ -88,56 +116,80 @@ impl Index {
     /// Reads in one transaction. A failure of an earlier operation must not fail this one, so it is tried twice.
     pub(crate) fn read<T>(&self, read: impl Fn(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, DiskError> {
         let once = |database: &Database| read(&database.begin_read()?);
-        self.with_database(once).or_else(|_| self.with_database(once))
+        self.with_database(Purpose::Read, once)
+            .or_else(|_| self.with_database(Purpose::Read, once))
     }
 
-    fn with_database<T>(&self, run: impl Fn(&Database) -> Result<T, redb::Error>) -> Result<T, DiskError> {
-        let (generation, failed) = {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            let outcome = match &state.database {
-                Some(database) => run(database),
-                None => Err(redb::Error::DatabaseClosed),
+    fn with_database<T>(
+        &self,
+        purpose: Purpose,
+        run: impl Fn(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, DiskError> {
+        let mut refused = DiskError::Io("the index is closed".into());
+        // The second attempt is for the database that the first one had to open; nothing is run twice.
+        for _ in 0..2 {
+            let (generation, failed) = {
+                let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+                match state.database.database(purpose).map(&run) {
+                    Some(Ok(value)) => return Ok(value),
+                    Some(Err(error)) => (state.generation, Some(error)),
+                    None => (state.generation, None),
+                }
             };
-            match outcome {
-                Ok(value) => return Ok(value),
-                Err(error) => (state.generation, error),
+            let reopened = self.reopen(generation);
+            if let Some(error) = failed {
+                return Err(index_error(error));
             }
-        };
-        self.reopen(generation);
-        Err(index_error(failed))
+            if let Err(error) = reopened {
+                refused = error;
+            }
+        }
+        Err(refused)
     }
 
-    /// Opens the index again, unless somebody has since `generation`.
-    fn reopen(&self, generation: u64) {
+    /// Opens the index again, unless somebody has since `generation`; for reading only if it cannot be opened whole, and
+    /// then says why.
+    fn reopen(&self, generation: u64) -> Result<(), DiskError> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if state.generation != generation {
-            return;
+            return Ok(());
         }
         // Closed first: it holds the lock of the file.
-        state.database = None;
+        state.database = Access::Closed;
         state.generation += 1;
-        state.database = if self.health.is_degraded() {
-            self.open_frozen()
-        } else {
-            self.open_again().or_else(|| self.open_frozen())
+        let refused = match self.health.check().and_then(|()| self.open_whole()) {
+            Ok(database) => {
+                state.database = Access::Whole(database);
+                return Ok(());
+            }
+            Err(error) => self.health.check().err().unwrap_or(error),
         };
-    }
-
-    fn open_again(&self) -> Option<Database> {
-        let file = self.fs.open_index(&self.path, false).ok()?;
-        let backend = self.watch.over(file).ok()?;
-        builder(self.cache_bytes).create_with_backend(backend).ok()
-    }
-
-    /// After a failed sync the file may show commits that a power loss would take back. None of them was acknowledged, so
-    /// none is shown.
-    fn open_frozen(&self) -> Option<Database> {
-        if !self.health.is_degraded() {
-            return None;
+        if let Ok(database) = self.open_frozen() {
+            state.database = Access::Frozen(database);
         }
-        let file = self.fs.open_index(&self.path, false).ok()?;
-        let backend = self.watch.frozen(file).ok()?;
-        builder(self.cache_bytes).create_with_backend(backend).ok()
+        Err(refused)
+    }
+
+    fn open_whole(&self) -> Result<Database, DiskError> {
+        let file = self
+            .fs
+            .open_index(&self.path, false)
+            .map_err(|error| disk_error(&error))?;
+        let backend = self.watch.over(file).map_err(|error| disk_error(&error))?;
+        let opened = builder(self.cache_bytes).create_with_backend(backend);
+        opened.map_err(|error| index_error(error.into()))
+    }
+
+    /// After a failure the file may show commits that a power loss would take back. None of them was acknowledged, so none
+    /// is shown.
+    fn open_frozen(&self) -> Result<Database, DiskError> {
+        let file = self
+            .fs
+            .open_index(&self.path, false)
+            .map_err(|error| disk_error(&error))?;
+        let backend = self.watch.frozen(file).map_err(|error| disk_error(&error))?;
+        let opened = builder(self.cache_bytes).create_with_backend(backend);
+        opened.map_err(|error| index_error(error.into()))
     }
 
     /// Applies changes in order in one durable transaction. All fail together, or each has its own outcome.
@@ -147,23 +199,20 @@ impl Index {
         is_corrupt: &dyn Fn(&BlobKey) -> bool,
     ) -> Result<Vec<Applied>, DiskError> {
         self.health.check()?;
-        let applied = self.with_database(|database| batch::apply(database, changes, is_corrupt));
+        let applied = self.with_database(Purpose::Write, |database| batch::apply(database, changes, is_corrupt));
         // The sync may have been what failed.
         applied.map_err(|error| self.health.check().err().unwrap_or(error))
     }
 
     /// A blob's row, if it is there.
     pub(crate) fn row(&self, blob: &BlobKey) -> Result<Option<Row>, DiskError> {
-        let key = row_key(blob);
-        let row = self.read(|txn| {
-            let table = txn.open_table(BLOB_ROWS)?;
-            Ok(table.get(&key)?.map(|row| Row::decode(row.value())))
-        })?;
-        match row {
-            None => Ok(None),
-            Some(Some(row)) => Ok(Some(row)),
-            Some(None) => Err(DiskError::Io("the row of a blob in the index is damaged".into())),
-        }
+        decoded(self.read(|txn| read_row(txn, blob))?)
+    }
+
+    /// A blob's row, or an error as long as it is not certain whether it is there: a commit that failed may yet turn out
+    /// to have been made.
+    pub(crate) fn row_for_certain(&self, blob: &BlobKey) -> Result<Option<Row>, DiskError> {
+        decoded(self.with_database(Purpose::Write, |database| read_row(&database.begin_read()?, blob))?)
     }
 
     /// Which blobs have a row, in the order asked.
@@ -220,6 +269,20 @@ impl Index {
     }
 }
 
+/// A row: absent, or damaged, or good.
+fn read_row(txn: &ReadTransaction, blob: &BlobKey) -> Result<Option<Option<Row>>, redb::Error> {
+    let table = txn.open_table(BLOB_ROWS)?;
+    Ok(table.get(&row_key(blob))?.map(|row| Row::decode(row.value())))
+}
+
+fn decoded(row: Option<Option<Row>>) -> Result<Option<Row>, DiskError> {
+    match row {
+        None => Ok(None),
+        Some(Some(row)) => Ok(Some(row)),
+        Some(None) => Err(DiskError::Io("the row of a blob in the index is damaged".into())),
+    }
+}
+
 /// The counters in [`META`].
 pub(crate) fn read_counters(meta: &impl ReadableTable<&'static str, u64>) -> Result<Counters, redb::Error> {
     let number = |name| -> Result<u64, redb::Error> { Ok(meta.get(name)?.map_or(0, |number| number.value())) };
@@ -237,8 +300,8 @@ pub(crate) fn builder(cache_bytes: usize) -> redb::Builder {
 }
 
 fn index_error(error: redb::Error) -> DiskError {
-    match error {
-        redb::Error::Io(error) => disk_error(&error),
-        other => DiskError::Io(format!("the index: {other}")),
+    if let redb::Error::Io(error) = error {
+        return disk_error(&error);
     }
+    DiskError::Io(format!("the index: {error}"))
 }

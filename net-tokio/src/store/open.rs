@@ -2,7 +2,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use redb::{Database, ReadableDatabase, TableError};
@@ -221,7 +221,7 @@ fn format_of(database: &Database) -> Result<Option<u64>, redb::Error> {
     Ok(meta.get(META_FORMAT)?.map(|format| format.value()))
 }
 
-fn damaged(path: &Path, detail: impl ToString) -> OpenError {
+fn damaged(path: &Path, detail: impl std::fmt::Display) -> OpenError {
     OpenError::IndexDamaged {
         path: path.into(),
         detail: detail.to_string(),
@@ -229,11 +229,20 @@ fn damaged(path: &Path, detail: impl ToString) -> OpenError {
 }
 
 fn index_error(path: &Path, error: redb::Error) -> OpenError {
-    match error {
-        redb::Error::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => OpenError::io(path, error),
-        redb::Error::DatabaseAlreadyOpen => OpenError::InUse {
-            path: PathBuf::from(path),
-        },
-        other => damaged(path, other),
+    if matches!(error, redb::Error::DatabaseAlreadyOpen) {
+        return OpenError::InUse { path: path.into() };
     }
+    if let redb::Error::Io(error) = error {
+        return if is_damage(&error) {
+            damaged(path, error)
+        } else {
+            OpenError::io(path, error)
+        };
+    }
+    damaged(path, error)
+}
+
+/// Whether an error is about what the file holds rather than about reading it.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
 }

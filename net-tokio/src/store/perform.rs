@@ -144,7 +144,8 @@ impl Store {
         if self.is_corrupt(blob) {
             return Ok(false);
         }
-        match self.index.row(blob)? {
+        // The answer is an acknowledgement, so it must not rest on what a doubtful commit may have taken away.
+        match self.index.row_for_certain(blob)? {
             None => Ok(false),
             Some(Row::Inline(_)) => Ok(true),
             Some(Row::File { len, path }) => self.files.looks_whole(&blob.owner, &path, len),
@@ -226,7 +227,9 @@ impl Store {
         }
     }
 
+    /// A change that failed may yet turn out to have been made, so the next start looks for files that it left.
     fn not_applied(&self, change: &Change, error: &DiskError) -> DiskResult {
+        self.files.leave_orphan();
         match change {
             Change::Commit { .. } => Err(error.clone()),
             Change::PutBlob { blob, row } => {
@@ -252,7 +255,7 @@ impl Store {
         if self.health.is_degraded() {
             return self.files.leave_orphan();
         }
-        match self.index.row(blob) {
+        match self.index.row_for_certain(blob) {
             Ok(Some(Row::File { path: used, .. })) if used == path => {}
             Ok(_) => self.files.remove(&blob.owner, path),
             Err(_) => self.files.leave_orphan(),
