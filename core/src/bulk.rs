@@ -62,9 +62,7 @@ impl Bulk {
 
 impl From<Bytes> for Bulk {
     fn from(bytes: Bytes) -> Self {
-        Self {
-            parts: alloc::vec![bytes],
-        }
+        Self { parts: alloc::vec![bytes] }
     }
 }
 
@@ -72,15 +70,7 @@ impl From<Bytes> for Bulk {
 impl fmt::Debug for Bulk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hash = self.hash();
-        write!(
-            f,
-            "Bulk({} B, {:02x}{:02x}{:02x}{:02x})",
-            self.len(),
-            hash[0],
-            hash[1],
-            hash[2],
-            hash[3]
-        )
+        write!(f, "Bulk({} B, {:02x}{:02x}{:02x}{:02x})", self.len(), hash[0], hash[1], hash[2], hash[3])
     }
 }
 

@@ -75,9 +75,7 @@ impl Codec for Bincode {
         let (frame, used) = bincode::serde::decode_from_slice::<Frame, _>(header, config)
             .map_err(|error| DecodeError::Header(alloc::format!("{error:?}")))?;
         if used != header.len() {
-            return Err(DecodeError::Trailing(
-                u32::try_from(header.len() - used).unwrap_or(u32::MAX),
-            ));
+            return Err(DecodeError::Trailing(u32::try_from(header.len() - used).unwrap_or(u32::MAX)));
         }
         attach_payload(frame, payload)
     }

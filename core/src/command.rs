@@ -147,11 +147,7 @@ impl VersionSelector {
 impl From<&Version> for VersionSelector {
     fn from(version: &Version) -> Self {
         let NodeId([a, b, c, d, ..]) = version.node;
-        Self {
-            wall_ms: version.wall_ms,
-            counter: version.counter,
-            node: [a, b, c, d],
-        }
+        Self { wall_ms: version.wall_ms, counter: version.counter, node: [a, b, c, d] }
     }
 }
 

@@ -48,10 +48,6 @@ fn check_record(bytes: Bytes, signer: Option<&OwnerKeys>) {
     };
     assert_eq!(verified.bytes, bytes, "a record is stored as it came");
     if let Some(keys) = signer {
-        assert_eq!(
-            SignedRecord::sign(keys, verified.record),
-            verified,
-            "a record has one form"
-        );
+        assert_eq!(SignedRecord::sign(keys, verified.record), verified, "a record has one form");
     }
 }

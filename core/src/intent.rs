@@ -59,10 +59,7 @@ impl SignedIntent {
     /// Signs an intent. It names the owner of `keys`.
     #[must_use]
     pub fn sign(keys: &OwnerKeys, intent: &UploadIntent) -> Self {
-        assert!(
-            intent.owner == keys.owner_id(),
-            "an intent is signed by the owner it names"
-        );
+        assert!(intent.owner == keys.owner_id(), "an intent is signed by the owner it names");
         let mut body = Vec::with_capacity(INTENT_LEN);
         body.extend_from_slice(&MAGIC);
         body.extend_from_slice(intent.owner.as_bytes());
@@ -77,9 +74,7 @@ impl SignedIntent {
     /// # Errors
     /// What is wrong with it.
     pub fn verify(bytes: &[u8]) -> Result<UploadIntent, IntentError> {
-        let wrong_length = || IntentError::Length {
-            len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-        };
+        let wrong_length = || IntentError::Length { len: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
         let (body, signed) = signature::split(bytes).ok_or_else(wrong_length)?;
         let body: &[u8; BODY_LEN] = body.try_into().map_err(|_| wrong_length())?;
         let fields = body.strip_prefix(&MAGIC).ok_or(IntentError::UnknownFormat)?;

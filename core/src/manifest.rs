@@ -222,10 +222,7 @@ pub fn open_page(key: &PageKey, context: &PageContext, data: &[u8]) -> Result<Op
     check::public(&parts.public)?;
     let secrets = parts.open(key, context)?;
     check::secrets(&parts.public, &secrets)?;
-    Ok(OpenedPage {
-        public: parts.public,
-        secrets,
-    })
+    Ok(OpenedPage { public: parts.public, secrets })
 }
 
 /// Opens a root page with the owner's keys.

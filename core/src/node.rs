@@ -244,10 +244,10 @@ impl Node {
 
     /// Lets a task act, if it still exists.
     fn run(&mut self, id: RequestId, act: impl FnOnce(&mut dyn Task, &mut Context) -> Flow) {
-        if let Some(task) = self.requests.get_mut(&id) {
-            if act(task.as_mut(), &mut self.cx) == Flow::Done {
-                self.end(id);
-            }
+        if let Some(task) = self.requests.get_mut(&id)
+            && act(task.as_mut(), &mut self.cx) == Flow::Done
+        {
+            self.end(id);
         }
     }
 
@@ -291,16 +291,15 @@ impl Node {
         RequestId(self.cx.number())
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "before the hello, all other frames mean the same")]
     fn on_frame(&mut self, link: LinkId, frame: Frame) {
         let cx = &mut self.cx;
-        if let (false, Frame::Hello(hello)) = (links::hear(cx, link), &frame) {
-            links::on_hello(cx, link, hello.clone());
-            return;
-        }
         if !links::hear(cx, link) {
             return match frame {
+                Frame::Hello(hello) => links::on_hello(cx, link, hello),
                 Frame::Goodbye { .. } => {}
-                _unready => links::offend(cx, link),
+                // A peer says hello before anything else.
+                _ => links::offend(cx, link),
             };
         }
         match frame {

@@ -98,11 +98,7 @@ fn cas(key: &str) -> String {
 
 fn check_characters(key: &str) -> Result<(), PathError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if key.bytes().all(plain) {
-        Ok(())
-    } else {
-        Err(PathError::Character)
-    }
+    if key.bytes().all(plain) { Ok(()) } else { Err(PathError::Character) }
 }
 
 fn check_part(part: &str, key_len: usize) -> Result<(), PathError> {

@@ -62,18 +62,13 @@ pub fn from_phrase(text: &str) -> Result<OwnerSecret, PhraseError> {
     }
     for (index, word) in words.iter().enumerate() {
         if Language::English.find_word(word).is_none() {
-            return Err(PhraseError::UnknownWord {
-                position: index + 1,
-                nearest: nearest_word(word),
-            });
+            return Err(PhraseError::UnknownWord { position: index + 1, nearest: nearest_word(word) });
         }
     }
     let normal = Zeroizing::new(words.join(" "));
     let mnemonic = Mnemonic::parse_in_normalized(Language::English, &normal).map_err(|_| PhraseError::Checksum)?;
     let (mut entropy, _) = mnemonic.to_entropy_array();
-    let secret = *entropy
-        .first_chunk::<32>()
-        .expect("the array is longer than the entropy of 24 words");
+    let secret = *entropy.first_chunk::<32>().expect("the array is longer than the entropy of 24 words");
     entropy.zeroize();
     Ok(OwnerSecret::new(secret))
 }

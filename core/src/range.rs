@@ -27,27 +27,16 @@ pub fn chunk_len(len: u64, chunk_size: u32, index: u64) -> u32 {
 /// The parts of chunks that are the bytes `first .. first + count` of a file of `len` bytes, in order. What lies beyond the
 /// file's end is left out. `chunk_size` is not 0.
 pub fn chunks_of_range(len: u64, chunk_size: u32, first: u64, count: u64) -> impl Iterator<Item = ChunkSlice> {
-    assert!(
-        chunk_size > 0,
-        "a manifest with chunks of no length is refused when it is opened"
-    );
+    assert!(chunk_size > 0, "a manifest with chunks of no length is refused when it is opened");
     let size = u64::from(chunk_size);
     let end = first.saturating_add(count).min(len);
-    let chunks = if first < end {
-        first / size..(end - 1) / size + 1
-    } else {
-        0..0
-    };
+    let chunks = if first < end { first / size..(end - 1) / size + 1 } else { 0..0 };
     chunks.map(move |index| {
         let chunk_start = index * size;
         let within = |position: u64| {
             u32::try_from(position.saturating_sub(chunk_start)).map_or(chunk_size, |offset| offset.min(chunk_size))
         };
-        ChunkSlice {
-            index,
-            start: within(first),
-            end: within(end),
-        }
+        ChunkSlice { index, start: within(first), end: within(end) }
     })
 }
 

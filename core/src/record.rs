@@ -95,20 +95,13 @@ impl SignedRecord {
     /// Signs a record. It names the owner of `keys`.
     #[must_use]
     pub fn sign(keys: &OwnerKeys, record: Record) -> Self {
-        assert!(
-            record.owner == keys.owner_id(),
-            "a record is signed by the owner it names"
-        );
+        assert!(record.owner == keys.owner_id(), "a record is signed by the owner it names");
         let mut body = MAGIC.to_vec();
         body.extend_from_slice(&canonical::encode(&record));
         let id = RecordId(*blake3::hash(&body).as_bytes());
         let bytes = signature::sign(keys, DOMAIN, body);
         assert!(bytes.len() <= RECORD_LEN_MAX, "the longest record fits its limit");
-        Self {
-            record,
-            id,
-            bytes: bytes.into(),
-        }
+        Self { record, id, bytes: bytes.into() }
     }
 
     /// Decodes a record and verifies its signature.

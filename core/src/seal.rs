@@ -53,11 +53,7 @@ pub fn seal_chunk(keys: &OwnerKeys, plain: PlainChunk) -> SealedChunk {
     let (head, body) = blob.split_at_mut(IV_LEN);
     head.copy_from_slice(&iv);
     apply(&key, &iv, body);
-    SealedChunk {
-        id: ChunkId(*blake3::hash(&blob).as_bytes()),
-        key,
-        blob: Bulk::from(blob.freeze()),
-    }
+    SealedChunk { id: ChunkId(*blake3::hash(&blob).as_bytes()), key, blob: Bulk::from(blob.freeze()) }
 }
 
 /// Checks a blob against its address and decrypts it: in place when nobody else holds its buffer, else into a new one.

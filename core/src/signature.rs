@@ -24,10 +24,8 @@ pub(crate) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8; SIGNATURE_LEN])> {
 
 /// Whether the signature is `owner`'s. Strict (RFC 8032 and no key or nonce of small order), so that every node agrees.
 pub(crate) fn is_valid(owner: OwnerId, domain: &[u8], body: &[u8], signature: &[u8; SIGNATURE_LEN]) -> bool {
-    VerifyingKey::from_bytes(owner.as_bytes()).is_ok_and(|key| {
-        key.verify_strict(&message(domain, body), &Signature::from_bytes(signature))
-            .is_ok()
-    })
+    VerifyingKey::from_bytes(owner.as_bytes())
+        .is_ok_and(|key| key.verify_strict(&message(domain, body), &Signature::from_bytes(signature)).is_ok())
 }
 
 /// What is signed. No domain tag is the start of another, so no body of one kind passes for one of another.

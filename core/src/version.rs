@@ -67,11 +67,7 @@ impl HybridClock {
             return Err(ClockError::TooFarAhead { ahead_ms });
         }
         *self = next;
-        Ok(Version {
-            wall_ms: next.wall_ms,
-            counter: next.counter,
-            node,
-        })
+        Ok(Version { wall_ms: next.wall_ms, counter: next.counter, node })
     }
 
     /// Moves past a version of a verified record of the owner.
@@ -85,10 +81,7 @@ impl HybridClock {
     /// The least state above this one and not before `now_wall_ms`; this one itself at the end of time.
     fn next(&self, now_wall_ms: u64) -> Self {
         if now_wall_ms > self.wall_ms {
-            return Self {
-                wall_ms: now_wall_ms,
-                counter: 0,
-            };
+            return Self { wall_ms: now_wall_ms, counter: 0 };
         }
         match (self.counter.checked_add(1), self.wall_ms.checked_add(1)) {
             (Some(counter), _) => Self { counter, ..*self },

@@ -103,11 +103,9 @@ pub fn perform(op: WorkOp, keys: &OwnerKeys) -> WorkResult {
     match op {
         WorkOp::Seal { plain } => WorkResult::Sealed(seal_chunk(keys, plain)),
         WorkOp::Open { chunk, key, data } => WorkResult::Opened(open_chunk(chunk, &key, data)),
-        WorkOp::SealPage {
-            context,
-            public,
-            secrets,
-        } => WorkResult::PageSealed(seal_page(keys, &context, &public, &secrets)),
+        WorkOp::SealPage { context, public, secrets } => {
+            WorkResult::PageSealed(seal_page(keys, &context, &public, &secrets))
+        }
         WorkOp::CheckPage { page, data } => WorkResult::PageChecked(check_page(page, &data)),
         WorkOp::OpenRoot { context, data } => WorkResult::PageOpened(open_root_page(keys, &context, &data)),
         WorkOp::OpenPage { context, key, data } => WorkResult::PageOpened(open_page(&key, &context, &data)),

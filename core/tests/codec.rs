@@ -54,13 +54,8 @@ fn any_goodbye() -> impl Strategy<Value = Goodbye> {
 }
 
 fn any_link_frame() -> impl Strategy<Value = Frame> {
-    let hello = (any::<u16>(), any::<u64>(), vec(".{0,20}", 0..8)).prop_map(|(version, features, listen)| {
-        Frame::Hello(Hello {
-            version,
-            features,
-            listen,
-        })
-    });
+    let hello = (any::<u16>(), any::<u64>(), vec(".{0,20}", 0..8))
+        .prop_map(|(version, features, listen)| Frame::Hello(Hello { version, features, listen }));
     prop_oneof![
         hello,
         any::<u64>().prop_map(|nonce| Frame::Ping { nonce }),
@@ -101,11 +96,7 @@ fn any_want_frame() -> impl Strategy<Value = Frame> {
             len
         }),
         any::<u64>().prop_map(|want| Frame::Unwant { want }),
-        data.prop_map(|((want, offset), payload)| Frame::Data {
-            want,
-            offset,
-            payload: Bytes::from(payload).into()
-        }),
+        data.prop_map(|((want, offset), payload)| Frame::Data { want, offset, payload: Bytes::from(payload).into() }),
         any::<u64>().prop_map(|want| Frame::Unavailable { want }),
     ]
 }
@@ -120,11 +111,7 @@ fn any_record_frame() -> impl Strategy<Value = Frame> {
     prop_oneof![
         (any::<u64>(), any_bytes()).prop_map(|(request, record)| Frame::Announce { request, record }),
         (any::<u64>(), outcome).prop_map(|(request, outcome)| Frame::Announced { request, outcome }),
-        (any::<u64>(), any_place()).prop_map(|(request, (owner, name_id, _))| Frame::Find {
-            request,
-            owner,
-            name_id
-        }),
+        (any::<u64>(), any_place()).prop_map(|(request, (owner, name_id, _))| Frame::Find { request, owner, name_id }),
         (any::<u64>(), any_place(), any_bytes()).prop_map(|(request, (owner, _, _), after)| Frame::Scan {
             request,
             owner,
@@ -147,12 +134,7 @@ fn any_record_frame() -> impl Strategy<Value = Frame> {
 }
 
 fn any_frame() -> impl Strategy<Value = Frame> {
-    prop_oneof![
-        any_link_frame(),
-        any_upload_frame(),
-        any_want_frame(),
-        any_record_frame()
-    ]
+    prop_oneof![any_link_frame(), any_upload_frame(), any_want_frame(), any_record_frame()]
 }
 
 proptest! {
@@ -209,11 +191,7 @@ fn payload_goes_with_data_only_and_is_bounded() {
     let misplaced = Bincode.decode(&ping, Bytes::from_static(b"abc"));
     assert_eq!(misplaced, Err(DecodeError::Payload(3)));
     let data = |len: usize| {
-        let frame = Frame::Data {
-            want: 1,
-            offset: 0,
-            payload: Bytes::new().into(),
-        };
+        let frame = Frame::Data { want: 1, offset: 0, payload: Bytes::new().into() };
         Bincode.decode(&encode(&frame), vec![0; len].into())
     };
     assert_eq!(data(0), Err(DecodeError::Payload(0)));
@@ -225,11 +203,7 @@ fn payload_goes_with_data_only_and_is_bounded() {
 /// A header of a few bytes that announces 2^60 chunks.
 #[test]
 fn announced_lengths_allocate_nothing() {
-    let mut header = encode(&Frame::Stored {
-        upload: 1,
-        held: vec![],
-        fetched: vec![],
-    });
+    let mut header = encode(&Frame::Stored { upload: 1, held: vec![], fetched: vec![] });
     header.pop();
     header.push(253);
     header.extend((1_u64 << 60).to_le_bytes());
@@ -239,27 +213,15 @@ fn announced_lengths_allocate_nothing() {
 
 #[test]
 fn header_beyond_the_limit_is_refused() {
-    let long = Frame::OpenUpload {
-        upload: 1,
-        intent: vec![0; HEADER_LEN_MAX].into(),
-    };
+    let long = Frame::OpenUpload { upload: 1, intent: vec![0; HEADER_LEN_MAX].into() };
     let decoded = Bincode.decode(&encode(&long), Bytes::new());
     assert!(matches!(decoded, Err(DecodeError::Header(_))), "{decoded:?}");
 }
 
 #[test]
 fn fullest_offer_stays_below_the_limit() {
-    let chunks = vec![
-        ChunkRef {
-            id: ChunkId([0xff; 32]),
-            len: u32::MAX,
-        };
-        OFFER_CHUNKS_MAX
-    ];
-    let frame = Frame::Offer {
-        upload: u64::MAX,
-        chunks,
-    };
+    let chunks = vec![ChunkRef { id: ChunkId([0xff; 32]), len: u32::MAX }; OFFER_CHUNKS_MAX];
+    let frame = Frame::Offer { upload: u64::MAX, chunks };
     let header = encode(&frame);
     assert!(header.len() <= HEADER_LEN_MAX);
     assert_eq!(Bincode.decode(&header, Bytes::new()), Ok(frame));

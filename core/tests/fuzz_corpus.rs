@@ -28,15 +28,9 @@ fn replay(target: &str, seeds: &[(String, Vec<u8>)], run: fn(&[u8])) {
     }
     for (name, bytes) in seeds {
         let stored = fs::read(folder.join(name)).unwrap_or_default();
-        assert!(
-            stored == *bytes,
-            "{target}/{name} is not what the code gives; {UPDATE}=1 writes it anew"
-        );
+        assert!(stored == *bytes, "{target}/{name} is not what the code gives; {UPDATE}=1 writes it anew");
     }
-    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= seeds.len());
     for file in files {

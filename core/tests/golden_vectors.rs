@@ -102,10 +102,7 @@ fn page_vectors() -> Vec<(String, String)> {
         ("page_secrets", hex::encode(bincode_of(&secrets))),
         ("page_salt", hex::encode(&page.data[5..37])),
         ("page_key", hex::encode(page.key.expose())),
-        (
-            "page_cipher_key",
-            hex::encode(derive("page cipher key", page.key.expose())),
-        ),
+        ("page_cipher_key", hex::encode(derive("page cipher key", page.key.expose()))),
         ("page_mac_key", hex::encode(derive("page mac key", page.key.expose()))),
         ("page_tag", hex::encode(&page.data[37..69])),
         ("page", hex::encode(&page.data)),
@@ -161,14 +158,7 @@ fn frame_vectors_are_what_is_printed() {
 
 #[test]
 fn nothing_is_printed_that_is_not_computed() {
-    let computed = [
-        owner_vectors(),
-        chunk_vectors(),
-        page_vectors(),
-        signed_vectors(),
-        frame_vectors(),
-    ]
-    .concat();
+    let computed = [owner_vectors(), chunk_vectors(), page_vectors(), signed_vectors(), frame_vectors()].concat();
     for (name, _) in printed_vectors() {
         assert!(computed.iter().any(|(computed, _)| computed == name), "`{name}`");
     }
@@ -224,9 +214,6 @@ fn place(context: &PageContext) -> Vec<u8> {
 /// An entry of a full page is 32 bytes of id and at most 5 of length.
 #[test]
 fn entries_take_the_space_that_is_described() {
-    let chunk = ChunkRef {
-        id: common::chunk(b"Foo not bar").id,
-        len: 1 << 20,
-    };
+    let chunk = ChunkRef { id: common::chunk(b"Foo not bar").id, len: 1 << 20 };
     assert_eq!(bincode_of(&chunk).len(), 37);
 }

@@ -1,4 +1,10 @@
 //! The whole of what nodes do in each scenario, output by output: a change of the protocol shows here, and nowhere else.
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
 
 mod harness;
 

@@ -29,9 +29,7 @@ fn script(file: &str) -> PathBuf {
 
 fn python() -> Option<Command> {
     let program = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
-    let probe = Command::new(&program)
-        .args(["-c", "import blake3, cryptography"])
-        .output();
+    let probe = Command::new(&program).args(["-c", "import blake3, cryptography"]).output();
     if probe.is_ok_and(|output| output.status.success()) {
         return Some(Command::new(program));
     }
@@ -51,10 +49,7 @@ impl Pieces {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("phrase"), to_phrase(&common::secret())).unwrap();
-        Self {
-            folder,
-            index: String::new(),
-        }
+        Self { folder, index: String::new() }
     }
 
     fn row(&mut self, kind: &[u8], id: &[&[u8]], value: &[u8]) {
@@ -91,11 +86,7 @@ impl Pieces {
     }
 
     fn record(&mut self, record: &SignedRecord) {
-        let place = [
-            record.record.name_id.as_bytes(),
-            &record.record.version.to_bytes()[..],
-            record.id.as_bytes(),
-        ];
+        let place = [record.record.name_id.as_bytes(), &record.record.version.to_bytes()[..], record.id.as_bytes()];
         self.row(b"R", &place, &record.bytes);
     }
 
@@ -103,25 +94,15 @@ impl Pieces {
     fn file(&mut self, content: &[u8], chunk_size: usize) {
         let chunks = content.chunks(chunk_size).map(|plain| self.chunk(plain));
         let (refs, keys): (Vec<_>, Vec<_>) = chunks.collect();
-        let meta = FileMeta {
-            len: content.len() as u64,
-            chunk_size: u32::try_from(chunk_size).unwrap(),
-            ..common::meta()
-        };
+        let meta =
+            FileMeta { len: content.len() as u64, chunk_size: u32::try_from(chunk_size).unwrap(), ..common::meta() };
         let root = if refs.len() <= PAGE_ENTRIES_MAX {
-            let public = PagePublic {
-                index: 0,
-                count: 1,
-                children: Children::Chunks(refs),
-            };
+            let public = PagePublic { index: 0, count: 1, children: Children::Chunks(refs) };
             self.page(&public, &PageSecrets::RootOfChunks { meta, keys })
         } else {
             self.two_levels(meta, &refs, &keys)
         };
-        self.record(&common::record(RecordBody::File {
-            root: root.id,
-            root_len: page_ref(&root).len,
-        }));
+        self.record(&common::record(RecordBody::File { root: root.id, root_len: page_ref(&root).len }));
     }
 
     fn two_levels(&mut self, meta: FileMeta, refs: &[ChunkRef], keys: &[ChunkKey]) -> SealedPage {
@@ -130,19 +111,11 @@ impl Pieces {
         let sealed: Vec<SealedPage> = (1..)
             .zip(pages)
             .map(|(index, (refs, keys))| {
-                let public = PagePublic {
-                    index,
-                    count,
-                    children: Children::Chunks(refs.to_vec()),
-                };
+                let public = PagePublic { index, count, children: Children::Chunks(refs.to_vec()) };
                 self.page(&public, &PageSecrets::Page { keys: keys.to_vec() })
             })
             .collect();
-        let public = PagePublic {
-            index: 0,
-            count,
-            children: Children::Pages(sealed.iter().map(page_ref).collect()),
-        };
+        let public = PagePublic { index: 0, count, children: Children::Pages(sealed.iter().map(page_ref).collect()) };
         let keys = sealed.iter().map(|page| page.key.clone()).collect();
         self.page(&public, &PageSecrets::RootOfPages { meta, keys })
     }
@@ -188,10 +161,7 @@ impl Pieces {
 }
 
 fn page_ref(page: &SealedPage) -> PageRef {
-    PageRef {
-        id: page.id,
-        len: u32::try_from(page.data.len()).unwrap(),
-    }
+    PageRef { id: page.id, len: u32::try_from(page.data.len()).unwrap() }
 }
 
 /// Bytes that do not repeat, so that no two chunks are equal.

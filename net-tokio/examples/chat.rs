@@ -42,15 +42,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             println!("listening at {}", listener.local_address());
             let (stream, remote) = listener.accept().await?;
             let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
-            admit(stream, &remote, &identity, &admission, random()?, deadline)
-                .await?
-                .0
+            admit(stream, &remote, &identity, &admission, random()?, deadline).await?.0
         }
         "dial" => {
             let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
-            dial(&TcpNet, address, &identity, &admission, random()?, deadline)
-                .await?
-                .0
+            dial(&TcpNet, address, &identity, &admission, random()?, deadline).await?.0
         }
         _ => return Err("the first argument is `listen` or `dial`".into()),
     };
@@ -82,8 +78,6 @@ async fn talk(stream: SecureStream<impl Stream>) -> Result<(), Box<dyn Error>> {
 /// 32 bytes from the operating system: the library itself draws none, so that it can be simulated.
 fn random() -> Result<[u8; 32], Box<dyn Error>> {
     let mut bytes = [0; 32];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| "the system has no randomness")?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| "the system has no randomness")?;
     Ok(bytes)
 }

@@ -81,20 +81,11 @@ impl std::ops::Deref for Shared {
 
 /// All endpoints.
 pub fn router(context: Context) -> Router {
-    let shared = Shared(Arc::new(Inner {
-        context,
-        failures: Failures::default(),
-    }));
+    let shared = Shared(Arc::new(Inner { context, failures: Failures::default() }));
     let guarded = Router::new()
         .route("/v1/files", get(query::list))
         .route("/v1/files/", get(empty_name).put(empty_name).delete(empty_name))
-        .route(
-            "/v1/files/{*name}",
-            get(download::get)
-                .head(download::head)
-                .put(upload::put)
-                .delete(query::delete),
-        )
+        .route("/v1/files/{*name}", get(download::get).head(download::head).put(upload::put).delete(query::delete))
         .route("/v1/stat/{*name}", get(query::stat))
         .route("/v1/versions/{*name}", get(query::versions))
         .route("/v1/evict/{*name}", post(query::evict))
@@ -109,10 +100,7 @@ pub fn router(context: Context) -> Router {
         .route("/healthz", get(query::health))
         .route("/v1/openapi.json", get(openapi))
         .method_not_allowed_fallback(async || ApiError::method());
-    guarded
-        .merge(open)
-        .layer(middleware::from_fn_with_state(shared.clone(), guard::host))
-        .with_state(shared)
+    guarded.merge(open).layer(middleware::from_fn_with_state(shared.clone(), guard::host)).with_state(shared)
 }
 
 async fn openapi() -> impl IntoResponse {

@@ -130,10 +130,7 @@ impl<S: AsyncRead + AsyncWrite> SecureStream<S> {
     /// The two directions.
     pub fn split(self) -> (FrameReader<ReadHalf<S>>, FrameWriter<WriteHalf<S>>) {
         let (source, sink) = tokio::io::split(self.stream);
-        (
-            FrameReader::new(source, self.opening),
-            FrameWriter::new(sink, self.sealing),
-        )
+        (FrameReader::new(source, self.opening), FrameWriter::new(sink, self.sealing))
     }
 }
 
@@ -180,9 +177,7 @@ pub async fn with_deadline<T>(
     deadline: Instant,
     handshake: impl Future<Output = Result<T, ChannelError>>,
 ) -> Result<T, ChannelError> {
-    timeout_at(deadline, handshake)
-        .await
-        .unwrap_or(Err(ChannelError::Silence))
+    timeout_at(deadline, handshake).await.unwrap_or(Err(ChannelError::Silence))
 }
 
 /// Responds, and tells a stranger nothing but that a port is open: whatever came, the connection stays open and silent

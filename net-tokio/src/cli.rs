@@ -190,10 +190,7 @@ fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit
 
 /// Runs a client's command; an interrupt ends it in order, so that temporary files go.
 fn asynchronously(work: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(CliError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     let done = runtime.block_on(async {
         tokio::select! {
             biased;

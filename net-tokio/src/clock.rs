@@ -33,10 +33,7 @@ impl Clock for SystemClock {
     fn now(&self) -> Time {
         let mono = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Time {
-            mono: Monotonic(mono),
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-        }
+        Time { mono: Monotonic(mono), wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
     }
 
     async fn sleep_until(&self, deadline: Monotonic) {

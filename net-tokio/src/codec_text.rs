@@ -48,12 +48,13 @@ fn with_bytes(value: Value) -> Result<Value, DecodeError> {
                 let bytes = hex::decode(digits).map_err(|error| DecodeError::Header(error.to_string()))?;
                 Value::from(bytes)
             }
-            _ => Value::Object(
-                fields
-                    .into_iter()
-                    .map(|(name, value)| Ok((name, with_bytes(value)?)))
-                    .collect::<Result<_, DecodeError>>()?,
-            ),
+            _ => {
+                Value::Object(fields.into_iter().map(|(name, value)| Ok((name, with_bytes(value)?))).collect::<Result<
+                    _,
+                    DecodeError,
+                >>(
+                )?)
+            }
         },
         Value::Array(items) => Value::Array(items.into_iter().map(with_bytes).collect::<Result<_, _>>()?),
         scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => scalar,

@@ -87,12 +87,7 @@ struct Log {
 
 impl Log {
     fn new(report: Report) -> Self {
-        Self {
-            report,
-            start: Instant::now(),
-            steps: 0,
-            current: None,
-        }
+        Self { report, start: Instant::now(), steps: 0, current: None }
     }
 
     fn begin(&mut self, step: impl Into<String>) {
@@ -126,20 +121,11 @@ impl Log {
 
     fn summary(&self, size: u64, peak_rss: Vec<PeakRss>) {
         let took = self.start.elapsed();
-        let summary = Summary {
-            summary: "all held",
-            ok: true,
-            steps: self.steps,
-            seconds: took.as_secs_f64(),
-            size,
-            peak_rss,
-        };
+        let summary =
+            Summary { summary: "all held", ok: true, steps: self.steps, seconds: took.as_secs_f64(), size, peak_rss };
         self.report.result(&summary, || {
-            let memory: Vec<String> = summary
-                .peak_rss
-                .iter()
-                .map(|peak| format!("{} {}", peak.node, human_bytes(peak.bytes)))
-                .collect();
+            let memory: Vec<String> =
+                summary.peak_rss.iter().map(|peak| format!("{} {}", peak.node, human_bytes(peak.bytes))).collect();
             format!(
                 "\nall {} steps held, in {:.1} s; peak memory: {}",
                 summary.steps,
@@ -152,11 +138,7 @@ impl Log {
 
 fn step_text(name: &str, ok: bool, took: Duration, bytes: u64) -> String {
     let verdict = if ok { "ok    " } else { "FAILED" };
-    let rate = if bytes > 0 {
-        human_rate(bytes, took)
-    } else {
-        String::new()
-    };
+    let rate = if bytes > 0 { human_rate(bytes, took) } else { String::new() };
     format!("{verdict}  {name:<64} {:>8.3} s  {rate}", took.as_secs_f64())
 }
 

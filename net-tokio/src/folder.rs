@@ -182,13 +182,7 @@ impl Folder {
                 );
             }
         }
-        Ok(OpenFolder {
-            folder: self,
-            node_key,
-            cluster_key,
-            owner_secret,
-            _lock: lock,
-        })
+        Ok(OpenFolder { folder: self, node_key, cluster_key, owner_secret, _lock: lock })
     }
 }
 
@@ -245,10 +239,7 @@ impl OpenFolder {
     /// When it cannot be written down.
     pub fn publish_api(&self, api: SocketAddr) -> Result<(), FolderError> {
         let path = self.folder.path.join(API_ADDRESS);
-        let address = ApiAddress {
-            api,
-            pid: std::process::id(),
-        };
+        let address = ApiAddress { api, pid: std::process::id() };
         let json = serde_json::to_vec(&address).expect("an address and a number are always JSON");
         let fresh = self.folder.path.join(format!("{API_ADDRESS}.new"));
         remove_if_there(&fresh)?;
@@ -291,16 +282,11 @@ fn check_format(path: &Path) -> Result<(), FolderError> {
     if text.is_empty() {
         return Err(FolderError::HalfMade(path.to_owned()));
     }
-    let number = text
-        .trim_end()
-        .strip_prefix("foreverstore data folder, format ")
-        .and_then(|number| number.parse::<u32>().ok());
+    let number =
+        text.trim_end().strip_prefix("foreverstore data folder, format ").and_then(|number| number.parse::<u32>().ok());
     match number {
         Some(FORMAT) => Ok(()),
-        Some(found) if found > FORMAT => Err(FolderError::Newer {
-            path: path.to_owned(),
-            found,
-        }),
+        Some(found) if found > FORMAT => Err(FolderError::Newer { path: path.to_owned(), found }),
         Some(_) | None => Err(FolderError::Foreign(path.to_owned())),
     }
 }
@@ -314,10 +300,7 @@ fn take_lock(folder: &Path) -> Result<File, FolderError> {
             let mut pid = String::new();
             // The number is a courtesy; without it the message still says what is wrong.
             let _ = lock.read_to_string(&mut pid);
-            return Err(FolderError::InUse {
-                path: folder.to_owned(),
-                pid: pid.trim().parse().ok(),
-            });
+            return Err(FolderError::InUse { path: folder.to_owned(), pid: pid.trim().parse().ok() });
         }
         Err(TryLockError::Error(error)) => return Err(FolderError::io("lock", &path, error)),
     }

@@ -42,12 +42,7 @@ impl Handle {
     pub async fn request(&self, command: Command) -> Result<Request, CommandError> {
         let (sender, events) = mpsc::unbounded_channel();
         let id = self.call(command, Some(sender)).await?;
-        Ok(Request {
-            id,
-            events,
-            handle: self.clone(),
-            ended: false,
-        })
+        Ok(Request { id, events, handle: self.clone(), ended: false })
     }
 
     async fn call(
@@ -56,11 +51,7 @@ impl Handle {
         events: Option<mpsc::UnboundedSender<What>>,
     ) -> Result<RequestId, CommandError> {
         let (answer, answered) = oneshot::channel();
-        let call = Call {
-            command,
-            events,
-            answer,
-        };
+        let call = Call { command, events, answer };
         self.calls.send(call).await.map_err(|_| CommandError::Stopping)?;
         answered.await.map_err(|_| CommandError::Stopping)?
     }
@@ -102,11 +93,7 @@ impl Drop for Request {
     fn drop(&mut self) {
         if !self.ended {
             let (answer, _) = oneshot::channel();
-            let call = Call {
-                command: Command::Cancel { request: self.id },
-                events: None,
-                answer,
-            };
+            let call = Call { command: Command::Cancel { request: self.id }, events: None, answer };
             // A full queue means that the driver lives and is busy; the request then ends by its own deadline.
             let _ = self.handle.calls.try_send(call);
         }

@@ -94,11 +94,7 @@ pub fn start<N: Net, S: Stream>(
     net.spawn(writer.run(stopped, ended));
     let reader = reader::Reader { source, codec, events };
     net.spawn(reader.run(overflows, reader::WriterTask { stop, end }));
-    LinkHandle {
-        control,
-        bulk,
-        overflow,
-    }
+    LinkHandle { control, bulk, overflow }
 }
 
 /// Where a link's events go.

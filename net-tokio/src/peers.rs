@@ -31,11 +31,7 @@ impl Admission {
     /// Admits those on the list (all, if `None`) whom the hook does not refuse either.
     #[must_use]
     pub fn new(allow: Option<BTreeSet<NodeId>>, on_peer: OnPeer) -> Self {
-        Self {
-            allow,
-            on_peer,
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
-        }
+        Self { allow, on_peer, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) }
     }
 
     /// Whether a peer, authenticated, may stay.
@@ -99,13 +95,11 @@ pub async fn dial<N: Net>(
         .map_err(|_| DialError::Connect("no answer".into()))?
         .map_err(|error| DialError::Connect(error.to_string()))?;
     let handshake = channel::initiate(stream, identity, seed);
-    let stream = channel::with_deadline(deadline, handshake)
-        .await
-        .map_err(|error| match error {
-            ChannelError::Silence => DialError::Silence,
-            ChannelError::Io(error) => DialError::Handshake(error.to_string()),
-            ChannelError::Unauthenticated => DialError::Handshake(error.to_string()),
-        })?;
+    let stream = channel::with_deadline(deadline, handshake).await.map_err(|error| match error {
+        ChannelError::Silence => DialError::Silence,
+        ChannelError::Io(error) => DialError::Handshake(error.to_string()),
+        ChannelError::Unauthenticated => DialError::Handshake(error.to_string()),
+    })?;
     let peer = stream.peer();
     if !admission.allows(&peer, address) {
         return Err(DialError::NotAllowed(peer));
@@ -127,13 +121,11 @@ pub async fn admit<S: Stream>(
     deadline: Instant,
 ) -> Result<(SecureStream<S>, NodeId), AdmitError> {
     let _slot = admission.handshakes.try_acquire().map_err(|_| AdmitError::Crowded)?;
-    let stream = channel::accept_quietly(stream, identity, seed, deadline)
-        .await
-        .map_err(|error| match error {
-            ChannelError::Io(error) => AdmitError::Io(error),
-            ChannelError::Silence => AdmitError::Silence,
-            ChannelError::Unauthenticated => AdmitError::Stranger,
-        })?;
+    let stream = channel::accept_quietly(stream, identity, seed, deadline).await.map_err(|error| match error {
+        ChannelError::Io(error) => AdmitError::Io(error),
+        ChannelError::Silence => AdmitError::Silence,
+        ChannelError::Unauthenticated => AdmitError::Stranger,
+    })?;
     let peer = stream.peer();
     if !admission.allows(&peer, remote) {
         return Err(AdmitError::NotAllowed(peer));

@@ -41,12 +41,7 @@ pub struct Ready {
 
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            listen,
-            api,
-            node,
-            owner,
-        } = self;
+        let Self { listen, api, node, owner } = self;
         write!(f, "ready listen={listen} api={api} node={node} owner={owner}")
     }
 }
@@ -101,9 +96,7 @@ pub async fn run(
 }
 
 pub(crate) async fn bind_api(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| ServeError::Api { address, error })
+    TcpListener::bind(address).await.map_err(|error| ServeError::Api { address, error })
 }
 
 /// Serves the HTTP API of a started node until `stop`.
@@ -116,10 +109,7 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let StartedNode { handle, listen, driver } = node;
-    let api = listener.local_addr().map_err(|error| ServeError::Api {
-        address: settings.api,
-        error,
-    })?;
+    let api = listener.local_addr().map_err(|error| ServeError::Api { address: settings.api, error })?;
     let router = api::router(Context {
         handle: handle.clone(),
         chunk_size: settings.chunk_size(),
@@ -141,12 +131,7 @@ pub(crate) async fn serve(
     let mut server = tokio::spawn(server.into_future());
     let mut driver = tokio::spawn(driver);
     folder.publish_api(api)?;
-    ready(&Ready {
-        listen,
-        api,
-        node: folder.node_id(),
-        owner: folder.owner_id(),
-    });
+    ready(&Ready { listen, api, node: folder.node_id(), owner: folder.owner_id() });
     let ended = tokio::select! {
         biased;
         () = stop => Ok(()),

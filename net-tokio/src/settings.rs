@@ -152,18 +152,13 @@ impl Settings {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => {
-                return Err(SettingsError::Read {
-                    path: file.to_owned(),
-                    error,
-                });
+                return Err(SettingsError::Read { path: file.to_owned(), error });
             }
         };
         let toml = Figment::from(Toml::string(&text));
         check_keys(&toml, &file.display().to_string(), |key| key.to_owned())?;
         let environment = Figment::from(Environment::new(environment));
-        check_keys(&environment, "environment", |key| {
-            format!("FOREVER_{}", key.to_uppercase())
-        })?;
+        check_keys(&environment, "environment", |key| format!("FOREVER_{}", key.to_uppercase()))?;
         let settings: Self = toml
             .merge(environment)
             .merge(Serialized::defaults(flags))
@@ -184,19 +179,12 @@ impl Settings {
     /// What of it is the core's. `listening_at` is the address really listened at, with its port.
     #[must_use]
     pub fn core_config(&self, listening_at: &str) -> Config {
-        let listen = if self.advertise.is_empty() {
-            vec![listening_at.to_owned()]
-        } else {
-            self.advertise.clone()
-        };
+        let listen = if self.advertise.is_empty() { vec![listening_at.to_owned()] } else { self.advertise.clone() };
         Config {
             listen,
             bootstrap: self.peers.clone(),
             chunk_size: self.chunk_size(),
-            retention: Retention {
-                keep_versions: self.keep_versions,
-                keep_days: self.keep_days,
-            },
+            retention: Retention { keep_versions: self.keep_versions, keep_days: self.keep_days },
             request_timeout: Duration::from_secs(self.request_timeout_s),
             ban_for: Duration::from_secs(self.ban_for_s),
             ..Config::default()

@@ -39,112 +39,48 @@ fn link_samples() -> Vec<Frame> {
         }),
         Frame::Ping { nonce: u64::MAX },
         Frame::Pong { nonce: 0 },
-        Frame::Goodbye {
-            reason: Goodbye::Duplicate,
-        },
+        Frame::Goodbye { reason: Goodbye::Duplicate },
     ]
 }
 
 fn upload_samples() -> Vec<Frame> {
     vec![
-        Frame::OpenUpload {
-            upload: 1,
-            intent: bytes(),
-        },
-        Frame::Offer {
-            upload: 2,
-            chunks: vec![
-                ChunkRef {
-                    id: ChunkId([0xff; 32]),
-                    len: u32::MAX,
-                };
-                OFFER_CHUNKS_MAX
-            ],
-        },
+        Frame::OpenUpload { upload: 1, intent: bytes() },
+        Frame::Offer { upload: 2, chunks: vec![ChunkRef { id: ChunkId([0xff; 32]), len: u32::MAX }; OFFER_CHUNKS_MAX] },
         Frame::Stored {
             upload: 3,
             held: vec![ChunkId([1; 32]); OFFER_CHUNKS_MAX],
             fetched: vec![ChunkId([2; 32]); OFFER_CHUNKS_MAX],
         },
-        Frame::Refused {
-            upload: 4,
-            chunks: vec![],
-            reason: Refusal::Full,
-        },
+        Frame::Refused { upload: 4, chunks: vec![], reason: Refusal::Full },
         Frame::CloseUpload { upload: 5 },
     ]
 }
 
 fn transfer_samples() -> Vec<Frame> {
     vec![
-        Frame::Want {
-            want: 1,
-            lane: 2,
-            owner: OWNER,
-            object: ObjectId::Chunk(ChunkId([3; 32])),
-            len: 1 << 20,
-        },
-        Frame::Want {
-            want: 1,
-            lane: 2,
-            owner: OWNER,
-            object: ObjectId::Page(PageId([3; 32])),
-            len: 0,
-        },
+        Frame::Want { want: 1, lane: 2, owner: OWNER, object: ObjectId::Chunk(ChunkId([3; 32])), len: 1 << 20 },
+        Frame::Want { want: 1, lane: 2, owner: OWNER, object: ObjectId::Page(PageId([3; 32])), len: 0 },
         Frame::Unwant { want: 6 },
-        Frame::Data {
-            want: u64::MAX,
-            offset: u32::MAX,
-            payload: bytes().into(),
-        },
+        Frame::Data { want: u64::MAX, offset: u32::MAX, payload: bytes().into() },
         Frame::Unavailable { want: 7 },
     ]
 }
 
 fn record_samples() -> Vec<Frame> {
-    let held = HeldRecord {
-        record: vec![0xee; RECORD_LEN_MAX].into(),
-        complete: true,
-    };
+    let held = HeldRecord { record: vec![0xee; RECORD_LEN_MAX].into(), complete: true };
     let announced = |outcome| Frame::Announced { request: 9, outcome };
     vec![
-        Frame::Announce {
-            request: 8,
-            record: bytes(),
-        },
+        Frame::Announce { request: 8, record: bytes() },
         announced(AnnounceOutcome::Stored),
         announced(AnnounceOutcome::Superseded { by: bytes() }),
         announced(AnnounceOutcome::Refused(Refusal::Unauthorised)),
-        Frame::Find {
-            request: 10,
-            owner: OWNER,
-            name_id: NAME,
-        },
-        Frame::Scan {
-            request: 11,
-            owner: OWNER,
-            after: Bytes::new(),
-        },
-        Frame::Records {
-            request: 12,
-            records: vec![held; ANSWER_RECORDS_MAX],
-            next: bytes(),
-        },
-        Frame::AskPromise {
-            request: 13,
-            owner: OWNER,
-            name_id: NAME,
-            record: RECORD,
-        },
-        Frame::Promise {
-            request: 14,
-            given: true,
-        },
-        Frame::ReleasePromise {
-            owner: OWNER,
-            name_id: NAME,
-            record: RECORD,
-        },
+        Frame::Find { request: 10, owner: OWNER, name_id: NAME },
+        Frame::Scan { request: 11, owner: OWNER, after: Bytes::new() },
+        Frame::Records { request: 12, records: vec![held; ANSWER_RECORDS_MAX], next: bytes() },
+        Frame::AskPromise { request: 13, owner: OWNER, name_id: NAME, record: RECORD },
+        Frame::Promise { request: 14, given: true },
+        Frame::ReleasePromise { owner: OWNER, name_id: NAME, record: RECORD },
     ]
 }
 
@@ -181,11 +117,7 @@ fn encoded(codec: &dyn Codec, frame: &Frame) -> (Vec<u8>, Bytes) {
     let mut header = b"kept".to_vec();
     codec.encode(frame, &mut header);
     assert!(header.starts_with(b"kept"), "a header is appended");
-    let payload = if let Frame::Data { payload, .. } = frame {
-        payload.clone().into_bytes()
-    } else {
-        Bytes::new()
-    };
+    let payload = if let Frame::Data { payload, .. } = frame { payload.clone().into_bytes() } else { Bytes::new() };
     (header.split_off(4), payload)
 }
 
@@ -241,24 +173,10 @@ fn a_payload_belongs_to_data_and_is_neither_empty_nor_too_long() {
 fn the_text_codec_is_readable() {
     let shown = |frame: &Frame| String::from_utf8(encoded(&Text, frame).0).unwrap();
     assert_eq!(shown(&Frame::Ping { nonce: 7 }), r#"{"Ping":{"nonce":7}}"#);
-    let announce = Frame::Announce {
-        request: 1,
-        record: Bytes::from_static(&[0, 0xab]),
-    };
-    assert_eq!(
-        shown(&announce),
-        r#"{"Announce":{"request":1,"record":{"hex":"00ab"}}}"#
-    );
-    let data = Frame::Data {
-        want: 1,
-        offset: 2,
-        payload: Bulk::from(bytes()),
-    };
-    assert_eq!(
-        shown(&data),
-        r#"{"Data":{"want":1,"offset":2}}"#,
-        "the payload is apart"
-    );
+    let announce = Frame::Announce { request: 1, record: Bytes::from_static(&[0, 0xab]) };
+    assert_eq!(shown(&announce), r#"{"Announce":{"request":1,"record":{"hex":"00ab"}}}"#);
+    let data = Frame::Data { want: 1, offset: 2, payload: Bulk::from(bytes()) };
+    assert_eq!(shown(&data), r#"{"Data":{"want":1,"offset":2}}"#, "the payload is apart");
 }
 
 #[test]

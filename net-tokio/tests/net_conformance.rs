@@ -77,10 +77,7 @@ async fn a_reset_fails_the_peers_reads<H: Harness>(harness: H) {
     harness.reset(near);
     let error = far.read(&mut [0; 16]).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    assert!(
-        far.write_all(b"late").await.is_err(),
-        "nothing can be written to a broken connection"
-    );
+    assert!(far.write_all(b"late").await.is_err(), "nothing can be written to a broken connection");
 }
 
 async fn any_sizes_of_reads_and_writes_give_the_same_bytes<H: Harness>(harness: H) {
@@ -252,11 +249,7 @@ impl Memory {
 
     /// Pipes that hold little and move it in small and uneven pieces.
     fn stingy() -> Self {
-        Self(MemoryNet::new(PipeOptions {
-            capacity: 1_000,
-            read_max: 7,
-            write_max: 11,
-        }))
+        Self(MemoryNet::new(PipeOptions { capacity: 1_000, read_max: 7, write_max: 11 }))
     }
 }
 

@@ -1,9 +1,6 @@
 //! The storage engine on the machine's file system and in memory, with and without threads: the disk's contract, damage on
 //! the disk, and operations that race.
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy takes only functions marked as tests for tests"
-)]
+#![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
 mod store_support;
 
@@ -13,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Write};
 use forever_core::ids::{BlobKey, OpId};
+use forever_core::path::PathTransform;
 use forever_net_tokio::disk::{Completion, Disk};
 use forever_net_tokio::store::conformance::{SUITE, commit_op, put, sample_blob, write_op};
 use forever_net_tokio::store::{RealFs, Store, StoreConfig, StoreDisk};
@@ -148,18 +146,12 @@ fn everything_is_there_after_a_restart() {
 fn commits_that_wait_share_one_sync() {
     let fs = MemoryFs::new();
     let disk = threads(open_memory(&fs));
-    assert_eq!(
-        submit(&disk, commit_op(vec![put("first", "")])),
-        Ok(DiskDone::Committed)
-    );
+    assert_eq!(submit(&disk, commit_op(vec![put("first", "")])), Ok(DiskDone::Committed));
     let before = fs.index_syncs();
     fs.hold_index_syncs(true);
     let (to, mut completions) = mpsc::unbounded_channel();
     let commit = |number: u64| {
-        disk.submit(
-            commit_op(vec![put("key", &number.to_string())]),
-            Completion::new(OpId(number), to.clone()),
-        )
+        disk.submit(commit_op(vec![put("key", &number.to_string())]), Completion::new(OpId(number), to.clone()))
     };
     commit(0);
     // The first commit runs as soon as it is submitted; the others wait for it, and then share one.
@@ -172,11 +164,7 @@ fn commits_that_wait_share_one_sync() {
     assert_eq!(fs.index_syncs() - before, 2);
     let keys = vec![Bytes::from_static(b"key")];
     let last = vec![Some(Bytes::from_static(b"200"))];
-    assert_eq!(
-        submit(&disk, DiskOp::Lookup { keys }),
-        Ok(DiskDone::Values(last)),
-        "applied in the order submitted"
-    );
+    assert_eq!(submit(&disk, DiskOp::Lookup { keys }), Ok(DiskDone::Values(last)), "applied in the order submitted");
 }
 
 #[test]
@@ -184,15 +172,8 @@ fn a_commit_in_a_batch_sees_those_before_it() {
     let fs = MemoryFs::new();
     let disk = threads(open_memory(&fs));
     let key = Bytes::from_static(b"key");
-    let needs = |writes| DiskOp::Commit {
-        require_blobs: Vec::new(),
-        require_keys: vec![key.clone()],
-        writes,
-    };
-    let missing = DiskDone::Missing {
-        blobs: Vec::new(),
-        keys: vec![key.clone()],
-    };
+    let needs = |writes| DiskOp::Commit { require_blobs: Vec::new(), require_keys: vec![key.clone()], writes };
+    let missing = DiskDone::Missing { blobs: Vec::new(), keys: vec![key.clone()] };
     let ops = vec![
         needs(vec![put("a", "")]),
         commit_op(vec![put("key", "")]),
@@ -203,14 +184,7 @@ fn a_commit_in_a_batch_sees_those_before_it() {
     let results = submit_all(&disk, ops);
     assert_eq!(
         results,
-        [
-            missing.clone(),
-            DiskDone::Committed,
-            DiskDone::Committed,
-            DiskDone::Committed,
-            missing
-        ]
-        .map(Ok)
+        [missing.clone(), DiskDone::Committed, DiskDone::Committed, DiskDone::Committed, missing].map(Ok)
     );
     let keys = [b"a", b"b", b"c"].map(|key| Bytes::from_static(key)).to_vec();
     let values = vec![None, Some(Bytes::new()), None];
@@ -224,10 +198,7 @@ fn many_writers_of_one_blob_store_it_once() {
     for (blob, bytes) in [sample_blob(0, LARGE), sample_blob(1, SMALL)] {
         let results = submit_all(&disk, vec![write_op(blob, &bytes); 32]);
         let new = results.iter().filter(|result| **result == WRITTEN).count();
-        let old = results
-            .iter()
-            .filter(|result| **result == Ok(DiskDone::Written { new: false }))
-            .count();
+        let old = results.iter().filter(|result| **result == Ok(DiskDone::Written { new: false })).count();
         assert_eq!((new, old), (1, 31));
         assert_eq!(submit(&disk, read_op(blob)), Ok(DiskDone::Blob(bytes)));
     }
@@ -251,17 +222,10 @@ fn drops_that_race_writes_never_take_a_present_blobs_file() {
             write_op(blob, &bytes),
         ];
         for result in submit_all(&disk, ops) {
-            assert!(
-                !matches!(result, Err(DiskError::Corrupt | DiskError::Io(_))),
-                "round {round}: {result:?}"
-            );
+            assert!(!matches!(result, Err(DiskError::Corrupt | DiskError::Io(_))), "round {round}: {result:?}");
         }
         let is_present = has(disk.store(), blob);
-        let expected = if is_present {
-            Ok(DiskDone::Blob(bytes.clone()))
-        } else {
-            Err(DiskError::NotFound)
-        };
+        let expected = if is_present { Ok(DiskDone::Blob(bytes.clone())) } else { Err(DiskError::NotFound) };
         assert_eq!(submit(&disk, read_op(blob)), expected, "round {round}");
     }
     assert_eq!(submit(&disk, drop_op(blob)), Ok(DiskDone::Committed));
@@ -278,9 +242,7 @@ fn a_damaged_blob_is_told_then_absent_then_stored_anew() {
             bytes[17] ^= 1;
             fs.overwrite(path, &bytes);
         }),
-        ("truncated", |fs, path, bytes| {
-            fs.overwrite(path, &bytes[..bytes.len() - 1])
-        }),
+        ("truncated", |fs, path, bytes| fs.overwrite(path, &bytes[..bytes.len() - 1])),
         ("grown", |fs, path, bytes| fs.overwrite(path, &[bytes, b"x"].concat())),
         ("missing", |fs, path, _| fs.delete(path)),
     ];
@@ -293,21 +255,10 @@ fn a_damaged_blob_is_told_then_absent_then_stored_anew() {
         assert_eq!(store.perform(read_op(blob)), Err(DiskError::Corrupt), "{name}");
         assert!(!has(&store, blob), "{name}");
         assert_eq!(store.perform(read_op(blob)), Err(DiskError::NotFound), "{name}");
-        let requires = DiskOp::Commit {
-            require_blobs: vec![blob],
-            require_keys: Vec::new(),
-            writes: Vec::new(),
-        };
-        let missing = DiskDone::Missing {
-            blobs: vec![blob],
-            keys: Vec::new(),
-        };
+        let requires = DiskOp::Commit { require_blobs: vec![blob], require_keys: Vec::new(), writes: Vec::new() };
+        let missing = DiskDone::Missing { blobs: vec![blob], keys: Vec::new() };
         assert_eq!(store.perform(requires), Ok(missing), "{name}");
-        let quarantined = fs
-            .files()
-            .into_keys()
-            .filter(|path| path.starts_with("/data/quarantine"))
-            .count();
+        let quarantined = fs.files().into_keys().filter(|path| path.starts_with("/data/quarantine")).count();
         assert_eq!(quarantined, usize::from(name != "missing"), "{name}");
         assert_eq!(store.perform(write_op(blob, &bytes)), WRITTEN, "{name}");
         assert_eq!(store.perform(read_op(blob)), Ok(DiskDone::Blob(bytes)), "{name}");
@@ -335,10 +286,9 @@ fn a_write_repairs_a_file_that_is_missing_or_short() {
     let store = open_memory(&fs);
     let (blob, bytes) = sample_blob(0, LARGE);
     assert_eq!(store.perform(write_op(blob, &bytes)), WRITTEN);
-    for damage in [
-        |fs: &MemoryFs, path: &Path| fs.delete(path),
-        |fs: &MemoryFs, path: &Path| fs.overwrite(path, b"half"),
-    ] {
+    for damage in
+        [|fs: &MemoryFs, path: &Path| fs.delete(path), |fs: &MemoryFs, path: &Path| fs.overwrite(path, b"half")]
+    {
         damage(&fs, &blob_file(&fs));
         assert_eq!(store.perform(write_op(blob, &bytes)), WRITTEN);
         assert_eq!(store.perform(read_op(blob)), Ok(DiskDone::Blob(bytes.clone())));
@@ -369,11 +319,7 @@ fn temp_files_and_orphans_are_swept_after_a_crash_and_nothing_else_is() {
     put_file(&fs, &temp, b"half");
     put_file(&fs, &foreign, b"mine");
     let store = open_memory(&fs);
-    assert_eq!(
-        store.perform(read_op(blob)),
-        Ok(DiskDone::Blob(bytes.clone())),
-        "served before the sweep"
-    );
+    assert_eq!(store.perform(read_op(blob)), Ok(DiskDone::Blob(bytes.clone())), "served before the sweep");
     while store.sweep_step() {}
     let files = fs.files();
     assert!(files.contains_key(&file) && files.contains_key(&foreign));
@@ -401,19 +347,14 @@ fn put_file(fs: &MemoryFs, path: &Path, bytes: &[u8]) {
 fn dropping_a_blob_leaves_others_in_the_same_folders() {
     let fs = MemoryFs::new();
     let mut config = config("/data");
-    config.path = |key| format!("12345/67890/{key}");
+    config.path = PathTransform::Flat;
     let store = Store::open(Arc::new(fs.clone()), &config).unwrap();
     let ((gone, gone_bytes), (stays, stays_bytes)) = (sample_blob(0, LARGE), sample_blob(1, LARGE));
     assert_eq!(store.perform(write_op(gone, &gone_bytes)), WRITTEN);
     assert_eq!(store.perform(write_op(stays, &stays_bytes)), WRITTEN);
     assert_eq!(store.perform(drop_op(gone)), Ok(DiskDone::Committed));
     assert_eq!(store.perform(read_op(stays)), Ok(DiskDone::Blob(stays_bytes)));
-    assert!(
-        blob_file(&fs)
-            .to_str()
-            .unwrap()
-            .ends_with(&format!("12345/67890/{}", stays.chunk))
-    );
+    assert_eq!(blob_file(&fs).file_name().unwrap().to_str().unwrap(), stays.chunk.to_string());
 }
 
 #[test]
@@ -422,21 +363,12 @@ fn blobs_stay_readable_when_the_path_transform_changes() {
     let (blob, bytes) = sample_blob(0, LARGE);
     assert_eq!(open_memory(&fs).perform(write_op(blob, &bytes)), WRITTEN);
     let mut config = config("/data");
-    config.path = str::to_owned;
+    config.path = PathTransform::Cas;
     let store = Store::open(Arc::new(fs.clone()), &config).unwrap();
     assert_eq!(store.perform(read_op(blob)), Ok(DiskDone::Blob(bytes.clone())));
-    assert_eq!(
-        store.perform(write_op(blob, &bytes)),
-        Ok(DiskDone::Written { new: false })
-    );
+    assert_eq!(store.perform(write_op(blob, &bytes)), Ok(DiskDone::Written { new: false }));
     assert_eq!(store.perform(drop_op(blob)), Ok(DiskDone::Committed));
-    assert_eq!(
-        fs.files()
-            .into_keys()
-            .filter(|path| path.starts_with("/data/blobs"))
-            .count(),
-        0
-    );
+    assert_eq!(fs.files().into_keys().filter(|path| path.starts_with("/data/blobs")).count(), 0);
 }
 
 #[test]
@@ -447,9 +379,7 @@ fn an_export_holds_every_entry_and_every_small_blob() {
     let (large, large_bytes) = sample_blob(1, LARGE);
     assert_eq!(store.perform(write_op(small, &small_bytes)), WRITTEN);
     assert_eq!(store.perform(write_op(large, &large_bytes)), WRITTEN);
-    let writes = (0..40)
-        .map(|number| put(&format!("key {number:02}"), "value"))
-        .collect();
+    let writes = (0..40).map(|number| put(&format!("key {number:02}"), "value")).collect();
     assert_eq!(store.perform(commit_op(writes)), Ok(DiskDone::Committed));
     let mut out = Vec::new();
     store.export(&mut out).unwrap();
@@ -462,13 +392,9 @@ fn an_export_holds_every_entry_and_every_small_blob() {
             (field("key"), field("value"))
         })
         .collect();
-    let mut expected: Vec<(Vec<u8>, Vec<u8>)> = (0..40)
-        .map(|number| (format!("key {number:02}").into_bytes(), b"value".to_vec()))
-        .collect();
-    expected.push((
-        [b"B", &small.owner.0[..], &small.chunk.0[..]].concat(),
-        small_bytes.to_vec(),
-    ));
+    let mut expected: Vec<(Vec<u8>, Vec<u8>)> =
+        (0..40).map(|number| (format!("key {number:02}").into_bytes(), b"value".to_vec())).collect();
+    expected.push(([b"B", &small.owner.0[..], &small.chunk.0[..]].concat(), small_bytes.to_vec()));
     assert_eq!(lines, expected);
 }
 

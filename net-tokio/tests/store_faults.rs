@@ -1,9 +1,6 @@
 //! Faults at every single operation of the file system while a workload runs: whatever was acknowledged is there
 //! afterwards and intact, and nothing is there by half.
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy takes only functions marked as tests for tests"
-)]
+#![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
 mod store_support;
 
@@ -73,9 +70,7 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        Self {
-            possible: BTreeSet::from([Content::default()]),
-        }
+        Self { possible: BTreeSet::from([Content::default()]) }
     }
 
     fn note(&mut self, what: &DiskOp, result: &DiskResult) {
@@ -97,11 +92,7 @@ impl Model {
 /// Reads everything back. Blobs that are present must be intact, and the counters must count them.
 fn observe(store: &Store) -> Content {
     let mut content = Content::default();
-    let scan = DiskOp::Scan {
-        from: Bytes::new(),
-        to: Bytes::from_static(&[0xff]),
-        limit: 100,
-    };
+    let scan = DiskOp::Scan { from: Bytes::new(), to: Bytes::from_static(&[0xff]), limit: 100, reverse: false };
     let Ok(DiskDone::Entries { entries, more: false }) = store.perform(scan) else {
         panic!("the index cannot be scanned");
     };
@@ -132,11 +123,7 @@ fn blobs() -> [(BlobKey, Bytes); 4] {
 /// Two runs of a node, each with writes, commits and drops.
 fn workload() -> [Vec<DiskOp>; 2] {
     let [(a, a_bytes), (b, b_bytes), (c, c_bytes), (d, d_bytes)] = blobs();
-    let commit = |blob, writes| DiskOp::Commit {
-        require_blobs: vec![blob],
-        require_keys: Vec::new(),
-        writes,
-    };
+    let commit = |blob, writes| DiskOp::Commit { require_blobs: vec![blob], require_keys: Vec::new(), writes };
     [
         vec![
             write_op(a, &a_bytes),
@@ -148,16 +135,8 @@ fn workload() -> [Vec<DiskOp>; 2] {
         vec![
             write_op(a, &a_bytes),
             write_op(d, &d_bytes),
-            commit(
-                d,
-                vec![put("two", "22"), put("three", "3"), Write::DropBlob { blob: b }],
-            ),
-            commit_op(vec![
-                Write::Delete {
-                    key: Bytes::from_static(b"one"),
-                },
-                Write::DropBlob { blob: c },
-            ]),
+            commit(d, vec![put("two", "22"), put("three", "3"), Write::DropBlob { blob: b }]),
+            commit_op(vec![Write::Delete { key: Bytes::from_static(b"one") }, Write::DropBlob { blob: c }]),
             write_op(b, &b_bytes),
         ],
     ]
@@ -197,11 +176,7 @@ fn assert_sound(fs: &MemoryFs, model: &Model, context: &str) {
     let store = open(fs).unwrap_or_else(|error| panic!("{context}: {error}"));
     while store.sweep_step() {}
     let content = observe(&store);
-    assert!(
-        model.possible.contains(&content),
-        "{context}: {content:?} is none of {:?}",
-        model.possible
-    );
+    assert!(model.possible.contains(&content), "{context}: {content:?} is none of {:?}", model.possible);
     assert_no_orphans(fs, &content);
 }
 
@@ -248,11 +223,7 @@ fn power_loss_during_recovery_loses_nothing_either() {
         if let Ok(store) = open(&again) {
             while store.sweep_step() {}
         }
-        assert_sound(
-            &again.after_power_loss(at + 5),
-            &model,
-            &format!("power losses, the first at {at}"),
-        );
+        assert_sound(&again.after_power_loss(at + 5), &model, &format!("power losses, the first at {at}"));
         !fs.is_armed()
     });
 }
@@ -266,11 +237,7 @@ fn an_error_at_every_operation_is_told_and_harms_nothing_else() {
         let was_met = !fs.is_armed();
         fs.heal();
         assert_sound(&fs, &model, &format!("error at operation {at}"));
-        assert_sound(
-            &fs.after_power_loss(at),
-            &model,
-            &format!("error at operation {at}, then power loss"),
-        );
+        assert_sound(&fs.after_power_loss(at), &model, &format!("error at operation {at}, then power loss"));
         was_met
     });
 }
@@ -285,10 +252,7 @@ fn a_disk_full_from_every_operation_on_is_told_and_works_again_with_space() {
             let Ok(store) = open(&fs) else { continue };
             for what in ops {
                 let result = store.perform(what.clone());
-                assert!(
-                    matches!(result, Ok(_) | Err(DiskError::Full)),
-                    "full at {at}: {result:?}"
-                );
+                assert!(matches!(result, Ok(_) | Err(DiskError::Full)), "full at {at}: {result:?}");
                 model.note(&what, &result);
             }
         }
@@ -297,10 +261,7 @@ fn a_disk_full_from_every_operation_on_is_told_and_works_again_with_space() {
         assert_sound(&fs, &model, &format!("full from operation {at} on"));
         let (blob, bytes) = sample_blob(9, LARGE);
         let store = open(&fs).unwrap();
-        assert_eq!(
-            store.perform(write_op(blob, &bytes)),
-            Ok(DiskDone::Written { new: true })
-        );
+        assert_eq!(store.perform(write_op(blob, &bytes)), Ok(DiskDone::Written { new: true }));
         was_met
     });
 }
@@ -321,16 +282,10 @@ fn a_failed_sync_is_final_and_what_was_acknowledged_stays_readable() {
             }
             assert!(matches!(result, Err(DiskError::Degraded(_))), "{result:?}");
             let content = observe(&store);
-            assert!(
-                before.possible.contains(&content),
-                "sync {at}: shows what was not acknowledged: {content:?}"
-            );
+            assert!(before.possible.contains(&content), "sync {at}: shows what was not acknowledged: {content:?}");
             let (blob, bytes) = sample_blob(9, SMALL);
-            for later in [
-                write_op(blob, &bytes),
-                commit_op(vec![put("k", "v")]),
-                write_op(blobs()[1].0, &blobs()[1].1),
-            ] {
+            for later in [write_op(blob, &bytes), commit_op(vec![put("k", "v")]), write_op(blobs()[1].0, &blobs()[1].1)]
+            {
                 assert!(matches!(store.perform(later), Err(DiskError::Degraded(_))));
             }
             break;
@@ -357,10 +312,7 @@ fn clearing_wipes_everything_whenever_the_power_goes() {
             assert_eq!(content, Content::default());
             assert_no_orphans(&fs, &content);
         } else {
-            assert_eq!(
-                content,
-                run(&MemoryFs::new(), true).possible.into_iter().next().unwrap()
-            );
+            assert_eq!(content, run(&MemoryFs::new(), true).possible.into_iter().next().unwrap());
         }
         was_met
     });
@@ -373,14 +325,8 @@ fn blobs_meet_a_full_disk_before_the_index_does() {
     let (blob, bytes) = sample_blob(0, LARGE);
     fs.set_free((64 << 20) + LARGE as u64 - 1);
     assert_eq!(store.perform(write_op(blob, &bytes)), Err(DiskError::Full));
-    assert_eq!(
-        store.perform(commit_op(vec![put("key", "value")])),
-        Ok(DiskDone::Committed)
-    );
+    assert_eq!(store.perform(commit_op(vec![put("key", "value")])), Ok(DiskDone::Committed));
     assert_eq!(usage(&|what| store.perform(what)).free_bytes, Some(LARGE as u64 - 1));
     fs.set_free((64 << 20) + LARGE as u64);
-    assert_eq!(
-        store.perform(write_op(blob, &bytes)),
-        Ok(DiskDone::Written { new: true })
-    );
+    assert_eq!(store.perform(write_op(blob, &bytes)), Ok(DiskDone::Written { new: true }));
 }

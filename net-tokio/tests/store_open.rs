@@ -1,8 +1,5 @@
 //! Folders that cannot be opened: each gets an error that says what is wrong and what to do, and loses nothing.
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy takes only functions marked as tests for tests"
-)]
+#![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
 mod store_support;
 
@@ -25,14 +22,8 @@ fn filled() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let store = open(root.path()).unwrap();
     let (blob, bytes) = sample_blob(0, 50_000);
-    assert_eq!(
-        store.perform(write_op(blob, &bytes)),
-        Ok(DiskDone::Written { new: true })
-    );
-    assert_eq!(
-        store.perform(commit_op(vec![put("key", "value")])),
-        Ok(DiskDone::Committed)
-    );
+    assert_eq!(store.perform(write_op(blob, &bytes)), Ok(DiskDone::Written { new: true }));
+    assert_eq!(store.perform(commit_op(vec![put("key", "value")])), Ok(DiskDone::Committed));
     root
 }
 
@@ -65,10 +56,7 @@ fn a_foreign_file_as_index_is_told_and_kept() {
         std::fs::write(&index, content).unwrap();
         let error = open(root.path()).unwrap_err();
         assert!(matches!(error, OpenError::IndexDamaged { .. }), "{error}");
-        assert!(
-            error.to_string().contains("index.redb") && error.to_string().contains("restore"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("index.redb") && error.to_string().contains("restore"), "{error}");
         assert_eq!(std::fs::read(&index).unwrap(), content);
     }
 }
@@ -90,10 +78,7 @@ fn an_index_with_damaged_pages_is_never_trusted() {
     let root = filled();
     let index = root.path().join("index.redb");
     let whole = std::fs::read(&index).unwrap();
-    let value = whole
-        .windows(8)
-        .position(|window| window == b"keyvalue")
-        .expect("the entry is in a page");
+    let value = whole.windows(8).position(|window| window == b"keyvalue").expect("the entry is in a page");
     let mut damaged = whole.clone();
     damaged[value + 4] ^= 1;
     std::fs::write(&index, &damaged).unwrap();
@@ -129,21 +114,8 @@ fn a_newer_format_is_told_with_both_numbers() {
     txn.commit().unwrap();
     drop(database);
     let error = open(root.path()).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            OpenError::NewerFormat {
-                found: 7,
-                supported: FORMAT,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    assert!(
-        error.to_string().contains("format 7") && error.to_string().contains("up to 1"),
-        "{error}"
-    );
+    assert!(matches!(error, OpenError::NewerFormat { found: 7, supported: FORMAT, .. }), "{error}");
+    assert!(error.to_string().contains("format 7") && error.to_string().contains("up to 1"), "{error}");
 }
 
 #[test]
@@ -161,10 +133,7 @@ fn clearing_wipes_the_store_and_nothing_else() {
     let root = filled();
     std::fs::write(root.path().join("config.toml"), "mine").unwrap();
     clear(&RealFs, root.path()).unwrap();
-    let left: Vec<_> = std::fs::read_dir(root.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let left: Vec<_> = std::fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["config.toml"]);
     clear(&RealFs, root.path()).unwrap();
     drop(open(root.path()).unwrap());

@@ -6,12 +6,7 @@ fn keys() -> OwnerKeys {
 }
 
 fn intent() -> UploadIntent {
-    UploadIntent {
-        owner: keys().owner_id(),
-        node: NodeId([2; 32]),
-        expires_ms: 1_767_225_600_000,
-        bytes_max: 1 << 40,
-    }
+    UploadIntent { owner: keys().owner_id(), node: NodeId([2; 32]), expires_ms: 1_767_225_600_000, bytes_max: 1 << 40 }
 }
 
 #[test]

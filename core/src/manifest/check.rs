@@ -33,11 +33,7 @@ fn chunks_in_place(page: &PagePublic, chunks: &[ChunkRef]) -> Result<(), Manifes
         return Err(ManifestError::BadEntryCount);
     }
     let possible = |chunk: &ChunkRef| chunk.len > IV_LEN_U32 && chunk.len <= BLOB_LEN_MAX;
-    if chunks.iter().all(possible) {
-        Ok(())
-    } else {
-        Err(ManifestError::BadEntryLength)
-    }
+    if chunks.iter().all(possible) { Ok(()) } else { Err(ManifestError::BadEntryLength) }
 }
 
 fn pages_in_place(page: &PagePublic, pages: &[PageRef]) -> Result<(), ManifestError> {
@@ -50,10 +46,7 @@ fn pages_in_place(page: &PagePublic, pages: &[PageRef]) -> Result<(), ManifestEr
     if page.count as usize != pages.len() + 1 {
         return Err(ManifestError::BadIndex);
     }
-    if pages
-        .iter()
-        .all(|page| page.len > 0 && page.len as usize <= PAGE_LEN_MAX)
-    {
+    if pages.iter().all(|page| page.len > 0 && page.len as usize <= PAGE_LEN_MAX) {
         Ok(())
     } else {
         Err(ManifestError::BadEntryLength)
@@ -77,22 +70,14 @@ pub(super) fn secrets(page: &PagePublic, secrets: &PageSecrets) -> Result<(), Ma
         (PageSecrets::RootOfChunks { .. } | PageSecrets::Page { .. }, Children::Chunks(_) | Children::Pages(_))
         | (PageSecrets::RootOfPages { .. }, Children::Chunks(_)) => false,
     };
-    if matched {
-        Ok(())
-    } else {
-        Err(ManifestError::SecretsMismatch)
-    }
+    if matched { Ok(()) } else { Err(ManifestError::SecretsMismatch) }
 }
 
 fn file(meta: &FileMeta) -> Result<(), ManifestError> {
     if meta.chunk_size == 0 || meta.chunk_size > CHUNK_LEN_MAX {
         return Err(ManifestError::BadEntryLength);
     }
-    if meta
-        .content_type
-        .as_ref()
-        .is_some_and(|text| text.len() > CONTENT_TYPE_LEN_MAX)
-    {
+    if meta.content_type.as_ref().is_some_and(|text| text.len() > CONTENT_TYPE_LEN_MAX) {
         return Err(ManifestError::TooLong);
     }
     Ok(())
@@ -105,19 +90,11 @@ fn file_of_chunks(meta: &FileMeta, chunks: &[ChunkRef]) -> Result<(), ManifestEr
         full.iter().all(|chunk| plain_len(chunk) == meta.chunk_size) && plain_len(last) <= meta.chunk_size
     });
     let sum: u64 = chunks.iter().map(|chunk| u64::from(plain_len(chunk))).sum();
-    if full && sum == meta.len {
-        Ok(())
-    } else {
-        Err(ManifestError::BadFileLength)
-    }
+    if full && sum == meta.len { Ok(()) } else { Err(ManifestError::BadFileLength) }
 }
 
 /// There are as many pages as the file's length asks for. Whether their chunks fit it shows when they are opened.
 fn file_of_pages(meta: &FileMeta, pages: usize) -> Result<(), ManifestError> {
     let page_size = u64::from(meta.chunk_size) * PAGE_ENTRIES_MAX as u64;
-    if meta.len.div_ceil(page_size) == pages as u64 {
-        Ok(())
-    } else {
-        Err(ManifestError::BadFileLength)
-    }
+    if meta.len.div_ceil(page_size) == pages as u64 { Ok(()) } else { Err(ManifestError::BadFileLength) }
 }

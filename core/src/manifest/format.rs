@@ -33,10 +33,7 @@ pub(super) struct Parts<'a> {
 pub(super) fn seal(keys: &OwnerKeys, context: &PageContext, public: &PagePublic, secrets: &PageSecrets) -> SealedPage {
     let public_bytes = canonical::encode(public);
     let plain = Zeroizing::new(canonical::encode(secrets));
-    let salt = Covered::new(keys.page_salt_key(), context, public)
-        .add_long(&public_bytes)
-        .add(&plain)
-        .finish();
+    let salt = Covered::new(keys.page_salt_key(), context, public).add_long(&public_bytes).add(&plain).finish();
     let key = page_key(keys, context, public.index, &salt);
     let mut sealed = plain.to_vec();
     cipher(&key).apply_keystream(&mut sealed);
@@ -45,11 +42,7 @@ pub(super) fn seal(keys: &OwnerKeys, context: &PageContext, public: &PagePublic,
     for part in [&MAGIC[..], &salt, &tag, &public_bytes, &sealed] {
         data.extend_from_slice(part);
     }
-    SealedPage {
-        id: PageId(*blake3::hash(&data).as_bytes()),
-        key,
-        data: data.into(),
-    }
+    SealedPage { id: PageId(*blake3::hash(&data).as_bytes()), key, data: data.into() }
 }
 
 impl<'a> Parts<'a> {
@@ -63,13 +56,7 @@ impl<'a> Parts<'a> {
         if sealed.is_empty() {
             return Err(ManifestError::Malformed);
         }
-        Ok(Self {
-            public,
-            salt,
-            tag: *tag,
-            public_bytes,
-            sealed,
-        })
+        Ok(Self { public, salt, tag: *tag, public_bytes, sealed })
     }
 
     /// The page's key, from the owner's keys.
@@ -98,10 +85,7 @@ fn refused(fault: Fault) -> ManifestError {
 }
 
 fn page_key(keys: &OwnerKeys, context: &PageContext, index: u32, salt: &[u8; 32]) -> PageKey {
-    let key = Covered::of_context(keys.page_key_key(), context)
-        .add(&index.to_be_bytes())
-        .add(salt)
-        .finish();
+    let key = Covered::of_context(keys.page_key_key(), context).add(&index.to_be_bytes()).add(salt).finish();
     PageKey::new(key)
 }
 
@@ -137,9 +121,7 @@ impl Covered {
     }
 
     fn new(key: &[u8; 32], context: &PageContext, public: &PagePublic) -> Self {
-        Self::of_context(key, context)
-            .add(&public.index.to_be_bytes())
-            .add(&public.count.to_be_bytes())
+        Self::of_context(key, context).add(&public.index.to_be_bytes()).add(&public.count.to_be_bytes())
     }
 
     fn add(mut self, bytes: &[u8]) -> Self {

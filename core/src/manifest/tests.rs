@@ -13,26 +13,18 @@ fn context() -> PageContext {
     PageContext {
         owner: keys().owner_id(),
         name_id: NameId([1; 32]),
-        version: Version {
-            wall_ms: 1_767_225_600_000,
-            counter: 3,
-            node: NodeId([2; 32]),
-        },
+        version: Version { wall_ms: 1_767_225_600_000, counter: 3, node: NodeId([2; 32]) },
     }
 }
 
 fn chunk_refs(lens: &[u32]) -> Vec<ChunkRef> {
-    let chunk = |(at, len): (usize, &u32)| ChunkRef {
-        id: ChunkId(*blake3::hash(&at.to_be_bytes()).as_bytes()),
-        len: *len,
-    };
+    let chunk =
+        |(at, len): (usize, &u32)| ChunkRef { id: ChunkId(*blake3::hash(&at.to_be_bytes()).as_bytes()), len: *len };
     lens.iter().enumerate().map(chunk).collect()
 }
 
 fn chunk_keys(count: usize) -> Vec<ChunkKey> {
-    (0..count)
-        .map(|at| ChunkKey::new(blake3::derive_key("test chunk key", &at.to_be_bytes())))
-        .collect()
+    (0..count).map(|at| ChunkKey::new(blake3::derive_key("test chunk key", &at.to_be_bytes()))).collect()
 }
 
 fn meta(len: u64) -> FileMeta {
@@ -47,11 +39,7 @@ fn meta(len: u64) -> FileMeta {
 }
 
 fn root(lens: &[u32]) -> (PagePublic, PageSecrets) {
-    let public = PagePublic {
-        index: 0,
-        count: 1,
-        children: Children::Chunks(chunk_refs(lens)),
-    };
+    let public = PagePublic { index: 0, count: 1, children: Children::Chunks(chunk_refs(lens)) };
     let secrets = PageSecrets::RootOfChunks {
         meta: meta(lens.iter().map(|len| u64::from(len - 16)).sum()),
         keys: chunk_keys(lens.len()),
@@ -95,23 +83,12 @@ fn two_levels_of_pages_open() {
     let below = [0..PAGE_ENTRIES_MAX, PAGE_ENTRIES_MAX..refs.len()].map(|span| {
         let index = if span.start == 0 { 1 } else { 2 };
         let children = Children::Chunks(refs[span.clone()].to_vec());
-        let public = PagePublic {
-            index,
-            count: 3,
-            children,
-        };
+        let public = PagePublic { index, count: 3, children };
         let keys_below = secret[span].to_vec();
         seal_page(&keys(), &context(), &public, &PageSecrets::Page { keys: keys_below })
     });
-    let page_ref = |page: &SealedPage| PageRef {
-        id: page.id,
-        len: u32::try_from(page.data.len()).unwrap(),
-    };
-    let public = PagePublic {
-        index: 0,
-        count: 3,
-        children: Children::Pages(below.iter().map(page_ref).collect()),
-    };
+    let page_ref = |page: &SealedPage| PageRef { id: page.id, len: u32::try_from(page.data.len()).unwrap() };
+    let public = PagePublic { index: 0, count: 3, children: Children::Pages(below.iter().map(page_ref).collect()) };
     let secrets = PageSecrets::RootOfPages {
         meta: meta(refs.len() as u64 * 1_000),
         keys: below.iter().map(|page| page.key.clone()).collect(),
@@ -121,10 +98,7 @@ fn two_levels_of_pages_open() {
     for (index, page) in below.iter().enumerate() {
         let opened = open_page(&page.key, &context(), &page.data).unwrap();
         assert_eq!(opened.public.index as usize, index + 1);
-        assert_eq!(
-            open_root_page(&keys(), &context(), &page.data),
-            Err(ManifestError::BadIndex)
-        );
+        assert_eq!(open_root_page(&keys(), &context(), &page.data), Err(ManifestError::BadIndex));
     }
 }
 
@@ -168,10 +142,7 @@ fn page_of_another_place_or_version_is_refused() {
         assert_eq!(open_root_page(&keys(), &other, &page.data), Err(ManifestError::BadTag));
     }
     let stranger = OwnerKeys::derive(&OwnerSecret::new([8; 32]));
-    assert_eq!(
-        open_root_page(&stranger, &context(), &page.data),
-        Err(ManifestError::BadTag)
-    );
+    assert_eq!(open_root_page(&stranger, &context(), &page.data), Err(ManifestError::BadTag));
 }
 
 /// With a shared keystream, the two ciphertexts would differ only where the plaintexts do.
@@ -183,10 +154,7 @@ fn manifests_that_differ_in_one_byte_share_no_keystream() {
     };
     let mut bytes = *chunk_keys[1].expose();
     bytes[31] ^= 1;
-    let altered = PageSecrets::RootOfChunks {
-        meta,
-        keys: vec![chunk_keys[0].clone(), ChunkKey::new(bytes)],
-    };
+    let altered = PageSecrets::RootOfChunks { meta, keys: vec![chunk_keys[0].clone(), ChunkKey::new(bytes)] };
     let mut otherwise_public = public.clone();
     if let Children::Chunks(chunks) = &mut otherwise_public.children {
         chunks[0].id.0[0] ^= 1;
@@ -204,9 +172,7 @@ fn manifests_that_differ_in_one_byte_share_no_keystream() {
         assert_eq!(one.data.len(), other.data.len());
         let sealed_len = crate::canonical::encode(&secrets).len();
         let from = one.data.len() - sealed_len;
-        let equal = (from..one.data.len())
-            .filter(|at| one.data[*at] == other.data[*at])
-            .count();
+        let equal = (from..one.data.len()).filter(|at| one.data[*at] == other.data[*at]).count();
         assert!(equal * 10 < sealed_len, "{equal} of {sealed_len} bytes are equal");
     }
 }
@@ -214,18 +180,11 @@ fn manifests_that_differ_in_one_byte_share_no_keystream() {
 #[test]
 fn same_page_is_sealed_the_same() {
     let (public, secrets) = root(&[1_016, 700]);
-    assert_eq!(
-        seal_page(&keys(), &context(), &public, &secrets),
-        seal_page(&keys(), &context(), &public, &secrets)
-    );
+    assert_eq!(seal_page(&keys(), &context(), &public, &secrets), seal_page(&keys(), &context(), &public, &secrets));
 }
 
 fn chunk_page(index: u32, count: u32, lens: &[u32]) -> PagePublic {
-    PagePublic {
-        index,
-        count,
-        children: Children::Chunks(chunk_refs(lens)),
-    }
+    PagePublic { index, count, children: Children::Chunks(chunk_refs(lens)) }
 }
 
 #[test]
@@ -247,15 +206,8 @@ fn pages_out_of_bounds_are_refused() {
 }
 
 fn page_of_pages(index: u32, count: u32, lens: &[u32]) -> PagePublic {
-    let page = |len: &u32| PageRef {
-        id: PageId([4; 32]),
-        len: *len,
-    };
-    PagePublic {
-        index,
-        count,
-        children: Children::Pages(lens.iter().map(page).collect()),
-    }
+    let page = |len: &u32| PageRef { id: PageId([4; 32]), len: *len };
+    PagePublic { index, count, children: Children::Pages(lens.iter().map(page).collect()) }
 }
 
 #[test]
@@ -276,10 +228,7 @@ fn roots_of_pages_out_of_bounds_are_refused() {
 #[test]
 fn sealed_parts_that_do_not_fit_are_refused() {
     let public = chunk_page(0, 1, &[1_016, 516]);
-    let with = |meta: FileMeta, keys: usize| PageSecrets::RootOfChunks {
-        meta,
-        keys: chunk_keys(keys),
-    };
+    let with = |meta: FileMeta, keys: usize| PageSecrets::RootOfChunks { meta, keys: chunk_keys(keys) };
     let mut no_chunk_size = meta(1_500);
     no_chunk_size.chunk_size = 0;
     let mut small_chunk_size = meta(1_500);
@@ -288,10 +237,7 @@ fn sealed_parts_that_do_not_fit_are_refused() {
     large_chunk_size.chunk_size = 1_001;
     let mut long_type = meta(1_500);
     long_type.content_type = Some("t".repeat(CONTENT_TYPE_LEN_MAX + 1));
-    let pages = PageSecrets::RootOfPages {
-        meta: meta(1_500),
-        keys: vec![PageKey::new([0; 32]); 2],
-    };
+    let pages = PageSecrets::RootOfPages { meta: meta(1_500), keys: vec![PageKey::new([0; 32]); 2] };
     for (secrets, error) in [
         (with(meta(1_500), 1), ManifestError::SecretsMismatch),
         (with(meta(1_500), 3), ManifestError::SecretsMismatch),
@@ -301,23 +247,14 @@ fn sealed_parts_that_do_not_fit_are_refused() {
         (with(large_chunk_size, 2), ManifestError::BadFileLength),
         (with(long_type, 2), ManifestError::TooLong),
         (pages, ManifestError::SecretsMismatch),
-        (
-            PageSecrets::Page { keys: chunk_keys(2) },
-            ManifestError::SecretsMismatch,
-        ),
+        (PageSecrets::Page { keys: chunk_keys(2) }, ManifestError::SecretsMismatch),
     ] {
         assert_eq!(refused_secrets(&public, &secrets), error, "{secrets:?}");
     }
     let below = chunk_page(1, 2, &[1_016, 516]);
-    assert_eq!(
-        refused_secrets(&below, &with(meta(1_500), 2)),
-        ManifestError::SecretsMismatch
-    );
+    assert_eq!(refused_secrets(&below, &with(meta(1_500), 2)), ManifestError::SecretsMismatch);
     let of_pages = page_of_pages(0, 3, &[100, 100]);
-    let one_page_long = PageSecrets::RootOfPages {
-        meta: meta(4_096_000),
-        keys: vec![PageKey::new([0; 32]); 2],
-    };
+    let one_page_long = PageSecrets::RootOfPages { meta: meta(4_096_000), keys: vec![PageKey::new([0; 32]); 2] };
     assert_eq!(refused_secrets(&of_pages, &one_page_long), ManifestError::BadFileLength);
 }
 

@@ -5,17 +5,8 @@ use super::*;
 #[test]
 fn plain_and_foreign_names_are_valid() {
     let longest = "n".repeat(NAME_LEN_MAX);
-    for name in [
-        "a",
-        "picture_0.png",
-        "photos/2026/cat.jpg",
-        "a\\b",
-        "日本語/é",
-        "...",
-        ".a",
-        "..a/b..",
-        &longest,
-    ] {
+    for name in ["a", "picture_0.png", "photos/2026/cat.jpg", "a\\b", "日本語/é", "...", ".a", "..a/b..", &longest]
+    {
         assert_eq!(Name::new(name).unwrap().as_str(), name);
     }
 }
@@ -47,10 +38,7 @@ fn bad_names_are_refused_each_for_its_reason() {
 fn four_kibibytes_are_refused_with_the_limit() {
     let error = Name::new("é".repeat(2_048)).unwrap_err();
     assert_eq!(error, NameError::TooLong { len: 4_096 });
-    assert_eq!(
-        error.to_string(),
-        "a name of 4096 bytes is too long: use at most 1024 bytes of UTF-8"
-    );
+    assert_eq!(error.to_string(), "a name of 4096 bytes is too long: use at most 1024 bytes of UTF-8");
 }
 
 #[test]

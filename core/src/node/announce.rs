@@ -31,6 +31,7 @@ pub(crate) enum AnnounceStep {
 
 /// What a promise waits for.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "promises are rare")]
 pub(crate) enum PromiseStep {
     Find { asked: Asked },
     Verify { asked: Asked },

@@ -214,7 +214,7 @@ impl Get {
         }
         let number = self.page_of(index);
         let Some(open) = &mut self.open else { return };
-        let first_of_page = index == open.first / open.chunk_size || index % PAGE_ENTRIES_MAX as u64 == 0;
+        let first_of_page = index == open.first / open.chunk_size || index.is_multiple_of(PAGE_ENTRIES_MAX as u64);
         if !first_of_page {
             return;
         }
@@ -426,10 +426,11 @@ impl Task for Get {
         let TaskStep::Get(step) = step else { return Flow::Continue };
         match step {
             GetStep::Read(index) => self.on_read(cx, index, completion.blob()),
-            GetStep::Opened(index, from) => match completion.work() {
-                WorkResult::Opened(opened) => self.on_opened(cx, index, from, opened),
-                other => panic!("opening was completed by {other:?}"),
-            },
+            GetStep::Opened(index, from) => {
+                let result = completion.work();
+                let WorkResult::Opened(opened) = result else { panic!("opening was completed by {result:?}") };
+                self.on_opened(cx, index, from, opened)
+            }
             GetStep::Kept => {
                 self.keep.end(completion.written().is_ok());
                 self.finish_if_kept(cx)

@@ -167,13 +167,13 @@ pub(crate) fn on_page(cx: &mut Context, number: u64, result: Result<LoadedPage, 
     let Some(record) = cx.names.opening.remove(&number) else { return };
     let rank = (record.record.version, record.id);
     let still_newest = cx.names.winners.get(&record.record.name_id).is_some_and(|winner| winner.rank == rank);
-    if let (true, Ok(page)) = (still_newest, result) {
-        if let Some(PageSecrets::RootOfChunks { meta, .. } | PageSecrets::RootOfPages { meta, .. }) = &page.secrets {
-            let info = file_info(meta, record.record.version, page.id);
-            let name = info.name.as_str().to_string();
-            cx.names.winners.insert(record.record.name_id, Winner { rank, name: Some(name) });
-            cx.names.insert(info);
-        }
+    if let (true, Ok(page)) = (still_newest, result)
+        && let Some(PageSecrets::RootOfChunks { meta, .. } | PageSecrets::RootOfPages { meta, .. }) = &page.secrets
+    {
+        let info = file_info(meta, record.record.version, page.id);
+        let name = info.name.as_str().to_string();
+        cx.names.winners.insert(record.record.name_id, Winner { rank, name: Some(name) });
+        cx.names.insert(info);
     }
     go_on(cx);
 }

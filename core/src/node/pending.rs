@@ -16,6 +16,7 @@ use crate::work::WorkResult;
 
 /// Who waits, and for what.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large ones are as frequent as the small ones")]
 pub(crate) enum Pending {
     Boot(BootStep),
     Answer(AnswerStep),
@@ -43,6 +44,10 @@ pub(crate) enum Completion {
     Work(WorkResult),
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each accessor is about one kind of result; all others mean the same bug of the runtime"
+)]
 impl Completion {
     /// The result of a disk operation.
     ///

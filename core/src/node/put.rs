@@ -254,10 +254,11 @@ impl Task for Put {
     fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
         let TaskStep::Put(step) = step else { return Flow::Continue };
         match (step, &mut self.stage) {
-            (PutStep::Sealed(index), _) => match completion.work() {
-                WorkResult::Sealed(sealed) => self.on_sealed(cx, index, sealed),
-                other => panic!("sealing was completed by {other:?}"),
-            },
+            (PutStep::Sealed(index), _) => {
+                let result = completion.work();
+                let WorkResult::Sealed(sealed) = result else { panic!("sealing was completed by {result:?}") };
+                self.on_sealed(cx, index, sealed)
+            }
             (PutStep::Written(len), _) => self.on_written(cx, len, completion.written()),
             (PutStep::PageSealed, Stage::Paging(builder)) => {
                 builder.on_sealed(cx, completion.work());
@@ -276,7 +277,7 @@ impl Task for Put {
 
     fn on_chunk(&mut self, cx: &mut Context, plain: PlainChunk) -> Result<Flow, CommandError> {
         let size = u64::from(cx.config.chunk_size);
-        let short_before = self.bytes % size != 0;
+        let short_before = !self.bytes.is_multiple_of(size);
         let len = plain.len() as u64;
         if self.granted == 0 || self.ended {
             return Err(CommandError::NoCredit);

@@ -88,11 +88,7 @@ fn keys_that_lead_elsewhere_are_refused() {
 
 #[test]
 fn texts_of_configuration_parse_and_serialise_alike() {
-    for (text, transform) in [
-        ("cas", PathTransform::Cas),
-        ("git", PathTransform::Git),
-        ("flat", PathTransform::Flat),
-    ] {
+    for (text, transform) in [("cas", PathTransform::Cas), ("git", PathTransform::Git), ("flat", PathTransform::Flat)] {
         assert_eq!(text.parse(), Ok(transform));
         assert_eq!(serde_json::to_value(transform).unwrap(), text);
     }
@@ -100,11 +96,7 @@ fn texts_of_configuration_parse_and_serialise_alike() {
 }
 
 fn any_transform() -> impl Strategy<Value = PathTransform> {
-    prop_oneof![
-        Just(PathTransform::Cas),
-        Just(PathTransform::Git),
-        Just(PathTransform::Flat)
-    ]
+    prop_oneof![Just(PathTransform::Cas), Just(PathTransform::Git), Just(PathTransform::Flat)]
 }
 
 proptest! {

@@ -30,35 +30,17 @@ fn case_and_white_space_do_no_harm() {
 fn unknown_word_is_told_by_its_place_with_the_nearest_word() {
     let typo = zeros().replacen("abandon abandon abandon", "abandon abandon abandno", 1);
     let error = from_phrase(&typo).unwrap_err();
-    assert_eq!(
-        error,
-        PhraseError::UnknownWord {
-            position: 3,
-            nearest: "abandon"
-        }
-    );
-    assert_eq!(
-        error.to_string(),
-        "word 3 is not a word of recovery phrases; did you mean `abandon`?"
-    );
+    assert_eq!(error, PhraseError::UnknownWord { position: 3, nearest: "abandon" });
+    assert_eq!(error.to_string(), "word 3 is not a word of recovery phrases; did you mean `abandon`?");
     let last = zeros().replace("art", "arrt");
-    assert_eq!(
-        from_phrase(&last),
-        Err(PhraseError::UnknownWord {
-            position: 24,
-            nearest: "art"
-        })
-    );
+    assert_eq!(from_phrase(&last), Err(PhraseError::UnknownWord { position: 24, nearest: "art" }));
 }
 
 #[test]
 fn odd_words_do_not_panic() {
     for odd in ["é", "ß", "日本語", &"x".repeat(10_000)] {
         let text = zeros().replace("art", odd);
-        assert!(matches!(
-            from_phrase(&text),
-            Err(PhraseError::UnknownWord { position: 24, .. })
-        ));
+        assert!(matches!(from_phrase(&text), Err(PhraseError::UnknownWord { position: 24, .. })));
     }
 }
 

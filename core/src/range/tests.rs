@@ -5,9 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn slices(len: u64, chunk_size: u32, first: u64, count: u64) -> Vec<(u64, u32, u32)> {
-    chunks_of_range(len, chunk_size, first, count)
-        .map(|slice| (slice.index, slice.start, slice.end))
-        .collect()
+    chunks_of_range(len, chunk_size, first, count).map(|slice| (slice.index, slice.start, slice.end)).collect()
 }
 
 #[test]

@@ -12,24 +12,14 @@ fn record(body: RecordBody) -> Record {
     Record {
         owner: keys().owner_id(),
         name_id: NameId([1; 32]),
-        version: Version {
-            wall_ms: u64::MAX,
-            counter: u32::MAX,
-            node: NodeId([2; 32]),
-        },
-        retention: Retention {
-            keep_versions: u32::MAX,
-            keep_days: u32::MAX,
-        },
+        version: Version { wall_ms: u64::MAX, counter: u32::MAX, node: NodeId([2; 32]) },
+        retention: Retention { keep_versions: u32::MAX, keep_days: u32::MAX },
         body,
     }
 }
 
 fn file() -> RecordBody {
-    RecordBody::File {
-        root: PageId([3; 32]),
-        root_len: u32::MAX,
-    }
+    RecordBody::File { root: PageId([3; 32]), root_len: u32::MAX }
 }
 
 /// Bytes with a signature of the owner, whatever they are.

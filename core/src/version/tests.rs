@@ -5,11 +5,7 @@ use super::*;
 const NODE: NodeId = NodeId([5; 32]);
 
 fn version(wall_ms: u64, counter: u32) -> Version {
-    Version {
-        wall_ms,
-        counter,
-        node: NODE,
-    }
+    Version { wall_ms, counter, node: NODE }
 }
 
 fn clock_at(wall_ms: u64, counter: u32) -> HybridClock {
@@ -48,9 +44,7 @@ fn more_than_a_day_ahead_gives_no_stamp_and_changes_nothing() {
     assert!(clock.stamp(now, NODE).is_ok());
     let mut clock = clock_at(now + AHEAD_MS_MAX + 1, 0);
     let before = clock;
-    let refused = Err(ClockError::TooFarAhead {
-        ahead_ms: AHEAD_MS_MAX + 1,
-    });
+    let refused = Err(ClockError::TooFarAhead { ahead_ms: AHEAD_MS_MAX + 1 });
     assert_eq!(clock.stamp(now, NODE), refused);
     assert_eq!(clock, before);
     assert!(clock.stamp(now + 1, NODE).is_ok());

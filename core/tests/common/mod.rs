@@ -29,19 +29,11 @@ pub(crate) fn name() -> Name {
 }
 
 pub(crate) fn version() -> Version {
-    Version {
-        wall_ms: 1_767_225_600_000,
-        counter: 1,
-        node: NodeId([0x22; 32]),
-    }
+    Version { wall_ms: 1_767_225_600_000, counter: 1, node: NodeId([0x22; 32]) }
 }
 
 pub(crate) fn context() -> PageContext {
-    PageContext {
-        owner: keys().owner_id(),
-        name_id: keys().name_id(&name()),
-        version: version(),
-    }
+    PageContext { owner: keys().owner_id(), name_id: keys().name_id(&name()), version: version() }
 }
 
 pub(crate) fn chunk(plain: &[u8]) -> SealedChunk {
@@ -64,15 +56,9 @@ pub(crate) fn meta() -> FileMeta {
 /// The root of a file with the one chunk `Foo not bar`.
 pub(crate) fn page() -> (PagePublic, PageSecrets, SealedPage) {
     let chunk = chunk(b"Foo not bar");
-    let public = PagePublic {
-        index: 0,
-        count: 1,
-        children: Children::Chunks(vec![ChunkRef { id: chunk.id, len: 27 }]),
-    };
-    let secrets = PageSecrets::RootOfChunks {
-        meta: meta(),
-        keys: vec![chunk.key],
-    };
+    let public =
+        PagePublic { index: 0, count: 1, children: Children::Chunks(vec![ChunkRef { id: chunk.id, len: 27 }]) };
+    let secrets = PageSecrets::RootOfChunks { meta: meta(), keys: vec![chunk.key] };
     let sealed = seal_page(&keys(), &context(), &public, &secrets);
     (public, secrets, sealed)
 }
@@ -82,10 +68,7 @@ pub(crate) fn record(body: RecordBody) -> SignedRecord {
         owner: keys().owner_id(),
         name_id: keys().name_id(&name()),
         version: version(),
-        retention: Retention {
-            keep_versions: 10,
-            keep_days: 30,
-        },
+        retention: Retention { keep_versions: 10, keep_days: 30 },
         body,
     };
     SignedRecord::sign(&keys(), record)
@@ -93,10 +76,7 @@ pub(crate) fn record(body: RecordBody) -> SignedRecord {
 
 pub(crate) fn file_record() -> SignedRecord {
     let (_, _, page) = page();
-    record(RecordBody::File {
-        root: page.id,
-        root_len: u32::try_from(page.data.len()).expect("a page is short"),
-    })
+    record(RecordBody::File { root: page.id, root_len: u32::try_from(page.data.len()).expect("a page is short") })
 }
 
 pub(crate) fn intent() -> SignedIntent {
@@ -150,118 +130,53 @@ const RECORD: RecordId = RecordId([0x66; 32]);
 
 fn link_frames() -> Vec<Frame> {
     vec![
-        Frame::Hello(Hello {
-            version: PROTOCOL_VERSION,
-            features: 0,
-            listen: vec![":3000".into()],
-        }),
+        Frame::Hello(Hello { version: PROTOCOL_VERSION, features: 0, listen: vec![":3000".into()] }),
         Frame::Ping { nonce: 250 },
         Frame::Pong { nonce: 251 },
-        Frame::Goodbye {
-            reason: Goodbye::Protocol,
-        },
+        Frame::Goodbye { reason: Goodbye::Protocol },
     ]
 }
 
 fn upload_frames() -> Vec<Frame> {
     vec![
-        Frame::OpenUpload {
-            upload: 1,
-            intent: Bytes::from_static(b"signed intent"),
-        },
-        Frame::Offer {
-            upload: 1,
-            chunks: vec![ChunkRef {
-                id: CHUNK,
-                len: 1_048_592,
-            }],
-        },
-        Frame::Stored {
-            upload: 1,
-            held: vec![CHUNK],
-            fetched: vec![],
-        },
-        Frame::Refused {
-            upload: 1,
-            chunks: vec![],
-            reason: Refusal::Full,
-        },
+        Frame::OpenUpload { upload: 1, intent: Bytes::from_static(b"signed intent") },
+        Frame::Offer { upload: 1, chunks: vec![ChunkRef { id: CHUNK, len: 1_048_592 }] },
+        Frame::Stored { upload: 1, held: vec![CHUNK], fetched: vec![] },
+        Frame::Refused { upload: 1, chunks: vec![], reason: Refusal::Full },
         Frame::CloseUpload { upload: 65_536 },
     ]
 }
 
 fn want_frames() -> Vec<Frame> {
     vec![
-        Frame::Want {
-            want: 2,
-            lane: 3,
-            owner: OWNER,
-            object: ObjectId::Page(PAGE),
-            len: 300,
-        },
+        Frame::Want { want: 2, lane: 3, owner: OWNER, object: ObjectId::Page(PAGE), len: 300 },
         Frame::Unwant { want: 2 },
-        Frame::Data {
-            want: 2,
-            offset: 61_696,
-            payload: Bytes::from_static(b"abc").into(),
-        },
+        Frame::Data { want: 2, offset: 61_696, payload: Bytes::from_static(b"abc").into() },
         Frame::Unavailable { want: 2 },
     ]
 }
 
 fn record_frames() -> Vec<Frame> {
     vec![
-        Frame::Announce {
-            request: 4,
-            record: Bytes::from_static(b"signed record"),
-        },
+        Frame::Announce { request: 4, record: Bytes::from_static(b"signed record") },
         Frame::Announced {
             request: 4,
-            outcome: AnnounceOutcome::Superseded {
-                by: Bytes::from_static(b"signed record"),
-            },
+            outcome: AnnounceOutcome::Superseded { by: Bytes::from_static(b"signed record") },
         },
-        Frame::Find {
-            request: 5,
-            owner: OWNER,
-            name_id: NAME_ID,
-        },
-        Frame::Scan {
-            request: 6,
-            owner: OWNER,
-            after: Bytes::new(),
-        },
+        Frame::Find { request: 5, owner: OWNER, name_id: NAME_ID },
+        Frame::Scan { request: 6, owner: OWNER, after: Bytes::new() },
         Frame::Records {
             request: 6,
-            records: vec![HeldRecord {
-                record: Bytes::from_static(b"signed record"),
-                complete: true,
-            }],
+            records: vec![HeldRecord { record: Bytes::from_static(b"signed record"), complete: true }],
             next: Bytes::from_static(b"next"),
         },
-        Frame::AskPromise {
-            request: 7,
-            owner: OWNER,
-            name_id: NAME_ID,
-            record: RECORD,
-        },
-        Frame::Promise {
-            request: 7,
-            given: true,
-        },
-        Frame::ReleasePromise {
-            owner: OWNER,
-            name_id: NAME_ID,
-            record: RECORD,
-        },
+        Frame::AskPromise { request: 7, owner: OWNER, name_id: NAME_ID, record: RECORD },
+        Frame::Promise { request: 7, given: true },
+        Frame::ReleasePromise { owner: OWNER, name_id: NAME_ID, record: RECORD },
     ]
 }
 
 /// The payload behind a frame's header.
 pub(crate) fn payload(frame: &Frame) -> Bytes {
-    if let Frame::Data { payload, .. } = frame {
-        payload.clone().into_bytes()
-    } else {
-        Bytes::new()
-    }
+    if let Frame::Data { payload, .. } = frame { payload.clone().into_bytes() } else { Bytes::new() }
 }

@@ -300,10 +300,10 @@ impl World {
     /// Every frame goes through the codec, so that what cannot be encoded cannot pass a test.
     fn send(&mut self, from: End, mut frame: Frame) {
         let Some(to) = self.ends.get(&from).copied() else { return };
-        if let Some(meddle) = &mut self.meddle {
-            if !meddle(from.host, to.host, &mut frame) {
-                return;
-            }
+        if let Some(meddle) = &mut self.meddle
+            && !meddle(from.host, to.host, &mut frame)
+        {
+            return;
         }
         let mut header = Vec::new();
         Bincode.encode(&frame, &mut header);

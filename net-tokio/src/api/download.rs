@@ -87,11 +87,7 @@ pub(super) async fn head(
 }
 
 async fn stat(shared: &Shared, name: Name, version: Option<VersionSelector>) -> Result<FileInfo, ApiError> {
-    let command = Command::Stat {
-        name,
-        version,
-        holders: false,
-    };
+    let command = Command::Stat { name, version, holders: false };
     let mut request = shared.context.handle.request(command).await?;
     expect(request.next().await, |what| {
         let What::Stat(stat) = what else { return None };
@@ -187,16 +183,10 @@ fn file_headers(file: &FileInfo) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let given = file.content_type.as_deref();
     let content_type = given.and_then(|given| HeaderValue::try_from(given).ok());
-    headers.insert(
-        CONTENT_TYPE,
-        content_type.unwrap_or(HeaderValue::from_static("application/octet-stream")),
-    );
+    headers.insert(CONTENT_TYPE, content_type.unwrap_or(HeaderValue::from_static("application/octet-stream")));
     headers.insert(ETAG, etag(file));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(
-        HeaderName::from_static(HEADER_VERSION),
-        text(&version_text(&file.version)),
-    );
+    headers.insert(HeaderName::from_static(HEADER_VERSION), text(&version_text(&file.version)));
     headers.insert(HeaderName::from_static(HEADER_CHUNKS), file.chunks.into());
     if let Some(mode) = file.mode {
         headers.insert(HeaderName::from_static(HEADER_MODE), text(&format!("{mode:o}")));

@@ -20,14 +20,7 @@ pub struct ApiError {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            body: ErrorBody {
-                error: code.to_owned(),
-                message: message.into(),
-            },
-            file_len: None,
-        }
+        Self { status, body: ErrorBody { error: code.to_owned(), message: message.into() }, file_len: None }
     }
 
     pub(super) fn name(message: &str) -> Self {

@@ -62,9 +62,7 @@ fn selector(text: Option<&str>) -> Result<Option<VersionSelector>, ApiError> {
 
 /// The query, with an error that is JSON like all others.
 pub(super) fn query_of<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, ApiError> {
-    query
-        .map(|Query(query)| query)
-        .map_err(|error| ApiError::request(error.body_text()))
+    query.map(|Query(query)| query).map_err(|error| ApiError::request(error.body_text()))
 }
 
 /// What the next event of a request holds, or how the request failed.
@@ -89,11 +87,7 @@ pub(super) async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<ListView>, ApiError> {
     let query = query_of(query)?;
-    let command = Command::List {
-        prefix: query.prefix,
-        after: query.after,
-        limit: query.limit.unwrap_or(LIST_LIMIT),
-    };
+    let command = Command::List { prefix: query.prefix, after: query.after, limit: query.limit.unwrap_or(LIST_LIMIT) };
     ask(&shared.context, command, |what| {
         let What::Listed { files, more } = what else {
             return None;
@@ -110,11 +104,8 @@ pub(super) async fn stat(
     query: Result<Query<StatQuery>, QueryRejection>,
 ) -> Result<Json<StatView>, ApiError> {
     let query = query_of(query)?;
-    let command = Command::Stat {
-        name: name_of(path)?,
-        version: selector(query.version.as_deref())?,
-        holders: query.holders,
-    };
+    let command =
+        Command::Stat { name: name_of(path)?, version: selector(query.version.as_deref())?, holders: query.holders };
     ask(&shared.context, command, |what| {
         let What::Stat(stat) = what else { return None };
         Some(Json(stat.into()))
@@ -156,18 +147,10 @@ pub(super) async fn evict(
     let name = name_of(path)?;
     let text = String::from(name.clone());
     ask(&shared.context, Command::Evict { name }, |what| {
-        let What::Evicted {
-            freed_bytes,
-            promised_by,
-        } = what
-        else {
+        let What::Evicted { freed_bytes, promised_by } = what else {
             return None;
         };
-        Some(Json(EvictView {
-            name: text,
-            freed_bytes,
-            promised_by,
-        }))
+        Some(Json(EvictView { name: text, freed_bytes, promised_by }))
     })
     .await
 }
@@ -205,11 +188,8 @@ pub(super) async fn health(State(shared): State<Shared>) -> Response {
         Ok(status) => problems(&status),
         Err(error) => vec![error.body().message.clone()],
     };
-    let (code, status) = if problems.is_empty() {
-        (StatusCode::OK, "ok")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "degraded")
-    };
+    let (code, status) =
+        if problems.is_empty() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "degraded") };
     let status = status.to_owned();
     (code, Json(HealthView { status, problems })).into_response()
 }

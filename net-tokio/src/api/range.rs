@@ -34,11 +34,7 @@ pub(crate) fn parse(text: &str) -> Option<RangeRequest> {
 
 /// Digits only: `str::parse` would take a sign too.
 fn number(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -56,17 +52,7 @@ mod tests {
 
     #[test]
     fn what_is_not_one_range_is_ignored() {
-        for text in [
-            "",
-            "-",
-            "9-5",
-            "a-b",
-            "1-2,4-5",
-            "+1-2",
-            "1",
-            "--2",
-            "99999999999999999999-",
-        ] {
+        for text in ["", "-", "9-5", "a-b", "1-2,4-5", "+1-2", "1", "--2", "99999999999999999999-"] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -25,11 +25,7 @@ async fn what_is_put_is_got_with_its_meta() {
     let node = Served::start().await;
     for len in [0, 1, CHUNK, CHUNK + 1, 5 * CHUNK + 7] {
         let bytes = content(len);
-        let headers = [
-            "Content-Type: image/png",
-            "X-Forever-Mtime-Ms: 1000",
-            "X-Forever-Mode: 640",
-        ];
+        let headers = ["Content-Type: image/png", "X-Forever-Mtime-Ms: 1000", "X-Forever-Mode: 640"];
         let put = node.put("/v1/files/a/b%20c.png", &headers, &bytes).await;
         assert_eq!(put.status, 200);
         let json = put.json();
@@ -76,15 +72,8 @@ async fn one_range_is_served_and_several_are_not() {
     let bytes = content(3 * CHUNK);
     node.put("/v1/files/x", &[], &bytes).await;
     let len = bytes.len();
-    for (range, from, to) in [
-        ("0-0", 0, 1),
-        ("5-", 5, len),
-        ("-7", len - 7, len),
-        ("10-999999999", 10, len),
-    ] {
-        let got = node
-            .ask("GET", "/v1/files/x", &[&format!("Range: bytes={range}")])
-            .await;
+    for (range, from, to) in [("0-0", 0, 1), ("5-", 5, len), ("-7", len - 7, len), ("10-999999999", 10, len)] {
+        let got = node.ask("GET", "/v1/files/x", &[&format!("Range: bytes={range}")]).await;
         assert_eq!(got.status, 206);
         assert_eq!(whole(&got), &bytes[from..to]);
         let expected = format!("bytes {from}-{}/{len}", to - 1);
@@ -101,12 +90,7 @@ async fn one_range_is_served_and_several_are_not() {
 async fn a_known_file_is_not_sent_again() {
     let node = Served::start().await;
     node.put("/v1/files/x", &[], b"abc").await;
-    let etag = node
-        .ask("GET", "/v1/files/x", &[])
-        .await
-        .header("etag")
-        .unwrap()
-        .to_owned();
+    let etag = node.ask("GET", "/v1/files/x", &[]).await.header("etag").unwrap().to_owned();
     assert!(etag.starts_with('"') && etag.ends_with('"'));
     for method in ["GET", "HEAD"] {
         let known = format!("If-None-Match: \"other\", W/{etag}");
@@ -125,8 +109,7 @@ async fn a_known_file_is_not_sent_again() {
 #[tokio::test]
 async fn a_get_that_fails_midway_is_cut_off_and_says_why_when_asked() {
     let node = Served::start().await;
-    node.put(&format!("/v1/files/{DAMAGED}"), &[], &content(4 * CHUNK))
-        .await;
+    node.put(&format!("/v1/files/{DAMAGED}"), &[], &content(4 * CHUNK)).await;
     let got = node.ask("GET", &format!("/v1/files/{DAMAGED}"), &[]).await;
     assert_eq!(got.status, 200);
     assert_eq!(got.header("content-length"), Some((4 * CHUNK).to_string().as_str()));
@@ -176,11 +159,7 @@ async fn only_the_token_opens_the_api() {
     let node = Served::start().await;
     let wrong = format!("Authorization: Bearer {}", "0".repeat(64));
     let basic = format!("Authorization: Basic {}", node.token);
-    for headers in [
-        vec!["Host: localhost"],
-        vec!["Host: localhost", &wrong],
-        vec!["Host: localhost", &basic],
-    ] {
+    for headers in [vec!["Host: localhost"], vec!["Host: localhost", &wrong], vec!["Host: localhost", &basic]] {
         let answer = read_answer(node.open_bare("GET", "/v1/status", &headers).await).await;
         assert_eq!(answer.error(), (401, "unauthorized".to_owned()));
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
@@ -195,12 +174,7 @@ async fn only_the_token_opens_the_api() {
 async fn a_host_that_is_not_this_machine_is_refused() {
     let node = Served::start().await;
     let token = format!("Authorization: Bearer {}", node.token);
-    for host in [
-        "evil.example",
-        "127.0.0.1.evil.example",
-        "192.0.2.1:7001",
-        "localhost.evil",
-    ] {
+    for host in ["evil.example", "127.0.0.1.evil.example", "192.0.2.1:7001", "localhost.evil"] {
         let host = format!("Host: {host}");
         let answer = read_answer(node.open_bare("GET", "/v1/status", &[&host, &token]).await).await;
         assert_eq!(answer.error(), (421, "host".to_owned()), "{host}");
@@ -221,10 +195,7 @@ async fn lists_come_in_pages() {
     let names = |answer: &Answer| -> Vec<String> {
         let json = answer.json();
         let files = json["files"].as_array().unwrap();
-        files
-            .iter()
-            .map(|file| file["name"].as_str().unwrap().to_owned())
-            .collect()
+        files.iter().map(|file| file["name"].as_str().unwrap().to_owned()).collect()
     };
     let first = node.ask("GET", "/v1/files?prefix=a%2F&limit=2", &[]).await;
     assert_eq!(names(&first), ["a/1", "a/2"]);
@@ -262,10 +233,7 @@ async fn a_restore_streams_its_steps_a_line_each() {
     let node = Served::start().await;
     // HTTP/1.0 has no chunked coding, so the body is the lines alone.
     let mut stream = tokio::net::TcpStream::connect(node.api).await.unwrap();
-    let head = format!(
-        "POST /v1/restore HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
-        node.token
-    );
+    let head = format!("POST /v1/restore HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n", node.token);
     stream.write_all(head.as_bytes()).await.unwrap();
     let answer = read_answer(stream).await;
     assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
@@ -313,11 +281,7 @@ fn the_openapi_document_has_every_endpoint() {
     let paths = document["paths"].as_object().unwrap();
     let methods = |path: &str| -> Vec<&str> {
         let methods = paths[path].as_object().unwrap();
-        methods
-            .keys()
-            .map(String::as_str)
-            .filter(|key| *key != "parameters")
-            .collect()
+        methods.keys().map(String::as_str).filter(|key| *key != "parameters").collect()
     };
     assert_eq!(methods("/v1/files/{name}"), ["delete", "get", "head", "put"]);
     for path in [

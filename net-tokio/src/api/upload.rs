@@ -48,12 +48,7 @@ async fn store(
     let name = name_of(path)?;
     let meta = meta(headers)?;
     let request = shared.context.handle.request(Command::Put { name, meta }).await?;
-    let mut upload = Upload {
-        request,
-        ready: 0,
-        chunk: None,
-        chunk_size: shared.context.chunk_size as usize,
-    };
+    let mut upload = Upload { request, ready: 0, chunk: None, chunk_size: shared.context.chunk_size as usize };
     while let Some(bytes) = upload.next_bytes(body).await? {
         upload.write(bytes).await?;
     }
@@ -162,9 +157,7 @@ impl Upload {
 fn meta(headers: &HeaderMap) -> Result<PutMeta, ApiError> {
     let text = |name: &str| -> Result<Option<&str>, ApiError> {
         let value = headers.get(name).map(|value| value.to_str());
-        value
-            .transpose()
-            .map_err(|_| ApiError::request(format!("the header {name} is not text")))
+        value.transpose().map_err(|_| ApiError::request(format!("the header {name} is not text")))
     };
     let wrong = |name: &str, what: &str| ApiError::request(format!("the header {name} must be {what}"));
     let len = text(CONTENT_LENGTH.as_str())?
@@ -179,10 +172,5 @@ fn meta(headers: &HeaderMap) -> Result<PutMeta, ApiError> {
             Ok(_) | Err(_) => Err(wrong(HEADER_MODE, "octal permission bits, like 644")),
         })
         .transpose()?;
-    Ok(PutMeta {
-        len,
-        mtime_ms,
-        mode,
-        content_type: text(CONTENT_TYPE.as_str())?.map(str::to_owned),
-    })
+    Ok(PutMeta { len, mtime_ms, mode, content_type: text(CONTENT_TYPE.as_str())?.map(str::to_owned) })
 }

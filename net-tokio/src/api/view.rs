@@ -262,12 +262,7 @@ impl From<PutReport> for PutView {
 
 impl DeleteView {
     pub(crate) fn new(name: String, report: &WriteReport) -> Self {
-        Self {
-            name,
-            version: version_text(&report.version),
-            replicas: report.replicas,
-            pending: report.pending,
-        }
+        Self { name, version: version_text(&report.version), replicas: report.replicas, pending: report.pending }
     }
 }
 
@@ -288,12 +283,7 @@ impl From<FileInfo> for FileView {
 
 impl From<FileStat> for StatView {
     fn from(stat: FileStat) -> Self {
-        Self {
-            file: stat.file.into(),
-            local: stat.local,
-            holders: stat.holders,
-            silent: stat.silent,
-        }
+        Self { file: stat.file.into(), local: stat.local, holders: stat.holders, silent: stat.silent }
     }
 }
 
@@ -345,10 +335,7 @@ pub(crate) fn problems(status: &StatusInfo) -> Vec<String> {
     }
     let reachable = status.peers_connected.saturating_add(1);
     if reachable < status.write_quorum {
-        problems.push(format!(
-            "{reachable} of the {} nodes that a write needs can be reached",
-            status.write_quorum
-        ));
+        problems.push(format!("{reachable} of the {} nodes that a write needs can be reached", status.write_quorum));
     }
     problems
 }

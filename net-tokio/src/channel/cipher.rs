@@ -39,12 +39,7 @@ pub(super) enum OpenError {
 
 impl FrameCipher {
     pub(super) fn new(key: &[u8; KEY_LEN]) -> Self {
-        Self {
-            key: aes_gcm(key),
-            nonce: 0,
-            bytes_under_key: 0,
-            rekey_after: REKEY_AFTER_BYTES,
-        }
+        Self { key: aes_gcm(key), nonce: 0, bytes_under_key: 0, rekey_after: REKEY_AFTER_BYTES }
     }
 
     pub(super) fn rekey_after(&mut self, bytes: u64) {
@@ -146,9 +141,8 @@ mod tests {
 
         let snow_cipher = {
             use snow::resolvers::CryptoResolver;
-            let mut cipher = snow::resolvers::DefaultResolver
-                .resolve_cipher(&snow::params::CipherChoice::AESGCM)
-                .unwrap();
+            let mut cipher =
+                snow::resolvers::DefaultResolver.resolve_cipher(&snow::params::CipherChoice::AESGCM).unwrap();
             cipher.set(&[7; 32]);
             cipher.rekey();
             cipher

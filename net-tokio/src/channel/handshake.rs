@@ -44,9 +44,8 @@ pub(super) struct Keys {
 
 /// The public half of a static key.
 pub(super) fn public_key(secret: &[u8; 32]) -> NodeId {
-    let mut pair = DefaultResolver
-        .resolve_dh(&DHChoice::Curve25519)
-        .expect("the feature `use-curve25519` of snow is on");
+    let mut pair =
+        DefaultResolver.resolve_dh(&DHChoice::Curve25519).expect("the feature `use-curve25519` of snow is on");
     pair.set(secret);
     NodeId(pair.pubkey().try_into().expect("an x25519 key has 32 bytes"))
 }
@@ -57,20 +56,14 @@ where
 {
     let mut noise = builder(identity, seed).build_initiator().expect(COMPLETE);
     send::<HELLO_LEN>(stream, &mut noise).await?;
-    receive::<ANSWER_LEN>(stream, &mut noise)
-        .await
-        .map_err(|error| match error {
-            // The other end hung up on the hello, as on a stranger's.
-            ChannelError::Io(cause) if is_hang_up(&cause) => ChannelError::Silence,
-            error @ (ChannelError::Io(_) | ChannelError::Silence | ChannelError::Unauthenticated) => error,
-        })?;
+    receive::<ANSWER_LEN>(stream, &mut noise).await.map_err(|error| match error {
+        // The other end hung up on the hello, as on a stranger's.
+        ChannelError::Io(cause) if is_hang_up(&cause) => ChannelError::Silence,
+        error @ (ChannelError::Io(_) | ChannelError::Silence | ChannelError::Unauthenticated) => error,
+    })?;
     send::<PROOF_LEN>(stream, &mut noise).await?;
     let (to_responder, to_initiator) = split(&mut noise);
-    Ok(Keys {
-        peer: peer(&noise),
-        sealing: to_responder,
-        opening: to_initiator,
-    })
+    Ok(Keys { peer: peer(&noise), sealing: to_responder, opening: to_initiator })
 }
 
 pub(super) async fn respond<S>(stream: &mut S, identity: &Identity, seed: [u8; 32]) -> Result<Keys, ChannelError>
@@ -82,11 +75,7 @@ where
     send::<ANSWER_LEN>(stream, &mut noise).await?;
     receive::<PROOF_LEN>(stream, &mut noise).await?;
     let (to_responder, to_initiator) = split(&mut noise);
-    Ok(Keys {
-        peer: peer(&noise),
-        sealing: to_initiator,
-        opening: to_responder,
-    })
+    Ok(Keys { peer: peer(&noise), sealing: to_initiator, opening: to_responder })
 }
 
 const COMPLETE: &str = "the builder has all that the pattern needs, and the resolver knows all of its primitives";
@@ -105,9 +94,7 @@ async fn send<const LEN: usize>(
     noise: &mut HandshakeState,
 ) -> Result<(), ChannelError> {
     let mut message = [0; LEN];
-    let len = noise
-        .write_message(&[], &mut message)
-        .map_err(|_| ChannelError::Unauthenticated)?;
+    let len = noise.write_message(&[], &mut message).map_err(|_| ChannelError::Unauthenticated)?;
     assert_eq!(len, LEN, "the lengths of the pattern's messages are fixed");
     stream.write_all(&message).await?;
     stream.flush().await?;
@@ -120,9 +107,7 @@ async fn receive<const LEN: usize>(
 ) -> Result<(), ChannelError> {
     let mut message = [0; LEN];
     stream.read_exact(&mut message).await?;
-    let len = noise
-        .read_message(&message, &mut [0; LEN])
-        .map_err(|_| ChannelError::Unauthenticated)?;
+    let len = noise.read_message(&message, &mut [0; LEN]).map_err(|_| ChannelError::Unauthenticated)?;
     assert_eq!(len, 0, "what is left of a message of fixed length is an empty payload");
     Ok(())
 }

@@ -44,11 +44,7 @@ pub struct FrameReader<R> {
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub(super) fn new(source: R, opening: FrameCipher) -> Self {
-        Self {
-            source,
-            opening,
-            buffer: BytesMut::new(),
-        }
+        Self { source, opening, buffer: BytesMut::new() }
     }
 
     /// The next frame; `None` when the peer has ended the stream in order. Cancel-safe.
@@ -99,12 +95,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             return Ok(None);
         }
         let mut frame = self.buffer.split_to(PREFIX_LEN + len + TAG_LEN);
-        self.opening
-            .open(prefix, &mut frame[PREFIX_LEN..])
-            .map_err(|error| match error {
-                OpenError::Unauthentic => ReadError::Decode(DecodeError::Header("it does not authenticate".into())),
-                OpenError::Exhausted => ReadError::Io(io::Error::other("the channel's nonces are used up")),
-            })?;
+        self.opening.open(prefix, &mut frame[PREFIX_LEN..]).map_err(|error| match error {
+            OpenError::Unauthentic => ReadError::Decode(DecodeError::Header("it does not authenticate".into())),
+            OpenError::Exhausted => ReadError::Io(io::Error::other("the channel's nonces are used up")),
+        })?;
         frame.advance(PREFIX_LEN);
         frame.truncate(len);
         Ok(Some(split_plain(frame.freeze())?))
@@ -117,20 +111,16 @@ fn plain_len(prefix: [u8; PREFIX_LEN]) -> Result<usize, DecodeError> {
     match usize::try_from(announced) {
         Ok(len @ HEADER_PREFIX_LEN..=PLAIN_LEN_MAX) => Ok(len),
         Ok(len) if len < HEADER_PREFIX_LEN => Err(DecodeError::Header(format!("a frame of {len} bytes"))),
-        Ok(_) | Err(_) => Err(DecodeError::TooLong {
-            len: announced,
-            max: u32::try_from(PLAIN_LEN_MAX).unwrap_or(u32::MAX),
-        }),
+        Ok(_) | Err(_) => {
+            Err(DecodeError::TooLong { len: announced, max: u32::try_from(PLAIN_LEN_MAX).unwrap_or(u32::MAX) })
+        }
     }
 }
 
 fn split_plain(mut plain: Bytes) -> Result<RawFrame, DecodeError> {
     let header_len = usize::from(plain.get_u16_le());
     if header_len > plain.len() || header_len > HEADER_LEN_MAX {
-        return Err(DecodeError::Header(format!(
-            "a header of {header_len} bytes in a frame of {}",
-            plain.len()
-        )));
+        return Err(DecodeError::Header(format!("a header of {header_len} bytes in a frame of {}", plain.len())));
     }
     let header = plain.split_to(header_len);
     Ok(RawFrame { header, payload: plain })

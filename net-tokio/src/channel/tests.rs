@@ -37,11 +37,7 @@ impl Tap {
         near = near.rekey_after(bytes);
         let (_, writer) = near.split();
         let (wire, _) = tokio::io::split(far.stream);
-        Self {
-            writer,
-            wire,
-            opening: Some(opening),
-        }
+        Self { writer, wire, opening: Some(opening) }
     }
 
     async fn sealed(&mut self, header: &[u8], payload: &[u8]) -> Vec<u8> {

@@ -41,11 +41,7 @@ pub struct FrameWriter<W> {
 
 impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     pub(super) fn new(sink: W, sealing: FrameCipher) -> Self {
-        Self {
-            sink,
-            sealing,
-            buffer: Vec::new(),
-        }
+        Self { sink, sealing, buffer: Vec::new() }
     }
 
     /// Seals a frame into the buffer; [`FrameWriter::flush`] sends it.
@@ -137,9 +133,8 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     }
 
     fn try_seal(&mut self, start: usize, header_len: usize) -> Result<(), WriteError> {
-        let (prefix, plain) = self.buffer[start..]
-            .split_first_chunk_mut::<PREFIX_LEN>()
-            .expect("`begin` made room for it");
+        let (prefix, plain) =
+            self.buffer[start..].split_first_chunk_mut::<PREFIX_LEN>().expect("`begin` made room for it");
         let len = plain.len();
         let too_long = || WriteError::TooLong { len, header_len };
         if len > PLAIN_LEN_MAX || header_len > HEADER_LEN_MAX {
@@ -148,10 +143,7 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
         *prefix = u32::try_from(len).map_err(|_| too_long())?.to_le_bytes();
         let header_prefix = u16::try_from(header_len).map_err(|_| too_long())?;
         plain[..HEADER_PREFIX_LEN].copy_from_slice(&header_prefix.to_le_bytes());
-        let tag = self
-            .sealing
-            .seal(*prefix, plain)
-            .map_err(|Exhausted| WriteError::Exhausted)?;
+        let tag = self.sealing.seal(*prefix, plain).map_err(|Exhausted| WriteError::Exhausted)?;
         self.buffer.extend_from_slice(&tag);
         Ok(())
     }

@@ -23,12 +23,7 @@ use tokio::net::TcpStream;
 use super::CliError;
 
 /// What stands for itself in a path: RFC 3986's unreserved characters, and the slash between the parts of a name.
-const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'/');
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// The longest answer that is no file's bytes: a page of 10,000 names of 4 KiB.
 const JSON_LEN_MAX: usize = 128 << 20;
@@ -61,12 +56,7 @@ impl Client {
         let mut authorization =
             HeaderValue::try_from(format!("Bearer {}", token.as_str())).expect("hex digits are header text");
         authorization.set_sensitive(true);
-        Ok(Self {
-            data: data.to_owned(),
-            address: address.api,
-            authorization,
-            connection: None,
-        })
+        Ok(Self { data: data.to_owned(), address: address.api, authorization, connection: None })
     }
 
     /// Asks for something that is answered by JSON.
@@ -121,20 +111,14 @@ impl Client {
             got: 0,
             request: number(HEADER_REQUEST),
             mtime_ms: number(HEADER_MTIME),
-            mode: response
-                .headers()
-                .get(HEADER_MODE)
-                .and_then(|mode| u32::from_str_radix(mode.to_str().ok()?, 8).ok()),
+            mode: response.headers().get(HEADER_MODE).and_then(|mode| u32::from_str_radix(mode.to_str().ok()?, 8).ok()),
             response,
         })
     }
 
     /// Why a download ended early.
     pub(crate) async fn failure_of(&mut self, download: &Download) -> CliError {
-        let short = CliError::Short {
-            announced: download.announced,
-            got: download.got,
-        };
+        let short = CliError::Short { announced: download.announced, got: download.got };
         let Some(request) = download.request else {
             return short;
         };
@@ -157,19 +141,14 @@ impl Client {
     ) -> Result<Response<Incoming>, CliError> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() = path
-            .parse()
-            .map_err(|_| CliError::Usage("the name is too long for a request".to_owned()))?;
+        *request.uri_mut() =
+            path.parse().map_err(|_| CliError::Usage("the name is too long for a request".to_owned()))?;
         *request.headers_mut() = headers;
         let host = HeaderValue::try_from(self.address.to_string()).expect("an address is header text");
         request.headers_mut().insert(HOST, host);
         request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
-        let response = self
-            .connection()
-            .await?
-            .send_request(request)
-            .await
-            .map_err(|error| connection_error(&error))?;
+        let response =
+            self.connection().await?.send_request(request).await.map_err(|error| connection_error(&error))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -208,9 +187,8 @@ impl Client {
         };
         // Without it small requests may wait for an acknowledgement; if it cannot be set they still arrive.
         let _ = stream.set_nodelay(true);
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| connection_error(&error))?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| connection_error(&error))?;
         tokio::spawn(async move {
             // Whoever waits for an answer is told of the error as well.
             let _ = connection.await;
@@ -262,10 +240,7 @@ async fn read_json<T: DeserializeOwned>(response: Response<Incoming>) -> Result<
 
 async fn read_all(response: Response<Incoming>) -> Result<Bytes, CliError> {
     let body = http_body_util::Limited::new(response.into_body(), JSON_LEN_MAX);
-    let whole = body
-        .collect()
-        .await
-        .map_err(|error| CliError::Connection(error.to_string()))?;
+    let whole = body.collect().await.map_err(|error| CliError::Connection(error.to_string()))?;
     Ok(whole.to_bytes())
 }
 

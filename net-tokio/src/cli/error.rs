@@ -63,11 +63,7 @@ pub(crate) enum CliError {
     #[error("the name of {} is not UTF-8: give another with --as", .0.display())]
     PathNotText(PathBuf),
     #[error("cannot {what} {path}: {error}", path = path.display())]
-    Io {
-        what: &'static str,
-        path: PathBuf,
-        error: io::Error,
-    },
+    Io { what: &'static str, path: PathBuf, error: io::Error },
     #[error("cannot start: {0}")]
     Runtime(io::Error),
     #[error("interrupted")]
@@ -78,11 +74,7 @@ pub(crate) enum CliError {
 
 impl CliError {
     pub(crate) fn io(what: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::Io {
-            what,
-            path: path.to_owned(),
-            error,
-        }
+        Self::Io { what, path: path.to_owned(), error }
     }
 
     /// One word for programs.

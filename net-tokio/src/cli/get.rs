@@ -38,26 +38,14 @@ pub(crate) async fn run(data: &Path, args: GetArgs, report: &Report) -> Result<E
     }
     let target = target(args.output, report)?;
     let mut client = Client::open(data)?;
-    let mut download = client
-        .get(&name, args.version.as_deref(), args.range.as_deref())
-        .await?;
+    let mut download = client.get(&name, args.version.as_deref(), args.range.as_deref()).await?;
     match target {
         Target::Stdout => write_stdout(&mut client, &mut download, report).await?,
         Target::File(path) => {
-            let path = if path.is_dir() {
-                path.join(last_part(&name))
-            } else {
-                path
-            };
+            let path = if path.is_dir() { path.join(last_part(&name)) } else { path };
             write_file(&mut client, &mut download, &path, args.range.is_none(), report).await?;
-            let got = Got {
-                name: name.as_str(),
-                bytes: download.got,
-                path: &path,
-            };
-            report.result(&got, || {
-                format!("{}  {} to {}", got.name, human_bytes(got.bytes), path.display())
-            });
+            let got = Got { name: name.as_str(), bytes: download.got, path: &path };
+            report.result(&got, || format!("{}  {} to {}", got.name, human_bytes(got.bytes), path.display()));
         }
     }
     Ok(Exit::Done)
@@ -95,9 +83,7 @@ pub(crate) fn check_range(text: &str) -> Result<(), CliError> {
     if ok {
         return Ok(());
     }
-    Err(CliError::Usage(format!(
-        "`{text}` is no range: write A-B (both inclusive), A- or -N"
-    )))
+    Err(CliError::Usage(format!("`{text}` is no range: write A-B (both inclusive), A- or -N")))
 }
 
 fn last_part(name: &Name) -> &str {
@@ -135,21 +121,15 @@ async fn write_file(
         .tempfile_in(folder)
         .map_err(write)?
         .into_parts();
-    let (mode, mtime_ms) = if whole {
-        (download.mode, download.mtime_ms)
-    } else {
-        (None, None)
-    };
+    let (mode, mtime_ms) = if whole { (download.mode, download.mtime_ms) } else { (None, None) };
     let writer = Writer::new(file, move |file: File| {
         set_meta(&file, mode, mtime_ms)?;
         file.sync_all()
     });
-    copy(client, download, writer, report)
-        .await
-        .map_err(|error| match error {
-            Copy::Get(error) => error,
-            Copy::Write(error) => write(error),
-        })?;
+    copy(client, download, writer, report).await.map_err(|error| match error {
+        Copy::Get(error) => error,
+        Copy::Write(error) => write(error),
+    })?;
     temporary.persist(path).map_err(|error| write(error.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(write)
 }

@@ -71,12 +71,7 @@ fn stat_text(view: &StatView) -> String {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let mut lines = vec![
         format!("name      {}", file.name),
-        format!(
-            "size      {} ({} bytes, {} chunks)",
-            human_bytes(file.size),
-            file.size,
-            file.chunks
-        ),
+        format!("size      {} ({} bytes, {} chunks)", human_bytes(file.size), file.size, file.chunks),
         format!("version   {}", file.version),
         format!("modified  {}", or_dash(file.mtime_ms.map(date))),
         format!("mode      {}", or_dash(file.mode.map(|mode| format!("{mode:o}")))),
@@ -116,11 +111,7 @@ pub(crate) async fn evict(data: &Path, name: &str, report: &Report) -> Result<Ex
     let view: EvictView = Client::open(data)?.json(Method::POST, &path).await?;
     report.result(&view, || {
         let freed = human_bytes(view.freed_bytes);
-        format!(
-            "{}  {freed} freed here; {} other nodes keep it",
-            view.name,
-            view.promised_by.len()
-        )
+        format!("{}  {freed} freed here; {} other nodes keep it", view.name, view.promised_by.len())
     });
     Ok(Exit::Done)
 }
@@ -128,18 +119,12 @@ pub(crate) async fn evict(data: &Path, name: &str, report: &Report) -> Result<Ex
 /// `forever restore`. Exits with "unavailable" when something is missing, because a later try may find it.
 pub(crate) async fn restore(data: &Path, report: &Report) -> Result<Exit, CliError> {
     let end = follow_restore(&mut Client::open(data)?, report).await?;
-    Ok(if end.missing == 0 {
-        Exit::Done
-    } else {
-        Exit::Unavailable
-    })
+    Ok(if end.missing == 0 { Exit::Done } else { Exit::Unavailable })
 }
 
 /// Starts a restore and reports each step until its end.
 pub(crate) async fn follow_restore(client: &mut Client, report: &Report) -> Result<RestoreView, CliError> {
-    let response = client
-        .send(Method::POST, "/v1/restore", HeaderMap::new(), Body::empty())
-        .await?;
+    let response = client.send(Method::POST, "/v1/restore", HeaderMap::new(), Body::empty()).await?;
     let mut body = response.into_body();
     let mut pending = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -162,14 +147,7 @@ pub(crate) async fn follow_restore(client: &mut Client, report: &Report) -> Resu
 }
 
 fn restore_text(view: &RestoreView) -> String {
-    let RestoreView {
-        peers,
-        peers_done,
-        records,
-        files,
-        missing,
-        ..
-    } = view;
+    let RestoreView { peers, peers_done, records, files, missing, .. } = view;
     let fetched = human_bytes(view.fetched_bytes);
     let found = format!("{records} records, {files} versions of files ({fetched})");
     match (view.done, missing) {
@@ -189,14 +167,8 @@ pub(crate) async fn status(data: &Path, report: &Report) -> Result<Exit, CliErro
 }
 
 fn status_text(view: &StatusView) -> String {
-    let health = if view.healthy {
-        "good".to_owned()
-    } else {
-        view.problems.join("; ")
-    };
-    let files = view
-        .files
-        .map_or_else(|| "being counted".to_owned(), |files| files.to_string());
+    let health = if view.healthy { "good".to_owned() } else { view.problems.join("; ") };
+    let files = view.files.map_or_else(|| "being counted".to_owned(), |files| files.to_string());
     let disk = match (view.blobs, view.blob_bytes) {
         (Some(blobs), Some(bytes)) => format!("{} in {blobs} blobs", human_bytes(bytes)),
         (_, _) => "not known".to_owned(),
@@ -216,10 +188,7 @@ fn status_text(view: &StatusView) -> String {
             view.peers_connected, view.members, view.write_quorum
         ),
         format!("pending   {} writes that some node does not have yet", view.pending),
-        format!(
-            "faults    {} broken frames, {} damaged blobs",
-            view.protocol_errors, view.damaged_blobs
-        ),
+        format!("faults    {} broken frames, {} damaged blobs", view.protocol_errors, view.damaged_blobs),
     ]
     .join("\n")
 }

@@ -26,23 +26,14 @@ pub(crate) fn run(data: &Path, args: NodeArgs, report: &Report) -> Result<Exit, 
             folder
         }
     };
-    let flags = Flags {
-        listen: args.listen,
-        api: args.api,
-        peers: args.peers,
-    };
+    let flags = Flags { listen: args.listen, api: args.api, peers: args.peers };
     let settings = Settings::load(&folder.config_path(), environment(), &flags)?;
     let folder = folder.open()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(CliError::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     let json = report.is_json();
     let served = runtime.block_on(async {
         let stop = stop_signal().map_err(CliError::Runtime)?;
-        server::run(folder, settings, |ready| announce(ready, json), stop)
-            .await
-            .map_err(CliError::from)
+        server::run(folder, settings, |ready| announce(ready, json), stop).await.map_err(CliError::from)
     });
     // What is still under way after the node's own deadlines is cut.
     runtime.shutdown_background();

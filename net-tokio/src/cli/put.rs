@@ -59,10 +59,7 @@ async fn put_stdin(
         return Err(CliError::Usage(usage.to_owned()));
     };
     let name = Name::new(name)?;
-    let head = PutHead {
-        content_type: guess_type(name.as_str()),
-        ..PutHead::default()
-    };
+    let head = PutHead { content_type: guess_type(name.as_str()), ..PutHead::default() };
     let bar = report.bar(name.as_str(), None);
     let start = Instant::now();
     let view = client.put(&name, head, body_from(io::stdin(), bar.clone())).await;
@@ -88,11 +85,7 @@ async fn put_path(client: &mut Client, path: &Path, given: Option<&str>, several
 
 fn fail(path: &Path, error: &CliError, report: &Report) -> Exit {
     if report.is_json() {
-        let failed = Failed {
-            path,
-            error: error.code(),
-            message: error.to_string(),
-        };
+        let failed = Failed { path, error: error.code(), message: error.to_string() };
         report.result(&failed, String::new);
     } else {
         eprintln!("forever: {}: {error}", path.display());
@@ -111,10 +104,7 @@ fn sources(path: &Path, given: Option<&str>, several: bool, report: &Report) -> 
     if fs::metadata(path).map_err(read)?.is_dir() {
         walk(path, &top, &mut sources, report)?;
     } else {
-        sources.push(Source {
-            path: path.to_owned(),
-            name: top,
-        });
+        sources.push(Source { path: path.to_owned(), name: top });
     }
     Ok(sources)
 }
@@ -138,9 +128,7 @@ fn own_name(path: &Path) -> Result<String, CliError> {
 /// All files below a folder, in order of names.
 fn walk(folder: &Path, name: &str, sources: &mut Vec<Source>, report: &Report) -> Result<(), CliError> {
     let read = |error| CliError::io("read", folder, error);
-    let mut entries = fs::read_dir(folder)
-        .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-        .map_err(read)?;
+    let mut entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(read)?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
@@ -177,11 +165,7 @@ async fn put_file(client: &mut Client, source: &Source, report: &Report) -> Resu
     };
     let bar = report.bar(name.as_str(), head.len);
     let start = Instant::now();
-    let body = if head.len == Some(0) {
-        Body::empty()
-    } else {
-        body_from(file, bar.clone())
-    };
+    let body = if head.len == Some(0) { Body::empty() } else { body_from(file, bar.clone()) };
     let view = client.put(&name, head, body).await;
     bar.finish_and_clear();
     print(&view?, start, report);

@@ -23,10 +23,7 @@ impl Report {
 
     /// Prints no results: for a command that is a step of another.
     pub(crate) fn silent() -> Self {
-        Self {
-            json: false,
-            silent: true,
-        }
+        Self { json: false, silent: true }
     }
 
     pub(crate) fn is_json(self) -> bool {
@@ -66,10 +63,7 @@ impl Report {
     /// An error: text on stderr or, with `--json`, an object on stdout.
     pub(crate) fn error(self, error: &CliError) {
         if self.json {
-            let body = ErrorBody {
-                error: error.code().to_owned(),
-                message: error.to_string(),
-            };
+            let body = ErrorBody { error: error.code().to_owned(), message: error.to_string() };
             self.line(&serde_json::to_string(&body).expect("two texts are always JSON"));
         } else {
             eprintln!("forever: {error}");

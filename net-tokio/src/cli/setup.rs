@@ -28,30 +28,17 @@ struct Made<'a> {
 /// `forever init`.
 pub(crate) fn init(data: &Path, cluster_key: Option<&Path>, recover: bool, report: &Report) -> Result<Exit, CliError> {
     let cluster_key = cluster_key.map(read_key).transpose()?;
-    let owner = if recover {
-        Owner::Recovered(read_phrase()?)
-    } else {
-        Owner::New
-    };
+    let owner = if recover { Owner::Recovered(read_phrase()?) } else { Owner::New };
     let folder = folder::create(data, owner, cluster_key)?.open()?;
     let phrase = (!recover).then(|| Zeroizing::new(to_phrase(folder.owner_secret())));
-    let made = Made {
-        data,
-        node: folder.node_id(),
-        owner: folder.owner_id(),
-        phrase: phrase.as_deref().map(String::as_str),
-    };
+    let made =
+        Made { data, node: folder.node_id(), owner: folder.owner_id(), phrase: phrase.as_deref().map(String::as_str) };
     report.result(&made, || init_text(&made));
     Ok(Exit::Done)
 }
 
 fn init_text(made: &Made<'_>) -> String {
-    let ids = format!(
-        "data folder  {}\nnode         {}\nowner        {}",
-        made.data.display(),
-        made.node,
-        made.owner
-    );
+    let ids = format!("data folder  {}\nnode         {}\nowner        {}", made.data.display(), made.node, made.owner);
     match made.phrase {
         None => format!("{ids}\n\nStart it with `forever node`, then bring the files back with `forever restore`."),
         Some(phrase) => format!(

@@ -66,10 +66,7 @@ fn a_range_with_a_typo_is_refused_before_anything_is_asked() {
         assert!(get::check_range(range).is_ok(), "{range}");
     }
     for range in ["", "-", "9-5", "5", "a-b", "1-2,3-4", "+1-2", "-+1"] {
-        assert!(
-            get::check_range(range).is_err_and(|error| error.exit() == Exit::Usage),
-            "{range}"
-        );
+        assert!(get::check_range(range).is_err_and(|error| error.exit() == Exit::Usage), "{range}");
     }
 }
 

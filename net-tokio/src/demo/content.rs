@@ -33,9 +33,7 @@ impl Content {
 
 /// A PNG: a gradient in the picture's own colours, with a grain that does not compress away.
 pub(super) fn picture(number: u8) -> Result<Content, png::EncodingError> {
-    let mut grain = PseudoRandom {
-        position: u64::from(number) << 32,
-    };
+    let mut grain = PseudoRandom { position: u64::from(number) << 32 };
     let mut pixels = vec![0; (WIDTH * HEIGHT * 3) as usize];
     grain.fill(&mut pixels);
     for (index, pixel) in pixels.chunks_exact_mut(3).enumerate() {
@@ -121,11 +119,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn new(content: &Content) -> Self {
-        Self {
-            expected: content.reader(),
-            buffer: Vec::new(),
-            position: 0,
-        }
+        Self { expected: content.reader(), buffer: Vec::new(), position: 0 }
     }
 
     /// Compares the next bytes.

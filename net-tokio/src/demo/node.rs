@@ -55,10 +55,7 @@ pub(super) async fn init(
     if phrase.is_some() {
         command.arg("--recover");
     }
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let run = async {
         let mut child = command.spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -66,9 +63,7 @@ pub(super) async fn init(
         }
         child.wait_with_output().await
     };
-    let output = run
-        .await
-        .map_err(|error| failed(&format!("cannot run `init`: {error}")))?;
+    let output = run.await.map_err(|error| failed(&format!("cannot run `init`: {error}")))?;
     let stdout = Zeroizing::new(output.stdout);
     if !output.status.success() {
         return Err(failed(&format!("`init` failed: {}", String::from_utf8_lossy(&stdout))));
@@ -92,19 +87,12 @@ impl DemoNode {
             command.args(["--peer", peer]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        let mut child = command
-            .spawn()
-            .map_err(|error| failed(&format!("cannot start node {name}: {error}")))?;
+        let mut child = command.spawn().map_err(|error| failed(&format!("cannot start node {name}: {error}")))?;
         let ready = timeout(START_MAX, ready_line(&mut child))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
             .map_err(|error| failed(&format!("node {name} does not serve: {error}")))?;
-        Ok(Self {
-            name: name.to_owned(),
-            data: data.to_owned(),
-            listen: ready.listen,
-            child,
-        })
+        Ok(Self { name: name.to_owned(), data: data.to_owned(), listen: ready.listen, child })
     }
 
     /// A client of it.
@@ -130,19 +118,12 @@ impl DemoNode {
             Ok(Ok(status)) if status.success() => peak,
             Ok(Ok(status)) => Err(failed(&format!("node {} stopped with {status}", self.name))),
             Ok(Err(error)) => Err(failed(&format!("cannot wait for node {}: {error}", self.name))),
-            Err(_) => Err(failed(&format!(
-                "node {} did not stop within {} s",
-                self.name,
-                STOP_MAX.as_secs()
-            ))),
+            Err(_) => Err(failed(&format!("node {} did not stop within {} s", self.name, STOP_MAX.as_secs()))),
         }
     }
 
     fn peak_rss(&self) -> Result<PeakRss, CliError> {
-        let pid = self
-            .child
-            .id()
-            .ok_or_else(|| failed(&format!("node {} has ended", self.name)))?;
+        let pid = self.child.id().ok_or_else(|| failed(&format!("node {} has ended", self.name)))?;
         let path = PathBuf::from(format!("/proc/{pid}/status"));
         let status = fs::read_to_string(&path).map_err(|error| CliError::io("read", &path, error))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -44,28 +44,17 @@ struct Cluster {
 
 impl Scenario {
     pub(super) fn new(folder: &Path, size: u64) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            size,
-        }
+        Self { folder: folder.to_owned(), size }
     }
 
     /// Plays all of it.
     pub(super) async fn play(self, log: &mut Log) -> Result<Vec<PeakRss>, CliError> {
         let mut items = self.pictures()?;
-        items.push(Item {
-            name: Name::new(LARGE)?,
-            content: Content::Large(self.size),
-        });
+        items.push(Item { name: Name::new(LARGE)?, content: Content::Large(self.size) });
         let cluster = self.start(log).await?;
         let mut client = cluster.third.client()?;
         put_evict_get(&mut client, &items, log).await?;
-        let Cluster {
-            first,
-            second,
-            third,
-            phrase,
-        } = cluster;
+        let Cluster { first, second, third, phrase } = cluster;
         let first_home = (first.data.clone(), first.listen.clone());
         let mut peaks = vec![lose_a_peer(&mut client, &items, first, log).await?];
         let deleted = items.remove(0);
@@ -159,10 +148,7 @@ async fn put_evict_get(client: &mut Client, items: &[Item], log: &mut Log) -> Re
     let (large, pictures) = items.split_last().expect("the large file is always there");
     for (what, items) in [("20 pictures", pictures), (LARGE, std::slice::from_ref(large))] {
         let bytes = bytes_of(items);
-        log.begin(format!(
-            "put {what} ({}), durable on two nodes or more",
-            human_bytes(bytes)
-        ));
+        log.begin(format!("put {what} ({}), durable on two nodes or more", human_bytes(bytes)));
         for item in items {
             put(client, item).await?;
         }
@@ -210,10 +196,8 @@ async fn delete(
     log.end(0);
     log.begin("start the killed peer again; the delete reaches it too");
     let peer = DemoNode::start("first", &data, &listen, &[]).await?;
-    wait_for(client, "every node to know of the delete", |status| {
-        status.peers_connected == 2 && status.pending == 0
-    })
-    .await?;
+    wait_for(client, "every node to know of the delete", |status| status.peers_connected == 2 && status.pending == 0)
+        .await?;
     log.end(0);
     Ok(peer)
 }
@@ -228,29 +212,20 @@ async fn lose_the_third(third: DemoNode, log: &mut Log) -> Result<PeakRss, CliEr
 }
 
 async fn put(client: &mut Client, item: &Item) -> Result<(), CliError> {
-    let head = PutHead {
-        len: Some(item.content.len()),
-        ..PutHead::default()
-    };
+    let head = PutHead { len: Some(item.content.len()), ..PutHead::default() };
     let body = body_from(item.content.reader(), indicatif::ProgressBar::hidden());
     let view = client.put(&item.name, head, body).await?;
     if view.size == item.content.len() && view.replicas >= 2 {
         return Ok(());
     }
-    Err(CliError::Demo(format!(
-        "{} was stored with {} bytes on {} nodes",
-        item.name, view.size, view.replicas
-    )))
+    Err(CliError::Demo(format!("{} was stored with {} bytes on {} nodes", item.name, view.size, view.replicas)))
 }
 
 async fn evict(client: &mut Client, item: &Item) -> Result<(), CliError> {
     let _: EvictView = client.json(Method::POST, &path("/v1/evict/", &item.name)).await?;
     let stat: StatView = client.json(Method::GET, &path("/v1/stat/", &item.name)).await?;
     if stat.local && item.content.len() > 0 {
-        return Err(CliError::Demo(format!(
-            "{} is still on the node that dropped it",
-            item.name
-        )));
+        return Err(CliError::Demo(format!("{} is still on the node that dropped it", item.name)));
     }
     Ok(())
 }
@@ -295,9 +270,7 @@ async fn wait_for(client: &mut Client, what: &str, holds: impl Fn(&StatusView) -
             }
         }
     };
-    timeout(CONDITION_MAX, look)
-        .await
-        .unwrap_or_else(|_| Err(CliError::Demo(format!("waited in vain for {what}"))))
+    timeout(CONDITION_MAX, look).await.unwrap_or_else(|_| Err(CliError::Demo(format!("waited in vain for {what}"))))
 }
 
 fn bytes_of(items: &[Item]) -> u64 {

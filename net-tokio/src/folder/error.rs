@@ -65,10 +65,6 @@ pub enum FolderError {
 
 impl FolderError {
     pub(crate) fn io(what: &'static str, path: &Path, error: io::Error) -> Self {
-        Self::Io {
-            what,
-            path: path.to_owned(),
-            error,
-        }
+        Self::Io { what, path: path.to_owned(), error }
     }
 }

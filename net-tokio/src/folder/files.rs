@@ -40,15 +40,10 @@ pub(crate) fn write_key(path: &Path, key: &[u8; 32]) -> Result<(), FolderError> 
 
 /// Makes a private file that was not there, and makes it durable.
 pub(crate) fn write_new(path: &Path, content: &[u8]) -> Result<(), FolderError> {
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| {
-            file.write_all(content)?;
-            file.sync_all()
-        });
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| {
+        file.write_all(content)?;
+        file.sync_all()
+    });
     written.map_err(|error| FolderError::io("write", path, error))
 }
 
@@ -66,9 +61,7 @@ pub(crate) fn open_private(path: &Path) -> Result<File, FolderError> {
 
 /// Makes what happened in a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), FolderError> {
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| FolderError::io("sync", path, error))
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| FolderError::io("sync", path, error))
 }
 
 pub(crate) fn remove_if_there(path: &Path) -> Result<(), FolderError> {

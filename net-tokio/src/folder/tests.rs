@@ -24,15 +24,7 @@ fn a_new_folder_is_private_and_keeps_its_keys() {
     let (_parent, path) = fresh();
     let made = create(&path, Owner::New, None).unwrap().open().unwrap();
     assert_eq!(mode(&path), 0o700);
-    for name in [
-        NODE_KEY,
-        OWNER_SECRET,
-        CLUSTER_KEY,
-        API_TOKEN,
-        CONFIG,
-        FORMAT_FILE,
-        LOCK,
-    ] {
+    for name in [NODE_KEY, OWNER_SECRET, CLUSTER_KEY, API_TOKEN, CONFIG, FORMAT_FILE, LOCK] {
         assert_eq!(mode(&path.join(name)), 0o600, "{name}");
     }
     for name in [NODE_KEY, OWNER_SECRET, CLUSTER_KEY, API_TOKEN] {
@@ -51,11 +43,7 @@ fn a_new_folder_is_private_and_keeps_its_keys() {
 #[test]
 fn the_node_id_is_the_x25519_public_key() {
     let mut secret = [0; 32];
-    hex::decode_to_slice(
-        "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
-        &mut secret,
-    )
-    .unwrap();
+    hex::decode_to_slice("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a", &mut secret).unwrap();
     let alice = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";
     assert_eq!(node_id(&secret).to_string(), alice);
 }
@@ -111,12 +99,7 @@ fn a_truncated_key_file_is_named() {
         let (_parent, path) = fresh();
         create(&path, Owner::New, None).unwrap();
         let text = fs::read_to_string(path.join(name)).unwrap();
-        for broken in [
-            "",
-            &text[..63],
-            &format!("{}zz\n", &text[..62]),
-            &format!("{}00\n", &text[..64]),
-        ] {
+        for broken in ["", &text[..63], &format!("{}zz\n", &text[..62]), &format!("{}00\n", &text[..64])] {
             fs::write(path.join(name), broken).unwrap();
             let message = refusal(&path);
             assert!(message.contains(name) && message.contains("64 hex digits"), "{message}");
@@ -130,10 +113,7 @@ fn a_folder_serves_one_at_a_time_and_tells_whom() {
     let first = create(&path, Owner::New, None).unwrap().open().unwrap();
     let message = refusal(&path);
     let pid = std::process::id().to_string();
-    assert!(
-        message.contains(&path.display().to_string()) && message.contains(&pid),
-        "{message}"
-    );
+    assert!(message.contains(&path.display().to_string()) && message.contains(&pid), "{message}");
     drop(first);
     Folder::at(&path).unwrap().open().unwrap();
 }

@@ -16,19 +16,12 @@ fn ping(nonce: u64) -> Frame {
 }
 
 fn data(offset: u32, len: usize) -> Frame {
-    Frame::Data {
-        want: 1,
-        offset,
-        payload: bytes::Bytes::from(vec![7; len]).into(),
-    }
+    Frame::Data { want: 1, offset, payload: bytes::Bytes::from(vec![7; len]).into() }
 }
 
 /// A network in which `capacity` bytes fit into each direction of a connection.
 fn net(capacity: usize) -> MemoryNet {
-    MemoryNet::new(PipeOptions {
-        capacity,
-        ..PipeOptions::default()
-    })
+    MemoryNet::new(PipeOptions { capacity, ..PipeOptions::default() })
 }
 
 async fn channel(net: &MemoryNet) -> (SecureStream<MemoryStream>, SecureStream<MemoryStream>) {
@@ -51,12 +44,7 @@ impl Rig {
         let (near, far) = channel(net).await;
         let (sender, events) = mpsc::channel(16);
         let (reader, writer) = far.split();
-        Self {
-            handle: Some(start(net, near, LinkId(5), Arc::new(Bincode), sender)),
-            events,
-            reader,
-            writer,
-        }
+        Self { handle: Some(start(net, near, LinkId(5), Arc::new(Bincode), sender)), events, reader, writer }
     }
 
     fn send(&self, frame: Frame) {
@@ -150,10 +138,7 @@ async fn control_overtakes_bulk_while_the_peer_reads_slowly() {
     for nonce in 1..20 {
         assert_eq!(rig.heard().await, Some(ping(nonce)), "no bulk comes in between");
     }
-    assert!(
-        bulk_before <= crate::channel::BATCH_LEN_MAX,
-        "{bulk_before} bytes of bulk went first"
-    );
+    assert!(bulk_before <= crate::channel::BATCH_LEN_MAX, "{bulk_before} bytes of bulk went first");
 }
 
 #[tokio::test]
@@ -191,9 +176,7 @@ async fn bulk_arrives_in_order_and_whole() {
 async fn a_close_sends_what_was_sent_before_and_then_says_so_once() {
     let net = net(1 << 20);
     let mut rig = Rig::new(&net).await;
-    let goodbye = Frame::Goodbye {
-        reason: Goodbye::Stopping,
-    };
+    let goodbye = Frame::Goodbye { reason: Goodbye::Stopping };
     rig.send(data(0, 1_000));
     rig.send(goodbye.clone());
     rig.handle.take().unwrap().close();
@@ -264,14 +247,8 @@ async fn a_frame_that_is_none_closes_the_link_as_the_peers_fault() {
     rig.writer.write_raw(&[0xff; 9], b"").await.unwrap();
     let (before, reason) = rig.rest().await;
     assert_eq!(before, [LinkEvent::Frame(ping(1))]);
-    assert!(
-        matches!(reason, CloseReason::Decode(DecodeError::Header(_))),
-        "{reason}"
-    );
-    assert!(
-        rig.reader.read_raw().await.unwrap().is_none(),
-        "the connection is closed"
-    );
+    assert!(matches!(reason, CloseReason::Decode(DecodeError::Header(_))), "{reason}");
+    assert!(rig.reader.read_raw().await.unwrap().is_none(), "the connection is closed");
 }
 
 #[tokio::test]
@@ -300,10 +277,7 @@ async fn a_lost_connection_ends_reader_and_writer_with_one_event() {
         while let Some((_, event)) = rig.events.recv().await {
             left.push(event);
         }
-        assert!(
-            matches!(left.as_slice(), [LinkEvent::Closed(CloseReason::Io(_))]),
-            "{left:?}"
-        );
+        assert!(matches!(left.as_slice(), [LinkEvent::Closed(CloseReason::Io(_))]), "{left:?}");
     }
 }
 
@@ -331,21 +305,13 @@ async fn a_peer_that_lets_control_pile_up_loses_its_link() {
         rig.send(ping(nonce));
     }
     let (_, reason) = rig.rest().await;
-    assert!(
-        matches!(&reason, CloseReason::Io(text) if text.contains("stalled")),
-        "{reason}"
-    );
+    assert!(matches!(&reason, CloseReason::Io(text) if text.contains("stalled")), "{reason}");
 }
 
 #[tokio::test]
 async fn a_link_nobody_listens_to_ends() {
     let net = net(1 << 12);
-    let Rig {
-        handle,
-        events,
-        mut reader,
-        mut writer,
-    } = Rig::new(&net).await;
+    let Rig { handle, events, mut reader, mut writer } = Rig::new(&net).await;
     drop(events);
     writer.write(&Bincode, &ping(1)).await.unwrap();
     assert!(reader.read_raw().await.unwrap().is_none());

@@ -47,10 +47,7 @@ impl MemoryNet {
     /// A network whose connections behave as told.
     #[must_use]
     pub fn new(options: PipeOptions) -> Self {
-        Self {
-            options,
-            registry: Arc::default(),
-        }
+        Self { options, registry: Arc::default() }
     }
 
     /// Sets (or, with `None`, ends) a fault of all later connects to an address.
@@ -84,11 +81,7 @@ impl Net for MemoryNet {
         let (sender, incoming) = mpsc::channel(BACKLOG);
         registry.listeners.insert(address.clone(), sender);
         drop(registry);
-        Ok(MemoryListener {
-            address,
-            incoming,
-            net: self.clone(),
-        })
+        Ok(MemoryListener { address, incoming, net: self.clone() })
     }
 
     async fn connect(&self, address: &str) -> io::Result<MemoryStream> {
@@ -103,10 +96,7 @@ impl Net for MemoryNet {
             (Some(ConnectFault::Refuse), _) | (None, None) => Err(io::ErrorKind::ConnectionRefused.into()),
             (None, Some(listener)) => {
                 let (near, far) = pipe::pair(self.options);
-                listener
-                    .send((far, format!("memory:{number}")))
-                    .await
-                    .map_err(|_| io::ErrorKind::ConnectionRefused)?;
+                listener.send((far, format!("memory:{number}"))).await.map_err(|_| io::ErrorKind::ConnectionRefused)?;
                 Ok(near)
             }
         }
@@ -142,10 +132,7 @@ impl Listener for MemoryListener {
 
     async fn accept(&mut self) -> io::Result<(MemoryStream, String)> {
         // The registry holds a sender for as long as this listener lives.
-        self.incoming
-            .recv()
-            .await
-            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+        self.incoming.recv().await.ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     fn local_address(&self) -> String {

@@ -76,11 +76,7 @@ impl Listener for TcpAcceptor {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpAcceptor> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // Lets a restarted node have its port back at once. On Windows it would let two programs share one.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;

@@ -47,10 +47,10 @@ pub struct StartedNode {
 /// When the store cannot be opened, the address cannot be listened at, or the system has no randomness or threads to give.
 pub async fn start_node(folder: &OpenFolder, settings: &Settings) -> Result<StartedNode, ServeError> {
     let net = TcpNet;
-    let listener = net.listen(&settings.listen).await.map_err(|error| ServeError::Listen {
-        address: settings.listen.clone(),
-        error,
-    })?;
+    let listener = net
+        .listen(&settings.listen)
+        .await
+        .map_err(|error| ServeError::Listen { address: settings.listen.clone(), error })?;
     let listen = listener.local_address();
     let disk = open_store(folder, settings)?;
     let keys = OwnerKeys::derive(folder.owner_secret()).with_key_hash(settings.key_hash);
@@ -73,11 +73,7 @@ pub async fn start_node(folder: &OpenFolder, settings: &Settings) -> Result<Star
         seed: *random()?,
         handshake_timeout: HANDSHAKE_TIMEOUT,
     };
-    Ok(StartedNode {
-        handle,
-        listen,
-        driver: Box::pin(drive(node, parts, listener, calls)),
-    })
+    Ok(StartedNode { handle, listen, driver: Box::pin(drive(node, parts, listener, calls)) })
 }
 
 fn open_store(folder: &OpenFolder, settings: &Settings) -> Result<StoreDisk, ServeError> {

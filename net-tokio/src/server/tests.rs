@@ -31,10 +31,7 @@ async fn a_taken_port_is_named_with_the_flag_that_changes_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let error = bind_api(address).await.unwrap_err().to_string();
-    assert!(
-        error.contains(&address.to_string()) && error.contains("--api"),
-        "{error}"
-    );
+    assert!(error.contains(&address.to_string()) && error.contains("--api"), "{error}");
 }
 
 #[test]
@@ -45,10 +42,7 @@ fn the_ready_line_is_what_scripts_wait_for() {
         node: NodeId([1; 32]),
         owner: OwnerId([2; 32]),
     };
-    let expected = format!(
-        "ready listen=127.0.0.1:7000 api=127.0.0.1:7001 node={} owner={}",
-        "01".repeat(32),
-        "02".repeat(32)
-    );
+    let expected =
+        format!("ready listen=127.0.0.1:7000 api=127.0.0.1:7001 node={} owner={}", "01".repeat(32), "02".repeat(32));
     assert_eq!(ready.to_string(), expected);
 }

@@ -72,17 +72,11 @@ impl Provider for Environment {
 
 /// Checks that a source has known keys only. `spelled` is how the source spells a key.
 pub(super) fn check_keys(source: &Figment, place: &str, spelled: impl Fn(&str) -> String) -> Result<(), SettingsError> {
-    let data = source
-        .extract::<Dict>()
-        .map_err(|error| SettingsError::Value(Box::new(error)))?;
+    let data = source.extract::<Dict>().map_err(|error| SettingsError::Value(Box::new(error)))?;
     let Some(key) = data.keys().find(|key| !KEYS.contains(&key.as_str())) else {
         return Ok(());
     };
-    Err(SettingsError::UnknownKey {
-        place: place.to_owned(),
-        key: spelled(key),
-        nearest: nearest(key).map(spelled),
-    })
+    Err(SettingsError::UnknownKey { place: place.to_owned(), key: spelled(key), nearest: nearest(key).map(spelled) })
 }
 
 /// The known key that takes the fewest edits to reach, if they are few for its length.

@@ -17,9 +17,7 @@ fn file(text: &str) -> Sources {
 
 fn load(text: &str, environment: &[(&str, &str)], flags: &Flags) -> Result<Settings, SettingsError> {
     let sources = file(text);
-    let environment = environment
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let environment = environment.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     Settings::load(&sources.file, environment, flags)
 }
 
@@ -31,25 +29,17 @@ fn error(text: &str, environment: &[(&str, &str)]) -> String {
 fn without_any_source_there_are_the_defaults() {
     let absent = Settings::load(Path::new("/no/such/file"), std::iter::empty(), &Flags::default()).unwrap();
     assert_eq!(absent, Settings::default());
-    assert_eq!(
-        load(DEFAULT_CONFIG, &[], &Flags::default()).unwrap(),
-        Settings::default()
-    );
+    assert_eq!(load(DEFAULT_CONFIG, &[], &Flags::default()).unwrap(), Settings::default());
 }
 
 #[test]
 fn the_fresh_file_shows_every_key_with_its_default() {
     let commented = DEFAULT_CONFIG.lines().filter_map(|line| line.strip_prefix("# "));
-    let assignments: Vec<&str> = commented
-        .filter(|line| KEYS.iter().any(|key| line.starts_with(&format!("{key} ="))))
-        .collect();
+    let assignments: Vec<&str> =
+        commented.filter(|line| KEYS.iter().any(|key| line.starts_with(&format!("{key} =")))).collect();
     assert_eq!(assignments.len(), KEYS.len());
     let mut shown = load(&assignments.join("\n"), &[], &Flags::default()).unwrap();
-    assert_eq!(
-        shown.peers,
-        ["192.0.2.10:7000"],
-        "an example, since the default is none"
-    );
+    assert_eq!(shown.peers, ["192.0.2.10:7000"], "an example, since the default is none");
     shown.peers.clear();
     assert_eq!(shown, Settings::default());
 }
@@ -65,10 +55,7 @@ fn the_environment_wins_over_the_file_and_flags_over_both() {
         ("FOREVER_LOG", "debug"),
         ("HOME", "/"),
     ];
-    let flags = Flags {
-        listen: Some("127.0.0.1:3".to_owned()),
-        ..Flags::default()
-    };
+    let flags = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
     let settings = load(text, &environment, &flags).unwrap();
     assert_eq!(settings.listen, "127.0.0.1:3");
     assert_eq!(settings.api.to_string(), "127.0.0.1:2");
@@ -126,11 +113,7 @@ fn a_senseless_value_names_its_key_and_what_it_may_be() {
 fn an_api_that_others_reach_must_be_wanted() {
     let refused = error("api = \"0.0.0.0:7001\"", &[]);
     assert!(refused.contains("api_allow_remote"), "{refused}");
-    let wanted = load(
-        "api = \"0.0.0.0:7001\"\napi_allow_remote = true",
-        &[],
-        &Flags::default(),
-    );
+    let wanted = load("api = \"0.0.0.0:7001\"\napi_allow_remote = true", &[], &Flags::default());
     assert!(wanted.is_ok());
 }
 
@@ -142,10 +125,7 @@ fn the_core_gets_its_part() {
     assert_eq!(core.chunk_size, 65_536);
     assert_eq!((core.retention.keep_versions, core.retention.keep_days), (2, 3));
     assert_eq!((core.ban_for.as_secs(), core.request_timeout.as_secs()), (9, 8));
-    assert_eq!(
-        (core.listen, core.bootstrap),
-        (vec!["127.0.0.1:5".to_owned()], vec!["a:1".to_owned()])
-    );
+    assert_eq!((core.listen, core.bootstrap), (vec!["127.0.0.1:5".to_owned()], vec!["a:1".to_owned()]));
     let advertised = load("advertise = [\"me.example:7000\"]", &[], &Flags::default()).unwrap();
     assert_eq!(advertised.core_config("127.0.0.1:5").listen, ["me.example:7000"]);
 }

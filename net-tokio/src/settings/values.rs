@@ -20,11 +20,9 @@ impl List {
     fn into_vec(self) -> Vec<String> {
         match self {
             Self::Many(items) => items,
-            Self::Text(text) => text
-                .split(',')
-                .map(|item| item.trim().to_owned())
-                .filter(|item| !item.is_empty())
-                .collect(),
+            Self::Text(text) => {
+                text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+            }
         }
     }
 }
@@ -33,9 +31,7 @@ fn check_address(text: &str) -> Result<(), String> {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
     match port.map(|(_, port)| port.parse::<u16>()) {
         Some(Ok(_)) => Ok(()),
-        Some(Err(_)) | None => Err(format!(
-            "`{text}` is not an address: write host:port, like 192.0.2.10:7000"
-        )),
+        Some(Err(_)) | None => Err(format!("`{text}` is not an address: write host:port, like 192.0.2.10:7000")),
     }
 }
 
@@ -47,10 +43,7 @@ pub(super) fn address<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::E
 
 pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     let items = List::deserialize(from)?.into_vec();
-    items
-        .iter()
-        .try_for_each(|item| check_address(item))
-        .map_err(D::Error::custom)?;
+    items.iter().try_for_each(|item| check_address(item)).map_err(D::Error::custom)?;
     Ok(items)
 }
 
@@ -60,20 +53,15 @@ pub(super) fn socket_address<'de, D: Deserializer<'de>>(from: D) -> Result<Socke
         Some(port) => format!("127.0.0.1:{port}"),
         None => text.clone(),
     };
-    numeric.parse().map_err(|_| {
-        D::Error::custom(format!(
-            "`{text}` is not an address: write a numeric one, like 127.0.0.1:7001"
-        ))
-    })
+    numeric
+        .parse()
+        .map_err(|_| D::Error::custom(format!("`{text}` is not an address: write a numeric one, like 127.0.0.1:7001")))
 }
 
 pub(super) fn node_ids<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<NodeId>, D::Error> {
     let parse = |item: String| {
-        let wrong = || {
-            D::Error::custom(format!(
-                "`{item}` is not a node ID: it has 64 hex digits, as `forever status` shows"
-            ))
-        };
+        let wrong =
+            || D::Error::custom(format!("`{item}` is not a node ID: it has 64 hex digits, as `forever status` shows"));
         item.parse().map_err(|_| wrong())
     };
     List::deserialize(from)?.into_vec().into_iter().map(parse).collect()
@@ -112,9 +100,7 @@ pub(super) fn key_hash<'de, D: Deserializer<'de>>(from: D) -> Result<KeyHash, D:
     match text.as_str() {
         "blake3-keyed" => Ok(KeyHash::Blake3Keyed),
         "md5" => Ok(KeyHash::Md5),
-        _ => Err(D::Error::custom(format!(
-            "`{text}` is no key hash: choose blake3-keyed or md5"
-        ))),
+        _ => Err(D::Error::custom(format!("`{text}` is no key hash: choose blake3-keyed or md5"))),
     }
 }
 
@@ -124,8 +110,6 @@ pub(super) fn path_transform<'de, D: Deserializer<'de>>(from: D) -> Result<PathT
         "git" => Ok(PathTransform::Git),
         "cas" => Ok(PathTransform::Cas),
         "flat" => Ok(PathTransform::Flat),
-        _ => Err(D::Error::custom(format!(
-            "`{text}` is no path transform: choose git, cas or flat"
-        ))),
+        _ => Err(D::Error::custom(format!("`{text}` is no path transform: choose git, cas or flat"))),
     }
 }

@@ -32,11 +32,7 @@ struct Headers {
 
 impl Watch {
     pub(crate) fn new(health: Arc<Health>) -> Arc<Self> {
-        Arc::new(Self {
-            health,
-            len: AtomicU64::new(0),
-            headers: Mutex::default(),
-        })
+        Arc::new(Self { health, len: AtomicU64::new(0), headers: Mutex::default() })
     }
 
     /// Length of the index's file in bytes.
@@ -52,24 +48,14 @@ impl Watch {
         header.resize(HEADER_LEN, 0);
         self.len.store(len, Ordering::Relaxed);
         lock(&self.headers).written = header;
-        Ok(WatchedBackend {
-            file,
-            watch: Arc::clone(self),
-        })
+        Ok(WatchedBackend { file, watch: Arc::clone(self) })
     }
 
     /// The index as it was synced last, over a file whose later writes are of unknown fate. Needs nothing but the first
     /// page of that time: `redb` never overwrites a page of its last durable commit, or no crash could be survived.
     pub(crate) fn frozen(&self, file: Box<dyn StorageBackend>) -> io::Result<FrozenBackend> {
         let len = file.len()?;
-        let frozen = FrozenBackend {
-            state: Mutex::new(Frozen {
-                file_len: len,
-                len,
-                blocks: BTreeMap::new(),
-            }),
-            file,
-        };
+        let frozen = FrozenBackend { state: Mutex::new(Frozen { file_len: len, len, blocks: BTreeMap::new() }), file };
         if let Some(header) = &lock(&self.headers).synced {
             frozen.write(0, header)?;
         }

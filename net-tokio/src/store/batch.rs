@@ -12,11 +12,7 @@ use super::row::{Row, row_key};
 #[derive(Debug)]
 pub(crate) enum Change {
     /// The core's commit.
-    Commit {
-        require_blobs: Vec<BlobKey>,
-        require_keys: Vec<Bytes>,
-        writes: Vec<Write>,
-    },
+    Commit { require_blobs: Vec<BlobKey>, require_keys: Vec<Bytes>, writes: Vec<Write> },
     /// Makes a blob present whose bytes are durable, or come with the row.
     PutBlob { blob: BlobKey, row: Row },
     /// Makes a damaged blob absent.
@@ -77,10 +73,7 @@ impl<'txn> Tables<'txn> {
         is_corrupt: &dyn Fn(&BlobKey) -> bool,
     ) -> Result<(Vec<Applied>, bool), redb::Error> {
         let before = self.counters;
-        let applied = changes
-            .iter()
-            .map(|change| self.apply(change, is_corrupt))
-            .collect::<Result<_, _>>()?;
+        let applied = changes.iter().map(|change| self.apply(change, is_corrupt)).collect::<Result<_, _>>()?;
         if self.counters != before {
             self.meta.insert(META_BLOBS, self.counters.blobs)?;
             self.meta.insert(META_BLOB_BYTES, self.counters.blob_bytes)?;
@@ -91,11 +84,7 @@ impl<'txn> Tables<'txn> {
     fn apply(&mut self, change: &Change, is_corrupt: &dyn Fn(&BlobKey) -> bool) -> Result<Applied, redb::Error> {
         let mut dropped = Vec::new();
         match change {
-            Change::Commit {
-                require_blobs,
-                require_keys,
-                writes,
-            } => {
+            Change::Commit { require_blobs, require_keys, writes } => {
                 if let Some(missing) = self.missing(require_blobs, require_keys, is_corrupt)? {
                     return Ok(missing);
                 }

@@ -22,14 +22,8 @@ pub const SUITE: &[Case] = &[
     ("a dropped blob is absent and alone", dropped_blob_is_absent_and_alone),
     ("writes of a commit apply in order", writes_apply_in_order),
     ("values are looked up in the order asked", values_in_order_asked),
-    (
-        "a scan is ordered, bounded and half-open",
-        scan_is_ordered_bounded_half_open,
-    ),
-    (
-        "a commit that misses something changes nothing",
-        commit_that_misses_changes_nothing,
-    ),
+    ("a scan is ordered, bounded and half-open", scan_is_ordered_bounded_half_open),
+    ("a commit that misses something changes nothing", commit_that_misses_changes_nothing),
     ("the longest key and value fit", longest_key_and_value_fit),
     ("usage counts blobs", usage_counts_blobs),
 ];
@@ -38,44 +32,27 @@ pub const SUITE: &[Case] = &[
 #[must_use]
 pub fn sample_blob(seed: u8, len: usize) -> (BlobKey, Bytes) {
     let mut bytes = vec![0; len];
-    blake3::Hasher::new()
-        .update(b"forever conformance")
-        .update(&[seed])
-        .finalize_xof()
-        .fill(&mut bytes);
-    let blob = BlobKey {
-        owner: OwnerId([7; 32]),
-        chunk: ChunkId(*blake3::hash(&bytes).as_bytes()),
-    };
+    blake3::Hasher::new().update(b"forever conformance").update(&[seed]).finalize_xof().fill(&mut bytes);
+    let blob = BlobKey { owner: OwnerId([7; 32]), chunk: ChunkId(*blake3::hash(&bytes).as_bytes()) };
     (blob, bytes.into())
 }
 
 /// A blob's write.
 #[must_use]
 pub fn write_op(blob: BlobKey, bytes: &Bytes) -> DiskOp {
-    DiskOp::WriteBlob {
-        blob,
-        data: bytes.clone().into(),
-    }
+    DiskOp::WriteBlob { blob, data: bytes.clone().into() }
 }
 
 /// A commit without requirements.
 #[must_use]
 pub fn commit_op(writes: Vec<Write>) -> DiskOp {
-    DiskOp::Commit {
-        require_blobs: Vec::new(),
-        require_keys: Vec::new(),
-        writes,
-    }
+    DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes }
 }
 
 /// Sets a key.
 #[must_use]
 pub fn put(key: &str, value: &str) -> Write {
-    Write::Put {
-        key: Bytes::copy_from_slice(key.as_bytes()),
-        value: Bytes::copy_from_slice(value.as_bytes()),
-    }
+    Write::Put { key: Bytes::copy_from_slice(key.as_bytes()), value: Bytes::copy_from_slice(value.as_bytes()) }
 }
 
 fn bytes(text: &'static str) -> Bytes {
@@ -83,8 +60,18 @@ fn bytes(text: &'static str) -> Bytes {
 }
 
 fn scan(perform: &Perform<'_>, from: &'static str, to: &'static str, limit: u32) -> (Vec<(Bytes, Bytes)>, bool) {
+    scan_from(perform, false, from, to, limit)
+}
+
+fn scan_from(
+    perform: &Perform<'_>,
+    reverse: bool,
+    from: &'static str,
+    to: &'static str,
+    limit: u32,
+) -> (Vec<(Bytes, Bytes)>, bool) {
     let (from, to) = (bytes(from), bytes(to));
-    match perform(DiskOp::Scan { from, to, limit }) {
+    match perform(DiskOp::Scan { from, to, limit, reverse }) {
         Ok(DiskDone::Entries { entries, more }) => (entries, more),
         other => panic!("a scan answered {other:?}"),
     }
@@ -116,16 +103,9 @@ fn written_blob_is_read_back(perform: &Perform<'_>) {
         for part in whole.chunks(60_000) {
             data.push(whole.slice_ref(part));
         }
-        assert_eq!(
-            perform(DiskOp::WriteBlob { blob, data }),
-            Ok(DiskDone::Written { new: true })
-        );
+        assert_eq!(perform(DiskOp::WriteBlob { blob, data }), Ok(DiskDone::Written { new: true }));
         assert_eq!(has(perform, &[blob]), [true]);
-        assert_eq!(
-            perform(DiskOp::ReadBlob { blob }),
-            Ok(DiskDone::Blob(whole)),
-            "{len} bytes"
-        );
+        assert_eq!(perform(DiskOp::ReadBlob { blob }), Ok(DiskDone::Blob(whole)), "{len} bytes");
     }
 }
 
@@ -144,11 +124,7 @@ fn wrong_bytes_are_refused(perform: &Perform<'_>) {
     assert_eq!(perform(write_op(blob, &short)), Err(DiskError::Mismatch));
     assert_eq!(has(perform, &[blob]), [false]);
     assert_eq!(perform(write_op(blob, &whole)), Ok(DiskDone::Written { new: true }));
-    assert_eq!(
-        perform(write_op(blob, &short)),
-        Err(DiskError::Mismatch),
-        "also when the blob is present"
-    );
+    assert_eq!(perform(write_op(blob, &short)), Err(DiskError::Mismatch), "also when the blob is present");
     assert_eq!(perform(DiskOp::ReadBlob { blob }), Ok(DiskDone::Blob(whole)));
 }
 
@@ -160,17 +136,11 @@ fn absent_blob_is_not_found(perform: &Perform<'_>) {
 
 fn owners_hold_their_blobs_apart(perform: &Perform<'_>) {
     let (mine, whole) = sample_blob(0, 50_000);
-    let theirs = BlobKey {
-        owner: OwnerId([8; 32]),
-        ..mine
-    };
+    let theirs = BlobKey { owner: OwnerId([8; 32]), ..mine };
     assert_eq!(perform(write_op(mine, &whole)), Ok(DiskDone::Written { new: true }));
     assert_eq!(has(perform, &[theirs, mine]), [false, true]);
     assert_eq!(perform(write_op(theirs, &whole)), Ok(DiskDone::Written { new: true }));
-    assert_eq!(
-        perform(commit_op(vec![Write::DropBlob { blob: mine }])),
-        Ok(DiskDone::Committed)
-    );
+    assert_eq!(perform(commit_op(vec![Write::DropBlob { blob: mine }])), Ok(DiskDone::Committed));
     assert_eq!(has(perform, &[theirs, mine]), [true, false]);
     assert_eq!(perform(DiskOp::ReadBlob { blob: theirs }), Ok(DiskDone::Blob(whole)));
 }
@@ -178,57 +148,27 @@ fn owners_hold_their_blobs_apart(perform: &Perform<'_>) {
 fn dropped_blob_is_absent_and_alone(perform: &Perform<'_>) {
     for len in [100, 100_000] {
         let ((gone, gone_bytes), (stays, stays_bytes)) = (sample_blob(0, len), sample_blob(1, len));
-        assert_eq!(
-            perform(write_op(gone, &gone_bytes)),
-            Ok(DiskDone::Written { new: true })
-        );
-        assert_eq!(
-            perform(write_op(stays, &stays_bytes)),
-            Ok(DiskDone::Written { new: true })
-        );
+        assert_eq!(perform(write_op(gone, &gone_bytes)), Ok(DiskDone::Written { new: true }));
+        assert_eq!(perform(write_op(stays, &stays_bytes)), Ok(DiskDone::Written { new: true }));
         let drop_twice = vec![Write::DropBlob { blob: gone }, Write::DropBlob { blob: gone }];
-        assert_eq!(
-            perform(commit_op(drop_twice)),
-            Ok(DiskDone::Committed),
-            "absent is no error"
-        );
+        assert_eq!(perform(commit_op(drop_twice)), Ok(DiskDone::Committed), "absent is no error");
         assert_eq!(perform(DiskOp::ReadBlob { blob: gone }), Err(DiskError::NotFound));
-        assert_eq!(
-            perform(DiskOp::ReadBlob { blob: stays }),
-            Ok(DiskDone::Blob(stays_bytes))
-        );
-        assert_eq!(
-            perform(write_op(gone, &gone_bytes)),
-            Ok(DiskDone::Written { new: true })
-        );
+        assert_eq!(perform(DiskOp::ReadBlob { blob: stays }), Ok(DiskDone::Blob(stays_bytes)));
+        assert_eq!(perform(write_op(gone, &gone_bytes)), Ok(DiskDone::Written { new: true }));
         assert_eq!(perform(DiskOp::ReadBlob { blob: gone }), Ok(DiskDone::Blob(gone_bytes)));
     }
 }
 
 fn writes_apply_in_order(perform: &Perform<'_>) {
     let delete = |key| Write::Delete { key: bytes(key) };
-    let writes = vec![
-        delete("a"),
-        put("a", "1"),
-        put("a", "2"),
-        put("b", "1"),
-        delete("b"),
-        delete("c"),
-    ];
+    let writes = vec![delete("a"), put("a", "1"), put("a", "2"), put("b", "1"), delete("b"), delete("c")];
     assert_eq!(perform(commit_op(writes)), Ok(DiskDone::Committed));
     assert_eq!(scan(perform, "", "z", 10), (vec![(bytes("a"), bytes("2"))], false));
-    assert_eq!(
-        perform(commit_op(Vec::new())),
-        Ok(DiskDone::Committed),
-        "nothing is a commit as well"
-    );
+    assert_eq!(perform(commit_op(Vec::new())), Ok(DiskDone::Committed), "nothing is a commit as well");
 }
 
 fn values_in_order_asked(perform: &Perform<'_>) {
-    assert_eq!(
-        perform(commit_op(vec![put("a", "1"), put("b", "")])),
-        Ok(DiskDone::Committed)
-    );
+    assert_eq!(perform(commit_op(vec![put("a", "1"), put("b", "")])), Ok(DiskDone::Committed));
     let keys = ["b", "none", "a", "b"].map(bytes).to_vec();
     let values = vec![Some(bytes("")), None, Some(bytes("1")), Some(bytes(""))];
     assert_eq!(perform(DiskOp::Lookup { keys }), Ok(DiskDone::Values(values)));
@@ -240,29 +180,22 @@ fn scan_is_ordered_bounded_half_open(perform: &Perform<'_>) {
     let (blob, whole) = sample_blob(0, 100);
     assert_eq!(perform(write_op(blob, &whole)), Ok(DiskDone::Written { new: true }));
     let all = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")].map(|(key, value)| (bytes(key), bytes(value)));
-    assert_eq!(
-        scan(perform, "", "\u{10ffff}", 100),
-        (all.to_vec(), false),
-        "rows of blobs do not show"
-    );
+    assert_eq!(scan(perform, "", "\u{10ffff}", 100), (all.to_vec(), false), "rows of blobs do not show");
     assert_eq!(scan(perform, "b", "d", 100), (all[1..3].to_vec(), false));
     assert_eq!(scan(perform, "a", "d", 2), (all[..2].to_vec(), true));
-    assert_eq!(
-        scan(perform, "a", "c", 2),
-        (all[..2].to_vec(), false),
-        "the limit is met, not exceeded"
-    );
+    assert_eq!(scan(perform, "a", "c", 2), (all[..2].to_vec(), false), "the limit is met, not exceeded");
     assert_eq!(scan(perform, "a", "c", 0), (Vec::new(), true));
     assert_eq!(scan(perform, "c", "c", 10), (Vec::new(), false));
     assert_eq!(scan(perform, "d", "a", 10), (Vec::new(), false));
+    let backwards: Vec<_> = all.iter().rev().cloned().collect();
+    assert_eq!(scan_from(perform, true, "a", "e", 100), (backwards.clone(), false));
+    assert_eq!(scan_from(perform, true, "a", "e", 1), (backwards[..1].to_vec(), true));
+    assert_eq!(scan_from(perform, true, "a", "d", 2), (backwards[1..3].to_vec(), true), "the end stays exclusive");
 }
 
 fn commit_that_misses_changes_nothing(perform: &Perform<'_>) {
     let ((here, here_bytes), (away, _)) = (sample_blob(0, 100), sample_blob(1, 100));
-    assert_eq!(
-        perform(write_op(here, &here_bytes)),
-        Ok(DiskDone::Written { new: true })
-    );
+    assert_eq!(perform(write_op(here, &here_bytes)), Ok(DiskDone::Written { new: true }));
     assert_eq!(perform(commit_op(vec![put("key", "old")])), Ok(DiskDone::Committed));
     let commit = |require_blobs: &[BlobKey], require_keys: &[&'static str]| {
         perform(DiskOp::Commit {
@@ -275,48 +208,25 @@ fn commit_that_misses_changes_nothing(perform: &Perform<'_>) {
     let missing = DiskDone::Missing { blobs, keys };
     assert_eq!(commit(&[here, away], &["key", "none"]), Ok(missing));
     let value = DiskDone::Values(vec![Some(bytes("old"))]);
-    assert_eq!(
-        perform(DiskOp::Lookup {
-            keys: vec![bytes("key")]
-        }),
-        Ok(value)
-    );
+    assert_eq!(perform(DiskOp::Lookup { keys: vec![bytes("key")] }), Ok(value));
     assert_eq!(has(perform, &[here]), [true]);
     assert_eq!(commit(&[here], &["key"]), Ok(DiskDone::Committed));
     assert_eq!(has(perform, &[here]), [false]);
 }
 
 fn longest_key_and_value_fit(perform: &Perform<'_>) {
-    let (key, value) = (
-        Bytes::from(vec![1; 512]),
-        Bytes::from(vec![2; forever_core::disk::VALUE_LEN_MAX]),
-    );
-    let write = Write::Put {
-        key: key.clone(),
-        value: value.clone(),
-    };
+    let (key, value) = (Bytes::from(vec![1; 512]), Bytes::from(vec![2; forever_core::disk::VALUE_LEN_MAX]));
+    let write = Write::Put { key: key.clone(), value: value.clone() };
     assert_eq!(perform(commit_op(vec![write])), Ok(DiskDone::Committed));
-    assert_eq!(
-        perform(DiskOp::Lookup { keys: vec![key] }),
-        Ok(DiskDone::Values(vec![Some(value)]))
-    );
+    assert_eq!(perform(DiskOp::Lookup { keys: vec![key] }), Ok(DiskDone::Values(vec![Some(value)])));
 }
 
 fn usage_counts_blobs(perform: &Perform<'_>) {
     assert_eq!((usage(perform).blobs, usage(perform).blob_bytes), (0, 0));
     let ((small, small_bytes), (large, large_bytes)) = (sample_blob(0, 100), sample_blob(1, 100_000));
-    assert_eq!(
-        perform(write_op(small, &small_bytes)),
-        Ok(DiskDone::Written { new: true })
-    );
-    assert_eq!(
-        perform(write_op(large, &large_bytes)),
-        Ok(DiskDone::Written { new: true })
-    );
+    assert_eq!(perform(write_op(small, &small_bytes)), Ok(DiskDone::Written { new: true }));
+    assert_eq!(perform(write_op(large, &large_bytes)), Ok(DiskDone::Written { new: true }));
     assert_eq!((usage(perform).blobs, usage(perform).blob_bytes), (2, 100_100));
-    assert_eq!(
-        perform(commit_op(vec![Write::DropBlob { blob: large }])),
-        Ok(DiskDone::Committed)
-    );
+    assert_eq!(perform(commit_op(vec![Write::DropBlob { blob: large }])), Ok(DiskDone::Committed));
     assert_eq!((usage(perform).blobs, usage(perform).blob_bytes), (1, 100));
 }

@@ -93,10 +93,7 @@ impl OpenError {
             return Self::Full { path };
         }
         let kind = source.kind();
-        if matches!(
-            kind,
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-        ) {
+        if matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) {
             Self::Unwritable { path, source }
         } else if kind == io::ErrorKind::NotADirectory {
             Self::NotAFolder { path }
@@ -124,9 +121,5 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 
 /// An error of reading or writing as the core sees it. A failed sync is not one of these: see `Health`.
 pub(crate) fn disk_error(error: &io::Error) -> DiskError {
-    if is_full(error) {
-        DiskError::Full
-    } else {
-        DiskError::Io(error.to_string())
-    }
+    if is_full(error) { DiskError::Full } else { DiskError::Io(error.to_string()) }
 }

@@ -50,9 +50,7 @@ struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared")
-            .field("store", &self.store)
-            .finish_non_exhaustive()
+        f.debug_struct("Shared").field("store", &self.store).finish_non_exhaustive()
     }
 }
 
@@ -111,10 +109,7 @@ impl Disk for StoreDisk {
                 self.shared.reads.push((what, done)).is_ok()
             }
         };
-        assert!(
-            is_open,
-            "queues close when the disk is dropped, and then nobody submits"
-        );
+        assert!(is_open, "queues close when the disk is dropped, and then nobody submits");
     }
 }
 
@@ -214,10 +209,7 @@ impl Shared {
     /// Runs a step. A panic in it is a bug of ours or of `redb`: the operation fails instead of never completing, and as
     /// nobody knows what is half done, nothing is acknowledged after it.
     fn guarded<T>(&self, step: impl FnOnce() -> T) -> Result<T, DiskError> {
-        catch_unwind(AssertUnwindSafe(step)).map_err(|_| {
-            self.store
-                .health
-                .degrade("the storage engine failed: please report this".into())
-        })
+        catch_unwind(AssertUnwindSafe(step))
+            .map_err(|_| self.store.health.degrade("the storage engine failed: please report this".into()))
     }
 }

@@ -87,10 +87,5 @@ impl Store {
 }
 
 fn write_line(out: &mut dyn Write, key: &[u8], value: &[u8]) -> std::io::Result<()> {
-    writeln!(
-        out,
-        r#"{{"key":"{}","value":"{}"}}"#,
-        hex::encode(key),
-        hex::encode(value)
-    )
+    writeln!(out, r#"{{"key":"{}","value":"{}"}}"#, hex::encode(key), hex::encode(value))
 }

@@ -136,10 +136,9 @@ impl Files {
     }
 
     fn sync_folder(&self, folder: &Path) -> Result<(), DiskError> {
-        self.fs.sync_dir(folder).map_err(|error| {
-            self.health
-                .degrade(format!("syncing {} failed: {error}", folder.display()))
-        })
+        self.fs
+            .sync_dir(folder)
+            .map_err(|error| self.health.degrade(format!("syncing {} failed: {error}", folder.display())))
     }
 
     /// A blob's bytes as they are on the disk; nothing if the file is missing. One byte more than `len` is read, so that

@@ -15,10 +15,7 @@ impl Health {
     /// Degrades the disk for good; the first reason stays.
     pub(crate) fn degrade(&self, reason: String) -> DiskError {
         let reason = self.reason.get_or_init(|| {
-            tracing::error!(
-                reason,
-                "the disk is degraded: nothing more is acknowledged until a restart"
-            );
+            tracing::error!(reason, "the disk is degraded: nothing more is acknowledged until a restart");
             reason
         });
         DiskError::Degraded(reason.clone())

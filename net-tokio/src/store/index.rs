@@ -101,10 +101,7 @@ impl Index {
             cache_bytes: opened.cache_bytes,
             health: opened.health,
             watch: opened.watch,
-            state: RwLock::new(State {
-                database: Access::Whole(opened.database),
-                generation: 0,
-            }),
+            state: RwLock::new(State { database: Access::Whole(opened.database), generation: 0 }),
         }
     }
 
@@ -116,8 +113,7 @@ impl Index {
     /// Reads in one transaction. A failure of an earlier operation must not fail this one, so it is tried twice.
     pub(crate) fn read<T>(&self, read: impl Fn(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, DiskError> {
         let once = |database: &Database| read(&database.begin_read()?);
-        self.with_database(Purpose::Read, once)
-            .or_else(|_| self.with_database(Purpose::Read, once))
+        self.with_database(Purpose::Read, once).or_else(|_| self.with_database(Purpose::Read, once))
     }
 
     fn with_database<T>(
@@ -171,10 +167,7 @@ impl Index {
     }
 
     fn open_whole(&self) -> Result<Database, DiskError> {
-        let file = self
-            .fs
-            .open_index(&self.path, false)
-            .map_err(|error| disk_error(&error))?;
+        let file = self.fs.open_index(&self.path, false).map_err(|error| disk_error(&error))?;
         let backend = self.watch.over(file).map_err(|error| disk_error(&error))?;
         let opened = builder(self.cache_bytes).create_with_backend(backend);
         opened.map_err(|error| index_error(error.into()))
@@ -183,10 +176,7 @@ impl Index {
     /// After a failure the file may show commits that a power loss would take back. None of them was acknowledged, so none
     /// is shown.
     fn open_frozen(&self) -> Result<Database, DiskError> {
-        let file = self
-            .fs
-            .open_index(&self.path, false)
-            .map_err(|error| disk_error(&error))?;
+        let file = self.fs.open_index(&self.path, false).map_err(|error| disk_error(&error))?;
         let backend = self.watch.frozen(file).map_err(|error| disk_error(&error))?;
         let opened = builder(self.cache_bytes).create_with_backend(backend);
         opened.map_err(|error| index_error(error.into()))
@@ -219,10 +209,7 @@ impl Index {
     pub(crate) fn has(&self, blobs: &[BlobKey]) -> Result<Vec<bool>, DiskError> {
         self.read(|txn| {
             let table = txn.open_table(BLOB_ROWS)?;
-            blobs
-                .iter()
-                .map(|blob| Ok(table.get(&row_key(blob))?.is_some()))
-                .collect()
+            blobs.iter().map(|blob| Ok(table.get(&row_key(blob))?.is_some())).collect()
         })
     }
 
@@ -231,17 +218,19 @@ impl Index {
         self.read(|txn| {
             let table = txn.open_table(ENTRIES)?;
             keys.iter()
-                .map(|key| {
-                    Ok(table
-                        .get(key.as_ref())?
-                        .map(|value| Bytes::copy_from_slice(value.value())))
-                })
+                .map(|key| Ok(table.get(key.as_ref())?.map(|value| Bytes::copy_from_slice(value.value()))))
                 .collect()
         })
     }
 
     /// At most `limit` entries from `from` to before `to`, or back from there, and whether there are more.
-    pub(crate) fn scan(&self, from: &[u8], to: &[u8], limit: u32, reverse: bool) -> Result<(Vec<(Bytes, Bytes)>, bool), DiskError> {
+    pub(crate) fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: u32,
+        reverse: bool,
+    ) -> Result<(Vec<(Bytes, Bytes)>, bool), DiskError> {
         if from >= to {
             return Ok((Vec::new(), false));
         }
@@ -254,10 +243,7 @@ impl Index {
                     return Ok((entries, true));
                 }
                 let (key, value) = entry?;
-                entries.push((
-                    Bytes::copy_from_slice(key.value()),
-                    Bytes::copy_from_slice(value.value()),
-                ));
+                entries.push((Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value.value())));
             }
             Ok((entries, false))
         })
@@ -286,10 +272,7 @@ fn decoded(row: Option<Option<Row>>) -> Result<Option<Row>, DiskError> {
 /// The counters in [`META`].
 pub(crate) fn read_counters(meta: &impl ReadableTable<&'static str, u64>) -> Result<Counters, redb::Error> {
     let number = |name| -> Result<u64, redb::Error> { Ok(meta.get(name)?.map_or(0, |number| number.value())) };
-    Ok(Counters {
-        blobs: number(META_BLOBS)?,
-        blob_bytes: number(META_BLOB_BYTES)?,
-    })
+    Ok(Counters { blobs: number(META_BLOBS)?, blob_bytes: number(META_BLOB_BYTES)? })
 }
 
 /// `redb` as the engine uses it.

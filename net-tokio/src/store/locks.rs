@@ -35,10 +35,7 @@ impl BlobLocks {
         while !held.insert(blob) {
             held = self.released.wait(held).unwrap_or_else(PoisonError::into_inner);
         }
-        BlobGuard {
-            locks: Arc::clone(self),
-            blob,
-        }
+        BlobGuard { locks: Arc::clone(self), blob }
     }
 }
 

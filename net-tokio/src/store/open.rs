@@ -76,9 +76,7 @@ impl Store {
 pub fn clear(fs: &dyn Fs, root: &Path) -> Result<(), OpenError> {
     let (index, cleared) = (root.join(INDEX), root.join(INDEX_CLEARED));
     if kind(fs, &index)?.is_some() {
-        fs.rename(&index, &cleared)
-            .and_then(|()| fs.sync_dir(root))
-            .map_err(|error| OpenError::io(index, error))?;
+        fs.rename(&index, &cleared).and_then(|()| fs.sync_dir(root)).map_err(|error| OpenError::io(index, error))?;
     }
     finish_clearing(fs, root)
 }
@@ -142,10 +140,7 @@ fn mark_unclean(fs: &dyn Fs, root: &Path) -> Result<bool, OpenError> {
     if kind(fs, &path)?.is_some() {
         return Ok(true);
     }
-    fs.create_file(&path)
-        .map(drop)
-        .and_then(|()| fs.sync_dir(root))
-        .map_err(|error| OpenError::io(path, error))?;
+    fs.create_file(&path).map(drop).and_then(|()| fs.sync_dir(root)).map_err(|error| OpenError::io(path, error))?;
     Ok(false)
 }
 
@@ -178,9 +173,7 @@ fn make_index(fs: &dyn Fs, root: &Path, config: &StoreConfig) -> Result<(), Open
         Ok(database.close()?)
     };
     fill().map_err(|error| index_error(&new, error))?;
-    fs.rename(&new, &path)
-        .and_then(|()| fs.sync_dir(root))
-        .map_err(|error| OpenError::io(path, error))
+    fs.rename(&new, &path).and_then(|()| fs.sync_dir(root)).map_err(|error| OpenError::io(path, error))
 }
 
 fn open_index(fs: &dyn Fs, path: &Path, config: &StoreConfig, watch: &Arc<Watch>) -> Result<Database, OpenError> {
@@ -201,11 +194,7 @@ fn open_index(fs: &dyn Fs, path: &Path, config: &StoreConfig, watch: &Arc<Watch>
     let (database, format) = opened.map_err(|error| index_error(path, error))?;
     match format {
         Some(FORMAT) => Ok(database),
-        Some(found) if found > FORMAT => Err(OpenError::NewerFormat {
-            path: path.into(),
-            found,
-            supported: FORMAT,
-        }),
+        Some(found) if found > FORMAT => Err(OpenError::NewerFormat { path: path.into(), found, supported: FORMAT }),
         Some(_) | None => Err(OpenError::IndexForeign { path: path.into() }),
     }
 }
@@ -222,10 +211,7 @@ fn format_of(database: &Database) -> Result<Option<u64>, redb::Error> {
 }
 
 fn damaged(path: &Path, detail: impl std::fmt::Display) -> OpenError {
-    OpenError::IndexDamaged {
-        path: path.into(),
-        detail: detail.to_string(),
-    }
+    OpenError::IndexDamaged { path: path.into(), detail: detail.to_string() }
 }
 
 fn index_error(path: &Path, error: redb::Error) -> OpenError {
@@ -233,11 +219,7 @@ fn index_error(path: &Path, error: redb::Error) -> OpenError {
         return OpenError::InUse { path: path.into() };
     }
     if let redb::Error::Io(error) = error {
-        return if is_damage(&error) {
-            damaged(path, error)
-        } else {
-            OpenError::io(path, error)
-        };
+        return if is_damage(&error) { damaged(path, error) } else { OpenError::io(path, error) };
     }
     damaged(path, error)
 }

@@ -69,26 +69,17 @@ impl Store {
         let done = match what {
             DiskOp::WriteBlob { blob, data } => return self.begin_write(blob, data).unwrap_or_else(Step::failed),
             DiskOp::ReadBlob { blob } => return self.begin_read(blob).unwrap_or_else(Step::failed),
-            DiskOp::Commit {
-                require_blobs,
-                require_keys,
-                writes,
-            } => {
+            DiskOp::Commit { require_blobs, require_keys, writes } => {
                 return Step::Commit(Pending {
-                    change: Change::Commit {
-                        require_blobs,
-                        require_keys,
-                        writes,
-                    },
+                    change: Change::Commit { require_blobs, require_keys, writes },
                     guard: None,
                 });
             }
             DiskOp::HasBlobs { blobs } => self.has_blobs(&blobs),
             DiskOp::Lookup { keys } => self.index.lookup(&keys).map(DiskDone::Values),
-            DiskOp::Scan { from, to, limit, reverse } => self
-                .index
-                .scan(&from, &to, limit, reverse)
-                .map(|(entries, more)| DiskDone::Entries { entries, more }),
+            DiskOp::Scan { from, to, limit, reverse } => {
+                self.index.scan(&from, &to, limit, reverse).map(|(entries, more)| DiskDone::Entries { entries, more })
+            }
             DiskOp::Usage => self.usage().map(DiskDone::Usage),
         };
         Step::Done(done)
@@ -128,15 +119,9 @@ impl Store {
         } else {
             let path = blob_path(self.path, &blob.chunk);
             self.files.write(&blob, &path, &data)?;
-            Row::File {
-                len: data.len() as u64,
-                path,
-            }
+            Row::File { len: data.len() as u64, path }
         };
-        Ok(Step::Commit(Pending {
-            change: Change::PutBlob { blob, row },
-            guard: Some(guard),
-        }))
+        Ok(Step::Commit(Pending { change: Change::PutBlob { blob, row }, guard: Some(guard) }))
     }
 
     /// Whether a blob need not be written again. A file that is missing or has another length is found out here already.
@@ -164,10 +149,7 @@ impl Store {
             return Ok(Step::Done(Ok(DiskDone::Blob(bytes))));
         }
         lock(&self.corrupt).insert(blob);
-        Ok(Step::Commit(Pending {
-            change: Change::RemoveBlob { blob },
-            guard: Some(guard),
-        }))
+        Ok(Step::Commit(Pending { change: Change::RemoveBlob { blob }, guard: Some(guard) }))
     }
 
     fn find(&self, blob: &BlobKey, row: &Row) -> Result<Found, DiskError> {
@@ -274,15 +256,8 @@ pub(crate) fn assert_bounds(what: &DiskOp) {
     match what {
         DiskOp::HasBlobs { blobs } => assert!(blobs.len() <= KEYS_MAX, "too many blobs in one operation"),
         DiskOp::Lookup { keys } => assert!(keys.len() <= KEYS_MAX, "too many keys in one operation"),
-        DiskOp::Commit {
-            require_blobs,
-            require_keys,
-            writes,
-        } => {
-            assert!(
-                require_blobs.len() <= KEYS_MAX && require_keys.len() <= KEYS_MAX,
-                "too many requirements"
-            );
+        DiskOp::Commit { require_blobs, require_keys, writes } => {
+            assert!(require_blobs.len() <= KEYS_MAX && require_keys.len() <= KEYS_MAX, "too many requirements");
             for write in writes {
                 match write {
                     Write::Put { key, value } => {

@@ -20,13 +20,7 @@ struct State<T> {
 
 impl<T> Queue<T> {
     pub(crate) fn new() -> Self {
-        Self {
-            state: Mutex::new(State {
-                items: VecDeque::new(),
-                is_closed: false,
-            }),
-            changed: Condvar::new(),
-        }
+        Self { state: Mutex::new(State { items: VecDeque::new(), is_closed: false }), changed: Condvar::new() }
     }
 
     /// Appends an item; gives it back when the queue is closed.

@@ -48,11 +48,7 @@ impl Fs for RealFs {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         // Only Unix can open a folder to sync it; elsewhere the file system orders names itself.
-        if cfg!(unix) {
-            File::open(path)?.sync_all()
-        } else {
-            Ok(())
-        }
+        if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
@@ -62,10 +58,7 @@ impl Fs for RealFs {
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
             };
-            entries.push(Entry {
-                name,
-                kind: kind_of(&entry.metadata()?),
-            });
+            entries.push(Entry { name, kind: kind_of(&entry.metadata()?) });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -85,12 +78,7 @@ impl Fs for RealFs {
     }
 
     fn open_index(&self, path: &Path, create: bool) -> io::Result<Box<dyn StorageBackend>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(create)
-            .truncate(false)
-            .open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path)?;
         let backend = FileBackend::new(file).map_err(io::Error::other)?;
         Ok(Box::new(backend))
     }

@@ -16,10 +16,7 @@ pub(crate) fn blob_of(key: &[u8; 64]) -> BlobKey {
     let (mut owner, mut chunk) = ([0; 32], [0; 32]);
     owner.copy_from_slice(&key[..32]);
     chunk.copy_from_slice(&key[32..]);
-    BlobKey {
-        owner: OwnerId(owner),
-        chunk: ChunkId(chunk),
-    }
+    BlobKey { owner: OwnerId(owner), chunk: ChunkId(chunk) }
 }
 
 const TAG_INLINE: u8 = 0;
@@ -76,10 +73,7 @@ impl Row {
             TAG_INLINE => Some(Self::Inline(Bytes::copy_from_slice(rest))),
             TAG_FILE => {
                 let (len, path) = rest.split_first_chunk::<8>()?;
-                Some(Self::File {
-                    len: u64::from_le_bytes(*len),
-                    path: String::from_utf8(path.to_vec()).ok()?,
-                })
+                Some(Self::File { len: u64::from_le_bytes(*len), path: String::from_utf8(path.to_vec()).ok()? })
             }
             _ => None,
         }

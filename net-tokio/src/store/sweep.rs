@@ -25,10 +25,7 @@ pub(crate) struct Sweep {
 impl Sweep {
     /// A sweep of the folder of all blobs.
     pub(crate) fn new(blobs: PathBuf) -> Self {
-        Self {
-            folders: vec![blobs.clone()],
-            blobs,
-        }
+        Self { folders: vec![blobs.clone()], blobs }
     }
 }
 
@@ -56,9 +53,7 @@ impl Store {
 
     fn next_folder(&self) -> Option<(PathBuf, PathBuf)> {
         let mut sweep = lock(&self.sweep);
-        let next = sweep
-            .as_mut()
-            .and_then(|sweep| Some((sweep.blobs.clone(), sweep.folders.pop()?)));
+        let next = sweep.as_mut().and_then(|sweep| Some((sweep.blobs.clone(), sweep.folders.pop()?)));
         if next.is_none() {
             *sweep = None;
         }

@@ -1,10 +1,7 @@
 //! A file system in memory that forgets what was not synced, and fails on command.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses another part")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy takes only functions marked as tests for tests"
-)]
+#![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -166,11 +163,7 @@ impl MemoryFs {
         let Some(Node::File(inode)) = state.names.get(path).copied() else {
             panic!("no file {}", path.display());
         };
-        state.inodes[inode] = Inode {
-            data: bytes.to_vec(),
-            durable: bytes.to_vec(),
-            unsynced: Vec::new(),
-        };
+        state.inodes[inode] = Inode { data: bytes.to_vec(), durable: bytes.to_vec(), unsynced: Vec::new() };
     }
 
     /// Removes a file, durably, behind the engine's back.
@@ -185,10 +178,8 @@ impl MemoryFs {
     pub fn after_power_loss(&self, seed: u64) -> Self {
         let old = self.state();
         let mut random = Random(seed | 1);
-        let mut new = State {
-            inodes: old.inodes.iter().map(|inode| torn(inode, &mut random)).collect(),
-            ..State::default()
-        };
+        let mut new =
+            State { inodes: old.inodes.iter().map(|inode| torn(inode, &mut random)).collect(), ..State::default() };
         let mut lucky: BTreeMap<PathBuf, bool> = BTreeMap::new();
         let every: std::collections::BTreeSet<&PathBuf> = old.names.keys().chain(old.durable_names.keys()).collect();
         for path in every {
@@ -205,9 +196,7 @@ impl MemoryFs {
             }
         }
         new.durable_names = new.names.clone();
-        Self {
-            shared: Arc::new((Mutex::new(new), Condvar::new())),
-        }
+        Self { shared: Arc::new((Mutex::new(new), Condvar::new())) }
     }
 
     fn step(&self, class: Class) -> io::Result<MutexGuard<'_, State>> {
@@ -298,11 +287,7 @@ fn torn(inode: &Inode, random: &mut Random) -> Inode {
             _ => {}
         }
     }
-    Inode {
-        durable: data.clone(),
-        data,
-        unsynced: Vec::new(),
-    }
+    Inode { durable: data.clone(), data, unsynced: Vec::new() }
 }
 
 /// xorshift64: enough to choose what a power loss spares.
@@ -389,12 +374,8 @@ impl Fs for MemoryFs {
         let mut state = self.step(Class::Sync)?;
         let below = |name: &PathBuf| name.parent() == Some(path);
         state.durable_names.retain(|name, _| !below(name));
-        let live: Vec<_> = state
-            .names
-            .iter()
-            .filter(|(name, _)| below(name))
-            .map(|(name, node)| (name.clone(), *node))
-            .collect();
+        let live: Vec<_> =
+            state.names.iter().filter(|(name, _)| below(name)).map(|(name, node)| (name.clone(), *node)).collect();
         state.durable_names.extend(live);
         Ok(())
     }
@@ -438,9 +419,7 @@ impl Fs for MemoryFs {
 fn kind(state: &State, node: Node) -> Kind {
     match node {
         Node::Folder => Kind::Folder,
-        Node::File(inode) => Kind::File {
-            len: state.inodes[inode].data.len() as u64,
-        },
+        Node::File(inode) => Kind::File { len: state.inodes[inode].data.len() as u64 },
     }
 }
 

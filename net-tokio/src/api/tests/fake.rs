@@ -33,11 +33,7 @@ pub(crate) const LONELY: &str = "lonely";
 /// A get of this name starts and never goes on.
 pub(crate) const STALLED: &str = "stalled";
 
-pub(crate) const VERSION: Version = Version {
-    wall_ms: 0x0192_f3a4_b5c6,
-    counter: 7,
-    node: NodeId([0xab; 32]),
-};
+pub(crate) const VERSION: Version = Version { wall_ms: 0x0192_f3a4_b5c6, counter: 7, node: NodeId([0xab; 32]) };
 
 /// What a test may look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,25 +108,15 @@ impl FakeNode {
         let one = match command {
             Command::Put { name, meta } => {
                 let _ = events.send(What::PutReady { chunks: 2 });
-                let file = File {
-                    meta,
-                    bytes: Vec::new(),
-                };
+                let file = File { meta, bytes: Vec::new() };
                 self.puts.insert(id, Put { name, file, events });
                 return id;
             }
             Command::Get { name, range, .. } => return self.start_get(id, &name, range, events),
             Command::Restore => {
-                let step = RestoreReport {
-                    peers: 2,
-                    ..RestoreReport::default()
-                };
+                let step = RestoreReport { peers: 2, ..RestoreReport::default() };
                 let _ = events.send(What::RestoreProgress(step.clone()));
-                What::Restored(RestoreReport {
-                    peers_done: 2,
-                    files: self.files.len() as u64,
-                    ..step
-                })
+                What::Restored(RestoreReport { peers_done: 2, files: self.files.len() as u64, ..step })
             }
             other => self.answer(other),
         };
@@ -163,20 +149,12 @@ impl FakeNode {
             return id;
         }
         let rest = Bytes::copy_from_slice(&file.bytes[from..to]);
-        let _ = events.send(What::GetStart {
-            file: info(name, file),
-            first: from as u64,
-            len: rest.len() as u64,
-        });
+        let _ = events.send(What::GetStart { file: info(name, file), first: from as u64, len: rest.len() as u64 });
         if name.as_str() == STALLED {
             self.open.push(events);
             return id;
         }
-        let get = Get {
-            rest,
-            credit: WINDOW,
-            events,
-        };
+        let get = Get { rest, credit: WINDOW, events };
         self.gets.insert(id, get);
         if name.as_str() == DAMAGED {
             self.deliver_damaged(id);
@@ -264,9 +242,8 @@ impl FakeNode {
                     .files
                     .iter()
                     .filter(|(name, _)| name.starts_with(&prefix) && after.as_ref().is_none_or(|after| *name > after));
-                let mut files: Vec<FileInfo> = names
-                    .map(|(name, file)| info(&Name::new(name.as_str()).unwrap(), file))
-                    .collect();
+                let mut files: Vec<FileInfo> =
+                    names.map(|(name, file)| info(&Name::new(name.as_str()).unwrap(), file)).collect();
                 let more = files.len() > limit as usize;
                 files.truncate(limit as usize);
                 What::Listed { files, more }
@@ -280,17 +257,13 @@ impl FakeNode {
                 }),
                 None => What::Failed(missing(&name)),
             },
-            Command::Versions { .. } => What::Versions(vec![VersionInfo {
-                version: VERSION,
-                deleted: false,
-                size: Some(3),
-                current: true,
-            }]),
+            Command::Versions { .. } => {
+                What::Versions(vec![VersionInfo { version: VERSION, deleted: false, size: Some(3), current: true }])
+            }
             Command::Evict { name } if name.as_str() == LONELY => What::Failed(lonely()),
-            Command::Evict { .. } => What::Evicted {
-                freed_bytes: 100,
-                promised_by: vec![NodeId([2; 32]), NodeId([3; 32])],
-            },
+            Command::Evict { .. } => {
+                What::Evicted { freed_bytes: 100, promised_by: vec![NodeId([2; 32]), NodeId([3; 32])] }
+            }
             Command::Status => What::Status(status()),
             Command::Peers => What::Peers(vec![PeerInfo {
                 node: None,
@@ -306,27 +279,15 @@ impl FakeNode {
 }
 
 fn missing(name: &Name) -> RequestError {
-    if name.as_str() == LONELY {
-        lonely()
-    } else {
-        RequestError::NotFound
-    }
+    if name.as_str() == LONELY { lonely() } else { RequestError::NotFound }
 }
 
 fn lonely() -> RequestError {
-    RequestError::NotEnoughPeers {
-        needed: 2,
-        have: 1,
-        why: "nobody is connected".to_owned(),
-    }
+    RequestError::NotEnoughPeers { needed: 2, have: 1, why: "nobody is connected".to_owned() }
 }
 
 fn written() -> WriteReport {
-    WriteReport {
-        version: VERSION,
-        replicas: 3,
-        pending: 1,
-    }
+    WriteReport { version: VERSION, replicas: 3, pending: 1 }
 }
 
 fn info(name: &Name, file: &File) -> FileInfo {

@@ -62,11 +62,7 @@ impl Served {
         let token = folder.folder().api_token().unwrap().to_string();
         let settings = settings(&path);
         let (handle, seen, node) = FakeNode::new();
-        let node = StartedNode {
-            handle,
-            listen: "127.0.0.1:7000".to_owned(),
-            driver: Box::pin(node.run()),
-        };
+        let node = StartedNode { handle, listen: "127.0.0.1:7000".to_owned(), driver: Box::pin(node.run()) };
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
         let seen_folder = folder.folder().clone();
@@ -78,15 +74,7 @@ impl Served {
             };
             server::serve(&folder, &settings, listener, node, ready, stopped).await
         });
-        Self {
-            api: is_ready.await.unwrap().api,
-            token,
-            seen,
-            folder: seen_folder,
-            stop,
-            done,
-            _data: data,
-        }
+        Self { api: is_ready.await.unwrap().api, token, seen, folder: seen_folder, stop, done, _data: data }
     }
 
     pub(crate) async fn stop(self) -> Result<(), ServeError> {
@@ -97,8 +85,7 @@ impl Served {
     /// A connection that has sent a request's head, and nothing else.
     pub(crate) async fn open(&self, method: &str, path: &str, headers: &[&str]) -> TcpStream {
         let token = format!("Authorization: Bearer {}", self.token);
-        self.open_bare(method, path, &[headers, &["Host: localhost", &token]].concat())
-            .await
+        self.open_bare(method, path, &[headers, &["Host: localhost", &token]].concat()).await
     }
 
     /// The same, with no header but those given.
@@ -128,10 +115,7 @@ impl Served {
 
 pub(crate) fn settings(data: &Path) -> Settings {
     std::fs::write(data.join("config.toml"), "chunk_size_kib = 64").unwrap();
-    let flags = Flags {
-        api: Some("127.0.0.1:0".to_owned()),
-        ..Flags::default()
-    };
+    let flags = Flags { api: Some("127.0.0.1:0".to_owned()), ..Flags::default() };
     Settings::load(&data.join("config.toml"), std::iter::empty(), &flags).unwrap()
 }
 
@@ -140,10 +124,7 @@ pub(crate) async fn read_answer(mut stream: TcpStream) -> Answer {
     let mut all = Vec::new();
     // A body that is cut off may end in a reset.
     let _ = stream.read_to_end(&mut all).await;
-    let end = all
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")
-        .expect("a whole head");
+    let end = all.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head");
     let body = all.split_off(end + 4);
     let head = String::from_utf8(all).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();

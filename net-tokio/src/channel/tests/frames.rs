@@ -44,11 +44,7 @@ async fn a_bit_flipped_anywhere_never_gives_a_frame() {
 
 #[tokio::test]
 async fn a_frame_replayed_moved_or_dropped_is_noticed() {
-    for (what, order, good) in [
-        ("replayed", &[0, 0][..], 1),
-        ("moved", &[1, 0], 0),
-        ("dropped", &[0, 2], 1),
-    ] {
+    for (what, order, good) in [("replayed", &[0, 0][..], 1), ("moved", &[1, 0], 0), ("dropped", &[0, 2], 1)] {
         let mut tap = Tap::new().await;
         let mut sealed = Vec::new();
         for count in 0..3_u8 {
@@ -221,11 +217,7 @@ async fn an_undecodable_header_is_the_peers_fault() {
 async fn a_channel_runs_over_the_memory_transport_with_short_reads_and_writes() {
     use crate::net::memory::{MemoryNet, PipeOptions};
     use crate::net::{Listener, Net};
-    let net = MemoryNet::new(PipeOptions {
-        capacity: 100,
-        read_max: 13,
-        write_max: 5,
-    });
+    let net = MemoryNet::new(PipeOptions { capacity: 100, read_max: 13, write_max: 5 });
     let mut listener = net.listen("a:1").await.unwrap();
     let (near, far) = tokio::join!(net.connect("a:1"), listener.accept());
     let (near, far) = channel_over(near.unwrap(), far.unwrap().0).await;

@@ -51,10 +51,8 @@ async fn a_stranger_reads_not_one_byte_and_is_kept_until_the_deadline() {
     let deadline = soon();
     let node = identity(2);
     let mut heard = Vec::new();
-    let (accepted, read) = tokio::join!(
-        accept_quietly(far, &node, [2; 32], deadline),
-        stranger.read_to_end(&mut heard)
-    );
+    let (accepted, read) =
+        tokio::join!(accept_quietly(far, &node, [2; 32], deadline), stranger.read_to_end(&mut heard));
     assert!(matches!(accepted, Err(ChannelError::Unauthenticated)), "{accepted:?}");
     assert_eq!(read.unwrap(), 0);
     assert_eq!(Instant::now(), deadline);
@@ -99,11 +97,8 @@ async fn transcript(seeds: [u8; 2], tamper: impl Fn(usize, &mut [u8])) -> (Vec<V
     let relay = async {
         let mut messages = Vec::new();
         for (step, len) in [48, 96, 64].into_iter().enumerate() {
-            let (source, sink) = if step == 1 {
-                (&mut far_wire, &mut near_wire)
-            } else {
-                (&mut near_wire, &mut far_wire)
-            };
+            let (source, sink) =
+                if step == 1 { (&mut far_wire, &mut near_wire) } else { (&mut near_wire, &mut far_wire) };
             let mut message = vec![0; len];
             if source.read_exact(&mut message).await.is_err() {
                 break;
@@ -115,11 +110,8 @@ async fn transcript(seeds: [u8; 2], tamper: impl Fn(usize, &mut [u8])) -> (Vec<V
         drop((near_wire, far_wire));
         messages
     };
-    let (messages, initiated, responded) = tokio::join!(
-        relay,
-        initiate(near, &one, [seeds[0]; 32]),
-        respond(far, &other, [seeds[1]; 32])
-    );
+    let (messages, initiated, responded) =
+        tokio::join!(relay, initiate(near, &one, [seeds[0]; 32]), respond(far, &other, [seeds[1]; 32]));
     (messages, initiated.is_ok() && responded.is_ok())
 }
 
@@ -141,15 +133,9 @@ async fn equal_seeds_give_equal_handshakes_and_other_seeds_others() {
 async fn the_bytes_on_the_wire_are_as_ever() {
     let (messages, _) = transcript([1, 2], |_, _| ()).await;
     let hash = blake3::hash(&messages.concat()).to_hex();
-    assert_eq!(
-        hash.as_str(),
-        "498179a8fca9d22f3c076f3dbf6341e5bb08235d754f344797222f208ebc679d"
-    );
+    assert_eq!(hash.as_str(), "498179a8fca9d22f3c076f3dbf6341e5bb08235d754f344797222f208ebc679d");
     let frame = Tap::new().await.sealed(b"header", b"payload").await;
-    assert_eq!(
-        hex::encode(frame),
-        "0f000000fc82d2c16c01099c8260fe2a654302e97fffb7c619f330835630e61f6de5b7"
-    );
+    assert_eq!(hex::encode(frame), "0f000000fc82d2c16c01099c8260fe2a654302e97fffb7c619f330835630e61f6de5b7");
 }
 
 #[tokio::test]

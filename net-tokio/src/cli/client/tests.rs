@@ -87,8 +87,5 @@ async fn without_a_node_the_error_says_how_to_start_one() {
 
 #[test]
 fn names_are_encoded_but_for_their_slashes() {
-    assert_eq!(
-        path("/v1/files/", &name("a b/ä?#%.txt")),
-        "/v1/files/a%20b/%C3%A4%3F%23%25.txt"
-    );
+    assert_eq!(path("/v1/files/", &name("a b/ä?#%.txt")), "/v1/files/a%20b/%C3%A4%3F%23%25.txt");
 }

@@ -21,11 +21,7 @@ pub struct PipeOptions {
 
 impl Default for PipeOptions {
     fn default() -> Self {
-        Self {
-            capacity: 256 * 1024,
-            read_max: usize::MAX,
-            write_max: usize::MAX,
-        }
+        Self { capacity: 256 * 1024, read_max: usize::MAX, write_max: usize::MAX }
     }
 }
 
@@ -41,16 +37,8 @@ pub struct MemoryStream {
 /// Two connected ends.
 pub(super) fn pair(options: PipeOptions) -> (MemoryStream, MemoryStream) {
     let (one, other) = (Arc::new(Pipe::default()), Arc::new(Pipe::default()));
-    let near = MemoryStream {
-        incoming: Arc::clone(&one),
-        outgoing: Arc::clone(&other),
-        options,
-    };
-    let far = MemoryStream {
-        incoming: other,
-        outgoing: one,
-        options,
-    };
+    let near = MemoryStream { incoming: Arc::clone(&one), outgoing: Arc::clone(&other), options };
+    let far = MemoryStream { incoming: other, outgoing: one, options };
     (near, far)
 }
 
