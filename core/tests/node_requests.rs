@@ -9,8 +9,10 @@
 mod harness;
 
 use forever_core::command::{Command, PutMeta, RangeRequest, VersionSelector};
+use forever_core::config::Config;
 use forever_core::event::{RequestError, What};
-use harness::{World, content, name};
+use forever_core::secrets::OwnerSecret;
+use harness::{World, address, content, name};
 
 fn range(file: &str, range: RangeRequest) -> Command {
     Command::Get { name: name(file), version: None, range: Some(range) }
@@ -31,6 +33,17 @@ fn a_file_without_bytes_is_a_file() {
     let mut world = World::new(3);
     world.put(0, "empty", b"").unwrap();
     assert_eq!(world.get(0, "empty").unwrap(), b"");
+}
+
+#[test]
+fn a_put_may_end_before_its_node_has_met_its_peers() {
+    let mut world = World::new(1);
+    let config = Config { bootstrap: vec![address(0)], ..Config::default() };
+    let host = world.add(OwnerSecret::new([9; 32]), config);
+    let request = world.command(host, Command::Put { name: name("empty"), meta: PutMeta::default() });
+    world.command(host, Command::PutEnd { request });
+    let What::PutDone(report) = world.wait(host, request) else { panic!() };
+    assert_eq!((report.file.size, report.write.replicas), (0, 2));
 }
 
 #[test]

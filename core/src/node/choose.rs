@@ -36,7 +36,7 @@ fn nothing_found(cx: &Context, located: &Located) -> RequestError {
     if located.disk_failed {
         return RequestError::Disk("the index could not be read".to_string());
     }
-    let others = cx.members.count() + cx.dials.strangers();
+    let others = cx.members.count() + cx.strangers();
     if located.alone && others > 0 {
         let troubles = cx.dials.troubles();
         return RequestError::Unavailable(alloc::format!("no peer is connected that could be asked. {troubles}"));

@@ -175,9 +175,14 @@ impl Context {
         Duration::from_micros(half + self.rng.next_u64() % half)
     }
 
+    /// Members that are configured and have never been met.
+    pub(crate) fn strangers(&self) -> u32 {
+        self.dials.strangers(&self.members)
+    }
+
     /// How many nodes must hold a write before it is acknowledged: two, if there are two.
     pub(crate) fn write_quorum(&self) -> u32 {
-        let others = self.members.count() + self.dials.strangers();
+        let others = self.members.count() + self.strangers();
         if others == 0 { 1 } else { 2 }
     }
 }

@@ -9,6 +9,7 @@ use crate::ids::{DialId, LinkId, NodeId};
 use crate::input::DialError;
 use crate::node::context::Context;
 use crate::node::links::Links;
+use crate::node::members::Members;
 use crate::node::signal::Signal;
 use crate::node::timers::Timer;
 use crate::output::Output;
@@ -54,9 +55,11 @@ impl Dials {
         Self { addresses: bootstrap.iter().map(configured).collect(), settled: false }
     }
 
-    /// Configured addresses that have never led to a node: members nobody has met yet.
-    pub(crate) fn strangers(&self) -> u32 {
-        let unmet = |address: &&Address| address.configured && address.node.is_none() && address.state != State::Myself;
+    /// Configured addresses that have never led to a member: nobody has met those yet. (A node becomes a member by its
+    /// hello; one that only connected and hung up has not agreed to anything.)
+    pub(crate) fn strangers(&self, members: &Members) -> u32 {
+        let met = |address: &Address| address.node.is_some_and(|node| members.contains(node));
+        let unmet = |address: &&Address| address.configured && !met(address) && address.state != State::Myself;
         u32::try_from(self.addresses.values().filter(unmet).count()).unwrap_or(u32::MAX)
     }
 

@@ -23,6 +23,10 @@ impl Members {
         u32::try_from(self.members.len()).unwrap_or(u32::MAX)
     }
 
+    pub(crate) fn contains(&self, node: NodeId) -> bool {
+        self.members.contains_key(&node)
+    }
+
     pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> {
         self.members.keys().copied()
     }

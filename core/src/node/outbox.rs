@@ -27,6 +27,8 @@ const RETRY: Duration = Duration::from_secs(30);
 pub(crate) enum OutboxStep {
     Owed(NodeId),
     Records(NodeId, Vec<Bytes>),
+    /// A delivery is no longer owed.
+    Settled(NodeId, RecordId),
 }
 
 /// Deliveries under way.
@@ -75,21 +77,40 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
                 match (schema::record_id_of(&key), value) {
                     (Some(record), Some(bytes)) => deliver(cx, node, record, key, bytes),
                     // The record has been pruned since: nothing is owed any more.
-                    (_, None) | (None, _) => settle(cx, node, &key),
+                    (Some(record), None) => settle(cx, node, record, &key),
+                    (None, _) => {
+                        answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::outbox_key(node, &key) }])
+                    }
                 }
+            }
+        }
+        OutboxStep::Settled(node, record) => {
+            // A debt that was settled before is missing, and not counted twice.
+            if completion.committed() == Ok(true) {
+                cx.counters.owed = cx.counters.owed.saturating_sub(1);
+            }
+            if forget(cx, node, record) {
+                flush(cx, node);
             }
         }
     }
 }
 
-/// A node answered an announcement, or did not.
-pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answer: Option<Answer>) {
-    let Some(under_way) = cx.outbox.under_way.get_mut(&node) else { return };
-    let Some(record_key) = under_way.remove(&record) else { return };
+/// A delivery is no longer under way. True if it was the last to its node.
+fn forget(cx: &mut Context, node: NodeId, record: RecordId) -> bool {
+    let Some(under_way) = cx.outbox.under_way.get_mut(&node) else { return false };
+    under_way.remove(&record);
     let drained = under_way.is_empty();
     if drained {
         cx.outbox.under_way.remove(&node);
     }
+    drained
+}
+
+/// A node answered an announcement, or did not.
+pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answer: Option<Answer>) {
+    let under_way = cx.outbox.under_way.get(&node).and_then(|records| records.get(&record));
+    let Some(record_key) = under_way.cloned() else { return };
     let outcome = match answer {
         Some(Answer::Announced(AnnounceOutcome::Stored)) => Delivery::Stored,
         Some(Answer::Announced(AnnounceOutcome::Superseded { by })) => Delivery::Superseded(by),
@@ -102,22 +123,25 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
     };
     cx.signal(Signal::Delivered { node, record, outcome: outcome.clone() });
     match outcome {
-        Delivery::Stored | Delivery::Superseded(_) => {
-            settle(cx, node, &record_key);
-            if drained {
-                flush(cx, node);
-            }
-        }
+        Delivery::Stored | Delivery::Superseded(_) => settle(cx, node, record, &record_key),
         Delivery::Refused(_) => {
+            forget(cx, node, record);
             let again = cx.now.mono + RETRY;
             cx.timers.set(Timer::Outbox(node), again);
         }
-        Delivery::Lost => {}
+        Delivery::Lost => {
+            forget(cx, node, record);
+        }
     }
 }
 
-/// A delivery is no longer owed.
-fn settle(cx: &mut Context, node: NodeId, record_key: &[u8]) {
-    cx.counters.owed = cx.counters.owed.saturating_sub(1);
-    answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::outbox_key(node, record_key) }]);
+/// A delivery is no longer owed: it stays under way until the disk has forgotten it, so that it is not read again meanwhile.
+fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8]) {
+    let key = schema::outbox_key(node, record_key);
+    let commit = DiskOp::Commit {
+        require_blobs: Vec::new(),
+        require_keys: alloc::vec![key.clone()],
+        writes: alloc::vec![Write::Delete { key }],
+    };
+    cx.disk(commit, Pending::Outbox(OutboxStep::Settled(node, record)));
 }

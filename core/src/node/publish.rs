@@ -36,6 +36,8 @@ struct Publish {
     /// Whether enough time has gone to wait no longer for the slow.
     patience_over: bool,
     durable_here: bool,
+    /// Deliveries that its commit notes as owed.
+    owed: u64,
     /// Records that are said to supersede this one and are being verified.
     verifying: u32,
 }
@@ -70,7 +72,7 @@ pub(crate) fn start(cx: &mut Context, request: RequestId, record: SignedRecord, 
         Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) },
     ];
     let members: Vec<NodeId> = cx.members.nodes().collect();
-    cx.counters.owed += members.len() as u64;
+    let owed = members.len() as u64;
     writes.extend(
         members.into_iter().map(|node| Write::Put { key: schema::outbox_key(node, &key), value: Bytes::new() }),
     );
@@ -81,6 +83,7 @@ pub(crate) fn start(cx: &mut Context, request: RequestId, record: SignedRecord, 
         stored: BTreeSet::new(),
         patience_over: false,
         durable_here: false,
+        owed,
         verifying: 0,
     };
     cx.publishes.publishes.insert(request, publish);
@@ -108,6 +111,7 @@ fn on_committed(cx: &mut Context, request: RequestId, committed: Result<bool, Di
     match committed {
         Ok(true) => {
             publish.durable_here = true;
+            cx.counters.owed += publish.owed;
             let record = publish.record.clone();
             cx.signal(Signal::OwnRecordStored(record));
             for node in cx.links.ready_nodes() {

@@ -120,7 +120,7 @@ impl Put {
             cx.expect_progress(self.id);
             let look = cx.now.mono + cx.config.straggler_timeout;
             cx.timers.set(Timer::Straggler(self.id), look);
-            self.grant(cx);
+            return self.advance(cx);
         }
         Flow::Continue
     }
@@ -295,7 +295,7 @@ impl Task for Put {
     }
 
     fn on_end(&mut self, cx: &mut Context) -> Result<Flow, CommandError> {
-        if self.ended || matches!(self.stage, Stage::Gathering) {
+        if self.ended {
             return Err(CommandError::NoCredit);
         }
         self.ended = true;

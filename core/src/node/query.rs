@@ -262,7 +262,7 @@ impl Task for Status {
             disk: usage,
             disk_error: cx.disk_error.clone(),
             peers_connected: cx.links.ready_count(),
-            members: 1 + cx.members.count() + cx.dials.strangers(),
+            members: 1 + cx.members.count() + cx.strangers(),
             write_quorum: cx.write_quorum(),
             pending: cx.counters.owed,
             requests: self.requests,

@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""Recovers a file from a recovery phrase, an exported index and a folder of blobs, by core/FORMAT.md alone.
+"""Recovers files from a data folder and its owner's recovery phrase, by core/FORMAT.md alone.
 
 Needs the packages `cryptography` and `blake3`, and BIP-39's English word list, which lies beside this script.
 """
-import argparse, hashlib, json, os, pathlib, sys
+import argparse, hashlib, os, pathlib, sys
+
+sys.dont_write_bytecode = True  # The modules beside this script may lie in a checkout.
 from blake3 import blake3
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from redb import Damaged
+from sources import DataFolder, Export, check
 
 RAW = (Encoding.Raw, PublicFormat.Raw)
 hash_of = lambda data: blake3(data).digest()
@@ -19,11 +23,6 @@ derive = lambda purpose, key: blake3(key, derive_key_context="foreverstore 2026 
 def ctr(key, iv, data):
     cipher = Cipher(algorithms.AES(key), modes.CTR(iv)).encryptor()
     return cipher.update(data) + cipher.finalize()
-
-
-def check(condition, what):
-    if not condition:
-        raise SystemExit(f"recover: {what}")
 
 
 class Reader:
@@ -58,11 +57,14 @@ class Reader:
 
 
 def secret_of(phrase, words):
-    numbers = [words.index(word) for word in phrase.lower().split()]
-    check(len(numbers) == 24, "a phrase has 24 words")
+    given = phrase.lower().split()
+    check(len(given) == 24, f"a phrase has 24 words, and this one has {len(given)}")
+    for number, word in enumerate(given, 1):
+        check(word in words, f"word {number} of the phrase, `{word}`, is not in the list of words")
+    numbers = [words.index(word) for word in given]
     bits = "".join(f"{number:011b}" for number in numbers)
     secret = int(bits[:256], 2).to_bytes(32, "big")
-    check(hashlib.sha256(secret).digest()[0] == int(bits[256:], 2), "the phrase's checksum is wrong")
+    check(hashlib.sha256(secret).digest()[0] == int(bits[256:], 2), "the phrase's checksum is wrong: a word is another than it was, or not in its place")
     return secret
 
 
@@ -74,32 +76,34 @@ class Owner:
         self.page_key_key, self.page_salt_key = derive("page key key", root), derive("page salt key", root)
 
 
-def winner(owner, name, index):
-    """The verified record of the highest version and then id: (version bytes, id, root page or None, name id)."""
-    ids = keyed(owner.name_key, name.encode()), hashlib.md5(name.encode()).hexdigest().encode()
-    found = []
-    for key, record in index.items():
-        if key[:1] != b"R" or key[1:33] != owner.id or key[33:65] not in ids:
-            continue
-        body, signature = record[:-64], record[-64:]
-        try:
-            public = Ed25519PublicKey.from_public_bytes(owner.id)
-            public.verify(signature, b"foreverstore 2026 record signature\0" + body)
-        except InvalidSignature:
-            raise SystemExit("recover: a record's signature is wrong")
-        check(body[:5] == b"FSRC\x01" and body[5:37] == owner.id and body[37:69] == key[33:65], "a record is misplaced")
-        reader = Reader(body[69:])
-        version = reader.number().to_bytes(8, "big") + reader.number().to_bytes(4, "big") + reader.key()
-        check(key[65:] == version + hash_of(body), "a record is misplaced")
-        reader.number(), reader.number()  # retention
-        found.append((version, hash_of(body), reader.key() if reader.number() == 0 else None, key[33:65]))
-    check(found, "no record of this name")
-    return max(found)
+def record_of(owner, key, record):
+    """A record, verified, as (name id, version bytes, id, root page or None if it is a deletion)."""
+    body, signature = record[:-64], record[-64:]
+    try:
+        public = Ed25519PublicKey.from_public_bytes(owner.id)
+        public.verify(signature, b"foreverstore 2026 record signature\0" + body)
+    except InvalidSignature:
+        raise SystemExit("recover: a record's signature is wrong")
+    check(body[:5] == b"FSRC\x01" and body[5:37] == owner.id and body[37:69] == key[33:65], "a record is misplaced")
+    reader = Reader(body[69:])
+    version = reader.number().to_bytes(8, "big") + reader.number().to_bytes(4, "big") + reader.key()
+    check(key[65:] == version + hash_of(body), "a record is misplaced")
+    reader.number(), reader.number()  # retention
+    return key[33:65], version, hash_of(body), reader.key() if reader.number() == 0 else None
 
 
-def open_page(owner, index, page_id, place, number, key=None):
+def winners(owner, source, name_id=b""):
+    """Of one name or of all, the record of the highest version and then id: its tuple, by name id."""
+    found = {}
+    for key, record in source.prefixed(b"R" + owner.id + name_id):
+        record = record_of(owner, key, record)
+        found[record[0]] = max(record, found.get(record[0], record), key=lambda one: one[1:3])
+    return found
+
+
+def open_page(owner, source, page_id, place, number, key=None):
     """A page's count, entries and secrets, checked: as (count, entries, reader of the secrets)."""
-    page = index.get(b"P" + owner.id + page_id)
+    page = source.get(b"P" + owner.id + page_id)
     check(page is not None, f"page {page_id.hex()} is missing")
     check(hash_of(page) == page_id and page[:5] == b"FSPG\x01", f"page {page_id.hex()} is damaged")
     salt, tag, reader = page[5:37], page[37:69], Reader(page[69:])
@@ -118,62 +122,99 @@ def open_page(owner, index, page_id, place, number, key=None):
     return count, entries, secrets
 
 
-def blob_of(owner, index, blobs, chunk_id):
-    blob = index.get(b"B" + owner.id + chunk_id)
-    key, sha1 = chunk_id.hex(), hashlib.sha1(chunk_id.hex().encode()).hexdigest()
-    cas = "/".join([sha1[at : at + 5] for at in range(0, 40, 5)] + [sha1])
-    for path in (f"{key[:2]}/{key[2:4]}/{key[4:]}", cas, key):
-        file = blobs / owner.id.hex() / path
-        if blob is None and file.is_file():
-            blob = file.read_bytes()
-    check(blob is not None, f"chunk {key} is missing")
-    check(hash_of(blob) == chunk_id, f"chunk {key} is damaged")
+def blob_of(owner, source, chunk_id):
+    blob = source.blob(owner.id, chunk_id)
+    check(blob is not None, f"chunk {chunk_id.hex()} is missing")
+    check(hash_of(blob) == chunk_id, f"chunk {chunk_id.hex()} is damaged")
     return blob
 
 
-def chunks_of(owner, index, name, version, name_id, root):
-    """The file's description, then its chunks as (entry, key) in order."""
+def open_file(owner, source, record):
+    """A record's file as (name, length, chunks as (entry, key) in order)."""
+    name_id, version, _, root = record
     place = owner.id + name_id + version
-    count, entries, secrets = open_page(owner, index, root, place, 0)
-    check(secrets.text() == name, "the manifest is of another name")
-    length = secrets.number()
+    count, entries, secrets = open_page(owner, source, root, place, 0)
+    name, length = secrets.text(), secrets.number()
     secrets.number(), secrets.optional(secrets.number), secrets.optional(secrets.number), secrets.optional(secrets.text)
-    yield length
-    keys = secrets.list(secrets.key)
+    return name, length, chunks_of(owner, source, place, count, entries, secrets.list(secrets.key))
+
+
+def chunks_of(owner, source, place, count, entries, keys):
     if count == 1:
         yield from zip(entries, keys, strict=True)
         return
     for number, ((page_id, _), key) in enumerate(zip(entries, keys, strict=True), 1):
-        _, below, secrets = open_page(owner, index, page_id, place, number, key)
+        _, below, secrets = open_page(owner, source, page_id, place, number, key)
         yield from zip(below, secrets.list(secrets.key), strict=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--phrase-file", type=pathlib.Path, required=True)
-    parser.add_argument("--index", type=pathlib.Path, required=True, help='JSON lines {"key": hex, "value": hex}')
-    parser.add_argument("--blobs", type=pathlib.Path, required=True, help="the data folder's `blobs`")
-    parser.add_argument("--name", required=True)
-    parser.add_argument("-o", "--output", type=pathlib.Path, required=True)
-    args = parser.parse_args()
-    words = (pathlib.Path(__file__).parent / "english.txt").read_text().split()
-    owner = Owner(secret_of(args.phrase_file.read_text(), words))
-    rows = (json.loads(line) for line in args.index.open())
-    index = {bytes.fromhex(row["key"]): bytes.fromhex(row["value"]) for row in rows}
-    version, _, root, name_id = winner(owner, args.name, index)
-    check(root is not None, "the file was deleted")
-    chunks = chunks_of(owner, index, args.name, version, name_id, root)
-    length, written = next(chunks), 0
-    part = args.output.with_name(args.output.name + ".part")
+def recover(owner, source, name, key_hash, target):
+    hashed = hashlib.md5(name.encode()).hexdigest().encode() if key_hash == "md5" else keyed(owner.name_key, name.encode())
+    record = winners(owner, source, hashed).get(hashed)
+    if record is None:
+        check(any(source.prefixed(b"R" + owner.id)), "there is no file of this phrase's owner: is the phrase another owner's?")
+        raise SystemExit(f"recover: no record of the name {name}; --list shows the names, and try --key-hash")
+    check(record[3] is not None, "the file was deleted")
+    sealed_name, length, chunks = open_file(owner, source, record)
+    check(sealed_name == name, "the manifest is of another name")
+    written, part = 0, target.with_name(target.name + ".part")
     with part.open("wb") as output:
         for (chunk_id, blob_length), key in chunks:
-            blob = blob_of(owner, index, args.blobs, chunk_id)
+            blob = blob_of(owner, source, chunk_id)
             check(len(blob) == blob_length, "a chunk's length is wrong")
             check(blob[:16] == derive("chunk iv", key)[:8] + bytes(8), "a chunk's IV is wrong")
             written += output.write(ctr(key, blob[:16], blob[16:]))
     check(written == length, "the file's length is wrong")
-    os.replace(part, args.output)
-    print(f"recovered {args.name}: {length} bytes", file=sys.stderr)
+    os.replace(part, target)
+    print(f"recovered {name}: {length} bytes", file=sys.stderr)
+
+
+def show(owner, source):
+    records = winners(owner, source)
+    check(records, "there is no file of this phrase's owner: is the phrase another owner's?")
+    files = []
+    for name_id, version, record_id, root in records.values():
+        if root and source.get(b"P" + owner.id + root) is None:
+            print(f"recover: the manifest of record {record_id.hex()} is not in this folder", file=sys.stderr)
+        elif root:
+            files.append(open_file(owner, source, (name_id, version, record_id, root))[:2])
+    for name, length in sorted(files):
+        print(f"{length}\t{name}")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--phrase-file", type=pathlib.Path, required=True)
+    parser.add_argument("--data", type=pathlib.Path, help="the data folder of a node that is stopped")
+    parser.add_argument("--index", type=pathlib.Path, help='in place of --data: JSON lines {"key": hex, "value": hex}')
+    parser.add_argument("--blobs", type=pathlib.Path, help="with --index: the folder of blobs")
+    parser.add_argument("--key-hash", choices=["blake3-keyed", "md5"], default="blake3-keyed", help="as the node's settings say")
+    parser.add_argument("--list", action="store_true", help="show each file's length and name")
+    parser.add_argument("--name", help="the file to recover")
+    parser.add_argument("-o", "--output", type=pathlib.Path, help="where to put it")
+    args = parser.parse_args()
+    if bool(args.data) == bool(args.index and args.blobs):
+        parser.error("give --data, or both --index and --blobs")
+    if args.list == bool(args.name and args.output):
+        parser.error("give --list, or both --name and -o")
+    return args
+
+
+def main():
+    args = arguments()
+    words = (pathlib.Path(__file__).parent / "english.txt").read_text().split()
+    owner = Owner(secret_of(args.phrase_file.read_text(), words))
+    try:
+        source = DataFolder(args.data) if args.data else Export(args.index, args.blobs)
+        if args.list:
+            show(owner, source)
+        else:
+            recover(owner, source, args.name, args.key_hash, args.output)
+    except Damaged as error:
+        why = f"the index cannot be read: {error}; after a crash, start the node once, which repairs it, and stop it"
+        raise SystemExit(f"recover: {why}")
+    except OSError as error:
+        raise SystemExit(f"recover: {error}")
 
 
 main()
