@@ -48,13 +48,16 @@ pub const VALUE_LEN_MAX: usize = 1 << 20;
 /// An operation on the disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DiskOp {
-    /// Makes a blob present. Its bytes are hashed first; [`DiskError::Mismatch`] if they are not what the key says.
+    /// Makes a blob present. Its bytes are hashed first, unless the core has just done so; [`DiskError::Mismatch`] if they
+    /// are not what the key says.
     /// Succeeds at once when the blob is present already.
     WriteBlob {
         /// Its address.
         blob: BlobKey,
         /// Its bytes.
         data: Bulk,
+        /// Whether they were sealed here or opened before, so that they are known to be what the key says.
+        known: bool,
     },
     /// Reads a whole blob and checks its hash. [`DiskError::NotFound`] when absent, [`DiskError::Corrupt`] when the bytes
     /// on the disk are no longer what the address says.

@@ -288,7 +288,7 @@ impl Get {
                 if let (Some((_, data)), Some((chunk, _))) = (from, self.chunk(index)) {
                     let blob = BlobKey { owner: cx.owner, chunk: chunk.id };
                     self.keep.begin();
-                    cx.disk(DiskOp::WriteBlob { blob, data }, self.pending(GetStep::Kept));
+                    cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept));
                 }
                 if let Some(open) = &mut self.open {
                     open.slots.insert(index, Slot::Ready(plain));

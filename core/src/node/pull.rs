@@ -339,7 +339,7 @@ pub(crate) fn on_fetched(cx: &mut Context, id: PullId, chunk: ChunkId, result: F
     match result {
         FetchResult::Got { from, data } => {
             let blob = BlobKey { owner: pull.record.record.owner, chunk };
-            cx.disk(DiskOp::WriteBlob { blob, data }, Pending::Pull(id, PullStep::Write(chunk, from)));
+            cx.disk(DiskOp::WriteBlob { blob, data, known: false }, Pending::Pull(id, PullStep::Write(chunk, from)));
         }
         FetchResult::Nowhere => refuse(cx, id, Refusal::Unavailable),
     }

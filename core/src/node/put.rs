@@ -147,7 +147,7 @@ impl Put {
             cx.hot.insert(address, blob.clone().into_bytes());
         }
         cx.disk(
-            DiskOp::WriteBlob { blob: address, data: blob },
+            DiskOp::WriteBlob { blob: address, data: blob, known: true },
             Pending::Task(self.id, TaskStep::Put(PutStep::Written(len))),
         );
         self.chunks[index] = Some((ChunkRef { id, len }, key));

@@ -244,7 +244,7 @@ pub(crate) fn on_fetched(cx: &mut Context, key: UploadKey, chunk: ChunkId, resul
 }
 
 fn write(cx: &mut Context, key: UploadKey, blob: BlobKey, data: Bulk) {
-    cx.disk(DiskOp::WriteBlob { blob, data }, Pending::Upload(key, UploadStep::Write(blob.chunk)));
+    cx.disk(DiskOp::WriteBlob { blob, data, known: false }, Pending::Upload(key, UploadStep::Write(blob.chunk)));
 }
 
 fn on_written(cx: &mut Context, key: UploadKey, chunk: ChunkId, written: Result<bool, DiskError>) {

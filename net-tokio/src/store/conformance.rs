@@ -40,7 +40,7 @@ pub fn sample_blob(seed: u8, len: usize) -> (BlobKey, Bytes) {
 /// A blob's write.
 #[must_use]
 pub fn write_op(blob: BlobKey, bytes: &Bytes) -> DiskOp {
-    DiskOp::WriteBlob { blob, data: bytes.clone().into() }
+    DiskOp::WriteBlob { blob, data: bytes.clone().into(), known: false }
 }
 
 /// A commit without requirements.
@@ -103,7 +103,7 @@ fn written_blob_is_read_back(perform: &Perform<'_>) {
         for part in whole.chunks(60_000) {
             data.push(whole.slice_ref(part));
         }
-        assert_eq!(perform(DiskOp::WriteBlob { blob, data }), Ok(DiskDone::Written { new: true }));
+        assert_eq!(perform(DiskOp::WriteBlob { blob, data, known: len % 2 == 0 }), Ok(DiskDone::Written { new: true }));
         assert_eq!(has(perform, &[blob]), [true]);
         assert_eq!(perform(DiskOp::ReadBlob { blob }), Ok(DiskDone::Blob(whole)), "{len} bytes");
     }
