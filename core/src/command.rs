@@ -208,6 +208,14 @@ pub enum CommandError {
     /// A limit out of range.
     #[error("a limit must lie between 1 and 10,000")]
     Limit,
+    /// A media type that is too long.
+    #[error("the content type has {len} bytes; the most is {max}")]
+    ContentType {
+        /// Its length in bytes.
+        len: u64,
+        /// The limit in bytes.
+        max: u32,
+    },
     /// A restore is running.
     #[error("a restore is running already")]
     Restoring,

@@ -10,7 +10,7 @@
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `keep`), `remove`, `query`, `evict`, `restore`; what
-//!   they share is in `task` and `choose`.
+//!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
 mod answers;
@@ -22,6 +22,7 @@ mod dials;
 mod evict;
 mod fanout;
 mod fetch;
+mod fresh;
 mod get;
 mod hot;
 mod keep;
@@ -56,6 +57,7 @@ use crate::event::RequestError;
 use crate::frame::{Frame, Goodbye};
 use crate::ids::{LinkId, NodeId, ObjectKey, OpId, RequestId};
 use crate::input::Input;
+use crate::manifest::CONTENT_TYPE_LEN_MAX;
 use crate::output::Output;
 use crate::secrets::OwnerKeys;
 use crate::time::{Monotonic, Time};
@@ -119,6 +121,9 @@ impl Node {
     /// If the runtime breaks the contract of [`crate::disk`], since nothing could be trusted after that.
     pub fn handle_input(&mut self, now: Time, input: Input) {
         self.cx.now = now;
+        if self.stopping {
+            return self.decline(input);
+        }
         match input {
             Input::Connected { link, node, dial, remote } => {
                 links::on_connected(&mut self.cx, link, node, dial, remote);
@@ -135,6 +140,19 @@ impl Node {
             Input::WorkDone { op, result } => self.on_completion(op, Completion::Work(result)),
         }
         self.handle_signals();
+    }
+
+    /// A node that stops takes no new links and starts nothing any more.
+    fn decline(&mut self, input: Input) {
+        match input {
+            Input::Connected { link, .. } => self.cx.outputs.push_back(Output::Close { link }),
+            Input::DialFailed { .. }
+            | Input::Frame { .. }
+            | Input::Sent { .. }
+            | Input::Closed { .. }
+            | Input::DiskDone { .. }
+            | Input::WorkDone { .. } => {}
+        }
     }
 
     /// Lets deadlines that are due take effect.
@@ -189,7 +207,10 @@ impl Node {
         let task = self.task_of(id, command)?;
         self.requests.insert(id, task);
         match self.boot {
-            Boot::Reading => self.early.push(id),
+            Boot::Reading => {
+                self.cx.expect_progress(id);
+                self.early.push(id);
+            }
             Boot::Ready => self.run(id, |task, cx| task.start(cx)),
         }
         Ok(id)
@@ -198,6 +219,11 @@ impl Node {
     fn task_of(&mut self, id: RequestId, command: Command) -> Result<Box<dyn Task>, CommandError> {
         Ok(match command {
             Command::Put { name, meta } => {
+                let len = meta.content_type.as_ref().map_or(0, alloc::string::String::len);
+                if len > CONTENT_TYPE_LEN_MAX {
+                    let max = u32::try_from(CONTENT_TYPE_LEN_MAX).unwrap_or(u32::MAX);
+                    return Err(CommandError::ContentType { len: len as u64, max });
+                }
                 self.cx.puts += 1;
                 Box::new(put::Put::new(&mut self.cx, id, name, meta))
             }
@@ -215,7 +241,12 @@ impl Node {
             Command::Stat { name, version, holders } => Box::new(query::Stat::new(id, name, version, holders)),
             Command::Versions { name } => Box::new(query::Versions::new(id, name)),
             Command::Evict { name } => Box::new(evict::Evict::new(id, name)),
-            Command::Restore => Box::new(restore::Restore::new(id)),
+            Command::Restore => {
+                if core::mem::replace(&mut self.cx.restoring, true) {
+                    return Err(CommandError::Restoring);
+                }
+                Box::new(restore::Restore::new(id))
+            }
             Command::Status => {
                 let requests = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
                 Box::new(query::Status { id, requests })
@@ -303,6 +334,16 @@ impl Node {
             };
         }
         match frame {
+            Frame::Announce { .. }
+            | Frame::Find { .. }
+            | Frame::Scan { .. }
+            | Frame::AskPromise { .. }
+            | Frame::ReleasePromise { .. }
+            | Frame::OpenUpload { .. }
+                if !links::begin_answer(cx, link) =>
+            {
+                links::offend(cx, link);
+            }
             Frame::Hello(_) => links::offend(cx, link),
             Frame::Ping { nonce } => cx.send(link, Frame::Pong { nonce }),
             // That it was heard is all that matters of a pong; a goodbye is followed by the end of the connection.
@@ -322,11 +363,6 @@ impl Node {
             Frame::Unwant { want } => serve::on_unwant(cx, link, want),
             Frame::Data { want, offset, payload } => fetch::on_data(cx, link, want, offset, payload),
             Frame::Unavailable { want } => fetch::on_unavailable(cx, link, want),
-            Frame::Announce { .. } | Frame::Find { .. } | Frame::Scan { .. } | Frame::AskPromise { .. }
-                if !links::begin_answer(cx, link) =>
-            {
-                links::offend(cx, link);
-            }
             Frame::Announce { request, record } => announce::on_announce(cx, link, request, record),
             Frame::Announced { request, outcome } => asks::on_answer(cx, link, request, Answer::Announced(outcome)),
             Frame::Find { request, owner, name_id } => answers::on_find(cx, link, request, owner, name_id),
@@ -350,10 +386,20 @@ impl Node {
     }
 
     fn on_completion(&mut self, op: OpId, completion: Completion) {
-        let cx = &mut self.cx;
         // Each operation has exactly one completion; a second one is a bug of the runtime.
-        let pending = cx.pending.remove(&op).expect("an operation was completed twice, or never started");
+        let pending = self.cx.pending.remove(&op).expect("an operation was completed twice, or never started");
+        self.complete(pending, completion);
+    }
+
+    fn complete(&mut self, pending: Pending, completion: Completion) {
+        let cx = &mut self.cx;
         match pending {
+            Pending::PageCommit { chunks, then } => {
+                cx.fresh.end_page(chunks.into_iter());
+                self.complete(*then, completion);
+            }
+            Pending::Release(link) => links::end_answer(cx, link),
+            Pending::Kept(record) => keep::release_promises(cx, &record, &completion),
             Pending::Boot(step) => {
                 if boot::on_completion(cx, step, completion) {
                     self.boot = Boot::Ready;
@@ -389,6 +435,7 @@ impl Node {
             Timer::Fetch(id) => fetch::on_timeout(cx, id),
             Timer::Question(link, number) => asks::on_timeout(cx, link, number),
             Timer::Outbox(node) => outbox::flush(cx, node),
+            Timer::Boot => boot::on_timer(cx),
             Timer::Settle => dials::settle(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {

@@ -175,6 +175,10 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
                 idle = false;
                 self.on_link(link, event);
             }
+            if let Ok(connection) = queues.incoming.try_recv() {
+                idle = false;
+                self.on_connection(connection);
+            }
             if let Ok(call) = queues.calls.0.try_recv() {
                 idle = false;
                 self.on_call(call);

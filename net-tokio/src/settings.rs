@@ -86,7 +86,7 @@ impl Default for Settings {
             keep_versions: core.retention.keep_versions,
             keep_days: core.retention.keep_days,
             reserve_mib: 256,
-            disk_threads: 2,
+            disk_threads: 4,
         }
     }
 }

@@ -43,7 +43,20 @@ impl WorkThreads {
     }
 }
 
+/// Ends the process when work panics. That is a bug of this program, and a node whose work is never completed would only seem
+/// to be alive.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 fn run(queue: &Mutex<Receiver<Job>>, keys: &OwnerKeys) {
+    let _guard = AbortOnPanic;
     loop {
         // Nothing that could panic runs under the lock.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();

@@ -60,8 +60,9 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
         AnnounceStep::Verify { link, request } => {
             let WorkResult::RecordsVerified(mut records) = completion.work() else { return };
             let Some(Ok(record)) = records.pop() else { return links::offend(cx, link) };
-            let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
-            pull::start(cx, record, PullClient::Announce { link, request }, [node].into(), false);
+            // The announcer may itself have evicted what it owes.
+            let holders = cx.links.ready_nodes();
+            pull::start(cx, record, PullClient::Announce { link, request }, holders);
         }
         AnnounceStep::Newest { link, request, record } => {
             let newest = completion.entries().ok().and_then(|(mut entries, _)| entries.pop());
@@ -132,9 +133,10 @@ pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, complet
             }
             // What is missing or damaged here is fetched from the asker, who still has it.
             let client = PullClient::Promise { link: asked.link, request: asked.request };
-            pull::start(cx, record, client, [node].into(), true);
+            pull::start(cx, record, client, [node].into());
         }
         PromiseStep::Commit { asked } => {
+            cx.fresh.end_promise(asked.record);
             let given = completion.committed() == Ok(true);
             answer(cx, asked, given);
         }
@@ -160,5 +162,6 @@ pub(crate) fn on_promise_pulled(
         require_keys: alloc::vec![schema::record_key(record)],
         writes: alloc::vec![promise],
     };
+    cx.fresh.begin_promise(asked.record);
     cx.disk(commit, Pending::Promise(PromiseStep::Commit { asked }));
 }

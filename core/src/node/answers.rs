@@ -88,7 +88,8 @@ fn on_records(
 pub(crate) fn on_release(cx: &mut Context, link: LinkId, owner: OwnerId, record: RecordId) {
     let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
     let delete = crate::disk::Write::Delete { key: schema::promise_key(owner, record, node) };
-    commit_quietly(cx, alloc::vec![delete]);
+    let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes: alloc::vec![delete] };
+    cx.disk(commit, Pending::Release(link));
 }
 
 /// Commits changes that nobody waits for.

@@ -1,11 +1,14 @@
 //! What a node does first: read its clock, its members and its owner's names from the disk, then dial.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskOp};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::schema::{self, Remembered};
+use crate::node::timers::Timer;
 use crate::node::{answers, dials, members, names};
 use crate::version::HybridClock;
 
@@ -18,7 +21,8 @@ pub(crate) enum BootStep {
     Clock,
     Members,
     Owed,
-    Names,
+    /// The names, from a key on.
+    Names(Bytes),
     /// Where to go on reading.
     NamesVerified(Option<Bytes>),
 }
@@ -30,6 +34,35 @@ pub(crate) enum Boot {
     #[default]
     Reading,
     Ready,
+}
+
+/// What could not be read, and is read again after a while: a node that took a failed read for an empty disk would forget
+/// its clock, its members or its names.
+#[derive(Clone, Debug)]
+pub(crate) enum Failed {
+    Clock,
+    Members,
+    Names(Bytes),
+}
+
+/// When what could not be read is read again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+fn again(cx: &mut Context, failed: Failed) -> bool {
+    cx.failed_read = Some(failed);
+    let soon = cx.now.mono + AGAIN;
+    cx.timers.set(Timer::Boot, soon);
+    false
+}
+
+/// Time to read again what could not be read.
+pub(crate) fn on_timer(cx: &mut Context) {
+    match cx.failed_read.take() {
+        Some(Failed::Clock) => start(cx),
+        Some(Failed::Members) => scan(cx, b"N", Bytes::from_static(b"N"), BootStep::Members),
+        Some(Failed::Names(from)) => names::read_on(cx, from),
+        None => {}
+    }
 }
 
 /// Starts.
@@ -47,7 +80,8 @@ fn scan(cx: &mut Context, prefix: &'static [u8], from: Bytes, step: BootStep) {
 pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Completion) -> bool {
     match step {
         BootStep::Clock => {
-            let clock = note(cx, completion.values()).and_then(|mut values| values.pop().flatten());
+            let Some(mut values) = note(cx, completion.values()) else { return again(cx, Failed::Clock) };
+            let clock = values.pop().flatten();
             if let Some(clock) = clock.and_then(|bytes| schema::decode::<HybridClock>(&bytes)) {
                 cx.clock = clock;
             }
@@ -55,13 +89,18 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             false
         }
         BootStep::Members => {
-            let (entries, _) = note(cx, completion.entries()).unwrap_or_default();
+            let Some((entries, more)) = note(cx, completion.entries()) else { return again(cx, Failed::Members) };
+            let last = entries.last().map(|(key, _)| schema::after(key)).filter(|_| more);
             for (key, value) in entries {
                 if let (Some(node), Some(remembered)) =
                     (schema::node_of_member(&key), schema::decode::<Remembered>(&value))
                 {
                     members::recover(cx, node, remembered);
                 }
+            }
+            if let Some(next) = last {
+                scan(cx, b"N", next, BootStep::Members);
+                return false;
             }
             dials::start(cx);
             names::start(cx);
@@ -76,8 +115,9 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             }
             false
         }
-        BootStep::Names => {
-            names::on_read(cx, completion);
+        BootStep::Names(from) => {
+            let Some((entries, more)) = note(cx, completion.entries()) else { return again(cx, Failed::Names(from)) };
+            names::on_read(cx, entries, more);
             false
         }
         BootStep::NamesVerified(next) => {

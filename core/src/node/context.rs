@@ -12,8 +12,10 @@ use crate::disk::DiskOp;
 use crate::event::{Event, RequestError, What};
 use crate::frame::Frame;
 use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
+use crate::node::boot::Failed;
 use crate::node::dials::Dials;
 use crate::node::fetch::Fetches;
+use crate::node::fresh::Fresh;
 use crate::node::hot::HotBlobs;
 use crate::node::links::Links;
 use crate::node::locate::Locates;
@@ -72,6 +74,10 @@ pub(crate) struct Context {
     pub(crate) gets: u32,
     /// Records being evicted: no promise is given on them.
     pub(crate) evicting: BTreeSet<RecordId>,
+    pub(crate) fresh: Fresh,
+    /// What could not be read at the start.
+    pub(crate) failed_read: Option<Failed>,
+    pub(crate) restoring: bool,
     pub(crate) counters: Counters,
     /// Why the disk no longer acknowledges anything, if so.
     pub(crate) disk_error: Option<String>,
@@ -110,6 +116,9 @@ impl Context {
             puts: 0,
             gets: 0,
             evicting: BTreeSet::new(),
+            fresh: Fresh::default(),
+            failed_read: None,
+            restoring: false,
             counters: Counters::default(),
             disk_error: None,
             rng: ChaCha12Rng::from_seed(seed),

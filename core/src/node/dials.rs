@@ -104,6 +104,12 @@ impl Dials {
         if let Some(address) = found {
             address.state = if myself { State::Myself } else { State::Up(link) };
             address.node = (!myself).then_some(node);
+        }
+    }
+
+    /// The peer at the other end has said hello: only now has the dial been a success.
+    pub(crate) fn on_hello(&mut self, link: LinkId) {
+        if let Some(address) = self.addresses.values_mut().find(|address| address.state == State::Up(link)) {
             address.failures = 0;
             address.error = None;
         }
@@ -148,7 +154,10 @@ pub(crate) fn settle(cx: &mut Context) {
 /// An address of a known node.
 pub(crate) fn add(cx: &mut Context, name: &str, node: NodeId) {
     if let Some(address) = cx.dials.addresses.get_mut(name) {
-        address.node = Some(node);
+        // What is configured is dialled whoever claims it: only the handshake tells who is there.
+        if !address.configured {
+            address.node = Some(node);
+        }
         return;
     }
     if cx.dials.addresses.len() >= ADDRESSES_MAX {

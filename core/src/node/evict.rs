@@ -180,6 +180,9 @@ impl Evict {
         let mut writes: Vec<Write> = marks.map(|key| Write::Put { key, value: Bytes::new() }).collect();
         for _ in 0..DROPS_MAX {
             let Some((chunk, len)) = self.droppable.pop_front() else { break };
+            if cx.fresh.is_new(self.id, chunk) {
+                continue;
+            }
             self.freed_bytes += u64::from(len);
             writes.push(Write::DropBlob { blob: BlobKey { owner, chunk } });
         }
@@ -213,8 +216,13 @@ impl Task for Evict {
         let here =
             |record: &&SignedRecord| located.local.contains(&record.id) && record.record.body != RecordBody::Tombstone;
         for record in located.records.iter().filter(here) {
-            if !cx.evicting.insert(record.id) {
-                return self.fail(cx, RequestError::Unavailable("the file is being evicted already".to_string()));
+            if cx.fresh.is_promising(record.id) || !cx.evicting.insert(record.id) {
+                return self.fail(
+                    cx,
+                    RequestError::Unavailable(
+                        "the file is being evicted already, or promised to another device".to_string(),
+                    ),
+                );
             }
             self.records.insert(record.id, record.clone());
         }
@@ -265,6 +273,7 @@ impl Task for Evict {
         if self.loading > 0 {
             return Flow::Continue;
         }
+        cx.fresh.watch(self.id);
         let unique: BTreeMap<ChunkId, u32> = self.queue.drain(..).collect();
         self.queue = unique.into_iter().collect();
         self.look_up(cx)
@@ -309,6 +318,7 @@ impl Task for Evict {
         for record in self.records.keys() {
             cx.evicting.remove(record);
         }
+        cx.fresh.unwatch(self.id);
         locate::cancel(cx, self.id);
         let id = self.id;
         page_loader::cancel(cx, |client| matches!(client, PageClient::Request(other, _) if *other == id));

@@ -60,7 +60,7 @@ impl Fanout {
     pub(crate) fn new(cx: &Context, request: RequestId, len: Option<u64>) -> Self {
         // Every chunk carries an IV, and a chunk may be offered again over a new link.
         let chunks = |len: u64| len / u64::from(cx.config.chunk_size) + 1;
-        let bytes_max = len.map_or(BYTES_MAX, |len| len + 16 * chunks(len));
+        let bytes_max = len.map_or(BYTES_MAX, |len| len.saturating_add(chunks(len).saturating_mul(16)).min(BYTES_MAX));
         Self { request, bytes_max, targets: BTreeMap::new(), sent_bytes: 0 }
     }
 
@@ -80,8 +80,10 @@ impl Fanout {
     }
 
     /// A peer is gone.
-    pub(crate) fn remove(&mut self, node: NodeId) {
-        self.targets.remove(&node);
+    pub(crate) fn remove(&mut self, cx: &mut Context, node: NodeId) {
+        if let Some(target) = self.targets.remove(&node) {
+            cx.upload_owners.remove(&(target.link, target.upload));
+        }
     }
 
     /// Offers sealed chunks to every target that has room.

@@ -192,6 +192,7 @@ pub(crate) fn on_data(cx: &mut Context, link_id: LinkId, want: u64, offset: u32,
     let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     let Some(link) = cx.links.get_mut(link_id) else { return };
     link.received_bytes += u64::from(len);
+    link.last_data = cx.now.mono;
     // A want that was taken back may still be answered.
     let Some(&id) = link.wants.get(&want) else { return };
     let Some(fetch) = cx.fetches.fetches.get_mut(&id) else { return };
@@ -226,8 +227,14 @@ pub(crate) fn on_unavailable(cx: &mut Context, link_id: LinkId, want: u64) {
     place_waiting(cx);
 }
 
-/// Nothing came for too long: ask somebody else.
+/// Nothing came for too long: ask somebody else. As long as data of other wants flows, this one is only queued behind them.
 pub(crate) fn on_timeout(cx: &mut Context, id: FetchId) {
+    let link = cx.fetches.fetches.get(&id).and_then(|fetch| fetch.wanted.as_ref()).map(|wanted| wanted.link);
+    let last_data = link.and_then(|link| cx.links.get(link)).map(|link| link.last_data).unwrap_or_default();
+    let deadline = last_data + cx.config.fetch_timeout;
+    if deadline > cx.now.mono {
+        return cx.timers.set(Timer::Fetch(id), deadline);
+    }
     let Some(wanted) = take_back(cx, id, true) else { return };
     let slow_until = cx.now.mono + cx.config.fetch_timeout * 4;
     if let Some(link) = cx.links.get_mut(wanted.link) {

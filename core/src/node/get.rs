@@ -182,7 +182,7 @@ impl Get {
     fn pump(&mut self, cx: &mut Context) -> Flow {
         while let Some(open) = &mut self.open {
             let window = Config::share(cx.config.fetch_window_chunks, open.chunk_size, cx.gets) as u64;
-            let under_way = open.next - open.deliver;
+            let under_way = open.next - open.deliver + self.keep.under_way();
             let room = under_way < window && open.unconsumed + under_way * open.chunk_size < window * open.chunk_size;
             if open.next >= open.last || !room {
                 break;
@@ -337,7 +337,10 @@ impl Get {
     fn finish_if_kept(&mut self, cx: &mut Context) -> Flow {
         match &self.record {
             Some(record) if self.keep.is_over() => {
-                self.keep.settle(cx, record, self.record_is_here);
+                let owner = cx.owner;
+                let lists = self.open.iter().flat_map(|open| open.lists.values().flatten());
+                let chunks = lists.map(|(chunk, _)| BlobKey { owner, chunk: chunk.id }).collect();
+                self.keep.settle(cx, record, self.record_is_here, chunks);
                 Flow::Done
             }
             Some(_) | None => Flow::Continue,
@@ -433,7 +436,7 @@ impl Task for Get {
             }
             GetStep::Kept => {
                 self.keep.end(completion.written().is_ok());
-                self.finish_if_kept(cx)
+                self.pump(cx)
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 
-use crate::disk::Write;
+use crate::disk::{DiskOp, Write};
 use crate::frame::Frame;
-use crate::node::answers;
+use crate::ids::BlobKey;
 use crate::node::context::Context;
+use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
 use crate::node::schema;
 use crate::record::SignedRecord;
@@ -38,26 +39,43 @@ impl Keep {
         self.delivered = Some(whole);
     }
 
+    /// How many blobs are being stored.
+    pub(crate) fn under_way(&self) -> u64 {
+        u64::from(self.under_way)
+    }
+
     /// Whether the caller has all and nothing is being stored.
     pub(crate) fn is_over(&self) -> bool {
         self.delivered.is_some() && self.under_way == 0
     }
 
     /// If the whole file is here now: its record is kept with it, it is no longer evicted, and peers are released from their
-    /// promises.
-    pub(crate) fn settle(&self, cx: &mut Context, record: &SignedRecord, record_is_here: bool) {
+    /// promises. `chunks` are those of the file, as far as they are at hand: they must still be here.
+    pub(crate) fn settle(&self, cx: &mut Context, record: &SignedRecord, record_is_here: bool, chunks: Vec<BlobKey>) {
         if self.failed || !self.fetched || self.delivered != Some(true) {
             return;
         }
         if !record_is_here {
             let holders = cx.links.ready_nodes();
-            return pull::start(cx, record.clone(), PullClient::Nobody, holders, false);
+            return pull::start(cx, record.clone(), PullClient::Nobody, holders);
         }
-        let (owner, id, name_id) = (record.record.owner, record.id, record.record.name_id);
-        answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::evicted_key(owner, id) }]);
-        let links: Vec<_> = cx.links.ready_nodes().into_iter().filter_map(|node| cx.links.of(node)).collect();
-        for link in links {
-            cx.send(link, Frame::ReleasePromise { owner, name_id, record: id });
+        if cx.evicting.contains(&record.id) {
+            return;
         }
+        let delete = Write::Delete { key: schema::evicted_key(record.record.owner, record.id) };
+        let commit = DiskOp::Commit { require_blobs: chunks, require_keys: Vec::new(), writes: alloc::vec![delete] };
+        cx.disk(commit, Pending::Kept(record.clone()));
+    }
+}
+
+/// The file is durably whole here: peers need no longer keep it for this node.
+pub(crate) fn release_promises(cx: &mut Context, record: &SignedRecord, completion: &Completion) {
+    if !completion.is_committed() || cx.evicting.contains(&record.id) {
+        return;
+    }
+    let (owner, id, name_id) = (record.record.owner, record.id, record.record.name_id);
+    let links: Vec<_> = cx.links.ready_nodes().into_iter().filter_map(|node| cx.links.of(node)).collect();
+    for link in links {
+        cx.send(link, Frame::ReleasePromise { owner, name_id, record: id });
     }
 }

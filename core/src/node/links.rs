@@ -41,6 +41,8 @@ pub(crate) struct Link {
     pub(crate) questions: BTreeMap<u64, AskClient>,
     /// The peer let a fetch time out; others are asked first until then.
     pub(crate) slow_until: Monotonic,
+    /// When data came last, of whatever want.
+    pub(crate) last_data: Monotonic,
     pub(crate) sent_bytes: u64,
     pub(crate) received_bytes: u64,
 }
@@ -111,6 +113,7 @@ pub(crate) fn on_connected(cx: &mut Context, id: LinkId, node: NodeId, dial: Opt
         answering: 0,
         questions: BTreeMap::new(),
         slow_until: Monotonic::default(),
+        last_data: cx.now.mono,
         sent_bytes: 0,
         received_bytes: 0,
     };
@@ -161,6 +164,7 @@ pub(crate) fn on_hello(cx: &mut Context, id: LinkId, hello: Hello) {
     link.ready = true;
     let (node, remote) = (link.node, link.remote.clone());
     cx.links.by_node.insert(node, id);
+    cx.dials.on_hello(id);
     crate::node::members::remember(cx, node, &remote, &hello.listen);
     cx.signal(Signal::PeerReady(node));
 }

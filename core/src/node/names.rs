@@ -14,7 +14,7 @@ use crate::node::boot::BootStep;
 use crate::node::context::Context;
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::pages::file_info;
-use crate::node::pending::{Completion, Pending};
+use crate::node::pending::Pending;
 use crate::node::schema;
 use crate::node::signal::Signal;
 use crate::record::{RecordBody, SignedRecord};
@@ -104,15 +104,15 @@ pub(crate) fn start(cx: &mut Context) {
     read_on(cx, schema::owner_records(cx.owner));
 }
 
-fn read_on(cx: &mut Context, from: Bytes) {
+pub(crate) fn read_on(cx: &mut Context, from: Bytes) {
     let to = schema::end_of(&schema::owner_records(cx.owner));
     cx.names.reading = Reading::UnderWay;
-    cx.disk(DiskOp::Scan { from, to, limit: BATCH, reverse: false }, Pending::Boot(BootStep::Names));
+    let step = BootStep::Names(from.clone());
+    cx.disk(DiskOp::Scan { from, to, limit: BATCH, reverse: false }, Pending::Boot(step));
 }
 
 /// A batch of records is read.
-pub(crate) fn on_read(cx: &mut Context, completion: Completion) {
-    let (entries, more) = completion.entries().unwrap_or_default();
+pub(crate) fn on_read(cx: &mut Context, entries: Vec<(Bytes, Bytes)>, more: bool) {
     let next = entries.last().filter(|_| more).map(|(key, _)| schema::after(key));
     let records: Vec<Bytes> = entries.into_iter().map(|(_, record)| record).collect();
     cx.work(WorkOp::VerifyRecords { records }, Pending::Boot(BootStep::NamesVerified(next)));

@@ -37,6 +37,8 @@ pub(crate) struct Outbox {
     under_way: BTreeMap<NodeId, BTreeMap<RecordId, Bytes>>,
     /// Nodes whose owed deliveries are being read.
     reading: BTreeSet<NodeId>,
+    /// Where to go on reading when the batch under way is done with.
+    next: BTreeMap<NodeId, Bytes>,
 }
 
 /// Announces a record that is owed to a node. Answered by [`Signal::Delivered`].
@@ -52,8 +54,9 @@ pub(crate) fn flush(cx: &mut Context, node: NodeId) {
     if cx.links.of(node).is_none() || !cx.outbox.reading.insert(node) {
         return;
     }
-    let from = schema::outbox(node);
-    let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: BATCH, reverse: false };
+    let prefix = schema::outbox(node);
+    let from = cx.outbox.next.remove(&node).unwrap_or_else(|| prefix.clone());
+    let scan = DiskOp::Scan { from, to: schema::end_of(&prefix), limit: BATCH, reverse: false };
     cx.disk(scan, Pending::Outbox(OutboxStep::Owed(node)));
 }
 
@@ -61,7 +64,10 @@ pub(crate) fn flush(cx: &mut Context, node: NodeId) {
 pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Completion) {
     match step {
         OutboxStep::Owed(node) => {
-            let entries = completion.entries().map(|(entries, _)| entries).unwrap_or_default();
+            let (entries, more) = completion.entries().unwrap_or_default();
+            if let (true, Some((last, _))) = (more, entries.last()) {
+                cx.outbox.next.insert(node, schema::after(last));
+            }
             let keys: Vec<Bytes> = entries.iter().map(|(key, _)| schema::record_key_of_outbox(key)).collect();
             if keys.is_empty() {
                 cx.outbox.reading.remove(&node);
@@ -89,22 +95,21 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
             if completion.committed() == Ok(true) {
                 cx.counters.owed = cx.counters.owed.saturating_sub(1);
             }
-            if forget(cx, node, record) {
-                flush(cx, node);
-            }
+            forget(cx, node, record);
         }
     }
 }
 
-/// A delivery is no longer under way. True if it was the last to its node.
-fn forget(cx: &mut Context, node: NodeId, record: RecordId) -> bool {
-    let Some(under_way) = cx.outbox.under_way.get_mut(&node) else { return false };
+/// A delivery is no longer under way. After the last of a batch the next is read, if there is one.
+fn forget(cx: &mut Context, node: NodeId, record: RecordId) {
+    let Some(under_way) = cx.outbox.under_way.get_mut(&node) else { return };
     under_way.remove(&record);
-    let drained = under_way.is_empty();
-    if drained {
+    if under_way.is_empty() {
         cx.outbox.under_way.remove(&node);
+        if cx.outbox.next.contains_key(&node) {
+            flush(cx, node);
+        }
     }
-    drained
 }
 
 /// A node answered an announcement, or did not.
@@ -130,6 +135,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
             cx.timers.set(Timer::Outbox(node), again);
         }
         Delivery::Lost => {
+            cx.outbox.next.remove(&node);
             forget(cx, node, record);
         }
     }

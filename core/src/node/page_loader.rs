@@ -54,8 +54,6 @@ pub(crate) struct LoadedPage {
     pub(crate) public: PagePublic,
     pub(crate) secrets: Option<PageSecrets>,
     pub(crate) data: Bytes,
-    /// Whether it came from this node's disk.
-    pub(crate) local: bool,
 }
 
 /// Why a page cannot be had.
@@ -185,8 +183,8 @@ fn on_opened(cx: &mut Context, id: u64, result: WorkResult) {
 }
 
 fn finish_opened(cx: &mut Context, id: u64, secrets: Option<PageSecrets>) {
-    let Some(Load { order, data, from, public: Some(public), .. }) = cx.pages.loads.remove(&id) else { return };
-    let page = LoadedPage { id: order.page.id, public, secrets, data, local: from.is_none() };
+    let Some(Load { order, data, public: Some(public), .. }) = cx.pages.loads.remove(&id) else { return };
+    let page = LoadedPage { id: order.page.id, public, secrets, data };
     cx.signal(Signal::PageLoaded { client: order.client, result: Ok(page) });
 }
 

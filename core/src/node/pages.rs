@@ -108,14 +108,15 @@ impl PageBuilder {
         };
         let len = u32::try_from(data.len()).expect("a page is at most PAGE_LEN_MAX");
         self.current = Some((PageRef { id, len }, key));
-        let commit = if self.is_root_of_pages() {
+        let then = Pending::Task(self.request, TaskStep::Put(PutStep::PageStored));
+        if self.is_root_of_pages() {
             let require_keys = self.stored.iter().map(|(page, _)| schema::page_key(cx.owner, page.id)).collect();
             let writes = alloc::vec![Write::Put { key: schema::page_key(cx.owner, id), value: data }];
-            DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes }
+            cx.disk(DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes }, then);
         } else {
-            pull::commit_of_page(cx.owner, id, data, self.slice().iter().map(|(chunk, _)| chunk.id))
-        };
-        cx.disk(commit, Pending::Task(self.request, TaskStep::Put(PutStep::PageStored)));
+            let chunks = self.slice().iter().map(|(chunk, _)| chunk.id).collect();
+            pull::commit_page(cx, cx.owner, id, data, chunks, then);
+        }
     }
 
     /// The page is stored, or not.

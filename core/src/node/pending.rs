@@ -1,7 +1,10 @@
 //! Who waits for the completion of an operation.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crate::disk::{DiskDone, DiskError, DiskResult};
-use crate::ids::{LinkId, RequestId};
+use crate::ids::{ChunkId, LinkId, RequestId};
 use crate::node::announce::{AnnounceStep, PromiseStep};
 use crate::node::answers::AnswerStep;
 use crate::node::boot::BootStep;
@@ -12,6 +15,7 @@ use crate::node::publish::PublishStep;
 use crate::node::pull::{PullId, PullStep};
 use crate::node::task::TaskStep;
 use crate::node::upload::{UploadKey, UploadStep};
+use crate::record::SignedRecord;
 use crate::work::WorkResult;
 
 /// Who waits, and for what.
@@ -33,6 +37,15 @@ pub(crate) enum Pending {
     Publish(RequestId, PublishStep),
     Task(RequestId, TaskStep),
     Outbox(OutboxStep),
+    /// The commit of a page that lists these chunks, then what waits for it.
+    PageCommit {
+        chunks: Vec<ChunkId>,
+        then: Box<Pending>,
+    },
+    /// A promise has been given back.
+    Release(LinkId),
+    /// The mark of an evicted file is gone: peers are released from their promises.
+    Kept(SignedRecord),
     /// Housekeeping that is repeated anyway if it fails.
     Nobody,
 }
@@ -109,6 +122,11 @@ impl Completion {
             DiskDone::Written { new } => Ok(new),
             other => mismatch(&other),
         }
+    }
+
+    /// Whether it is that of a commit that was applied.
+    pub(crate) fn is_committed(&self) -> bool {
+        matches!(self, Self::Disk(Ok(DiskDone::Committed)))
     }
 
     /// Whether a commit was applied.

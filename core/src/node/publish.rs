@@ -24,7 +24,7 @@ use crate::work::{WorkOp, WorkResult};
 pub(crate) enum PublishStep {
     Commit,
     /// The record that a peer says supersedes the one published.
-    Verify(NodeId),
+    Verify(NodeId, RecordId),
 }
 
 #[derive(Debug)]
@@ -101,7 +101,7 @@ pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
 pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: &PublishStep, completion: Completion) {
     match step {
         PublishStep::Commit => on_committed(cx, request, completion.committed()),
-        PublishStep::Verify(node) => on_verified(cx, request, *node, completion.work()),
+        PublishStep::Verify(node, record) => on_verified(cx, request, *node, *record, completion.work()),
     }
 }
 
@@ -166,7 +166,7 @@ pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, out
                 publish.stored.insert(node);
                 publish.verifying += 1;
                 let verify = WorkOp::VerifyRecords { records: alloc::vec![by] };
-                cx.work(verify, Pending::Publish(request, PublishStep::Verify(node)));
+                cx.work(verify, Pending::Publish(request, PublishStep::Verify(node, record)));
             }
             Delivery::Refused(_) | Delivery::Lost => {}
         }
@@ -176,22 +176,25 @@ pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, out
 
 /// A peer knew a newer record of the name. It is worth having, and the clock learns from it; the one published is stamped
 /// anew, since its caller is about to be told that it is the newest.
-fn on_verified(cx: &mut Context, request: RequestId, node: NodeId, result: WorkResult) {
+fn on_verified(cx: &mut Context, request: RequestId, node: NodeId, record: RecordId, result: WorkResult) {
     let WorkResult::RecordsVerified(mut records) = result else { return };
-    let Some(publish) = cx.publishes.publishes.get_mut(&request) else { return };
+    // Another peer's answer may have had it stamped anew meanwhile.
+    let current = cx.publishes.publishes.get_mut(&request).filter(|publish| publish.record.id == record);
+    let Some(publish) = current else { return };
     publish.verifying -= 1;
-    let published = publish.record.record;
-    let newer = records.pop().and_then(Result::ok).filter(|newer| {
-        newer.record.owner == published.owner
-            && newer.record.name_id == published.name_id
-            && newer.record.version > published.version
-    });
-    let Some(newer) = newer else {
+    let published = publish.record.clone();
+    let of_name = |newer: &SignedRecord| {
+        newer.record.owner == published.record.owner && newer.record.name_id == published.record.name_id
+    };
+    let Some(newer) = records.pop().and_then(Result::ok).filter(of_name) else {
         asks::on_lie(cx, node);
         return check(cx, request);
     };
+    if newer.rank() <= published.rank() {
+        return check(cx, request);
+    }
     cx.clock.observe(&newer.record.version);
-    pull::start(cx, newer, PullClient::Nobody, [node].into(), false);
+    pull::start(cx, newer, PullClient::Nobody, [node].into());
     cancel(cx, request);
     cx.signal(Signal::Superseded { request });
 }

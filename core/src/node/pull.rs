@@ -2,8 +2,10 @@
 //! a restore.
 //!
 //! Pages are stored bottom-up, each in one commit that requires all that it lists, and the record last: so a page that is
-//! stored was complete, and a record becomes visible only with all its chunks durable.
+//! stored was complete, and a record becomes visible only with all its chunks durable. Pages that are here already are
+//! taken through the same again: a chunk may have been evicted or found damaged since.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
@@ -77,8 +79,6 @@ struct Pull {
     record: SignedRecord,
     client: PullClient,
     holders: BTreeSet<NodeId>,
-    /// Whether to look for the chunks of pages that are here already.
-    deep: bool,
     started: bool,
     /// A root that lists pages, until all of them are stored.
     root: Option<Root>,
@@ -90,7 +90,7 @@ struct Pull {
 struct Root {
     id: PageId,
     data: Bytes,
-    local: bool,
+    stored: bool,
     pages: Vec<PageRef>,
     next: usize,
 }
@@ -113,12 +113,12 @@ pub(crate) struct Pulls {
 }
 
 /// Starts a pull, or lets it wait its turn. Answered by [`Signal::Pulled`].
-pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, holders: BTreeSet<NodeId>, deep: bool) {
+pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, holders: BTreeSet<NodeId>) {
     if cx.pulls.waiting.len() >= WAITING_MAX {
         return cx.signal(Signal::Pulled { client, record, outcome: PullOutcome::Refused(Refusal::Busy) });
     }
     let id = PullId(cx.number());
-    let pull = Pull { record, client, holders, deep, started: false, root: None, page: None, fetched_bytes: 0 };
+    let pull = Pull { record, client, holders, started: false, root: None, page: None, fetched_bytes: 0 };
     cx.pulls.pulls.insert(id, pull);
     cx.pulls.waiting.push_back(id);
     start_waiting(cx);
@@ -197,14 +197,10 @@ pub(crate) fn on_page(cx: &mut Context, id: PullId, result: Result<LoadedPage, P
     let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
     match page.public.children {
         Children::Pages(pages) if pull.root.is_none() => {
-            if page.local && !pull.deep {
-                return commit_record(cx, id, Some(page.id));
-            }
-            pull.root = Some(Root { id: page.id, data: page.data, local: page.local, pages, next: 0 });
+            pull.root = Some(Root { id: page.id, data: page.data, stored: false, pages, next: 0 });
             next_page(cx, id);
         }
         Children::Pages(_) => refuse(cx, id, Refusal::Invalid),
-        Children::Chunks(_) if page.local && !pull.deep => next_page(cx, id),
         Children::Chunks(chunks) => {
             let chunks = chunks.into_iter().map(|chunk| (chunk.id, chunk.len)).collect();
             let page = Page {
@@ -233,14 +229,14 @@ fn next_page(cx: &mut Context, id: PullId) {
         root.next += 1;
         return load_page(cx, id, page);
     }
-    let (root_id, local) = (root.id, root.local);
-    if local {
+    let (root_id, stored) = (root.id, root.stored);
+    if stored {
         return commit_record(cx, id, Some(root_id));
     }
     let owner = pull.record.record.owner;
     let require_keys = root.pages.iter().map(|page| schema::page_key(owner, page.id)).collect();
     let writes = alloc::vec![Write::Put { key: schema::page_key(owner, root.id), value: root.data.clone() }];
-    root.local = true;
+    root.stored = true;
     cx.disk(
         DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes },
         Pending::Pull(id, PullStep::CommitPage),
@@ -314,23 +310,28 @@ fn pump(cx: &mut Context, id: PullId) {
     }
     let Some(Pull { record, page: Some(page), .. }) = cx.pulls.pulls.get(&id) else { return };
     if page.active.is_empty() {
-        let commit = commit_of_page(record.record.owner, page.id, page.data.clone(), page.chunks.keys().copied());
-        cx.disk(commit, Pending::Pull(id, PullStep::CommitPage));
+        let (owner, page_id, data) = (record.record.owner, page.id, page.data.clone());
+        let chunks = page.chunks.keys().copied().collect();
+        commit_page(cx, owner, page_id, data, chunks, Pending::Pull(id, PullStep::CommitPage));
     }
 }
 
-/// The commit that stores a page of chunks, with a reference from each chunk to it.
-pub(crate) fn commit_of_page(
+/// Stores a page of chunks, with a reference from each chunk to it; `then` is told.
+pub(crate) fn commit_page(
+    cx: &mut Context,
     owner: OwnerId,
     page: PageId,
     data: Bytes,
-    chunks: impl Iterator<Item = ChunkId> + Clone,
-) -> DiskOp {
-    let require_blobs = chunks.clone().map(|chunk| BlobKey { owner, chunk }).collect();
+    chunks: Vec<ChunkId>,
+    then: Pending,
+) {
+    let require_blobs = chunks.iter().map(|chunk| BlobKey { owner, chunk: *chunk }).collect();
     let mut writes = alloc::vec![Write::Put { key: schema::page_key(owner, page), value: data }];
-    let references = chunks.map(|chunk| schema::reference_key(owner, chunk, page));
+    let references = chunks.iter().map(|chunk| schema::reference_key(owner, *chunk, page));
     writes.extend(references.map(|key| Write::Put { key, value: Bytes::new() }));
-    DiskOp::Commit { require_blobs, require_keys: Vec::new(), writes }
+    cx.fresh.begin_page(chunks.iter().copied());
+    let commit = DiskOp::Commit { require_blobs, require_keys: Vec::new(), writes };
+    cx.disk(commit, Pending::PageCommit { chunks, then: Box::new(then) });
 }
 
 /// A chunk came, or will not come.

@@ -109,10 +109,10 @@ impl Put {
         Self::fail(cx, self.id, RequestError::NotEnoughPeers { needed, have, why })
     }
 
-    /// Starts to stream once enough peers are connected.
-    fn gather(&mut self, cx: &mut Context) -> Flow {
+    /// Starts to stream once enough peers are connected, and the first dials have come to something.
+    fn gather(&mut self, cx: &mut Context, settled: bool) -> Flow {
         let enough = 1 + cx.links.ready_count() >= cx.write_quorum();
-        if matches!(self.stage, Stage::Gathering) && enough && cx.dials.settled() {
+        if matches!(self.stage, Stage::Gathering) && enough && settled {
             self.stage = Stage::Streaming;
             for node in cx.links.ready_nodes() {
                 self.fanout.add(cx, node, false);
@@ -248,7 +248,7 @@ impl Task for Put {
     fn start(&mut self, cx: &mut Context) -> Flow {
         let patience = cx.now.mono + cx.config.answer_timeout;
         cx.timers.set(Timer::Request(self.id), patience);
-        self.gather(cx)
+        self.gather(cx, cx.dials.settled())
     }
 
     fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
@@ -309,7 +309,7 @@ impl Task for Put {
 
     fn on_peer_ready(&mut self, cx: &mut Context, node: NodeId) -> Flow {
         match self.stage {
-            Stage::Gathering => self.gather(cx),
+            Stage::Gathering => self.gather(cx, cx.dials.settled()),
             Stage::Streaming => {
                 self.fanout.add(cx, node, true);
                 self.advance(cx)
@@ -319,12 +319,12 @@ impl Task for Put {
     }
 
     fn on_peer_gone(&mut self, cx: &mut Context, node: NodeId) -> Flow {
-        self.fanout.remove(node);
+        self.fanout.remove(cx, node);
         self.advance(cx)
     }
 
     fn on_settled(&mut self, cx: &mut Context) -> Flow {
-        self.gather(cx)
+        self.gather(cx, cx.dials.settled())
     }
 
     fn on_straggler(&mut self, cx: &mut Context) -> Flow {
@@ -372,6 +372,13 @@ impl Task for Put {
         if waits_for_caller {
             cx.expect_progress(self.id);
             return Flow::Continue;
+        }
+        if matches!(self.stage, Stage::Gathering) {
+            // Some peer is still being dialled; it can catch up later.
+            let flow = self.gather(cx, true);
+            if !matches!(self.stage, Stage::Gathering) {
+                return flow;
+            }
         }
         match self.stage {
             Stage::Gathering | Stage::Streaming => self.not_enough(cx),

@@ -10,13 +10,13 @@ use crate::event::{FileInfo, FileStat, PeerInfo, RequestError, StatusInfo, Versi
 use crate::ids::{BlobKey, NodeId, RequestId};
 use crate::manifest::{Children, PageContext, PageRef, PageSecrets};
 use crate::name::Name;
-use crate::node::choose;
 use crate::node::context::Context;
 use crate::node::locate::{self, Located, Scope};
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::pages::file_info;
 use crate::node::pending::{Completion, Pending};
 use crate::node::task::{Flow, Task, TaskStep};
+use crate::node::{choose, schema};
 use crate::record::{RecordBody, SignedRecord};
 
 /// Loads the root page of a record of this node's owner, opened.
@@ -144,12 +144,22 @@ impl Task for Stat {
                 cx.disk(DiskOp::HasBlobs { blobs }, Pending::Task(self.id, TaskStep::Stat));
                 Flow::Continue
             }
-            Children::Chunks(_) | Children::Pages(_) => self.finish(cx, true),
+            Children::Chunks(_) => self.finish(cx, true),
+            // Too many to look for: whether it was evicted is the answer.
+            Children::Pages(_) => {
+                let keys = alloc::vec![schema::evicted_key(cx.owner, record.id)];
+                cx.disk(DiskOp::Lookup { keys }, Pending::Task(self.id, TaskStep::StatMark));
+                Flow::Continue
+            }
         }
     }
 
-    fn on_completion(&mut self, cx: &mut Context, _step: TaskStep, completion: Completion) -> Flow {
-        let all_here = completion.has().is_ok_and(|has| has.into_iter().all(|present| present));
+    fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
+        let all_here = if matches!(step, TaskStep::StatMark) {
+            completion.values().is_ok_and(|marks| marks.iter().all(Option::is_none))
+        } else {
+            completion.has().is_ok_and(|has| has.into_iter().all(|present| present))
+        };
         self.finish(cx, all_here)
     }
 

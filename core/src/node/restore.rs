@@ -138,7 +138,7 @@ impl Restore {
                 continue;
             }
             self.pulling += 1;
-            pull::start(cx, record, PullClient::Restore(self.id), cx.links.ready_nodes(), false);
+            pull::start(cx, record, PullClient::Restore(self.id), cx.links.ready_nodes());
         }
         self.batch_done(cx)
     }
@@ -225,6 +225,7 @@ impl Task for Restore {
     }
 
     fn on_end_of_task(&mut self, cx: &mut Context) {
+        cx.restoring = false;
         pull::cancel(cx, self.id);
     }
 }

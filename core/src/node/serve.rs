@@ -42,6 +42,8 @@ pub(crate) struct Serving {
     last_lane: u64,
     /// Wants whose objects are loaded or loading.
     loaded: BTreeSet<u64>,
+    /// Reads of the disk under way, those of wants that were taken back included.
+    reading: usize,
     /// Data bytes handed to the driver and not yet on the wire.
     in_flight: u32,
 }
@@ -105,8 +107,18 @@ pub(crate) fn on_sent(cx: &mut Context, link_id: LinkId, bytes: u32) {
     }
 }
 
+fn read(cx: &mut Context, link_id: LinkId, want: u64, what: DiskOp) {
+    if let Some(link) = cx.links.get_mut(link_id) {
+        link.serving.reading += 1;
+    }
+    cx.disk(what, Pending::Serve { link: link_id, want });
+}
+
 /// An object was read.
 pub(crate) fn on_loaded(cx: &mut Context, link_id: LinkId, want: u64, result: DiskResult) {
+    if let Some(link) = cx.links.get_mut(link_id) {
+        link.serving.reading -= 1;
+    }
     if result == Err(DiskError::Corrupt) {
         cx.counters.damaged_blobs += 1;
     }
@@ -163,7 +175,7 @@ fn pump(cx: &mut Context, link_id: LinkId) {
 fn load_ahead(cx: &mut Context, link_id: LinkId) {
     loop {
         let Some(link) = cx.links.get_mut(link_id) else { return };
-        if link.serving.loaded.len() >= LOADED_MAX {
+        if link.serving.loaded.len().max(link.serving.reading) >= LOADED_MAX {
             return;
         }
         let Some(want) = link.serving.next_to_load() else { return };
@@ -176,12 +188,12 @@ fn load_ahead(cx: &mut Context, link_id: LinkId) {
                 let blob = BlobKey { owner, chunk };
                 match cx.hot.get(&blob) {
                     Some(data) => loaded(cx, link_id, want, Some(data)),
-                    None => cx.disk(DiskOp::ReadBlob { blob }, Pending::Serve { link: link_id, want }),
+                    None => read(cx, link_id, want, DiskOp::ReadBlob { blob }),
                 }
             }
             ObjectId::Page(page) => {
                 let keys = alloc::vec![schema::page_key(owner, page)];
-                cx.disk(DiskOp::Lookup { keys }, Pending::Serve { link: link_id, want });
+                read(cx, link_id, want, DiskOp::Lookup { keys });
             }
         }
     }

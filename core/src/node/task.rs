@@ -34,6 +34,7 @@ pub(crate) enum TaskStep {
     Put(PutStep),
     Get(GetStep),
     Stat,
+    StatMark,
     Evict(EvictStep),
     Restore(RestoreStep),
     Status,

@@ -24,6 +24,8 @@ pub enum Timer {
     Straggler(RequestId),
     /// Deliveries that a peer refused are tried again.
     Outbox(NodeId),
+    /// What could not be read at the start is read again.
+    Boot,
     /// The first dials should have come to something.
     Settle,
 }

@@ -169,7 +169,10 @@ pub(crate) fn on_link_gone(cx: &mut Context, link: LinkId) {
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, key: UploadKey, step: UploadStep, completion: Completion) {
     match step {
-        UploadStep::Verify => on_verified(cx, key, completion.work()),
+        UploadStep::Verify => {
+            links::end_answer(cx, key.link);
+            on_verified(cx, key, completion.work());
+        }
         UploadStep::Has(chunks) => on_presence(cx, key, &chunks, completion.has()),
         UploadStep::Write(chunk) => on_written(cx, key, chunk, completion.written()),
     }

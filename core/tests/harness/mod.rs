@@ -12,7 +12,7 @@ use bytes::Bytes;
 use disk::MemoryDisk;
 use forever_core::bulk::PlainChunk;
 use forever_core::codec::{Bincode, Codec};
-use forever_core::command::{Command, PutMeta};
+use forever_core::command::{Command, CommandError, PutMeta};
 use forever_core::config::Config;
 use forever_core::disk::DiskOp;
 use forever_core::event::{Event, PutReport, RequestError, What};
@@ -347,6 +347,12 @@ impl World {
         let id = self.hosts[host].node.as_mut().unwrap().handle_command(now, command).unwrap();
         self.carry_out(host);
         id
+    }
+
+    /// Gives a command that is refused.
+    pub fn refused(&mut self, host: usize, command: Command) -> CommandError {
+        let now = self.time(host);
+        self.hosts[host].node.as_mut().unwrap().handle_command(now, command).unwrap_err()
     }
 
     /// The next event of a request, if there is one.

@@ -115,6 +115,7 @@ impl From<CommandError> for ApiError {
             CommandError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             CommandError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             CommandError::Limit => (StatusCode::BAD_REQUEST, "limit"),
+            CommandError::ContentType { .. } => (StatusCode::BAD_REQUEST, "content_type"),
             CommandError::Restoring => (StatusCode::CONFLICT, "restoring"),
         };
         Self::new(status, code, error.to_string())

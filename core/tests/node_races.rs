@@ -1,4 +1,4 @@
-//! Experiments of a review: each shows a defect.
+//! Races and limits: what happens when things cross, come late, or are larger than anybody meant.
 #![allow(
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
@@ -10,7 +10,7 @@ mod harness;
 
 use std::time::Duration;
 
-use forever_core::command::{Command, PutMeta};
+use forever_core::command::{Command, CommandError, PutMeta};
 use forever_core::config::Config;
 use forever_core::event::What;
 use forever_core::frame::Frame;
@@ -84,21 +84,23 @@ fn a_put_that_announces_a_huge_length_does_no_harm() {
     world.command_quietly(1, Command::Cancel { request });
 }
 
+/// A media type that no manifest has room for is refused at once.
 #[test]
-fn a_file_with_a_long_content_type_can_be_got_again() {
-    let mut world = World::new(2);
-    let meta = PutMeta { content_type: Some("a".repeat(5_000)), ..PutMeta::default() };
-    let request = world.command(1, Command::Put { name: name("file"), meta });
-    world.command_quietly(1, Command::PutEnd { request });
+fn a_content_type_that_is_too_long_is_refused() {
+    let mut world = World::new(1);
+    let meta = |len: usize| PutMeta { content_type: Some("x".repeat(len)), ..PutMeta::default() };
+    let refused = world.refused(0, Command::Put { name: name("f"), meta: meta(256) });
+    assert_eq!(refused, CommandError::ContentType { len: 256, max: 255 });
+    let request = world.command(0, Command::Put { name: name("f"), meta: meta(255) });
+    world.command(0, Command::PutEnd { request });
     loop {
-        match world.wait(1, request) {
+        match world.wait(0, request) {
             What::PutReady { .. } => {}
             What::PutDone(_) => break,
-            What::Failed(_) => return,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(world.get(1, "file").unwrap(), b"");
+    assert_eq!(world.get(0, "f").unwrap(), b"");
 }
 
 /// What a node stops with comes to an end: a link that is made while it stops is closed.
