@@ -140,3 +140,6 @@ impl AsyncWrite for TurmoilStream {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;
