@@ -30,6 +30,8 @@ pub mod fs;
 mod health;
 mod index;
 mod locks;
+#[doc(hidden)]
+pub mod memory_fs;
 mod open;
 mod perform;
 mod queue;

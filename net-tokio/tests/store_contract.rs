@@ -2,8 +2,6 @@
 //! the disk, and operations that race.
 #![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
-mod store_support;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,8 +11,8 @@ use forever_core::ids::{BlobKey, OpId};
 use forever_core::path::PathTransform;
 use forever_net_tokio::disk::{Completion, Disk};
 use forever_net_tokio::store::conformance::{SUITE, commit_op, put, sample_blob, write_op};
+use forever_net_tokio::store::memory_fs::MemoryFs;
 use forever_net_tokio::store::{RealFs, Store, StoreConfig, StoreDisk};
-use store_support::MemoryFs;
 use tokio::sync::mpsc;
 
 const LARGE: usize = 40_000;

@@ -2,8 +2,6 @@
 //! afterwards and intact, and nothing is there by half.
 #![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
-mod store_support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,8 +10,8 @@ use bytes::Bytes;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Write};
 use forever_core::ids::BlobKey;
 use forever_net_tokio::store::conformance::{commit_op, put, sample_blob, usage, write_op};
+use forever_net_tokio::store::memory_fs::{Fault, MemoryFs};
 use forever_net_tokio::store::{OpenError, Store, StoreConfig, clear};
-use store_support::{Fault, MemoryFs};
 
 const LARGE: usize = 20_000;
 const SMALL: usize = 300;

@@ -1,17 +1,15 @@
 //! Folders that cannot be opened: each gets an error that says what is wrong and what to do, and loses nothing.
 #![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
-mod store_support;
-
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use forever_core::disk::DiskDone;
 use forever_net_tokio::store::conformance::{commit_op, put, sample_blob, write_op};
+use forever_net_tokio::store::memory_fs::MemoryFs;
 use forever_net_tokio::store::{FORMAT, OpenError, RealFs, Store, StoreConfig, clear};
 use redb::{Database, TableDefinition};
-use store_support::MemoryFs;
 
 fn open(root: &Path) -> Result<Store, OpenError> {
     Store::open(Arc::new(RealFs), &StoreConfig::new(root))
