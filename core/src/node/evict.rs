@@ -44,7 +44,8 @@ pub(crate) struct Evict {
     /// The versions to evict, and who has promised to keep each.
     records: BTreeMap<RecordId, SignedRecord>,
     promises: BTreeMap<NodeId, u32>,
-    unanswered: u32,
+    /// Requests for promises without an answer yet; `None` before they are made and once they have been counted.
+    unanswered: Option<u32>,
     /// Promises that this node has given to others, still to be looked up.
     own_promises: u32,
     /// Pages being loaded, and those that belong to the versions.
@@ -64,7 +65,7 @@ impl Evict {
             name,
             records: BTreeMap::new(),
             promises: BTreeMap::new(),
-            unanswered: 0,
+            unanswered: None,
             own_promises: 0,
             loading: 0,
             pages: BTreeSet::new(),
@@ -92,10 +93,11 @@ impl Evict {
     fn ask_promises(&mut self, cx: &mut Context) -> Flow {
         let owner = cx.owner;
         let peers = cx.links.ready_nodes();
+        let asked = self.records.len() * peers.len();
+        self.unanswered = Some(u32::try_from(asked).unwrap_or(u32::MAX));
         for record in self.records.values() {
             let (name_id, record) = (record.record.name_id, record.id);
             for node in &peers {
-                self.unanswered += 1;
                 let frame = |request| Frame::AskPromise { request, owner, name_id, record };
                 asks::ask(cx, AskClient::Request(self.id), *node, frame);
             }
@@ -110,9 +112,10 @@ impl Evict {
     }
 
     fn check_promises(&mut self, cx: &mut Context) -> Flow {
-        if self.unanswered > 0 {
+        if self.unanswered != Some(0) {
             return Flow::Continue;
         }
+        self.unanswered = None;
         let have = u32::try_from(self.promisers().len()).unwrap_or(u32::MAX);
         let needed = cx.write_quorum();
         if have < needed {
@@ -230,7 +233,9 @@ impl Task for Evict {
     }
 
     fn on_answered(&mut self, cx: &mut Context, node: NodeId, answer: Option<Answer>) -> Flow {
-        self.unanswered -= 1;
+        // An answer that comes when the others have been counted is too late.
+        let Some(unanswered) = &mut self.unanswered else { return Flow::Continue };
+        *unanswered -= 1;
         cx.expect_progress(self.id);
         match answer {
             Some(Answer::Promised(true)) => *self.promises.entry(node).or_default() += 1,
@@ -292,8 +297,9 @@ impl Task for Evict {
     }
 
     fn on_timeout(&mut self, cx: &mut Context) -> Flow {
-        self.unanswered = 0;
-        if self.loading == 0 && self.pages.is_empty() && !self.records.is_empty() {
+        if self.unanswered.is_some() {
+            self.unanswered = Some(0);
+            cx.expect_progress(self.id);
             return self.check_promises(cx);
         }
         self.fail(cx, RequestError::Deadline(cx.config.request_timeout.as_secs()))

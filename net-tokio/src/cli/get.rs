@@ -43,7 +43,11 @@ pub(crate) async fn run(data: &Path, args: GetArgs, report: &Report) -> Result<E
         Target::Stdout => write_stdout(&mut client, &mut download, report).await?,
         Target::File(path) => {
             let path = if path.is_dir() { path.join(last_part(&name)) } else { path };
-            write_file(&mut client, &mut download, &path, args.range.is_none(), report).await?;
+            if is_device_or_pipe(&path) {
+                write_through(&mut client, &mut download, &path, report).await?;
+            } else {
+                write_file(&mut client, &mut download, &path, args.range.is_none(), report).await?;
+            }
             let got = Got { name: name.as_str(), bytes: download.got, path: &path };
             report.result(&got, || format!("{}  {} to {}", got.name, human_bytes(got.bytes), path.display()));
         }
@@ -99,6 +103,30 @@ async fn write_stdout(client: &mut Client, download: &mut Download, report: &Rep
         Err(Copy::Get(error)) => Err(error),
         Ok(()) => Ok(()),
     }
+}
+
+/// Whether something is there that is neither a file nor a folder.
+fn is_device_or_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}
+
+/// Writes straight to a device or a pipe: renaming a file onto it would replace it, even `/dev/null`.
+async fn write_through(
+    client: &mut Client,
+    download: &mut Download,
+    path: &Path,
+    report: &Report,
+) -> Result<(), CliError> {
+    let write = |error| CliError::io("write", path, error);
+    let to = path.to_owned();
+    // A pipe opens only once it has a reader, and meanwhile an interrupt must be heard.
+    let opened = tokio::task::spawn_blocking(move || File::options().write(true).open(to)).await;
+    let file = opened.map_err(io::Error::other).and_then(|file| file).map_err(write)?;
+    let writer = Writer::new(file, |mut file| file.flush());
+    copy(client, download, writer, report).await.map_err(|error| match error {
+        Copy::Get(error) => error,
+        Copy::Write(error) => write(error),
+    })
 }
 
 /// Writes beside the target and renames at the end, so that there is never a half file under the real name.

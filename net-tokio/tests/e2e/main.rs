@@ -1,0 +1,20 @@
+//! End-to-end tests: the real `forever` as separate processes, with real TCP, real disks and real signals.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod canary;
+mod damage;
+mod delete;
+mod demo;
+mod evict;
+mod faults;
+mod files;
+mod folders;
+mod get;
+mod harness;
+mod input;
+mod lost_peers;
+mod put;
+mod restart;
+mod restore;
+mod space;
+mod strangers;
