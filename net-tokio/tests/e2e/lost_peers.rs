@@ -15,7 +15,7 @@ fn one_dead_peer_fails_no_put_and_gets_the_file_when_it_is_back() {
     let bytes = content("one dead", 8 * CHUNK);
     let put = cluster[2].put("file", &bytes);
     assert_eq!((&put["replicas"], &put["pending"]), (&2.into(), &1.into()));
-    assert_eq!(cluster[2].count("pending"), 1);
+    cluster[2].wait_for("pending", |pending| pending == 1);
     cluster[0].restart();
     cluster[2].wait_for("pending", |pending| pending == 0);
     assert_eq!(cluster[0].count("blobs"), 8);
