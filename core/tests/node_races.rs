@@ -72,8 +72,6 @@ fn a_link_that_goes_after_an_evict_gave_up_waiting_does_no_harm() {
     world.crash(0);
     let what = world.wait(3, request);
     assert!(matches!(what, What::Evicted { .. }), "{what:?}");
-    let what = world.ask(3, Command::Peers);
-    eprintln!("{what:?}");
 }
 
 #[test]

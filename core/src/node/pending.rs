@@ -20,7 +20,6 @@ use crate::work::WorkResult;
 
 /// Who waits, and for what.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the large ones are as frequent as the small ones")]
 pub(crate) enum Pending {
     Boot(BootStep),
     Answer(AnswerStep),

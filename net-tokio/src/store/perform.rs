@@ -67,7 +67,9 @@ impl Store {
     /// The first step of an operation.
     pub(crate) fn begin(&self, what: DiskOp) -> Step {
         let done = match what {
-            DiskOp::WriteBlob { blob, data, known } => return self.begin_write(blob, data, known).unwrap_or_else(Step::failed),
+            DiskOp::WriteBlob { blob, data, known } => {
+                return self.begin_write(blob, data, known).unwrap_or_else(Step::failed);
+            }
             DiskOp::ReadBlob { blob } => return self.begin_read(blob).unwrap_or_else(Step::failed),
             DiskOp::Commit { require_blobs, require_keys, writes } => {
                 return Step::Commit(Pending {
