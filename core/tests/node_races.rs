@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use forever_core::command::{Command, CommandError, PutMeta};
 use forever_core::config::Config;
-use forever_core::event::What;
+use forever_core::event::{RequestError, What};
 use forever_core::frame::Frame;
 use forever_core::secrets::OwnerSecret;
 use harness::{World, address, content, name};
@@ -72,6 +72,20 @@ fn a_link_that_goes_after_an_evict_gave_up_waiting_does_no_harm() {
     world.crash(0);
     let what = world.wait(3, request);
     assert!(matches!(what, What::Evicted { .. }), "{what:?}");
+}
+
+#[test]
+fn a_node_that_is_stopped_twice_does_no_harm() {
+    let mut world = World::new(2);
+    let request = world.command(1, Command::Put { name: name("f"), meta: PutMeta::default() });
+    world.command(1, Command::Stop);
+    world.command(1, Command::Stop);
+    assert_eq!(world.wait(1, request), What::PutReady { chunks: 16 });
+    assert_eq!(world.wait(1, request), What::Failed(RequestError::Stopping));
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(world.refused(1, Command::Status), CommandError::Stopping);
+    let What::Status(status) = world.ask(0, Command::Status) else { panic!() };
+    assert_eq!(status.peers_connected, 0);
 }
 
 #[test]
