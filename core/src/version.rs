@@ -78,6 +78,12 @@ impl HybridClock {
         }
     }
 
+    /// Whether the clock stands at a version or past it.
+    #[must_use]
+    pub fn has_seen(&self, version: &Version) -> bool {
+        (version.wall_ms, version.counter) <= (self.wall_ms, self.counter)
+    }
+
     /// The least state above this one and not before `now_wall_ms`; this one itself at the end of time.
     fn next(&self, now_wall_ms: u64) -> Self {
         if now_wall_ms > self.wall_ms {

@@ -74,6 +74,46 @@ fn a_link_that_goes_after_an_evict_gave_up_waiting_does_no_harm() {
     assert!(matches!(what, What::Evicted { .. }), "{what:?}");
 }
 
+/// Both are stamped before either is acknowledged: the later wins, and the earlier is not stamped again.
+#[test]
+fn two_puts_of_one_name_at_once_are_two_versions() {
+    let mut world = World::new(2);
+    let mut runs = [world.start_put(1, "f", b"left"), world.start_put(1, "f", b"right")];
+    // The later's announcement overtakes the earlier's.
+    let mut held = None;
+    world.meddle = Some(Box::new(move |from, _, frame| {
+        let Frame::Announce { record, .. } = frame else { return true };
+        if from == 1 && held.is_none() {
+            held = Some(record.clone());
+            return false;
+        }
+        true
+    }));
+    let mut done = 0;
+    while done == 0 {
+        for run in &mut runs {
+            if let Some(result) = world.go_on_if_any(1, run) {
+                result.unwrap();
+                done += 1;
+            }
+        }
+    }
+    // The earlier is told again when the link is made anew, and the peer then knows the later.
+    world.meddle = None;
+    world.cut(0, 1, true);
+    world.cut(0, 1, false);
+    while done < 2 {
+        for run in &mut runs {
+            if let Some(result) = world.go_on_if_any(1, run) {
+                result.unwrap();
+                done += 1;
+            }
+        }
+    }
+    let What::Versions(versions) = world.ask(1, Command::Versions { name: name("f") }) else { panic!() };
+    assert_eq!(versions.len(), 2, "{versions:?}");
+}
+
 #[test]
 fn a_node_that_is_stopped_twice_does_no_harm() {
     let mut world = World::new(2);

@@ -190,7 +190,9 @@ fn on_verified(cx: &mut Context, request: RequestId, node: NodeId, record: Recor
         asks::on_lie(cx, node);
         return check(cx, request);
     };
-    if newer.rank() <= published.rank() {
+    // What this device stamped later it wrote at the same time; that one may win.
+    let sibling = newer.record.version.node == cx.me && cx.clock.has_seen(&newer.record.version);
+    if sibling || newer.rank() <= published.rank() {
         return check(cx, request);
     }
     cx.clock.observe(&newer.record.version);
