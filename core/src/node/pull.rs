@@ -79,7 +79,6 @@ struct Pull {
     record: SignedRecord,
     client: PullClient,
     holders: BTreeSet<NodeId>,
-    started: bool,
     /// A root that lists pages, until all of them are stored.
     root: Option<Root>,
     page: Option<Page>,
@@ -118,7 +117,7 @@ pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, 
         return cx.signal(Signal::Pulled { client, record, outcome: PullOutcome::Refused(Refusal::Busy) });
     }
     let id = PullId(cx.number());
-    let pull = Pull { record, client, holders, started: false, root: None, page: None, fetched_bytes: 0 };
+    let pull = Pull { record, client, holders, root: None, page: None, fetched_bytes: 0 };
     cx.pulls.pulls.insert(id, pull);
     cx.pulls.waiting.push_back(id);
     start_waiting(cx);
@@ -166,8 +165,7 @@ fn refuse_disk(cx: &mut Context, id: PullId, error: &DiskError) {
 }
 
 fn begin(cx: &mut Context, id: PullId) {
-    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
-    pull.started = true;
+    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     match pull.record.record.body {
         RecordBody::Tombstone => commit_record(cx, id, None),
         RecordBody::File { root_len, .. } if root_len as usize > PAGE_LEN_MAX => refuse(cx, id, Refusal::Invalid),

@@ -39,8 +39,6 @@ pub(crate) struct Restore {
     pulling: u32,
     seen: BTreeSet<RecordId>,
     missing: BTreeSet<RecordId>,
-    /// Peers that did not answer to the end.
-    silent: u32,
     report: RestoreReport,
 }
 
@@ -54,7 +52,6 @@ impl Restore {
             pulling: 0,
             seen: BTreeSet::new(),
             missing: BTreeSet::new(),
-            silent: 0,
             report: RestoreReport::default(),
         }
     }
@@ -175,13 +172,9 @@ impl Task for Restore {
             }
             Some(Answer::Announced(_) | Answer::Promised(_)) => {
                 asks::on_lie(cx, node);
-                self.silent += 1;
                 self.next_peer(cx)
             }
-            None => {
-                self.silent += 1;
-                self.next_peer(cx)
-            }
+            None => self.next_peer(cx),
         }
     }
 
