@@ -22,6 +22,8 @@ mod backend;
 mod batch;
 #[doc(hidden)]
 pub mod conformance;
+#[cfg(target_os = "linux")]
+mod direct;
 mod error;
 mod executor;
 mod export;

@@ -98,9 +98,15 @@ struct RealFile(File);
 
 impl FsFile for RealFile {
     fn write(&mut self, parts: &[Bytes]) -> io::Result<()> {
+        let mut skipped = past_the_cache(&self.0, parts)?;
         let mut slices = Vec::new();
         let mut gathered = 0;
-        for chunk in parts.iter().flat_map(|part| part.chunks(WRITE_LEN_MAX)) {
+        let rest = parts.iter().map(|part| {
+            let (_, rest) = part.split_at(skipped.min(part.len()));
+            skipped -= part.len() - rest.len();
+            rest
+        });
+        for chunk in rest.flat_map(|part| part.chunks(WRITE_LEN_MAX)) {
             if gathered + chunk.len() > WRITE_LEN_MAX {
                 write_all_vectored(&mut self.0, &mut slices)?;
                 slices.clear();
@@ -117,6 +123,15 @@ impl FsFile for RealFile {
     }
 }
 
+/// Writes what it can past the page cache, and returns how many bytes that were.
+fn past_the_cache(file: &File, parts: &[Bytes]) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    if file.metadata()?.len() == 0 {
+        return super::direct::write_blocks(file, parts);
+    }
+    Ok(0)
+}
+
 /// Writes all slices; the file may take fewer bytes a call than it was given.
 fn write_all_vectored(file: &mut File, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
@@ -129,4 +144,36 @@ fn write_all_vectored(file: &mut File, mut slices: &mut [IoSlice<'_>]) -> io::Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(len: usize) -> Bytes {
+        (0..len).map(|at| u8::try_from(at % 251).expect("below 251")).collect()
+    }
+
+    /// Parts of lengths that fit no block, as the pieces of a blob do that came over a link.
+    fn parts(content: &Bytes, len: usize) -> Vec<Bytes> {
+        (0..content.len()).step_by(len).map(|at| content.slice(at..content.len().min(at + len))).collect()
+    }
+
+    #[test]
+    fn a_file_holds_what_was_written_whatever_its_length_and_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mib = 1 << 20;
+        for len in [0, 1, 4096, 65_535, 65_536, 65_537, mib - 1, mib, mib + 16, mib + 4096, 3 * mib + 5] {
+            let content = content(len);
+            for part_len in [777, 65_500, 4 * mib] {
+                let mut file = RealFs.create_file(&path).unwrap();
+                file.write(&parts(&content, part_len)).unwrap();
+                file.write(&[Bytes::from_static(b"more")]).unwrap();
+                file.sync().unwrap();
+                let read = RealFs.read(&path, u64::MAX).unwrap();
+                assert!(read[..len] == content && read[len..] == b"more"[..], "{len} bytes in parts of {part_len}");
+            }
+        }
+    }
 }
