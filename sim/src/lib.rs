@@ -21,5 +21,8 @@
 //! and sweeps. Tests choose what happens, and when, themselves.
 
 pub mod content;
+pub mod draw;
+pub mod store;
+pub mod system;
 pub mod trace;
 pub mod turmoil_tier;

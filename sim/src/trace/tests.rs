@@ -21,3 +21,20 @@ fn every_part_of_an_event_and_their_order_matter() {
     assert_ne!(hash(&[first]), hash(&[(1, "a", "b", b"x")]));
     assert_ne!(hash(&[first]), hash(&[(1, "ab", "", b"c")]), "text does not flow from one part into the next");
 }
+
+#[test]
+fn a_trace_keeps_the_events_asked_for_and_the_same_hash() {
+    let plain = Trace::default();
+    let kept = Trace::keeping(Keep::Events { from: 1, count: 1 });
+    let digests = Trace::keeping(Keep::Digests);
+    for trace in [&plain, &kept, &digests] {
+        trace.record(Duration::ZERO, "a", "first", b"one");
+        trace.record_value(Duration::from_micros(5), "b", "second", &(1_u32, "two"));
+        trace.record(Duration::ZERO, "a", "third", b"three");
+    }
+    assert_eq!(plain.hash(), kept.hash());
+    assert_eq!(plain.hash(), digests.hash());
+    assert_eq!(digests.digests().len(), 3);
+    let texts: Vec<String> = kept.entries().iter().map(ToString::to_string).collect();
+    assert_eq!(texts, [r#"#1 5µs b second (1, "two")"#]);
+}

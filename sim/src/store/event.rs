@@ -1,0 +1,195 @@
+//! What oracles see of the store, whatever the tier: what happened, and what there is to look at.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use forever_core::command::CommandError;
+use forever_core::event::{FileInfo, FileStat, PutReport, RequestError, RestoreReport, VersionInfo, WriteReport};
+use forever_core::ids::{BlobKey, NodeId};
+use forever_core::record::SignedRecord;
+use forever_core::secrets::OwnerKeys;
+
+use super::{Op, Scenario};
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A caller began. Operations that the judge adds after the plan are numbered on from the plan's.
+    Started {
+        /// Its number.
+        op: usize,
+        /// What.
+        what: Op,
+    },
+    /// A caller has its answer.
+    Ended {
+        /// Its number.
+        op: usize,
+        /// The answer.
+        result: OpResult,
+    },
+    /// A node runs from now on.
+    Up {
+        /// Which.
+        node: usize,
+    },
+    /// A node no longer runs. Its callers' operations have ended before.
+    Down {
+        /// Which.
+        node: usize,
+    },
+    /// A fault took effect: something would have gone otherwise without it.
+    Bit {
+        /// Its number in the plan.
+        fault: usize,
+    },
+    /// Stored bytes were destroyed by the plan.
+    Lost {
+        /// On which node's disk.
+        node: usize,
+        /// Which of them.
+        what: DiskLoss,
+    },
+    /// A frame went to the channel, in the clear: header and payload as they are encoded.
+    Frame {
+        /// From which node.
+        from: usize,
+        /// To which.
+        to: usize,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// An interesting state was reached.
+    Probe {
+        /// Its name.
+        name: &'static str,
+    },
+    /// The plan is over, faults have ended, and only the core of the cluster is healed: see [`View::is_core`].
+    Healed,
+}
+
+/// Which stored bytes were destroyed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskLoss {
+    /// All.
+    All,
+    /// These blobs.
+    Blobs(Vec<BlobKey>),
+    /// What was acknowledged since the disk began to lie, or nobody knows what: from now on nothing of this disk counts.
+    Unknown,
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "few are alive at a time")]
+pub enum OpResult {
+    /// A put was acknowledged.
+    Put(PutReport),
+    /// A get delivered all it had announced.
+    Got(Got),
+    /// A delete was acknowledged.
+    Deleted(WriteReport),
+    /// The files.
+    Listed(Vec<FileInfo>),
+    /// All of a file.
+    Stat(FileStat),
+    /// The history of a file.
+    Versions(Vec<VersionInfo>),
+    /// An evict freed so many bytes, on promises of these.
+    Evicted {
+        /// Bytes.
+        freed_bytes: u64,
+        /// Who promised.
+        promised_by: Vec<NodeId>,
+    },
+    /// A restore is done.
+    Restored(RestoreReport),
+    /// The caller went away on purpose.
+    Abandoned,
+    /// It failed.
+    Failed(OpError),
+}
+
+/// What a get delivered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Got {
+    /// The file.
+    pub file: FileInfo,
+    /// First byte delivered.
+    pub first: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Why an operation came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpError {
+    /// The node was down.
+    #[error("the node was down")]
+    Down,
+    /// The node went down in the middle.
+    #[error("the node went down in the middle")]
+    Gone,
+    /// The node refused a command.
+    #[error("refused: {0}")]
+    Refused(CommandError),
+    /// The request failed.
+    #[error("{0}")]
+    Failed(RequestError),
+    /// The node's answer was not one that the request can have: a bug whatever it is.
+    #[error("nonsense: {0}")]
+    Nonsense(String),
+}
+
+/// What an honest reader of a node's disk finds, without asking the node.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    /// Records.
+    pub records: Vec<Held>,
+    /// Blobs that are present, and whether their bytes are what their address says.
+    pub blobs: BTreeMap<BlobKey, bool>,
+    /// All rows of the index.
+    pub rows: Vec<(Bytes, Bytes)>,
+}
+
+/// A record on a disk, with the chunks it needs.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The record.
+    pub record: SignedRecord,
+    /// Its chunks, if all its manifest pages are there.
+    pub chunks: Option<Vec<BlobKey>>,
+}
+
+/// What oracles can look at between two events.
+pub trait View {
+    /// What is simulated.
+    fn scenario(&self) -> &Scenario;
+
+    /// A node's id.
+    fn node_id(&self, node: usize) -> NodeId;
+
+    /// The keys of a node's owner.
+    fn keys(&self, node: usize) -> &OwnerKeys;
+
+    /// Secrets that belong in no frame and on no disk, with what each is.
+    fn secrets(&self) -> Vec<(String, Vec<u8>)>;
+
+    /// Whether a node runs.
+    fn is_up(&self, node: usize) -> bool;
+
+    /// Whether a node belongs to the part of the cluster that was healed at the end.
+    fn is_core(&self, node: usize) -> bool;
+
+    /// What is on a node's disk, read from the disk itself: acknowledged writes, and whatever else is there.
+    fn contents(&mut self, node: usize) -> Contents;
+
+    /// Shows every byte on a node's disk, with the place it was found at.
+    fn each_stored(&mut self, node: usize, show: &mut dyn FnMut(&str, &[u8]));
+
+    /// How full a running node's queues are: `(name, used, limit)`. Empty if the tier cannot tell.
+    fn gauges(&self, node: usize) -> Vec<(&'static str, u64, u64)>;
+
+    /// Links that stand at a node, with the node at the other end. Empty if the tier cannot tell.
+    fn links(&self, node: usize) -> Vec<usize>;
+}
