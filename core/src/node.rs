@@ -9,7 +9,7 @@
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `keep`), `remove`, `query`, `evict`, `restore`; what
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `window` and `keep`), `remove`, `query`, `evict`, `restore`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
@@ -47,6 +47,7 @@ mod signal;
 mod task;
 mod timers;
 mod upload;
+mod window;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
