@@ -23,6 +23,7 @@ mod evict;
 mod fanout;
 mod fetch;
 mod fresh;
+mod gauges;
 mod get;
 mod hot;
 mod keep;
@@ -114,6 +115,19 @@ impl Node {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping
+    }
+
+    /// How much of each of its limits the node uses: name, use, limit. Only looks.
+    #[must_use]
+    pub fn gauges(&self) -> Vec<(&'static str, u64, u64)> {
+        gauges::of(&self.cx, self.requests.len())
+    }
+
+    /// The probes reached since this was last asked: see [`sometimes!`](crate::sometimes).
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn take_probes(&mut self) -> alloc::collections::BTreeSet<&'static str> {
+        self.cx.simulation.take_probes()
     }
 
     /// Tells the node what happened.

@@ -16,7 +16,7 @@ use crate::node::{asks, schema};
 use crate::work::{WorkOp, WorkResult};
 
 /// The most records of a name that are looked at, newest first.
-const RECORDS_MAX: u32 = 256;
+pub(crate) const RECORDS_MAX: u32 = 256;
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
