@@ -5,6 +5,8 @@ mod client;
 mod draw_scenario;
 mod event;
 mod fault;
+pub mod inspect;
+pub mod liar;
 pub mod names;
 mod op;
 mod scenario;
