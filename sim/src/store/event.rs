@@ -1,6 +1,7 @@
 //! What oracles see of the store, whatever the tier: what happened, and what there is to look at.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use forever_core::command::CommandError;
@@ -193,6 +194,9 @@ pub struct Held {
 pub trait View {
     /// What is simulated.
     fn scenario(&self) -> &Scenario;
+
+    /// Simulated time since the start.
+    fn now(&self) -> Duration;
 
     /// A node's id.
     fn node_id(&self, node: usize) -> NodeId;
