@@ -10,6 +10,10 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "simulation")]
+mod catalogue;
+#[cfg(feature = "simulation")]
+pub use catalogue::{PROBES, SITES};
 #[cfg(feature = "planted-bugs")]
 mod planted;
 #[cfg(feature = "planted-bugs")]

@@ -16,6 +16,10 @@ impl Simulated {
 }
 
 #[cfg(feature = "simulation")]
+mod catalogue;
+#[cfg(feature = "simulation")]
+pub use catalogue::{PROBES, SITES};
+#[cfg(feature = "simulation")]
 pub use shared::Simulated;
 
 #[cfg(feature = "simulation")]
