@@ -102,7 +102,7 @@ fn draw_nodes(draws: Draws, count: usize) -> Vec<NodeSpec> {
 }
 
 fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
-    let mut knob = |number: u64| draws.at(CONFIG, 0, number);
+    let knob = |number: u64| draws.at(CONFIG, 0, number);
     let ms = |draw: &mut Draw, least: u64, most: u64| Duration::from_millis(draw.between(least, most));
     let heartbeat = ms(&mut knob(8), 500, 3_000);
     let link_timeout = heartbeat * u32::try_from(knob(9).between(2, 5)).expect("at most 5");

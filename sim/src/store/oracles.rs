@@ -9,7 +9,7 @@ pub mod bounds;
 pub mod confidentiality;
 pub mod convergence;
 pub mod durability;
-mod history;
+pub(crate) mod history;
 pub mod integrity;
 pub mod resurrection;
 pub mod sessions;

@@ -43,7 +43,9 @@ impl Authority {
         let rows = contents.rows.iter().filter(|(key, _)| key.first() == Some(&b'R')).count();
         if rows != contents.records.len() {
             let verified = contents.records.len();
-            return Err(format!("of {rows} records on the disk of node {node} only {verified} are signed by their owner"));
+            return Err(format!(
+                "of {rows} records on the disk of node {node} only {verified} are signed by their owner"
+            ));
         }
         let addresses = self.addresses(view);
         let mut counts: BTreeMap<(FileKey, usize, bool), usize> = BTreeMap::new();

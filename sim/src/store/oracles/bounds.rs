@@ -42,8 +42,7 @@ pub(crate) struct Bounds {
 impl Bounds {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let config = &scenario.config;
-        let fault_us: u64 =
-            scenario.plan.faults.iter().map(|fault| fault.until_us.saturating_sub(fault.from_us)).sum();
+        let fault_us: u64 = scenario.plan.faults.iter().map(|fault| fault.until_us.saturating_sub(fault.from_us)).sum();
         Self {
             history: History::default(),
             seen: BTreeMap::new(),
@@ -91,7 +90,9 @@ impl Bounds {
                 return Err(format!("two links stand between nodes {node} and {}", pair[0]));
             }
             if let Some(dead) = links.iter().find(|other| !view.is_core(**other)) {
-                return Err(format!("node {node} still has a link to node {dead}, which has been out of reach for long"));
+                return Err(format!(
+                    "node {node} still has a link to node {dead}, which has been out of reach for long"
+                ));
             }
         }
         Ok(())

@@ -60,7 +60,9 @@ impl Durability {
         let Some((owner, name)) = Self::address(view, key) else { return Ok(()) };
         let writer = operation.op.node;
         if replicas < 2 && !view.scenario().nodes[writer].bootstrap.is_empty() {
-            return Err(format!("operation {op} was acknowledged on {replicas} node although node {writer} knows others"));
+            return Err(format!(
+                "operation {op} was acknowledged on {replicas} node although node {writer} knows others"
+            ));
         }
         let mut stored = Stored::default();
         let mut excused = Vec::new();
@@ -191,7 +193,9 @@ impl Durability {
             && let Some(holders) = holders_between_them(&disks, address, &wanted)
         {
             let version = history::show(&wanted);
-            return Err(format!("the disks of nodes {holders:?}, in reach, hold all of version {version} between them"));
+            return Err(format!(
+                "the disks of nodes {holders:?}, in reach, hold all of version {version} between them"
+            ));
         }
         if wanted == newest {
             let reach: Vec<usize> = disks.keys().copied().collect();
@@ -205,13 +209,7 @@ impl Durability {
     }
 
     /// Every disk in reach that held a version must have been destroyed since.
-    fn prove_destroyed(
-        &self,
-        view: &dyn View,
-        key: FileKey,
-        version: Version,
-        reach: &[usize],
-    ) -> Result<(), String> {
+    fn prove_destroyed(&self, view: &dyn View, key: FileKey, version: Version, reach: &[usize]) -> Result<(), String> {
         let Some(stored) = self.stored.get(&(key, version)) else { return Ok(()) };
         for (node, since) in &stored.holders {
             let destroyed = !view.is_core(*node)

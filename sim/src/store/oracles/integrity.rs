@@ -40,9 +40,10 @@ impl Integrity {
             return put(&acked.op).into_iter().collect();
         }
         let Some(writer) = history::node_of(view, version.node) else { return Vec::new() };
-        let may_be = self.history.of_file(key).filter(|(_, operation)| {
-            operation.is_put() && operation.op.node == writer && operation.is_uncertain()
-        });
+        let may_be = self
+            .history
+            .of_file(key)
+            .filter(|(_, operation)| operation.is_put() && operation.op.node == writer && operation.is_uncertain());
         may_be.filter_map(|(op, _)| put(&op)).collect()
     }
 
@@ -85,9 +86,7 @@ impl Integrity {
         let owner = operation.owner;
         match result {
             OpResult::Got(got) => self.check_got(view, owner, &operation.op.what, got),
-            OpResult::Listed(files) => {
-                files.iter().try_for_each(|file| self.check_info(view, owner, file).map(|_| ()))
-            }
+            OpResult::Listed(files) => files.iter().try_for_each(|file| self.check_info(view, owner, file).map(|_| ())),
             OpResult::Stat(stat) => self.check_info(view, owner, &stat.file).map(|_| ()),
             OpResult::Put(report) => self.check_info(view, owner, &report.file).map(|_| ()),
             OpResult::Versions(versions) => {

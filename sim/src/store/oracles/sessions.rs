@@ -52,11 +52,7 @@ impl Sessions {
         let stamps = self.stamps.entry(node).or_default();
         let before = stamps.iter().rev().find(|(since, _)| *since < started);
         if let Some((_, before)) = before.filter(|(_, before)| *before >= version) {
-            return Err(format!(
-                "stamped version {} after version {}",
-                history::show(&version),
-                history::show(before)
-            ));
+            return Err(format!("stamped version {} after version {}", history::show(&version), history::show(before)));
         }
         if stamps.last().is_none_or(|(_, last)| *last < version) {
             stamps.push((self.history.now, version));
