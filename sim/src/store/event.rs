@@ -1,7 +1,6 @@
 //! What oracles see of the store, whatever the tier: what happened, and what there is to look at.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bytes::Bytes;
 use forever_core::command::CommandError;
@@ -194,9 +193,6 @@ pub struct Held {
 pub trait View {
     /// What is simulated.
     fn scenario(&self) -> &Scenario;
-
-    /// Simulated time since the start.
-    fn now(&self) -> Duration;
 
     /// A node's id.
     fn node_id(&self, node: usize) -> NodeId;

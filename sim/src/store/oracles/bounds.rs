@@ -140,7 +140,8 @@ impl Rule for Bounds {
                 check_gauges(node, view)?;
             }
         }
-        let now = view.now();
+        // The last event is that of the last answer to the judge.
+        let now = self.history.at;
         for (op, operation) in self.history.ops.iter().filter(|(_, operation)| operation.ended.is_none()) {
             self.check_time(now, *op, operation)?;
         }

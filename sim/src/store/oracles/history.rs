@@ -87,6 +87,8 @@ pub(crate) struct Acked {
 pub(crate) struct History {
     /// How many events there were.
     pub(crate) now: u64,
+    /// When the last was.
+    pub(crate) at: Duration,
     pub(crate) ops: BTreeMap<usize, Operation>,
     pub(crate) acked: BTreeMap<FileKey, BTreeMap<Version, Acked>>,
     /// What was destroyed: at which event, on which node's disk.
@@ -100,6 +102,7 @@ impl History {
     /// Takes note of an event. Called first by whoever uses this.
     pub(crate) fn note(&mut self, at: Duration, event: &Event, view: &dyn View) {
         self.now += 1;
+        self.at = at;
         match event {
             Event::Started { op, what } => {
                 let owner = view.scenario().nodes[what.node].owner;
