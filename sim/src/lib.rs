@@ -26,3 +26,4 @@ pub mod store;
 pub mod system;
 pub mod trace;
 pub mod turmoil_tier;
+pub mod world;
