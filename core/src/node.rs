@@ -9,7 +9,7 @@
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `keep`), `remove`, `query`, `evict`, `restore`; what
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `window` and `keep`), `remove`, `query`, `evict`, `restore`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
@@ -23,6 +23,7 @@ mod evict;
 mod fanout;
 mod fetch;
 mod fresh;
+mod gauges;
 mod get;
 mod hot;
 mod keep;
@@ -46,6 +47,7 @@ mod signal;
 mod task;
 mod timers;
 mod upload;
+mod window;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -61,6 +63,7 @@ use crate::manifest::CONTENT_TYPE_LEN_MAX;
 use crate::output::Output;
 use crate::secrets::OwnerKeys;
 use crate::time::{Monotonic, Time};
+use crate::{buggify, planted};
 use boot::Boot;
 use context::Context;
 pub use fetch::FetchId;
@@ -113,6 +116,19 @@ impl Node {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping
+    }
+
+    /// How much of each of its limits the node uses: name, use, limit. Only looks.
+    #[must_use]
+    pub fn gauges(&self) -> Vec<(&'static str, u64, u64)> {
+        gauges::of(&self.cx, self.requests.len())
+    }
+
+    /// The probes reached since this was last asked: see [`sometimes!`](crate::sometimes).
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn take_probes(&mut self) -> alloc::collections::BTreeSet<&'static str> {
+        self.cx.simulation.take_probes()
     }
 
     /// Tells the node what happened.
@@ -302,6 +318,10 @@ impl Node {
         if !self.requests.contains_key(&id) {
             return Err(CommandError::NoRequest);
         }
+        if planted!(self.cx.simulation, CancelLeavesUpload) {
+            self.requests.remove(&id);
+            return Ok(id);
+        }
         self.end(id);
         Ok(id)
     }
@@ -345,6 +365,9 @@ impl Node {
                 links::offend(cx, link);
             }
             Frame::Hello(_) => links::offend(cx, link),
+            Frame::Ping { .. } if buggify!(cx.simulation, "links.polite-close") => {
+                links::close(cx, link, Goodbye::Stopping);
+            }
             Frame::Ping { nonce } => cx.send(link, Frame::Pong { nonce }),
             // That it was heard is all that matters of a pong; a goodbye is followed by the end of the connection.
             Frame::Pong { .. } | Frame::Goodbye { .. } => {}

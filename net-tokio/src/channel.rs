@@ -11,6 +11,7 @@
 //!
 //! Source: Perrin, "The Noise Protocol Framework", revision 34 (2018).
 
+use forever_core::buggify;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -29,6 +30,7 @@ pub(crate) mod testing;
 mod tests;
 mod writer;
 
+use crate::simulation::Simulated;
 use cipher::FrameCipher;
 pub use cipher::REKEY_AFTER_BYTES;
 pub use reader::{FrameReader, RawFrame, ReadError};
@@ -48,6 +50,9 @@ pub const FRAME_LEN_MAX: usize = 64 * 1024;
 
 /// The most bytes of a frame's plaintext.
 const PLAIN_LEN_MAX: usize = FRAME_LEN_MAX - PREFIX_LEN - TAG_LEN;
+
+/// Bytes after which a simulated channel may change its keys.
+const BUGGIFY_REKEY_AFTER_BYTES: u64 = 4_096;
 
 /// What a node proves to its peers.
 #[derive(Clone)]
@@ -102,6 +107,7 @@ pub struct SecureStream<S> {
     peer: NodeId,
     sealing: FrameCipher,
     opening: FrameCipher,
+    simulation: Simulated,
 }
 
 impl<S: AsyncRead + AsyncWrite> SecureStream<S> {
@@ -111,6 +117,7 @@ impl<S: AsyncRead + AsyncWrite> SecureStream<S> {
             peer: keys.peer,
             sealing: FrameCipher::new(&keys.sealing),
             opening: FrameCipher::new(&keys.opening),
+            simulation: Simulated::default(),
         }
     }
 
@@ -127,10 +134,20 @@ impl<S: AsyncRead + AsyncWrite> SecureStream<S> {
         self
     }
 
+    /// Gives the channel the simulator's hold on the node.
+    #[must_use]
+    pub fn simulated(mut self, simulation: Simulated) -> Self {
+        // For a whole run, since both ends must do alike.
+        let rekeys = buggify!(simulation, "channel.rekey-often", for a run);
+        self.simulation = simulation;
+        if rekeys { self.rekey_after(BUGGIFY_REKEY_AFTER_BYTES) } else { self }
+    }
+
     /// The two directions.
     pub fn split(self) -> (FrameReader<ReadHalf<S>>, FrameWriter<WriteHalf<S>>) {
         let (source, sink) = tokio::io::split(self.stream);
-        (FrameReader::new(source, self.opening), FrameWriter::new(sink, self.sealing))
+        let reader = FrameReader::new(source, self.opening, self.simulation.clone());
+        (reader, FrameWriter::new(sink, self.sealing, self.simulation))
     }
 }
 

@@ -8,11 +8,13 @@ use crate::event::PeerInfo;
 use crate::ids::{DialId, LinkId, NodeId};
 use crate::input::DialError;
 use crate::node::context::Context;
+use crate::node::gauges::Gauge;
 use crate::node::links::Links;
 use crate::node::members::Members;
 use crate::node::signal::Signal;
 use crate::node::timers::Timer;
 use crate::output::Output;
+use crate::{buggify, planted, sometimes};
 
 /// The most addresses known at once; further ones are not remembered.
 const ADDRESSES_MAX: usize = 1_024;
@@ -125,6 +127,16 @@ impl Dials {
     }
 }
 
+/// How many addresses are known.
+pub(crate) fn addresses(cx: &Context) -> usize {
+    cx.dials.addresses.len()
+}
+
+/// What of its limits is used.
+pub(crate) fn gauges(cx: &Context) -> [Gauge; 1] {
+    [("addresses", addresses(cx) as u64, ADDRESSES_MAX.max(cx.config.bootstrap.len()) as u64)]
+}
+
 /// Starts to dial all addresses known so far.
 pub(crate) fn start(cx: &mut Context) {
     let names: alloc::vec::Vec<String> = cx.dials.addresses.keys().cloned().collect();
@@ -189,7 +201,12 @@ pub(crate) fn on_failed(cx: &mut Context, dial: DialId, error: &DialError) {
     address.failures = address.failures.saturating_add(1);
     address.error = Some(error.to_string());
     let (name, failures) = (name.clone(), address.failures);
-    wait(cx, name, failures);
+    if failures >= 4 {
+        sometimes!(cx.simulation, "dials.backed-off");
+    }
+    if failures < 4 || !planted!(cx.simulation, RedialGivesUp) {
+        wait(cx, name, failures);
+    }
     check_settled(cx);
 }
 
@@ -219,6 +236,7 @@ fn wait(cx: &mut Context, name: String, failures: u32) {
     let (first, longest) = cx.config.redial;
     let factor = 1 << failures.saturating_sub(1).min(16);
     let pause = cx.jitter(first.saturating_mul(factor).min(longest));
-    let due = cx.now.mono + pause;
+    let at_once = buggify!(cx.simulation, "dials.redial-at-once");
+    let due = cx.now.mono + if at_once { Duration::from_millis(1) } else { pause };
     cx.timers.set(Timer::Dial(name), due);
 }

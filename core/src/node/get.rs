@@ -11,8 +11,8 @@ use crate::bulk::Bulk;
 use crate::command::{RangeRequest, VersionSelector};
 use crate::config::Config;
 use crate::disk::{DiskError, DiskOp};
-use crate::event::{FileInfo, Plain, RequestError, What};
-use crate::ids::{BlobKey, NodeId, ObjectId, ObjectKey, RequestId};
+use crate::event::{Plain, RequestError, What};
+use crate::ids::{BlobKey, ChunkId, NodeId, ObjectId, ObjectKey, RequestId};
 use crate::manifest::{Children, ChunkRef, PAGE_ENTRIES_MAX, PageContext, PageRef, PageSecrets};
 use crate::name::Name;
 use crate::node::context::Context;
@@ -24,11 +24,13 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{FetchClient, FetchResult};
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
+use crate::node::window::Window;
 use crate::node::{answers, asks, choose, fetch};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::SealError;
 use crate::secrets::{ChunkKey, PageKey};
 use crate::work::{WorkOp, WorkResult};
+use crate::{buggify, planted, sometimes};
 
 /// What a get waits for.
 #[derive(Debug)]
@@ -44,36 +46,17 @@ pub(crate) enum GetStep {
 /// The root page's number among the pages of a get; the pages below it start at 1.
 const ROOT: u64 = 0;
 
-/// A chunk on its way to the caller.
-#[derive(Debug)]
-enum Slot {
-    /// Its page is not loaded yet, or its blob is being read, fetched or opened.
-    UnderWay,
-    /// Nobody connected has it: it waits for a peer to come back.
-    Stuck,
-    Ready(Bytes),
-}
-
 /// The file, once its root page is open.
 #[derive(Debug)]
 struct Open {
-    info: FileInfo,
-    chunk_size: u64,
     context: PageContext,
     /// The pages below the root, with their keys.
     page_refs: Vec<(PageRef, PageKey)>,
     /// The lists of chunks at hand, by number of page: the root's own, or those of pages below it.
     lists: BTreeMap<u64, Vec<(ChunkRef, ChunkKey)>>,
-    /// Bytes to deliver.
-    first: u64,
-    end: u64,
-    /// Chunks: the next to start, the next to deliver, and the end.
-    next: u64,
-    deliver: u64,
-    last: u64,
-    slots: BTreeMap<u64, Slot>,
-    /// Bytes delivered and not yet consumed by the caller.
-    unconsumed: u64,
+    /// Whether the caller asked for all of it.
+    is_whole: bool,
+    window: Window,
     delivered_all: bool,
 }
 
@@ -152,25 +135,17 @@ impl Get {
             }
         };
         let info = file_info(&meta, context.version, page.id);
-        let Some((first, end)) = resolve_range(self.range, info.size) else {
+        let range = if planted!(cx.simulation, RangeOffByOne) { self.range.map(exclusive) } else { self.range };
+        let Some((first, end)) = resolve_range(range, info.size) else {
             return self.fail(cx, RequestError::Range { len: info.size });
         };
-        let chunk_size = u64::from(meta.chunk_size.max(1));
         let start = What::GetStart { file: info.clone(), first, len: end - first };
-        let (next, last) = (first / chunk_size, end.div_ceil(chunk_size));
         let open = Open {
-            info,
-            chunk_size,
             context,
             page_refs,
             lists: list.map(|list| (ROOT, list)).into_iter().collect(),
-            first,
-            end,
-            next,
-            deliver: next,
-            last: if first == end { next } else { last },
-            slots: BTreeMap::new(),
-            unconsumed: 0,
+            is_whole: end - first == info.size,
+            window: Window::new(info.size, meta.chunk_size.max(1), first, end),
             delivered_all: false,
         };
         self.open = Some(open);
@@ -181,15 +156,10 @@ impl Get {
     /// Starts as many chunks as window and credit allow.
     fn pump(&mut self, cx: &mut Context) -> Flow {
         while let Some(open) = &mut self.open {
-            let window = Config::share(cx.config.fetch_window_chunks, open.chunk_size, cx.gets) as u64;
-            let under_way = open.next - open.deliver + self.keep.under_way();
-            let room = under_way < window && open.unconsumed + under_way * open.chunk_size < window * open.chunk_size;
-            if open.next >= open.last || !room {
-                break;
-            }
-            let index = open.next;
-            open.next += 1;
-            open.slots.insert(index, Slot::UnderWay);
+            let chunk_size = u64::from(open.window.chunk_size());
+            let share = Config::share(cx.config.fetch_window_chunks, chunk_size, cx.gets) as u64;
+            let chunks = if buggify!(cx.simulation, "get.window-of-one") { 1 } else { share };
+            let Some(index) = open.window.begin(chunks, self.keep.under_way()) else { break };
             self.begin_chunk(cx, index);
         }
         self.deliver(cx)
@@ -214,7 +184,7 @@ impl Get {
         }
         let number = self.page_of(index);
         let Some(open) = &mut self.open else { return };
-        let first_of_page = index == open.first / open.chunk_size || index.is_multiple_of(PAGE_ENTRIES_MAX as u64);
+        let first_of_page = index == open.window.first_index() || index.is_multiple_of(PAGE_ENTRIES_MAX as u64);
         if !first_of_page {
             return;
         }
@@ -236,8 +206,7 @@ impl Get {
         };
         let Some(open) = &mut self.open else { return Flow::Continue };
         open.lists.insert(number, chunks.into_iter().zip(keys).collect());
-        let waiting: Vec<u64> = open.slots.keys().copied().collect();
-        for index in waiting {
+        for index in open.window.begun() {
             if self.page_of(index) == number {
                 self.begin_chunk(cx, index);
             }
@@ -251,6 +220,9 @@ impl Get {
             Err(error) => {
                 answers::note_disk_error(cx, &error);
                 self.damaged |= error == DiskError::Corrupt;
+                if self.damaged && planted!(cx.simulation, RepairTrustsIndex) {
+                    return self.unavailable(cx);
+                }
                 self.fetch(cx, index);
             }
         }
@@ -272,7 +244,8 @@ impl Get {
     fn decrypt(&self, cx: &mut Context, index: u64, data: Bulk, from: Option<NodeId>) {
         let Some((chunk, key)) = self.chunk(index) else { return };
         let kept = from.map(|node| (node, data.clone()));
-        let work = WorkOp::Open { chunk: chunk.id, key: key.clone(), data };
+        let address = if planted!(cx.simulation, SkipHashCheck) { ChunkId(data.hash()) } else { chunk.id };
+        let work = WorkOp::Open { chunk: address, key: key.clone(), data };
         cx.work(work, self.pending(GetStep::Opened(index, kept)));
     }
 
@@ -286,12 +259,15 @@ impl Get {
         match (opened, from) {
             (Ok(plain), from) => {
                 if let (Some((_, data)), Some((chunk, _))) = (from, self.chunk(index)) {
+                    if self.damaged {
+                        sometimes!(cx.simulation, "get.damaged-chunk-fetched");
+                    }
                     let blob = BlobKey { owner: cx.owner, chunk: chunk.id };
                     self.keep.begin();
                     cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept));
                 }
                 if let Some(open) = &mut self.open {
-                    open.slots.insert(index, Slot::Ready(plain));
+                    open.window.fill(index, plain);
                 }
                 cx.expect_progress(self.id);
                 self.deliver(cx)
@@ -299,6 +275,7 @@ impl Get {
             (Err(SealError::WrongHash), from) => {
                 self.damaged = true;
                 if let Some((node, _)) = from {
+                    sometimes!(cx.simulation, "get.wrong-bytes-refused");
                     self.liars.insert(node);
                     asks::on_lie(cx, node);
                 }
@@ -314,21 +291,13 @@ impl Get {
 
     fn deliver(&mut self, cx: &mut Context) -> Flow {
         let Some(open) = &mut self.open else { return Flow::Continue };
-        while let Some(Slot::Ready(_)) = open.slots.get(&open.deliver) {
-            let Some(Slot::Ready(plain)) = open.slots.remove(&open.deliver) else { break };
-            let start = open.deliver * open.chunk_size;
-            let len = plain.len() as u64;
-            let (from, to) = (open.first.saturating_sub(start).min(len), open.end.saturating_sub(start).min(len));
-            open.deliver += 1;
-            open.unconsumed += to - from;
-            let part = plain.slice(usize::try_from(from).unwrap_or(0)..usize::try_from(to).unwrap_or(0));
+        while let Some(part) = open.window.deliver() {
             cx.event(self.id, What::GetData(Plain(part)));
         }
-        if open.deliver >= open.last && !open.delivered_all {
+        if open.window.is_over() && !open.delivered_all {
             open.delivered_all = true;
             cx.event(self.id, What::GetDone);
-            let whole = open.first == 0 && open.end == open.info.size;
-            self.keep.delivered(whole);
+            self.keep.delivered(open.is_whole);
         }
         self.finish_if_kept(cx)
     }
@@ -349,14 +318,7 @@ impl Get {
 
     fn retry_stuck(&mut self, cx: &mut Context) {
         let Some(open) = &mut self.open else { return };
-        let mut stuck = Vec::new();
-        for (index, slot) in &mut open.slots {
-            if matches!(slot, Slot::Stuck) {
-                *slot = Slot::UnderWay;
-                stuck.push(*index);
-            }
-        }
-        for index in stuck {
+        for index in open.window.unstick() {
             self.fetch(cx, index);
         }
     }
@@ -369,6 +331,16 @@ impl Get {
             RequestError::Unavailable(alloc::format!("no connected peer holds all of the file. {troubles}"))
         };
         self.fail(cx, error)
+    }
+}
+
+/// A range that takes its last byte for its end: the bug `range-off-by-one`.
+fn exclusive(range: RangeRequest) -> RangeRequest {
+    match range {
+        RangeRequest::From { first, last } => {
+            RangeRequest::From { first, last: last.map(|last| first.max(last.saturating_sub(1))) }
+        }
+        RangeRequest::Suffix { len } => RangeRequest::Suffix { len },
     }
 }
 
@@ -452,8 +424,9 @@ impl Task for Get {
                 // A member is away that may have it: give it a little time to come back.
                 let patience = cx.now.mono + cx.config.answer_timeout;
                 cx.timers.set(Timer::Request(self.id), patience);
+                sometimes!(cx.simulation, "get.waits-for-a-holder");
                 if let Some(open) = &mut self.open {
-                    open.slots.insert(index, Slot::Stuck);
+                    open.window.stick(index);
                 }
                 Flow::Continue
             }
@@ -468,7 +441,7 @@ impl Task for Get {
 
     fn on_credit(&mut self, cx: &mut Context, bytes: u64) -> Flow {
         if let Some(open) = &mut self.open {
-            open.unconsumed = open.unconsumed.saturating_sub(bytes);
+            open.window.consume(bytes);
         }
         cx.expect_progress(self.id);
         self.pump(cx)
@@ -477,7 +450,7 @@ impl Task for Get {
     fn on_timeout(&mut self, cx: &mut Context) -> Flow {
         match &self.open {
             Some(open) if open.delivered_all => Flow::Done,
-            Some(open) if open.slots.is_empty() => {
+            Some(open) if open.window.is_idle() => {
                 // The caller takes its time.
                 cx.expect_progress(self.id);
                 Flow::Continue

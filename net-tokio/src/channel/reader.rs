@@ -1,5 +1,6 @@
 //! The receiving half of a channel.
 
+use forever_core::{planted, sometimes};
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -9,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::cipher::{FrameCipher, OpenError};
 use super::{FRAME_LEN_MAX, HEADER_PREFIX_LEN, PLAIN_LEN_MAX, PREFIX_LEN, TAG_LEN};
+use crate::simulation::Simulated;
 
 /// Bytes asked of the stream at once. Payloads are slices of such a block and keep it alive; on a link that carries bulk
 /// they are nearly the whole of it.
@@ -40,11 +42,12 @@ pub struct FrameReader<R> {
     pub(super) source: R,
     opening: FrameCipher,
     pub(super) buffer: BytesMut,
+    pub(crate) simulation: Simulated,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    pub(super) fn new(source: R, opening: FrameCipher) -> Self {
-        Self { source, opening, buffer: BytesMut::new() }
+    pub(super) fn new(source: R, opening: FrameCipher, simulation: Simulated) -> Self {
+        Self { source, opening, buffer: BytesMut::new(), simulation }
     }
 
     /// The next frame; `None` when the peer has ended the stream in order. Cancel-safe.
@@ -91,12 +94,16 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             return Ok(None);
         };
         let len = plain_len(prefix)?;
-        if self.buffer.len() < PREFIX_LEN + len + TAG_LEN {
+        let needed = PREFIX_LEN + len + TAG_LEN;
+        if self.buffer.len() < needed || self.buffer.len() == needed && planted!(self.simulation, FrameBoundary) {
             return Ok(None);
         }
         let mut frame = self.buffer.split_to(PREFIX_LEN + len + TAG_LEN);
         self.opening.open(prefix, &mut frame[PREFIX_LEN..]).map_err(|error| match error {
-            OpenError::Unauthentic => ReadError::Decode(DecodeError::Header("it does not authenticate".into())),
+            OpenError::Unauthentic => {
+                sometimes!(self.simulation, "channel.damaged-frame-refused");
+                ReadError::Decode(DecodeError::Header("it does not authenticate".into()))
+            }
             OpenError::Exhausted => ReadError::Io(io::Error::other("the channel's nonces are used up")),
         })?;
         frame.advance(PREFIX_LEN);

@@ -6,6 +6,8 @@ use forever_core::codec::{Bincode, DecodeError};
 use forever_core::frame::Frame;
 use tokio::io::{AsyncWriteExt, DuplexStream, ReadBuf};
 
+use crate::simulation::Simulated;
+
 use super::testing::{CLUSTER, channel, channel_over, identity};
 use super::*;
 
@@ -50,7 +52,7 @@ impl Tap {
 
     /// Reads `wire` as the peer would.
     fn reader<R: AsyncRead + Unpin>(&mut self, wire: R) -> FrameReader<R> {
-        FrameReader::new(wire, self.opening.take().expect("one reader a tap"))
+        FrameReader::new(wire, self.opening.take().expect("one reader a tap"), Simulated::default())
     }
 }
 

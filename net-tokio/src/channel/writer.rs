@@ -1,5 +1,6 @@
 //! The sending half of a channel.
 
+use forever_core::{buggify, planted};
 use std::io;
 
 use forever_core::codec::Codec;
@@ -8,6 +9,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::cipher::{Exhausted, FrameCipher};
 use super::{FRAME_LEN_MAX, HEADER_PREFIX_LEN, PLAIN_LEN_MAX, PREFIX_LEN};
+use crate::simulation::Simulated;
 
 /// Bytes of frames that make one write; TCP is fastest with writes of this size.
 pub const BATCH_LEN_MAX: usize = 256 * 1024;
@@ -37,11 +39,12 @@ pub struct FrameWriter<W> {
     pub(super) sink: W,
     sealing: FrameCipher,
     pub(super) buffer: Vec<u8>,
+    pub(crate) simulation: Simulated,
 }
 
 impl<W: AsyncWrite + Unpin> FrameWriter<W> {
-    pub(super) fn new(sink: W, sealing: FrameCipher) -> Self {
-        Self { sink, sealing, buffer: Vec::new() }
+    pub(super) fn new(sink: W, sealing: FrameCipher, simulation: Simulated) -> Self {
+        Self { sink, sealing, buffer: Vec::new(), simulation }
     }
 
     /// Seals a frame into the buffer; [`FrameWriter::flush`] sends it.
@@ -82,7 +85,19 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// # Errors
     /// [`WriteError::Io`].
     pub async fn flush(&mut self) -> Result<(), WriteError> {
-        self.sink.write_all(&self.buffer).await?;
+        let mut rest = self.buffer.as_slice();
+        while !rest.is_empty() {
+            let short = buggify!(self.simulation, "channel.short-write");
+            let most = if short { rest.len().div_ceil(3) } else { rest.len() };
+            let written = self.sink.write(&rest[..most]).await?;
+            if written == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            rest = &rest[written..];
+            if planted!(self.simulation, ShortWriteLost) {
+                break;
+            }
+        }
         self.buffer.clear();
         self.sink.flush().await?;
         Ok(())

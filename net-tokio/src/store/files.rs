@@ -1,5 +1,6 @@
 //! The files of blobs: `blobs/<owner>/<path>`, written so that a crash at any moment leaves a whole file or none.
 
+use forever_core::{planted, sometimes};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,10 +13,12 @@ use forever_core::disk::DiskError;
 use forever_core::ids::{BlobKey, ChunkId, OwnerId};
 use forever_core::path::PathTransform;
 
+use super::StoreConfig;
 use super::error::{disk_error, is_full};
 use super::fs::{Fs, Kind};
 use super::health::Health;
 use super::locks::lock;
+use crate::simulation::Simulated;
 
 /// The folder of all blobs below the root.
 pub(crate) const BLOBS: &str = "blobs";
@@ -39,6 +42,7 @@ pub(crate) struct Files {
     fs: Arc<dyn Fs>,
     root: PathBuf,
     reserve_bytes: u64,
+    simulation: Simulated,
     health: Arc<Health>,
     durable_folders: Mutex<BTreeSet<PathBuf>>,
     /// Temp files that somebody is writing now, so that the sweep leaves them alone.
@@ -50,11 +54,12 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn new(fs: Arc<dyn Fs>, root: PathBuf, reserve_bytes: u64, health: Arc<Health>) -> Self {
+    pub(crate) fn new(fs: Arc<dyn Fs>, root: PathBuf, config: &StoreConfig, health: Arc<Health>) -> Self {
         Self {
             fs,
             root,
-            reserve_bytes,
+            reserve_bytes: config.reserve_bytes,
+            simulation: config.simulation.clone(),
             health,
             durable_folders: Mutex::default(),
             being_written: Mutex::default(),
@@ -96,17 +101,24 @@ impl Files {
         }
         lock(&self.being_written).remove(&temp);
         written?;
+        if planted!(self.simulation, ForgetDirSync) {
+            return Ok(());
+        }
         self.sync_folder(folder)
     }
 
     fn write_renamed(&self, temp: &Path, path: &Path, data: &Bulk) -> Result<(), DiskError> {
         let mut file = self.fs.create_file(temp).map_err(|error| disk_error(&error))?;
         file.write(data.parts()).map_err(|error| disk_error(&error))?;
-        file.sync().map_err(|error| {
+        let synced = if planted!(self.simulation, SkipBlobSync) { Ok(()) } else { file.sync() };
+        let again = synced.is_err() && planted!(self.simulation, SyncTriedAgain);
+        let synced = if again { file.sync() } else { synced };
+        synced.map_err(|error| {
             // Blocks promised late may turn out not to exist. Only this file's bytes are lost then, and it is removed.
             if is_full(&error) {
                 DiskError::Full
             } else {
+                sometimes!(self.simulation, "store.sync-failed");
                 self.health.degrade(format!("syncing a blob failed: {error}"))
             }
         })?;
@@ -198,6 +210,7 @@ impl Files {
             Ok(entries) => entries.len(),
             Err(_) => self.fs.create_dir(&folder).map_or(QUARANTINED_MAX, |()| 0),
         };
+        sometimes!(self.simulation, "store.damaged-blob-put-aside");
         let path = self.path(&blob.owner, relative);
         let aside = folder.join(format!("{}-{}", blob.owner, blob.chunk));
         if kept < QUARANTINED_MAX && self.fs.rename(&path, &aside).is_ok() {
@@ -212,6 +225,7 @@ impl Files {
         // Held while removing: a writer enters its file here before it creates it.
         let being_written = lock(&self.being_written);
         if !being_written.contains(path) {
+            sometimes!(self.simulation, "store.torn-write-swept");
             self.remove_file(path);
         }
     }
