@@ -28,3 +28,4 @@ pub mod store;
 pub mod system;
 pub mod trace;
 pub mod turmoil_tier;
+pub mod world;

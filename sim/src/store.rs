@@ -2,14 +2,21 @@
 //! take the same [`Scenario`] and show the same [`Event`]s.
 
 mod client;
+mod draw_scenario;
 mod event;
 mod fault;
+pub mod inspect;
+pub mod liar;
 pub mod names;
 mod op;
+pub mod oracles;
+pub mod probes;
 mod scenario;
+mod shape;
 
 pub use client::{Next, OpClient};
-pub use event::{Contents, DiskLoss, Event, Got, Held, OpError, OpResult, View};
+pub use event::{Contents, DiskLoss, Event, Got, Held, Holding, OpError, OpResult, View};
 pub use fault::{Fault, Lie};
 pub use op::{Content, Op, OpKind, Range};
 pub use scenario::{Family, NodeSpec, Scenario, Tier};
+pub use shape::{Shape, ShapeError};
