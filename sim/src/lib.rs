@@ -20,9 +20,15 @@
 //! faults chosen by a seed, such as resets in mid-frame, slow or failing disks and skewed clocks; random workloads, oracles
 //! and sweeps. Tests choose what happens, and when, themselves.
 
+pub mod case;
+pub mod check;
 pub mod content;
 pub mod draw;
+pub mod shrink;
+pub mod simulation;
 pub mod store;
+pub mod story;
+pub mod sweep;
 pub mod system;
 pub mod trace;
 pub mod turmoil_tier;

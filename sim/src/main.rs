@@ -1,0 +1,2 @@
+//! The `forever-sim` program.
+fn main() {}
