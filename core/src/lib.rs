@@ -36,6 +36,7 @@ pub mod record;
 pub mod seal;
 pub mod secrets;
 mod signature;
+pub mod simulation;
 pub mod time;
 pub mod version;
 pub mod work;

@@ -18,5 +18,6 @@ pub mod net;
 pub mod peers;
 pub mod server;
 pub mod settings;
+pub mod simulation;
 pub mod store;
 pub mod work;

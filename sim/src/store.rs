@@ -3,13 +3,17 @@
 
 mod catalogue;
 mod client;
+mod draw_scenario;
 mod event;
 mod fault;
+pub mod inspect;
+pub mod liar;
 mod messages;
 pub mod names;
 mod op;
 mod recorder;
 mod scenario;
+mod shape;
 mod smaller;
 
 pub use client::{Next, OpClient};
@@ -18,3 +22,4 @@ pub use fault::{Fault, Lie};
 pub use op::{Content, Op, OpKind, Range};
 pub use recorder::Recorder;
 pub use scenario::{Family, NodeSpec, Scenario, Tier};
+pub use shape::{Shape, ShapeError};

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Tier;
 use crate::system::Step;
 
 /// Something that goes wrong.
@@ -121,6 +122,17 @@ impl Lie {
 }
 
 impl Fault {
+    /// Whether a tier can make it happen. Ciphertext exists only where the real channel runs.
+    #[must_use]
+    pub const fn works_in(&self, tier: Tier) -> bool {
+        let of_ciphertext =
+            matches!(self, Self::DropBytes { .. } | Self::DuplicateBytes { .. } | Self::ReorderBytes { .. });
+        match tier {
+            Tier::World => !of_ciphertext,
+            Tier::Turmoil => true,
+        }
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(&self) -> &'static str {

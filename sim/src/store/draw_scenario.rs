@@ -1,0 +1,176 @@
+//! From a seed to a scenario: what the cluster is. What is done in it is drawn in `ops`, what goes wrong in `faults`.
+//!
+//! Swarm testing (Groce et al., "Swarm Testing", ISSTA 2012): each seed switches whole families of faults off, leaves kinds
+//! of operations out and moves the knobs of the configuration, so that rare mixtures come up that a uniform mixture hides.
+
+mod faults;
+mod ops;
+
+use std::time::Duration;
+
+use forever_core::config::Config;
+use forever_core::record::Retention;
+
+use super::{Family, NodeSpec, Scenario, Shape, Tier};
+use crate::draw::{Draw, Draws, Site};
+use crate::system::Plan;
+
+const NODES: Site = Site::new("scenario.nodes");
+const OWNERS: Site = Site::new("scenario.owners");
+const TOPOLOGY: Site = Site::new("scenario.topology");
+const CONFIG: Site = Site::new("scenario.config");
+const FAMILIES: Site = Site::new("scenario.families");
+const HEALED: Site = Site::new("scenario.healed");
+const TIMES: Site = Site::new("scenario.times");
+
+impl Scenario {
+    /// What a seed stands for in a tier. The same arguments give the same scenario; each part of it is drawn by itself.
+    #[must_use]
+    pub fn draw(seed: u64, tier: Tier, shape: &Shape) -> Self {
+        let draws = Draws::new(seed);
+        let count = draw_count(draws, shape);
+        let nodes = draw_nodes(draws, count);
+        let config = draw_config(draws, tier, shape);
+        let families = draw_families(draws, shape);
+        let core = draw_core(draws, shape, &nodes);
+        let ops = ops::draw(draws, shape, count, config.chunk_size, &families);
+        let faults = faults::draw(draws, tier, shape, count, &families);
+        let mut times = draws.at(TIMES, 0, 0);
+        let latency_us = slowest(&mut times, shape.latency_us);
+        let disk_us = slowest(&mut times, (20, 8_000));
+        Self {
+            seed,
+            tier,
+            nodes,
+            core,
+            config,
+            latency_us,
+            disk_us,
+            families,
+            plan: Plan { ops, faults, end_us: shape.duration_ms * 1_000 },
+            settle_us: shape.settle_ms * 1_000,
+            planted: None,
+        }
+    }
+}
+
+fn draw_count(draws: Draws, shape: &Shape) -> usize {
+    let mut draw = draws.at(NODES, 0, 0);
+    let (least, most) = shape.nodes;
+    let count = if draw.per_mille(500) {
+        u64::from(shape.nodes_usual)
+    } else {
+        draw.between(u64::from(least), u64::from(most))
+    };
+    usize::try_from(count).expect("a shape has at most 200 nodes")
+}
+
+/// Owners, most with one device and some with two, and whom each node dials at the start.
+fn draw_nodes(draws: Draws, count: usize) -> Vec<NodeSpec> {
+    let mut owners: Vec<usize> = Vec::new();
+    for node in 0..count {
+        let mut draw = draws.at(OWNERS, node as u64, 0);
+        let fresh = owners.iter().max().map_or(0, |last| last + 1);
+        let is_single = |owner: &usize| owners.iter().filter(|other| *other == owner).count() == 1;
+        let single = owners.iter().copied().find(is_single);
+        owners.push(single.filter(|_| draw.per_mille(350)).unwrap_or(fresh));
+    }
+    let mut draw = draws.at(TOPOLOGY, 0, 0);
+    let topology = draw.below(10);
+    let bootstrap = |node: usize| -> Vec<usize> {
+        let siblings = (0..node).filter(|other| owners[*other] == owners[node]);
+        let mut dialled: Vec<usize> = match topology {
+            // Everybody knows everybody.
+            0..=6 => (0..count).filter(|other| *other != node).collect(),
+            // A star around node 0.
+            7..=8 => (0..node.min(1)).collect(),
+            // A chain.
+            _ => node.checked_sub(1).into_iter().collect(),
+        };
+        // There is no gossip of members yet: two devices of one owner must know each other to agree.
+        dialled.extend(siblings);
+        dialled.sort_unstable();
+        dialled.dedup();
+        dialled
+    };
+    (0..count).map(|node| NodeSpec { owner: owners[node], bootstrap: bootstrap(node) }).collect()
+}
+
+fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
+    let mut knob = |number: u64| draws.at(CONFIG, 0, number);
+    let ms = |draw: &mut Draw, least: u64, most: u64| Duration::from_millis(draw.between(least, most));
+    let heartbeat = ms(&mut knob(8), 500, 3_000);
+    let link_timeout = heartbeat * u32::try_from(knob(9).between(2, 5)).expect("at most 5");
+    let small_hot = match tier {
+        Tier::World => [0, 1 << 10, 16 << 10, 1 << 20],
+        Tier::Turmoil => [0, 64 << 10, 1 << 20, 16 << 20],
+    };
+    Config {
+        listen: Vec::new(),
+        bootstrap: Vec::new(),
+        chunk_size: *knob(0).pick(&shape.chunk_sizes),
+        retention: Retention { keep_versions: *knob(1).pick(&[1, 3, 10]), keep_days: *knob(2).pick(&[0, 1, 30]) },
+        put_window_chunks: *knob(3).pick(&[2, 4, 16]),
+        fetch_window_chunks: *knob(4).pick(&[1, 2, 8]),
+        hot_bytes: *knob(5).pick(&small_hot),
+        link_window_bytes: *knob(6).pick(&[4 << 10, 64 << 10, 1 << 20]),
+        requests_max: *knob(7).pick(&[12, 32, 256]),
+        request_timeout: ms(&mut knob(10), 5_000, 15_000),
+        fetch_timeout: ms(&mut knob(11), 500, 3_000),
+        answer_timeout: ms(&mut knob(12), 1_500, 5_000),
+        straggler_timeout: ms(&mut knob(13), 500, 3_000),
+        heartbeat,
+        link_timeout,
+        redial: (ms(&mut knob(14), 50, 250), ms(&mut knob(15), 500, 3_000)),
+        ban_after: *knob(16).pick(&[2, 3, 5]),
+        ban_for: ms(&mut knob(17), 1_000, 8_000),
+    }
+}
+
+fn draw_families(draws: Draws, shape: &Shape) -> Vec<Family> {
+    let is_on = |family: &Family| {
+        let number = Family::ALL.iter().position(|other| other == family).expect("ALL has every family");
+        draws.at(FAMILIES, number as u64, 0).per_mille(u64::from(shape.families_per_mille))
+    };
+    shape.families.iter().copied().filter(is_on).collect()
+}
+
+/// The nodes to heal: usually all; sometimes one or two are left dead, if the rest can still reach each other.
+fn draw_core(draws: Draws, shape: &Shape, nodes: &[NodeSpec]) -> Vec<usize> {
+    let all: Vec<usize> = (0..nodes.len()).collect();
+    let mut draw = draws.at(HEALED, 0, 0);
+    if draw.per_mille(u64::from(shape.heal_all_per_mille)) || nodes.len() < 4 {
+        return all;
+    }
+    let mut order = all.clone();
+    draw.shuffle(&mut order);
+    let dead = if nodes.len() > 5 && draw.per_mille(300) { 2 } else { 1 };
+    let mut core = order.split_off(dead);
+    core.sort_unstable();
+    if is_connected(nodes, &core) { core } else { all }
+}
+
+fn is_connected(nodes: &[NodeSpec], core: &[usize]) -> bool {
+    let knows = |a: usize, b: usize| nodes[a].bootstrap.contains(&b) || nodes[b].bootstrap.contains(&a);
+    let mut reached: Vec<usize> = core.first().copied().into_iter().collect();
+    let mut next = 0;
+    while let Some(node) = reached.get(next).copied() {
+        next += 1;
+        for other in core {
+            if knows(node, *other) && !reached.contains(other) {
+                reached.push(*other);
+            }
+        }
+    }
+    reached.len() == core.len()
+}
+
+/// A range that starts where the given one does and ends somewhere in it: most networks are fast, some are slow.
+fn slowest(draw: &mut Draw, (least, most): (u32, u32)) -> (u32, u32) {
+    let share = [40, 10, 4, 1][draw.index(4)];
+    let top = (most / share).max(least.saturating_mul(2)).min(most.max(least));
+    (least, top)
+}
+
+#[cfg(test)]
+mod tests;

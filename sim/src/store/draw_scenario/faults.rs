@@ -1,0 +1,228 @@
+//! What goes wrong in a scenario.
+//!
+//! Faults that destroy what was acknowledged hit few disks: a write is acknowledged when two nodes hold it, so with one
+//! destroyed disk all must still be readable, and that is what most seeds hold the store to.
+
+use super::super::{Family, Fault, Lie, Shape, Tier};
+use crate::draw::{Draw, Draws, Site};
+use crate::system::Spanned;
+
+const COUNT: Site = Site::new("faults.count");
+const FAULT: Site = Site::new("faults.fault");
+const VICTIMS: Site = Site::new("faults.victims");
+const AHEAD: Site = Site::new("faults.ahead");
+
+/// No fault begins before: the cluster forms first. (A slow start begins with the run.)
+const FIRST_MS: u64 = 1_000;
+
+/// Kinds of faults, with their weights.
+type Weights = &'static [(Kind, u32)];
+
+/// A kind of fault.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Partition,
+    OneWay,
+    Hold,
+    LatencySpike,
+    SlowPair,
+    Bandwidth,
+    DropBytes,
+    DuplicateBytes,
+    ReorderBytes,
+    Resets,
+    HalfOpen,
+    Clog,
+    Crash,
+    PowerLoss,
+    Pause,
+    LostDisk,
+    SlowStart,
+    Skew,
+    Drift,
+    Jump,
+    ReadErrors,
+    WriteErrors,
+    SyncErrors,
+    Full,
+    SlowDisk,
+    StalledDisk,
+    BitRot,
+    Misdirected,
+    LostDirSyncs,
+    Liar,
+}
+
+const NETWORK: Weights = &[
+    (Kind::Partition, 12),
+    (Kind::OneWay, 8),
+    (Kind::Hold, 12),
+    (Kind::LatencySpike, 10),
+    (Kind::SlowPair, 10),
+    (Kind::Bandwidth, 8),
+    (Kind::DropBytes, 6),
+    (Kind::DuplicateBytes, 6),
+    (Kind::ReorderBytes, 6),
+    (Kind::Resets, 12),
+    (Kind::HalfOpen, 8),
+    (Kind::Clog, 8),
+];
+
+const PROCESS: Weights =
+    &[(Kind::Crash, 30), (Kind::PowerLoss, 30), (Kind::Pause, 25), (Kind::LostDisk, 8), (Kind::SlowStart, 7)];
+
+const CLOCK: Weights = &[(Kind::Skew, 40), (Kind::Drift, 30), (Kind::Jump, 30)];
+
+const DISK: Weights = &[
+    (Kind::ReadErrors, 14),
+    (Kind::WriteErrors, 14),
+    (Kind::SyncErrors, 6),
+    (Kind::Full, 12),
+    (Kind::SlowDisk, 18),
+    (Kind::StalledDisk, 12),
+    (Kind::BitRot, 8),
+    (Kind::Misdirected, 8),
+    (Kind::LostDirSyncs, 8),
+];
+
+const LIAR: Weights = &[(Kind::Liar, 1)];
+
+/// Draws the faults, in order of their beginnings.
+pub(super) fn draw(draws: Draws, tier: Tier, shape: &Shape, nodes: usize, families: &[Family]) -> Vec<Spanned<Fault>> {
+    let tables: Vec<Vec<Kind>> = families.iter().filter_map(|family| table(*family, tier)).collect();
+    if tables.is_empty() {
+        return Vec::new();
+    }
+    let victims = draw_victims(draws, nodes);
+    let count = draws.at(COUNT, 0, 0).between(u64::from(shape.faults.0), u64::from(shape.faults.1));
+    let mut faults: Vec<(u64, u64, Fault)> = Vec::new();
+    for nth in 0..count {
+        let mut draw = draws.at(FAULT, 0, nth);
+        let table = draw.pick(&tables);
+        let kind = *draw.pick(table);
+        let (from_ms, until_ms) = span(&mut draw, kind, shape.duration_ms);
+        let mut ahead = draws.at(AHEAD, 0, nth);
+        faults.push((from_ms * 1_000, until_ms * 1_000, fault(&mut draw, &mut ahead, kind, nodes, &victims)));
+    }
+    faults.sort_by_key(|(from_us, ..)| *from_us);
+    let number = |(id, (from_us, until_us, what))| Spanned { id, from_us, until_us, what };
+    faults.into_iter().enumerate().map(number).collect()
+}
+
+fn table(family: Family, tier: Tier) -> Option<Vec<Kind>> {
+    let weights = match family {
+        Family::Network => NETWORK,
+        Family::Process => PROCESS,
+        Family::Clock => CLOCK,
+        Family::Disk => DISK,
+        Family::Liar => LIAR,
+        // These are points in the code, not faults of a plan.
+        Family::Buggify => return None,
+    };
+    let works = |kind: Kind| {
+        !matches!((kind, tier), (Kind::DropBytes | Kind::DuplicateBytes | Kind::ReorderBytes, Tier::World))
+    };
+    let weights = weights.iter().filter(|(kind, _)| works(*kind));
+    Some(weights.flat_map(|(kind, weight)| (0..*weight).map(|_| *kind)).collect())
+}
+
+/// The nodes whose disks may be destroyed, and who may lie.
+fn draw_victims(draws: Draws, nodes: usize) -> Vec<usize> {
+    let mut draw = draws.at(VICTIMS, 0, 0);
+    let mut order: Vec<usize> = (0..nodes).collect();
+    draw.shuffle(&mut order);
+    order.truncate(if nodes >= 5 && draw.per_mille(150) { 2 } else { 1 });
+    order
+}
+
+/// When a fault begins and ends, in milliseconds: short enough for the cluster to get most of its work done.
+fn span(draw: &mut Draw, kind: Kind, duration_ms: u64) -> (u64, u64) {
+    let (least, most) = match kind {
+        Kind::Crash | Kind::PowerLoss | Kind::LostDisk => (100, 2_500),
+        Kind::Pause | Kind::StalledDisk => (200, 3_000),
+        Kind::Hold | Kind::Partition | Kind::OneWay | Kind::Clog | Kind::HalfOpen => (300, 5_000),
+        Kind::LatencySpike | Kind::SlowPair | Kind::Bandwidth | Kind::Resets | Kind::SlowDisk => (1_000, 8_000),
+        Kind::DropBytes | Kind::DuplicateBytes | Kind::ReorderBytes => (500, 5_000),
+        Kind::Skew | Kind::Drift | Kind::Jump => (2_000, 20_000),
+        Kind::ReadErrors | Kind::WriteErrors | Kind::Full => (500, 4_000),
+        Kind::SyncErrors => (100, 800),
+        Kind::BitRot => (100, 500),
+        Kind::Misdirected | Kind::LostDirSyncs | Kind::Liar => (1_000, 10_000),
+        Kind::SlowStart => return (0, draw.between(500, 5_000).min(duration_ms)),
+    };
+    let from = draw.between(FIRST_MS, duration_ms - 500);
+    (from, from + draw.between(least, most))
+}
+
+fn fault(draw: &mut Draw, ahead: &mut Draw, kind: Kind, nodes: usize, victims: &[usize]) -> Fault {
+    let node = draw.index(nodes);
+    let victim = *draw.pick(victims);
+    let (a, b) = pair(draw, nodes);
+    let small = |draw: &mut Draw, least: u64, most: u64| u32::try_from(draw.between(least, most)).expect("small");
+    match kind {
+        Kind::Partition => partition(draw, nodes),
+        Kind::OneWay => Fault::OneWay { from: a, to: b },
+        Kind::Hold => Fault::Hold { a, b },
+        Kind::LatencySpike => Fault::LatencySpike { extra_ms: small(draw, 20, 800) },
+        Kind::SlowPair => Fault::SlowPair { a, b, extra_ms: small(draw, 20, 800) },
+        Kind::Bandwidth => Fault::Bandwidth { node, bytes_per_s: *draw.pick(&[4_000, 20_000, 100_000]) },
+        Kind::DropBytes => Fault::DropBytes { a, b, per_mille: small(draw, 5, 100) },
+        Kind::DuplicateBytes => Fault::DuplicateBytes { a, b, per_mille: small(draw, 5, 100) },
+        Kind::ReorderBytes => Fault::ReorderBytes { a, b, per_mille: small(draw, 5, 100) },
+        Kind::Resets => Fault::Resets { a, b, every_ms: small(draw, 100, 2_000) },
+        Kind::HalfOpen => Fault::HalfOpen { node },
+        Kind::Clog => Fault::Clog { pairs: (0..draw.between(1, 5)).map(|_| pair(draw, nodes)).collect() },
+        Kind::Crash => Fault::Crash { node },
+        Kind::PowerLoss => Fault::PowerLoss { node },
+        Kind::Pause => Fault::Pause { node },
+        Kind::LostDisk => Fault::LostDisk { node: victim },
+        Kind::SlowStart => Fault::SlowStart { node },
+        Kind::Skew => Fault::Skew { node, ahead_ms: ahead_ms(ahead) },
+        Kind::Drift => {
+            let ppm = i32::try_from(draw.between(10, 50_000)).expect("small");
+            Fault::Drift { node, ppm: if draw.per_mille(500) { ppm } else { -ppm } }
+        }
+        Kind::Jump => Fault::Jump { node, ahead_ms: ahead_ms(ahead) },
+        Kind::ReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 20, 300) },
+        Kind::WriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 20, 300) },
+        Kind::SyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 20, 300) },
+        Kind::Full => Fault::Full { node, free_bytes: draw.between(0, 30_000) },
+        Kind::SlowDisk => Fault::SlowDisk { node, extra_ms: small(draw, 2, 150) },
+        Kind::StalledDisk => Fault::StalledDisk { node },
+        Kind::BitRot => Fault::BitRot { node: victim, per_mille: small(draw, 20, 300) },
+        Kind::Misdirected => Fault::Misdirected { node: victim, per_mille: small(draw, 20, 300) },
+        Kind::LostDirSyncs => Fault::LostDirSyncs { node: victim },
+        Kind::Liar => Fault::Liar { node: victim, lie: *draw.pick(&Lie::ALL) },
+    }
+}
+
+/// A wrong clock: mostly by less than what would make peers refuse each other's signatures, seldom by more than a day.
+fn ahead_ms(draw: &mut Draw) -> i64 {
+    const HOUR_MS: u64 = 3_600_000;
+    let most = match draw.below(100) {
+        0..40 => 5_000,
+        40..70 => 120_000,
+        70..98 => 10 * HOUR_MS,
+        _ => 30 * HOUR_MS,
+    };
+    let ahead = i64::try_from(draw.between(most / 10, most)).expect("30 hours");
+    if draw.per_mille(500) { ahead } else { -ahead }
+}
+
+fn pair(draw: &mut Draw, nodes: usize) -> (usize, usize) {
+    let a = draw.index(nodes);
+    let b = (a + 1 + draw.index(nodes - 1)) % nodes;
+    (a, b)
+}
+
+/// One against all others, two halves, or two small sets.
+fn partition(draw: &mut Draw, nodes: usize) -> Fault {
+    let mut order: Vec<usize> = (0..nodes).collect();
+    draw.shuffle(&mut order);
+    let (first, second) = match draw.below(3) {
+        0 => (1, nodes - 1),
+        1 => (nodes / 2, nodes - nodes / 2),
+        _ => (1, 1 + draw.index(nodes - 1)),
+    };
+    Fault::Partition { these: order[..first].to_vec(), those: order[first..(first + second).min(nodes)].to_vec() }
+}
