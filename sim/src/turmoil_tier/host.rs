@@ -66,6 +66,7 @@ pub(crate) async fn run(host: Rc<Host>) -> turmoil::Result {
         codec: Arc::new(Bincode),
         seed: random("driver seed"),
         handshake_timeout: HANDSHAKE_TIMEOUT,
+        observer: None,
     };
     let (handle, calls) = Handle::new();
     *host.handle.borrow_mut() = Some(handle);
