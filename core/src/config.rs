@@ -7,6 +7,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::record::Retention;
+use crate::simulation::Simulation;
 
 /// A node's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,9 @@ pub struct Config {
     pub ban_after: u32,
     /// How long a ban lasts.
     pub ban_for: Duration,
+    /// What a simulator wants of the node.
+    #[serde(default)]
+    pub simulation: Simulation,
 }
 
 /// The bytes that the chunks of one window may take of memory together.
@@ -83,6 +87,7 @@ impl Default for Config {
             redial: (Duration::from_millis(250), Duration::from_secs(30)),
             ban_after: 3,
             ban_for: Duration::from_secs(300),
+            simulation: Simulation::default(),
         }
     }
 }

@@ -37,6 +37,7 @@ pub mod recording;
 pub mod seal;
 pub mod secrets;
 mod signature;
+pub mod simulation;
 pub mod time;
 pub mod version;
 pub mod work;

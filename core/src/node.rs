@@ -9,7 +9,7 @@
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `keep`), `remove`, `query`, `evict`, `restore`; what
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `window` and `keep`), `remove`, `query`, `evict`, `restore`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
@@ -23,6 +23,7 @@ mod evict;
 mod fanout;
 mod fetch;
 mod fresh;
+mod gauges;
 mod get;
 mod hot;
 mod keep;
@@ -46,6 +47,7 @@ mod signal;
 mod task;
 mod timers;
 mod upload;
+mod window;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -113,6 +115,19 @@ impl Node {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping
+    }
+
+    /// How much of each of its limits the node uses: name, use, limit. Only looks.
+    #[must_use]
+    pub fn gauges(&self) -> Vec<(&'static str, u64, u64)> {
+        gauges::of(&self.cx, self.requests.len())
+    }
+
+    /// The probes reached since this was last asked: see [`sometimes!`](crate::sometimes).
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn take_probes(&mut self) -> alloc::collections::BTreeSet<&'static str> {
+        self.cx.simulation.take_probes()
     }
 
     /// Tells the node what happened.

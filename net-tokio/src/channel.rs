@@ -29,6 +29,7 @@ pub(crate) mod testing;
 mod tests;
 mod writer;
 
+use crate::simulation::Simulated;
 use cipher::FrameCipher;
 pub use cipher::REKEY_AFTER_BYTES;
 pub use reader::{FrameReader, RawFrame, ReadError};
@@ -102,6 +103,7 @@ pub struct SecureStream<S> {
     peer: NodeId,
     sealing: FrameCipher,
     opening: FrameCipher,
+    simulation: Simulated,
 }
 
 impl<S: AsyncRead + AsyncWrite> SecureStream<S> {
@@ -111,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite> SecureStream<S> {
             peer: keys.peer,
             sealing: FrameCipher::new(&keys.sealing),
             opening: FrameCipher::new(&keys.opening),
+            simulation: Simulated::default(),
         }
     }
 
@@ -127,10 +130,18 @@ impl<S: AsyncRead + AsyncWrite> SecureStream<S> {
         self
     }
 
+    /// Gives the channel the simulator's hold on the node.
+    #[must_use]
+    pub fn simulated(mut self, simulation: Simulated) -> Self {
+        self.simulation = simulation;
+        self
+    }
+
     /// The two directions.
     pub fn split(self) -> (FrameReader<ReadHalf<S>>, FrameWriter<WriteHalf<S>>) {
         let (source, sink) = tokio::io::split(self.stream);
-        (FrameReader::new(source, self.opening), FrameWriter::new(sink, self.sealing))
+        let reader = FrameReader::new(source, self.opening, self.simulation.clone());
+        (reader, FrameWriter::new(sink, self.sealing, self.simulation))
     }
 }
 

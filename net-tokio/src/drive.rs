@@ -28,6 +28,7 @@ use crate::link::{self, LinkEvent, LinkHandle};
 use crate::net::{Listener, Net};
 use crate::observe::Observer;
 use crate::peers::{self, Admission};
+use crate::simulation::Simulated;
 use crate::work::Work;
 
 /// Frames of all links that wait for the core; beyond it, links are not read.
@@ -61,6 +62,8 @@ pub struct Parts<N, D, W, C> {
     pub handshake_timeout: Duration,
     /// Who watches.
     pub observer: Option<Box<dyn Observer>>,
+    /// The simulator's hold on the node.
+    pub simulation: Simulated,
 }
 
 /// A connection that a task has made, or failed to make.
@@ -242,6 +245,7 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
                 self.next_link += 1;
                 self.open += 1;
                 tracing::debug!(link = link.0, %node, %remote, "link established");
+                let stream = stream.simulated(self.parts.simulation.clone());
                 let codec = Arc::clone(&self.parts.codec);
                 let handle = link::start(&self.parts.net, stream, link, codec, self.link_events.clone());
                 self.links.insert(link, handle);

@@ -19,5 +19,6 @@ pub mod observe;
 pub mod peers;
 pub mod server;
 pub mod settings;
+pub mod simulation;
 pub mod store;
 pub mod work;

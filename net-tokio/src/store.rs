@@ -59,6 +59,8 @@ use index::Index;
 use locks::{BlobLocks, lock};
 use sweep::Sweep;
 
+use crate::simulation::Simulated;
+
 /// The newest format of the index that this program reads and the one it writes.
 pub const FORMAT: u64 = 1;
 
@@ -78,6 +80,8 @@ pub struct StoreConfig {
     pub cache_bytes: usize,
     /// Threads of a [`StoreDisk`] that hash, write and read blobs.
     pub blob_threads: usize,
+    /// The simulator's hold on the node.
+    pub simulation: Simulated,
 }
 
 impl StoreConfig {
@@ -90,6 +94,7 @@ impl StoreConfig {
             reserve_bytes: 64 << 20,
             cache_bytes: 16 << 20,
             blob_threads: 4,
+            simulation: Simulated::default(),
         }
     }
 }
@@ -109,6 +114,7 @@ pub struct Store {
     corrupt: Mutex<BTreeSet<BlobKey>>,
     /// The sweep under way, until it has seen everything.
     sweep: Mutex<Option<Sweep>>,
+    simulation: Simulated,
 }
 
 impl Store {

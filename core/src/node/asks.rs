@@ -8,7 +8,7 @@ use crate::node::signal::{Answer, AskClient, Signal};
 use crate::node::timers::Timer;
 
 /// Questions that may be open on one link.
-const QUESTIONS_MAX: usize = 256;
+pub(crate) const QUESTIONS_MAX: usize = 256;
 
 /// Asks a peer. `frame` is given the question's number. Answered by [`Signal::Answered`] in every case; an announcement
 /// may take long to act upon and has no deadline but the link's own.

@@ -22,7 +22,7 @@ pub(crate) fn choose(
         return Err(nothing_found(cx, located));
     }
     let found = match version {
-        None => located.winner(),
+        None => located.records.winner(),
         Some(wanted) => located.records.iter().find(|record| wanted.matches(&record.record.version)),
     };
     match found {

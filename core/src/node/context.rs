@@ -31,6 +31,7 @@ use crate::node::timers::{Timer, Timers};
 use crate::node::upload::Uploads;
 use crate::output::Output;
 use crate::secrets::OwnerKeys;
+use crate::simulation::SimulationState;
 use crate::time::Time;
 use crate::version::HybridClock;
 use crate::work::WorkOp;
@@ -81,6 +82,7 @@ pub(crate) struct Context {
     pub(crate) counters: Counters,
     /// Why the disk no longer acknowledges anything, if so.
     pub(crate) disk_error: Option<String>,
+    pub(crate) simulation: SimulationState,
     rng: ChaCha12Rng,
     next_number: u64,
     pub(crate) outputs: VecDeque<Output>,
@@ -92,6 +94,8 @@ impl Context {
     pub(crate) fn new(config: Config, me: NodeId, keys: OwnerKeys, seed: [u8; 32], now: Time) -> Self {
         let hot = HotBlobs::new(config.hot_bytes);
         let dials = Dials::new(&config.bootstrap);
+        let [a, b, c, d, e, f, g, h, ..] = me.0;
+        let simulation = SimulationState::new(config.simulation, u64::from_le_bytes([a, b, c, d, e, f, g, h]));
         Self {
             owner: keys.owner_id(),
             config,
@@ -121,6 +125,7 @@ impl Context {
             restoring: false,
             counters: Counters::default(),
             disk_error: None,
+            simulation,
             rng: ChaCha12Rng::from_seed(seed),
             next_number: 1,
             outputs: VecDeque::new(),

@@ -8,6 +8,7 @@ use crate::event::PeerInfo;
 use crate::ids::{DialId, LinkId, NodeId};
 use crate::input::DialError;
 use crate::node::context::Context;
+use crate::node::gauges::Gauge;
 use crate::node::links::Links;
 use crate::node::members::Members;
 use crate::node::signal::Signal;
@@ -123,6 +124,16 @@ impl Dials {
             State::Up(_) | State::Myself => false,
         })
     }
+}
+
+/// How many addresses are known.
+pub(crate) fn addresses(cx: &Context) -> usize {
+    cx.dials.addresses.len()
+}
+
+/// What of its limits is used.
+pub(crate) fn gauges(cx: &Context) -> [Gauge; 1] {
+    [("addresses", addresses(cx) as u64, ADDRESSES_MAX.max(cx.config.bootstrap.len()) as u64)]
 }
 
 /// Starts to dial all addresses known so far.

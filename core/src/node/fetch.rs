@@ -15,7 +15,7 @@ use crate::node::timers::Timer;
 pub struct FetchId(pub(crate) u64);
 
 /// Bytes wanted of one peer and not yet received; beyond it, fetches wait.
-const WANTED_BYTES_MAX: u64 = 16 << 20;
+pub(crate) const WANTED_BYTES_MAX: u64 = 16 << 20;
 
 /// Rounds over all holders before a fetch that only ever times out is given up. (Its client may try again.)
 const ROUNDS_MAX: u32 = 3;

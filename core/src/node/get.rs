@@ -11,7 +11,7 @@ use crate::bulk::Bulk;
 use crate::command::{RangeRequest, VersionSelector};
 use crate::config::Config;
 use crate::disk::{DiskError, DiskOp};
-use crate::event::{FileInfo, Plain, RequestError, What};
+use crate::event::{Plain, RequestError, What};
 use crate::ids::{BlobKey, NodeId, ObjectId, ObjectKey, RequestId};
 use crate::manifest::{Children, ChunkRef, PAGE_ENTRIES_MAX, PageContext, PageRef, PageSecrets};
 use crate::name::Name;
@@ -24,6 +24,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{FetchClient, FetchResult};
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
+use crate::node::window::Window;
 use crate::node::{answers, asks, choose, fetch};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::SealError;
@@ -44,36 +45,17 @@ pub(crate) enum GetStep {
 /// The root page's number among the pages of a get; the pages below it start at 1.
 const ROOT: u64 = 0;
 
-/// A chunk on its way to the caller.
-#[derive(Debug)]
-enum Slot {
-    /// Its page is not loaded yet, or its blob is being read, fetched or opened.
-    UnderWay,
-    /// Nobody connected has it: it waits for a peer to come back.
-    Stuck,
-    Ready(Bytes),
-}
-
 /// The file, once its root page is open.
 #[derive(Debug)]
 struct Open {
-    info: FileInfo,
-    chunk_size: u64,
     context: PageContext,
     /// The pages below the root, with their keys.
     page_refs: Vec<(PageRef, PageKey)>,
     /// The lists of chunks at hand, by number of page: the root's own, or those of pages below it.
     lists: BTreeMap<u64, Vec<(ChunkRef, ChunkKey)>>,
-    /// Bytes to deliver.
-    first: u64,
-    end: u64,
-    /// Chunks: the next to start, the next to deliver, and the end.
-    next: u64,
-    deliver: u64,
-    last: u64,
-    slots: BTreeMap<u64, Slot>,
-    /// Bytes delivered and not yet consumed by the caller.
-    unconsumed: u64,
+    /// Whether the caller asked for all of it.
+    is_whole: bool,
+    window: Window,
     delivered_all: bool,
 }
 
@@ -155,22 +137,13 @@ impl Get {
         let Some((first, end)) = resolve_range(self.range, info.size) else {
             return self.fail(cx, RequestError::Range { len: info.size });
         };
-        let chunk_size = u64::from(meta.chunk_size.max(1));
         let start = What::GetStart { file: info.clone(), first, len: end - first };
-        let (next, last) = (first / chunk_size, end.div_ceil(chunk_size));
         let open = Open {
-            info,
-            chunk_size,
             context,
             page_refs,
             lists: list.map(|list| (ROOT, list)).into_iter().collect(),
-            first,
-            end,
-            next,
-            deliver: next,
-            last: if first == end { next } else { last },
-            slots: BTreeMap::new(),
-            unconsumed: 0,
+            is_whole: end - first == info.size,
+            window: Window::new(info.size, meta.chunk_size.max(1), first, end),
             delivered_all: false,
         };
         self.open = Some(open);
@@ -181,15 +154,9 @@ impl Get {
     /// Starts as many chunks as window and credit allow.
     fn pump(&mut self, cx: &mut Context) -> Flow {
         while let Some(open) = &mut self.open {
-            let window = Config::share(cx.config.fetch_window_chunks, open.chunk_size, cx.gets) as u64;
-            let under_way = open.next - open.deliver + self.keep.under_way();
-            let room = under_way < window && open.unconsumed + under_way * open.chunk_size < window * open.chunk_size;
-            if open.next >= open.last || !room {
-                break;
-            }
-            let index = open.next;
-            open.next += 1;
-            open.slots.insert(index, Slot::UnderWay);
+            let chunk_size = u64::from(open.window.chunk_size());
+            let chunks = Config::share(cx.config.fetch_window_chunks, chunk_size, cx.gets) as u64;
+            let Some(index) = open.window.begin(chunks, self.keep.under_way()) else { break };
             self.begin_chunk(cx, index);
         }
         self.deliver(cx)
@@ -214,7 +181,7 @@ impl Get {
         }
         let number = self.page_of(index);
         let Some(open) = &mut self.open else { return };
-        let first_of_page = index == open.first / open.chunk_size || index.is_multiple_of(PAGE_ENTRIES_MAX as u64);
+        let first_of_page = index == open.window.first_index() || index.is_multiple_of(PAGE_ENTRIES_MAX as u64);
         if !first_of_page {
             return;
         }
@@ -236,8 +203,7 @@ impl Get {
         };
         let Some(open) = &mut self.open else { return Flow::Continue };
         open.lists.insert(number, chunks.into_iter().zip(keys).collect());
-        let waiting: Vec<u64> = open.slots.keys().copied().collect();
-        for index in waiting {
+        for index in open.window.begun() {
             if self.page_of(index) == number {
                 self.begin_chunk(cx, index);
             }
@@ -291,7 +257,7 @@ impl Get {
                     cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept));
                 }
                 if let Some(open) = &mut self.open {
-                    open.slots.insert(index, Slot::Ready(plain));
+                    open.window.fill(index, plain);
                 }
                 cx.expect_progress(self.id);
                 self.deliver(cx)
@@ -314,21 +280,13 @@ impl Get {
 
     fn deliver(&mut self, cx: &mut Context) -> Flow {
         let Some(open) = &mut self.open else { return Flow::Continue };
-        while let Some(Slot::Ready(_)) = open.slots.get(&open.deliver) {
-            let Some(Slot::Ready(plain)) = open.slots.remove(&open.deliver) else { break };
-            let start = open.deliver * open.chunk_size;
-            let len = plain.len() as u64;
-            let (from, to) = (open.first.saturating_sub(start).min(len), open.end.saturating_sub(start).min(len));
-            open.deliver += 1;
-            open.unconsumed += to - from;
-            let part = plain.slice(usize::try_from(from).unwrap_or(0)..usize::try_from(to).unwrap_or(0));
+        while let Some(part) = open.window.deliver() {
             cx.event(self.id, What::GetData(Plain(part)));
         }
-        if open.deliver >= open.last && !open.delivered_all {
+        if open.window.is_over() && !open.delivered_all {
             open.delivered_all = true;
             cx.event(self.id, What::GetDone);
-            let whole = open.first == 0 && open.end == open.info.size;
-            self.keep.delivered(whole);
+            self.keep.delivered(open.is_whole);
         }
         self.finish_if_kept(cx)
     }
@@ -349,14 +307,7 @@ impl Get {
 
     fn retry_stuck(&mut self, cx: &mut Context) {
         let Some(open) = &mut self.open else { return };
-        let mut stuck = Vec::new();
-        for (index, slot) in &mut open.slots {
-            if matches!(slot, Slot::Stuck) {
-                *slot = Slot::UnderWay;
-                stuck.push(*index);
-            }
-        }
-        for index in stuck {
+        for index in open.window.unstick() {
             self.fetch(cx, index);
         }
     }
@@ -453,7 +404,7 @@ impl Task for Get {
                 let patience = cx.now.mono + cx.config.answer_timeout;
                 cx.timers.set(Timer::Request(self.id), patience);
                 if let Some(open) = &mut self.open {
-                    open.slots.insert(index, Slot::Stuck);
+                    open.window.stick(index);
                 }
                 Flow::Continue
             }
@@ -468,7 +419,7 @@ impl Task for Get {
 
     fn on_credit(&mut self, cx: &mut Context, bytes: u64) -> Flow {
         if let Some(open) = &mut self.open {
-            open.unconsumed = open.unconsumed.saturating_sub(bytes);
+            open.window.consume(bytes);
         }
         cx.expect_progress(self.id);
         self.pump(cx)
@@ -477,7 +428,7 @@ impl Task for Get {
     fn on_timeout(&mut self, cx: &mut Context) -> Flow {
         match &self.open {
             Some(open) if open.delivered_all => Flow::Done,
-            Some(open) if open.slots.is_empty() => {
+            Some(open) if open.window.is_idle() => {
                 // The caller takes its time.
                 cx.expect_progress(self.id);
                 Flow::Continue

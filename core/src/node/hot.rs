@@ -21,6 +21,10 @@ impl HotBlobs {
         Self { bytes_max, bytes: 0, blobs: BTreeMap::new(), order: VecDeque::new() }
     }
 
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(crate) fn insert(&mut self, key: BlobKey, blob: Bytes) {
         let len = blob.len() as u64;
         if len > self.bytes_max || self.blobs.contains_key(&key) {

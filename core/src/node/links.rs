@@ -19,7 +19,7 @@ const LISTEN_MAX: usize = 8;
 const ADDRESS_LEN_MAX: usize = 256;
 
 /// Questions of one peer that may be open here: twice what this program asks at once.
-const ANSWERING_MAX: u32 = 512;
+pub(crate) const ANSWERING_MAX: u32 = 512;
 
 /// A connection to a peer.
 #[derive(Debug)]
@@ -45,6 +45,13 @@ pub(crate) struct Link {
     pub(crate) last_data: Monotonic,
     pub(crate) sent_bytes: u64,
     pub(crate) received_bytes: u64,
+}
+
+impl Link {
+    /// Questions of the peer that this node has not answered yet.
+    pub(crate) fn answering(&self) -> u32 {
+        self.answering
+    }
 }
 
 /// How often a node broke the protocol.
@@ -88,6 +95,12 @@ impl Links {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&LinkId, &Link)> {
         self.links.iter()
+    }
+
+    /// How many links the node has that has most of them.
+    pub(crate) fn of_one_node_max(&self) -> usize {
+        let count = |node| self.links.values().filter(|link| link.node == node).count();
+        self.links.values().map(|link| count(link.node)).max().unwrap_or(0)
     }
 
     fn any_of(&self, node: NodeId) -> Option<LinkId> {

@@ -8,16 +8,15 @@ use bytes::Bytes;
 use crate::disk::DiskOp;
 use crate::frame::{Frame, HeldRecord};
 use crate::ids::{NameId, NodeId, RecordId, RequestId};
+use crate::merge::RecordSet;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Signal};
 use crate::node::{asks, schema};
-use crate::record::SignedRecord;
-use crate::version::Version;
 use crate::work::{WorkOp, WorkResult};
 
 /// The most records of a name that are looked at, newest first.
-const RECORDS_MAX: u32 = 256;
+pub(crate) const RECORDS_MAX: u32 = 256;
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +30,8 @@ pub(crate) enum Scope {
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct Located {
-    /// The records, in order of versions: the last is the winner.
-    pub(crate) records: Vec<SignedRecord>,
+    /// The records.
+    pub(crate) records: RecordSet,
     /// Which of them are on this disk.
     pub(crate) local: BTreeSet<RecordId>,
     /// Which peers hold which of them complete, as far as asked.
@@ -43,13 +42,6 @@ pub(crate) struct Located {
     pub(crate) alone: bool,
     /// Whether this disk could not be read.
     pub(crate) disk_failed: bool,
-}
-
-impl Located {
-    /// The newest record.
-    pub(crate) fn winner(&self) -> Option<&SignedRecord> {
-        self.records.last()
-    }
 }
 
 /// What a search waits for.
@@ -69,8 +61,7 @@ struct Locate {
     /// Verifications under way.
     verifying: u32,
     waits_for_dials: bool,
-    found: BTreeMap<(Version, RecordId), SignedRecord>,
-    rest: Located,
+    found: Located,
 }
 
 /// All searches under way.
@@ -81,23 +72,15 @@ pub(crate) struct Locates {
 
 /// Starts a search. Answered by [`Signal::Located`].
 pub(crate) fn start(cx: &mut Context, request: RequestId, name: NameId, scope: Scope) {
-    let rest = Located {
-        records: Vec::new(),
+    let found = Located {
+        records: RecordSet::default(),
         local: BTreeSet::new(),
         holders: BTreeMap::new(),
         silent: Vec::new(),
         alone: false,
         disk_failed: false,
     };
-    let locate = Locate {
-        name,
-        scope,
-        asked: BTreeSet::new(),
-        verifying: 0,
-        waits_for_dials: false,
-        found: BTreeMap::new(),
-        rest,
-    };
+    let locate = Locate { name, scope, asked: BTreeSet::new(), verifying: 0, waits_for_dials: false, found };
     cx.locates.locates.insert(request, locate);
     let from = schema::name_records(cx.owner, name);
     let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: RECORDS_MAX, reverse: true };
@@ -120,7 +103,7 @@ pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: LocateSt
             }
             Err(_) => {
                 if let Some(locate) = cx.locates.locates.get_mut(&request) {
-                    locate.rest.disk_failed = true;
+                    locate.found.disk_failed = true;
                 }
                 after_local(cx, request);
             }
@@ -156,14 +139,14 @@ fn on_verified(cx: &mut Context, request: RequestId, from: Option<NodeId>, compl
         }
         match from {
             None => {
-                locate.rest.local.insert(record.id);
+                locate.found.local.insert(record.id);
             }
             Some(node) if *complete => {
-                locate.rest.holders.entry(record.id).or_default().insert(node);
+                locate.found.holders.entry(record.id).or_default().insert(node);
             }
             Some(_) => {}
         }
-        locate.found.insert((record.record.version, record.id), record);
+        locate.found.records.insert(record);
     }
     match from {
         None => return after_local(cx, request),
@@ -176,7 +159,7 @@ fn on_verified(cx: &mut Context, request: RequestId, from: Option<NodeId>, compl
 fn after_local(cx: &mut Context, request: RequestId) {
     let settled = cx.dials.settled();
     let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
-    if locate.scope == Scope::LocalFirst && !locate.found.is_empty() {
+    if locate.scope == Scope::LocalFirst && !locate.found.records.is_empty() {
         return finish(cx, request);
     }
     if settled {
@@ -200,7 +183,7 @@ fn ask_peers(cx: &mut Context, request: RequestId) {
     let owner = cx.owner;
     let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
     locate.asked.clone_from(&peers);
-    locate.rest.alone = peers.is_empty();
+    locate.found.alone = peers.is_empty();
     let name_id = locate.name;
     for node in peers {
         asks::ask(cx, AskClient::Locate(request), node, |request| Frame::Find { request, owner, name_id });
@@ -223,7 +206,7 @@ pub(crate) fn on_answered(cx: &mut Context, request: RequestId, node: NodeId, an
             finish_if_done(cx, request);
         }
         None => {
-            locate.rest.silent.push(node);
+            locate.found.silent.push(node);
             finish_if_done(cx, request);
         }
     }
@@ -238,9 +221,8 @@ fn finish_if_done(cx: &mut Context, request: RequestId) {
 
 fn finish(cx: &mut Context, request: RequestId) {
     let Some(locate) = cx.locates.locates.remove(&request) else { return };
-    let mut located = locate.rest;
-    located.records = locate.found.into_values().collect();
-    if let Some(winner) = located.winner() {
+    let located = locate.found;
+    if let Some(winner) = located.records.winner() {
         let version = winner.record.version;
         cx.clock.observe(&version);
     }

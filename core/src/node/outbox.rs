@@ -11,6 +11,7 @@ use crate::disk::{DiskOp, Write};
 use crate::frame::{AnnounceOutcome, Frame};
 use crate::ids::{NodeId, RecordId};
 use crate::node::context::Context;
+use crate::node::gauges::Gauge;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Delivery, Signal};
 use crate::node::timers::Timer;
@@ -39,6 +40,12 @@ pub(crate) struct Outbox {
     reading: BTreeSet<NodeId>,
     /// Where to go on reading when the batch under way is done with.
     next: BTreeMap<NodeId, Bytes>,
+}
+
+/// What of its limits is used: a batch that was read, and the publications under way.
+pub(crate) fn gauges(cx: &Context) -> [Gauge; 1] {
+    let most = cx.outbox.under_way.values().map(BTreeMap::len).max().unwrap_or(0);
+    [("deliveries to one node", most as u64, u64::from(BATCH + cx.config.requests_max))]
 }
 
 /// Announces a record that is owed to a node. Answered by [`Signal::Delivered`].

@@ -16,11 +16,14 @@ use crate::frame::Refusal;
 use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RequestId};
 use crate::manifest::{Children, ChunkRef, PAGE_LEN_MAX, PageRef};
 use crate::node::context::Context;
+use crate::node::gauges::Gauge;
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
+use crate::node::upload::BLOB_LEN_MIN;
 use crate::node::{answers, asks, fetch, schema};
 use crate::record::{RecordBody, SignedRecord};
+use crate::seal::BLOB_LEN_MAX;
 
 /// Pulls under way at once; further ones wait.
 const ACTIVE_MAX: usize = 8;
@@ -109,6 +112,24 @@ struct Page {
 pub(crate) struct Pulls {
     pulls: BTreeMap<PullId, Pull>,
     waiting: VecDeque<PullId>,
+}
+
+/// Operations that all pulls may have under way: what follows the last completion of each, and writes of chunks.
+pub(crate) const OPERATIONS_MAX: u64 = ACTIVE_MAX as u64 + ACTIVE_BYTES_MAX / BLOB_LEN_MIN as u64;
+
+/// What of their limits is used.
+pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
+    let waiting = cx.pulls.waiting.len();
+    let of_page = |page: &Page| -> u64 {
+        page.active.iter().filter_map(|id| page.chunks.get(id)).map(|len| u64::from(*len)).sum()
+    };
+    let bytes = cx.pulls.pulls.values().filter_map(|pull| pull.page.as_ref()).map(of_page).sum();
+    [
+        ("pulls", (cx.pulls.pulls.len() - waiting) as u64, ACTIVE_MAX as u64),
+        ("pulls waiting", waiting as u64, WAITING_MAX as u64),
+        // The share of a pull shrinks when another starts, and what it has under way stays.
+        ("bytes being pulled", bytes, ACTIVE_MAX as u64 * (ACTIVE_BYTES_MAX + u64::from(BLOB_LEN_MAX))),
+    ]
 }
 
 /// Starts a pull, or lets it wait its turn. Answered by [`Signal::Pulled`].

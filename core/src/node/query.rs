@@ -225,7 +225,7 @@ impl Task for Versions {
         for (place, record) in located.records.iter().enumerate() {
             load_root(cx, self.id, place as u64, record);
         }
-        self.records = located.records;
+        self.records = located.records.iter().cloned().collect();
         self.finish_if_done(cx)
     }
 

@@ -14,7 +14,7 @@ use crate::node::pending::Pending;
 use crate::node::schema;
 
 /// Objects of one link in memory or being read from the disk.
-const LOADED_MAX: usize = 4;
+pub(crate) const LOADED_MAX: usize = 4;
 
 /// A want of a peer.
 #[derive(Debug)]
@@ -49,6 +49,21 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// How many wants the peer has open.
+    pub(crate) fn wants(&self) -> usize {
+        self.wants.len()
+    }
+
+    /// How many objects are loaded, or how many reads are under way, whichever is more.
+    pub(crate) fn reads(&self) -> usize {
+        self.loaded.len().max(self.reading)
+    }
+
+    /// Data bytes handed to the driver and not yet on the wire.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
     fn remove(&mut self, want: u64) -> Option<Served> {
         let served = self.wants.remove(&want)?;
         self.loaded.remove(&want);

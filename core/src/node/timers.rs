@@ -63,6 +63,11 @@ impl Timers {
         self.deadlines.get(timer).copied()
     }
 
+    /// How many are set.
+    pub(crate) fn len(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// The next deadline.
     pub(crate) fn next(&self) -> Option<(Monotonic, Timer)> {
         self.queue.first().cloned()

@@ -13,6 +13,7 @@ use crate::intent::UploadIntent;
 use crate::manifest::ChunkRef;
 use crate::node::context::Context;
 use crate::node::fetch;
+use crate::node::gauges::Gauge;
 use crate::node::links;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{FetchClient, FetchResult};
@@ -23,7 +24,7 @@ use crate::work::{WorkOp, WorkResult};
 const UPLOADS_MAX: usize = 64;
 
 /// The shortest blob, in bytes: an IV and one byte.
-const BLOB_LEN_MIN: u32 = 17;
+pub(crate) const BLOB_LEN_MIN: u32 = 17;
 
 /// Chunks of one upload that are offered and not yet answered.
 const UNANSWERED_MAX: usize = 4 * OFFER_CHUNKS_MAX;
@@ -90,6 +91,21 @@ impl Uploads {
         let earlier = self.uploads.iter().filter(|(key, _)| **key <= last);
         later.chain(earlier).find_map(waiting)
     }
+}
+
+/// Operations that the uploads of one link may have under way: a verification each, and a lookup and a write a chunk.
+pub(crate) const OPERATIONS_MAX: u64 = UPLOADS_MAX as u64 * (1 + 2 * UNANSWERED_MAX as u64);
+
+/// What of their limits is used.
+pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
+    let of_link = |link| cx.uploads.uploads.keys().filter(|key| key.link == link).count();
+    let most = cx.links.iter().map(|(id, _)| of_link(*id)).max().unwrap_or(0);
+    let unanswered = cx.uploads.uploads.values().map(|upload| upload.unanswered).max().unwrap_or(0);
+    [
+        ("uploads of a link", most as u64, UPLOADS_MAX as u64),
+        ("unanswered offers of an upload", unanswered as u64, UNANSWERED_MAX as u64),
+        ("bytes being uploaded", cx.uploads.active_bytes(), ACTIVE_BYTES_MAX.max(u64::from(BLOB_LEN_MAX))),
+    ]
 }
 
 /// A peer opens an upload.

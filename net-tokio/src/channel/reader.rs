@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::cipher::{FrameCipher, OpenError};
 use super::{FRAME_LEN_MAX, HEADER_PREFIX_LEN, PLAIN_LEN_MAX, PREFIX_LEN, TAG_LEN};
+use crate::simulation::Simulated;
 
 /// Bytes asked of the stream at once. Payloads are slices of such a block and keep it alive; on a link that carries bulk
 /// they are nearly the whole of it.
@@ -40,11 +41,12 @@ pub struct FrameReader<R> {
     pub(super) source: R,
     opening: FrameCipher,
     pub(super) buffer: BytesMut,
+    pub(crate) simulation: Simulated,
 }
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
-    pub(super) fn new(source: R, opening: FrameCipher) -> Self {
-        Self { source, opening, buffer: BytesMut::new() }
+    pub(super) fn new(source: R, opening: FrameCipher, simulation: Simulated) -> Self {
+        Self { source, opening, buffer: BytesMut::new(), simulation }
     }
 
     /// The next frame; `None` when the peer has ended the stream in order. Cancel-safe.

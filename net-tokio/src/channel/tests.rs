@@ -50,7 +50,7 @@ impl Tap {
 
     /// Reads `wire` as the peer would.
     fn reader<R: AsyncRead + Unpin>(&mut self, wire: R) -> FrameReader<R> {
-        FrameReader::new(wire, self.opening.take().expect("one reader a tap"))
+        FrameReader::new(wire, self.opening.take().expect("one reader a tap"), Simulated::default())
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::cipher::{Exhausted, FrameCipher};
 use super::{FRAME_LEN_MAX, HEADER_PREFIX_LEN, PLAIN_LEN_MAX, PREFIX_LEN};
+use crate::simulation::Simulated;
 
 /// Bytes of frames that make one write; TCP is fastest with writes of this size.
 pub const BATCH_LEN_MAX: usize = 256 * 1024;
@@ -37,11 +38,12 @@ pub struct FrameWriter<W> {
     pub(super) sink: W,
     sealing: FrameCipher,
     pub(super) buffer: Vec<u8>,
+    pub(crate) simulation: Simulated,
 }
 
 impl<W: AsyncWrite + Unpin> FrameWriter<W> {
-    pub(super) fn new(sink: W, sealing: FrameCipher) -> Self {
-        Self { sink, sealing, buffer: Vec::new() }
+    pub(super) fn new(sink: W, sealing: FrameCipher, simulation: Simulated) -> Self {
+        Self { sink, sealing, buffer: Vec::new(), simulation }
     }
 
     /// Seals a frame into the buffer; [`FrameWriter::flush`] sends it.

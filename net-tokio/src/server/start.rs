@@ -22,6 +22,7 @@ use crate::net::tcp::TcpNet;
 use crate::net::{Listener, Net};
 use crate::peers::Admission;
 use crate::settings::Settings;
+use crate::simulation::Simulated;
 use crate::store::{RealFs, Store, StoreConfig, StoreDisk};
 use crate::work::WorkThreads;
 
@@ -73,6 +74,7 @@ pub async fn start_node(folder: &OpenFolder, settings: &Settings) -> Result<Star
         seed: *random()?,
         handshake_timeout: HANDSHAKE_TIMEOUT,
         observer: None,
+        simulation: Simulated::default(),
     };
     Ok(StartedNode { handle, listen, driver: Box::pin(drive(node, parts, listener, calls)) })
 }

@@ -12,10 +12,12 @@ use forever_core::disk::DiskError;
 use forever_core::ids::{BlobKey, ChunkId, OwnerId};
 use forever_core::path::PathTransform;
 
+use super::StoreConfig;
 use super::error::{disk_error, is_full};
 use super::fs::{Fs, Kind};
 use super::health::Health;
 use super::locks::lock;
+use crate::simulation::Simulated;
 
 /// The folder of all blobs below the root.
 pub(crate) const BLOBS: &str = "blobs";
@@ -39,6 +41,7 @@ pub(crate) struct Files {
     fs: Arc<dyn Fs>,
     root: PathBuf,
     reserve_bytes: u64,
+    simulation: Simulated,
     health: Arc<Health>,
     durable_folders: Mutex<BTreeSet<PathBuf>>,
     /// Temp files that somebody is writing now, so that the sweep leaves them alone.
@@ -50,11 +53,12 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn new(fs: Arc<dyn Fs>, root: PathBuf, reserve_bytes: u64, health: Arc<Health>) -> Self {
+    pub(crate) fn new(fs: Arc<dyn Fs>, root: PathBuf, config: &StoreConfig, health: Arc<Health>) -> Self {
         Self {
             fs,
             root,
-            reserve_bytes,
+            reserve_bytes: config.reserve_bytes,
+            simulation: config.simulation.clone(),
             health,
             durable_folders: Mutex::default(),
             being_written: Mutex::default(),

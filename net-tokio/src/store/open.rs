@@ -45,7 +45,7 @@ impl Store {
         let watch = Watch::new(Arc::clone(&health));
         let database = open_index(&*fs, &path, config, &watch)?;
         let unclean = mark_unclean(&*fs, &root)?;
-        let files = Files::new(Arc::clone(&fs), root.clone(), config.reserve_bytes, Arc::clone(&health));
+        let files = Files::new(Arc::clone(&fs), root.clone(), config, Arc::clone(&health));
         Ok(Self {
             index: Index::new(Opened {
                 fs: Arc::clone(&fs),
@@ -61,6 +61,7 @@ impl Store {
             locks: Arc::default(),
             corrupt: Mutex::default(),
             sweep: Mutex::new(unclean.then(|| Sweep::new(root.join(BLOBS)))),
+            simulation: config.simulation.clone(),
             fs,
             root,
         })

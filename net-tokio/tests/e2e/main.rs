@@ -1,6 +1,7 @@
 //! End-to-end tests: the real `forever` as separate processes, with real TCP, real disks and real signals.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod api;
 mod canary;
 mod damage;
 mod delete;
@@ -13,6 +14,8 @@ mod get;
 mod harness;
 mod input;
 mod lost_peers;
+#[cfg(target_os = "linux")]
+mod memory;
 mod put;
 mod restart;
 mod restore;

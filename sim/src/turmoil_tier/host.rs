@@ -15,6 +15,7 @@ use forever_net_tokio::drive::{Parts, drive};
 use forever_net_tokio::handle::Handle;
 use forever_net_tokio::net::Net;
 use forever_net_tokio::peers::Admission;
+use forever_net_tokio::simulation::Simulated;
 use forever_net_tokio::store::memory_fs::MemoryFs;
 
 use super::{SimClock, SimDisk, SimWork, TurmoilNet};
@@ -67,6 +68,7 @@ pub(crate) async fn run(host: Rc<Host>) -> turmoil::Result {
         seed: random("driver seed"),
         handshake_timeout: HANDSHAKE_TIMEOUT,
         observer: None,
+        simulation: Simulated::new(host.config.simulation, host.number),
     };
     let (handle, calls) = Handle::new();
     *host.handle.borrow_mut() = Some(handle);

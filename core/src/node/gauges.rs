@@ -1,0 +1,65 @@
+//! How much of each limit a node uses, for those who look on: it decides nothing.
+
+use alloc::vec::Vec;
+
+use crate::frame::{DATA_LEN_MAX, WANTS_MAX};
+use crate::node::asks::QUESTIONS_MAX;
+use crate::node::context::Context;
+use crate::node::fetch::WANTED_BYTES_MAX;
+use crate::node::links::{ANSWERING_MAX, Link};
+use crate::node::locate::RECORDS_MAX;
+use crate::node::serve::LOADED_MAX;
+use crate::node::{dials, outbox, pull, upload};
+use crate::seal::BLOB_LEN_MAX;
+
+/// Name, use and limit.
+pub(crate) type Gauge = (&'static str, u64, u64);
+
+/// Every bounded thing of a node. What is bounded for each link is that of the fullest link.
+pub(crate) fn of(cx: &Context, requests: usize) -> Vec<Gauge> {
+    let mut gauges = alloc::vec![
+        ("requests", requests as u64, u64::from(cx.config.requests_max)),
+        ("hot bytes", cx.hot.bytes(), cx.config.hot_bytes),
+        ("timers", cx.timers.len() as u64, timers_max(cx, requests)),
+        ("operations", cx.pending.len() as u64, operations_max(cx)),
+    ];
+    gauges.extend(of_links(cx));
+    gauges.extend(dials::gauges(cx));
+    gauges.extend(pull::gauges(cx));
+    gauges.extend(upload::gauges(cx));
+    gauges.extend(outbox::gauges(cx));
+    gauges
+}
+
+fn of_links(cx: &Context) -> [Gauge; 8] {
+    let fullest = |used: fn(&Link) -> u64| cx.links.iter().map(|(_, link)| used(link)).max().unwrap_or(0);
+    let wanted_max = WANTED_BYTES_MAX.max(u64::from(BLOB_LEN_MAX));
+    // The window is looked at before a frame is sent, so the last one may overdraw it.
+    let in_flight_max = u64::from(cx.config.link_window_bytes.max(1)) - 1 + DATA_LEN_MAX as u64;
+    [
+        ("links to one node", cx.links.of_one_node_max() as u64, 1),
+        ("questions of a link", fullest(|link| link.questions.len() as u64), QUESTIONS_MAX as u64),
+        ("answers of a link", fullest(|link| u64::from(link.answering())), u64::from(ANSWERING_MAX)),
+        ("wants of a link", fullest(|link| link.wants.len() as u64), WANTS_MAX as u64),
+        ("wanted bytes of a link", fullest(|link| link.wanted_bytes), wanted_max),
+        ("wants served on a link", fullest(|link| link.serving.wants() as u64), WANTS_MAX as u64),
+        ("reads for a link", fullest(|link| link.serving.reads() as u64), LOADED_MAX as u64),
+        ("bytes in flight of a link", fullest(|link| u64::from(link.serving.in_flight())), in_flight_max),
+    ]
+}
+
+/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot` and `Settle`.
+fn timers_max(cx: &Context, requests: usize) -> u64 {
+    let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
+    let nodes = cx.members.count() as usize;
+    (dials::addresses(cx) + of_links + nodes + 2 * requests + 2) as u64
+}
+
+/// What requests, answers, deliveries and transfers may have under way together.
+fn operations_max(cx: &Context) -> u64 {
+    // A request for versions loads that many pages at once; a window of chunks is smaller.
+    let of_request = u64::from(RECORDS_MAX.max(cx.config.put_window_chunks).max(cx.config.fetch_window_chunks));
+    let of_link = u64::from(ANSWERING_MAX) + (QUESTIONS_MAX + LOADED_MAX) as u64 + upload::OPERATIONS_MAX;
+    let links = 1 + u64::from(cx.members.count()) + cx.links.iter().count() as u64;
+    u64::from(cx.config.requests_max) * of_request + links * of_link + pull::OPERATIONS_MAX
+}

@@ -1,0 +1,70 @@
+//! The simulator's hold on the parts of a node that are not the core: as [`forever_core::simulation`], shared by the threads
+//! and tasks of one node. Without the feature `simulation` it is empty.
+
+use forever_core::simulation::Simulation;
+
+/// What the parts of one node besides its core share with their simulator. Clones are the same.
+#[cfg(not(feature = "simulation"))]
+#[derive(Clone, Debug, Default)]
+pub struct Simulated;
+
+#[cfg(not(feature = "simulation"))]
+impl Simulated {
+    /// The state at the start of a node; `actor` tells it apart from all others.
+    #[must_use]
+    pub const fn new(_: Simulation, _: u64) -> Self {
+        Self
+    }
+}
+
+#[cfg(feature = "simulation")]
+pub use shared::Simulated;
+
+#[cfg(feature = "simulation")]
+mod shared {
+    use std::collections::BTreeSet;
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+    use forever_core::simulation::{Simulation, SimulationState};
+
+    /// What the parts of one node besides its core share with their simulator. Clones are the same.
+    #[derive(Clone, Debug, Default)]
+    pub struct Simulated(Arc<Mutex<SimulationState>>);
+
+    impl Simulated {
+        /// The state at the start of a node; `actor` tells it apart from all others.
+        #[must_use]
+        pub fn new(simulation: Simulation, actor: u64) -> Self {
+            Self(Arc::new(Mutex::new(SimulationState::new(simulation, actor))))
+        }
+
+        /// Whether a buggify point fires.
+        #[must_use]
+        pub fn fires(&self, site: &'static str) -> bool {
+            self.state().fires(site)
+        }
+
+        /// A probe is reached.
+        pub fn reach(&self, probe: &'static str) {
+            self.state().reach(probe);
+        }
+
+        /// The probes reached since this was last asked.
+        #[must_use]
+        pub fn take_probes(&self) -> BTreeSet<&'static str> {
+            self.state().take_probes()
+        }
+
+        /// Whether the code has this bug.
+        #[cfg(feature = "planted-bugs")]
+        #[must_use]
+        pub fn is_planted(&self, bug: forever_core::simulation::PlantedBug) -> bool {
+            self.state().is_planted(bug)
+        }
+
+        fn state(&self) -> MutexGuard<'_, SimulationState> {
+            // A panic elsewhere cannot have left it half changed.
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+}
