@@ -74,12 +74,12 @@ impl<S: System<Op = Op, Fault = Fault, Event = Event, View = dyn View>> Oracle<S
         "recorder"
     }
 
-    fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
+    fn observe(&mut self, at: Duration, event: &Event, view: &mut (dyn View + 'static)) -> Result<(), String> {
         self.record.borrow_mut().add(micros(at), event, view.scenario());
         Ok(())
     }
 
-    fn judge(&mut self, _view: &mut dyn View) -> Result<(), String> {
+    fn judge(&mut self, _view: &mut (dyn View + 'static)) -> Result<(), String> {
         Ok(())
     }
 }
