@@ -63,6 +63,7 @@ use crate::manifest::CONTENT_TYPE_LEN_MAX;
 use crate::output::Output;
 use crate::secrets::OwnerKeys;
 use crate::time::{Monotonic, Time};
+use crate::{buggify, planted};
 use boot::Boot;
 use context::Context;
 pub use fetch::FetchId;
@@ -317,6 +318,10 @@ impl Node {
         if !self.requests.contains_key(&id) {
             return Err(CommandError::NoRequest);
         }
+        if planted!(self.cx.simulation, CancelLeavesUpload) {
+            self.requests.remove(&id);
+            return Ok(id);
+        }
         self.end(id);
         Ok(id)
     }
@@ -360,6 +365,9 @@ impl Node {
                 links::offend(cx, link);
             }
             Frame::Hello(_) => links::offend(cx, link),
+            Frame::Ping { .. } if buggify!(cx.simulation, "links.polite-close") => {
+                links::close(cx, link, Goodbye::Stopping);
+            }
             Frame::Ping { nonce } => cx.send(link, Frame::Pong { nonce }),
             // That it was heard is all that matters of a pong; a goodbye is followed by the end of the connection.
             Frame::Pong { .. } | Frame::Goodbye { .. } => {}

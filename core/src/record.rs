@@ -109,18 +109,28 @@ impl SignedRecord {
     /// # Errors
     /// What is wrong with it.
     pub fn verify(bytes: Bytes) -> Result<Self, RecordError> {
+        let record = Self::decode(bytes)?;
+        let (body, signed) = signature::split(&record.bytes).ok_or(RecordError::Malformed)?;
+        if !signature::is_valid(record.record.owner, DOMAIN, body, signed) {
+            return Err(RecordError::BadSignature);
+        }
+        Ok(record)
+    }
+
+    /// Decodes a record that was verified before: its signature is not looked at.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn decode(bytes: Bytes) -> Result<Self, RecordError> {
         if bytes.len() > RECORD_LEN_MAX {
             return Err(RecordError::TooLong);
         }
-        let (body, signed) = signature::split(&bytes).ok_or(RecordError::Malformed)?;
+        let (body, _) = signature::split(&bytes).ok_or(RecordError::Malformed)?;
         let encoded = body.strip_prefix(&MAGIC).ok_or(RecordError::UnknownFormat)?;
         let record: Record = canonical::decode_all::<_, RECORD_LEN_MAX>(encoded).map_err(|fault| match fault {
             Fault::Undecodable => RecordError::Malformed,
             Fault::NotCanonical => RecordError::NotCanonical,
         })?;
-        if !signature::is_valid(record.owner, DOMAIN, body, signed) {
-            return Err(RecordError::BadSignature);
-        }
         let id = RecordId(*blake3::hash(body).as_bytes());
         Ok(Self { record, id, bytes })
     }

@@ -12,6 +12,10 @@ use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "simulation")]
+mod catalogue;
+#[cfg(feature = "simulation")]
+pub use catalogue::{PROBES, SITES};
 #[cfg(feature = "planted-bugs")]
 mod planted;
 #[cfg(feature = "planted-bugs")]
@@ -91,12 +95,16 @@ impl SimulationState {
     }
 }
 
-/// Whether to take a rare but legal path, now, at this site: `buggify!(state, "site")`.
+/// Whether to take a rare but legal path, now, at this site: `buggify!(state, "site")`; or for a whole run on all nodes:
+/// `buggify!(state, "site", for a run)`.
 #[cfg(feature = "simulation")]
 #[macro_export]
 macro_rules! buggify {
     ($state:expr, $site:literal) => {
         $state.fires($site)
+    };
+    ($state:expr, $site:literal, for a run) => {
+        $state.is_live($site)
     };
 }
 
@@ -104,7 +112,7 @@ macro_rules! buggify {
 #[cfg(not(feature = "simulation"))]
 #[macro_export]
 macro_rules! buggify {
-    ($state:expr, $site:literal) => {{
+    ($state:expr, $site:literal $(, for a run)?) => {{
         let _ = &$state;
         false
     }};

@@ -11,6 +11,7 @@
 //!
 //! Source: Perrin, "The Noise Protocol Framework", revision 34 (2018).
 
+use forever_core::buggify;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -49,6 +50,9 @@ pub const FRAME_LEN_MAX: usize = 64 * 1024;
 
 /// The most bytes of a frame's plaintext.
 const PLAIN_LEN_MAX: usize = FRAME_LEN_MAX - PREFIX_LEN - TAG_LEN;
+
+/// Bytes after which a simulated channel may change its keys.
+const BUGGIFY_REKEY_AFTER_BYTES: u64 = 4_096;
 
 /// What a node proves to its peers.
 #[derive(Clone)]
@@ -133,8 +137,10 @@ impl<S: AsyncRead + AsyncWrite> SecureStream<S> {
     /// Gives the channel the simulator's hold on the node.
     #[must_use]
     pub fn simulated(mut self, simulation: Simulated) -> Self {
+        // For a whole run, since both ends must do alike.
+        let rekeys = buggify!(simulation, "channel.rekey-often", for a run);
         self.simulation = simulation;
-        self
+        if rekeys { self.rekey_after(BUGGIFY_REKEY_AFTER_BYTES) } else { self }
     }
 
     /// The two directions.

@@ -2,6 +2,7 @@
 //!
 //! It names neither tokio's TCP nor the real file system: the simulator runs this same code in a simulated network.
 
+use forever_core::{buggify, planted, sometimes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +94,7 @@ pub async fn drive<N: Net, D: Disk, W: Work, C: Clock>(
         seeds: ChaCha12Rng::from_seed(draw(&mut seeds)),
         timeout: parts.handshake_timeout,
         connections: connections.clone(),
+        simulation: parts.simulation.clone(),
     };
     parts.net.spawn(accepting.run(listener));
     let queues = Queues { calls, incoming, from_links, from_disk, from_work };
@@ -171,7 +173,8 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
 
     /// Takes some of whatever waits, of each kind in turn, so that none can starve another.
     fn take_waiting(&mut self, queues: &mut Queues<N::Stream>) {
-        for _ in 0..BATCH {
+        let batch = if buggify!(self.parts.simulation, "drive.batch-of-none") { 0 } else { BATCH };
+        for _ in 0..batch {
             let mut idle = true;
             if let Ok((op, result)) = queues.from_disk.try_recv() {
                 idle = false;
@@ -310,6 +313,7 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
         let last = what.is_last();
         let Some(caller) = self.requests.get(&request) else { return };
         if caller.send(what).is_err() {
+            sometimes!(self.parts.simulation, "drive.caller-gone");
             self.cancel(request);
         } else if last {
             self.requests.remove(&request);
@@ -317,7 +321,7 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
     }
 
     fn connect(&mut self, dial: DialId, address: String) {
-        let seed = draw(&mut self.seeds);
+        let seed = if planted!(self.parts.simulation, NonceReuse) { self.parts.seed } else { draw(&mut self.seeds) };
         let (net, identity, admission) =
             (self.parts.net.clone(), Arc::clone(&self.parts.identity), self.parts.admission.clone());
         let connections = self.connections.clone();
@@ -341,6 +345,7 @@ struct Accepting<N: Net> {
     seeds: ChaCha12Rng,
     timeout: Duration,
     connections: mpsc::Sender<Connection<N::Stream>>,
+    simulation: Simulated,
 }
 
 impl<N: Net> Accepting<N> {
@@ -362,7 +367,8 @@ impl<N: Net> Accepting<N> {
     }
 
     fn admit(&mut self, stream: N::Stream, remote: String) {
-        let seed = draw(&mut self.seeds);
+        let repeats = planted!(self.simulation, NonceReuse);
+        let seed = if repeats { draw(&mut self.seeds.clone()) } else { draw(&mut self.seeds) };
         let (identity, admission) = (Arc::clone(&self.identity), self.admission.clone());
         let connections = self.connections.clone();
         let deadline = Instant::now() + self.timeout;

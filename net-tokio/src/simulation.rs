@@ -1,8 +1,6 @@
 //! The simulator's hold on the parts of a node that are not the core: as [`forever_core::simulation`], shared by the threads
 //! and tasks of one node. Without the feature `simulation` it is empty.
 
-use forever_core::simulation::Simulation;
-
 /// What the parts of one node besides its core share with their simulator. Clones are the same.
 #[cfg(not(feature = "simulation"))]
 #[derive(Clone, Debug, Default)]
@@ -12,11 +10,15 @@ pub struct Simulated;
 impl Simulated {
     /// The state at the start of a node; `actor` tells it apart from all others.
     #[must_use]
-    pub const fn new(_: Simulation, _: u64) -> Self {
+    pub const fn new(_: forever_core::simulation::Simulation, _: u64) -> Self {
         Self
     }
 }
 
+#[cfg(feature = "simulation")]
+mod catalogue;
+#[cfg(feature = "simulation")]
+pub use catalogue::{PROBES, SITES};
 #[cfg(feature = "simulation")]
 pub use shared::Simulated;
 
@@ -42,6 +44,12 @@ mod shared {
         #[must_use]
         pub fn fires(&self, site: &'static str) -> bool {
             self.state().fires(site)
+        }
+
+        /// Whether a buggify point is live: for what must be the same on all nodes of a run.
+        #[must_use]
+        pub fn is_live(&self, site: &'static str) -> bool {
+            self.state().is_live(site)
         }
 
         /// A probe is reached.

@@ -11,8 +11,9 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::{links, schema};
-use crate::record::SignedRecord;
+use crate::record::{RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
+use crate::{planted, sometimes};
 
 /// What an announcement waits for.
 #[derive(Debug)]
@@ -60,6 +61,10 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
         AnnounceStep::Verify { link, request } => {
             let WorkResult::RecordsVerified(mut records) = completion.work() else { return };
             let Some(Ok(record)) = records.pop() else { return links::offend(cx, link) };
+            if planted!(cx.simulation, RejectFutureRecords) && record.record.version.wall_ms > cx.now.wall_ms + 2_000 {
+                let outcome = AnnounceOutcome::Refused(Refusal::Invalid);
+                return links::answer(cx, link, Frame::Announced { request, outcome });
+            }
             // The announcer may itself have evicted what it owes.
             let holders = cx.links.ready_nodes();
             pull::start(cx, record, PullClient::Announce { link, request }, holders);
@@ -67,7 +72,12 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
         AnnounceStep::Newest { link, request, record } => {
             let newest = completion.entries().ok().and_then(|(mut entries, _)| entries.pop());
             let outcome = match newest {
-                Some((key, by)) if schema::record_id_of(&key) != Some(record) => AnnounceOutcome::Superseded { by },
+                Some((key, by)) if schema::record_id_of(&key) != Some(record) => {
+                    if SignedRecord::decode(by.clone()).is_ok_and(|newer| newer.record.body == RecordBody::Tombstone) {
+                        sometimes!(cx.simulation, "announce.tombstone-beats-late-put");
+                    }
+                    AnnounceOutcome::Superseded { by }
+                }
                 Some(_) => AnnounceOutcome::Stored,
                 None => AnnounceOutcome::Refused(Refusal::Disk),
             };
@@ -128,7 +138,9 @@ pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, complet
         PromiseStep::Mark { asked, record } => {
             let evicted = completion.values().map_or(true, |marks| marks.iter().any(Option::is_some));
             let Some(node) = cx.links.get(asked.link).map(|link| link.node) else { return };
-            if evicted || cx.evicting.contains(&asked.record) {
+            let evicting = cx.evicting.contains(&asked.record) && !planted!(cx.simulation, PromiseWhileEvicting);
+            if evicted || evicting {
+                sometimes!(cx.simulation, "promise.refused");
                 return answer(cx, asked, false);
             }
             // What is missing or damaged here is fetched from the asker, who still has it.
@@ -153,8 +165,12 @@ pub(crate) fn on_promise_pulled(
 ) {
     let asked = Asked { link, request, owner: record.record.owner, record: record.id };
     let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
-    if !matches!(outcome, PullOutcome::Stored { .. }) || cx.evicting.contains(&record.id) {
+    let evicting = cx.evicting.contains(&record.id) && !planted!(cx.simulation, PromiseWhileEvicting);
+    if !matches!(outcome, PullOutcome::Stored { .. }) || evicting {
         return answer(cx, asked, false);
+    }
+    if planted!(cx.simulation, PromiseNotDurable) {
+        return answer(cx, asked, true);
     }
     let promise = Write::Put { key: schema::promise_key(asked.owner, asked.record, node), value: Bytes::new() };
     let commit = DiskOp::Commit {

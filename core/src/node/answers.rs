@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::buggify;
 use crate::disk::{DiskError, DiskOp};
 use crate::frame::{ANSWER_RECORDS_MAX, Frame, HEADER_LEN_MAX, HeldRecord};
 use crate::ids::{LinkId, NameId, OwnerId, RecordId};
@@ -38,7 +39,9 @@ pub(crate) fn on_scan(cx: &mut Context, link: LinkId, request: u64, owner: Owner
 }
 
 fn scan(cx: &mut Context, from: Bytes, to: Bytes, reverse: bool, step: AnswerStep) {
-    let limit = u32::try_from(ANSWER_RECORDS_MAX).expect("a small constant");
+    let most = u32::try_from(ANSWER_RECORDS_MAX).expect("a small constant");
+    // The answer about one name has one page, so only a longer one may be cut.
+    let limit = if !reverse && buggify!(cx.simulation, "answers.page-cut-short") { 1 } else { most };
     cx.disk(DiskOp::Scan { from, to, limit, reverse }, Pending::Answer(step));
 }
 

@@ -11,6 +11,7 @@ use crate::node::schema::{self, Remembered};
 use crate::node::timers::Timer;
 use crate::node::{answers, dials, members, names};
 use crate::version::HybridClock;
+use crate::{buggify, planted, sometimes};
 
 /// Entries read at a time.
 const BATCH: u32 = 1_024;
@@ -49,6 +50,7 @@ pub(crate) enum Failed {
 const AGAIN: Duration = Duration::from_secs(1);
 
 fn again(cx: &mut Context, failed: Failed) -> bool {
+    sometimes!(cx.simulation, "boot.read-again");
     cx.failed_read = Some(failed);
     let soon = cx.now.mono + AGAIN;
     cx.timers.set(Timer::Boot, soon);
@@ -72,7 +74,8 @@ pub(crate) fn start(cx: &mut Context) {
 }
 
 fn scan(cx: &mut Context, prefix: &'static [u8], from: Bytes, step: BootStep) {
-    let scan = DiskOp::Scan { from, to: schema::end_of(prefix), limit: BATCH, reverse: false };
+    let limit = if buggify!(cx.simulation, "boot.batch-of-one") { 1 } else { BATCH };
+    let scan = DiskOp::Scan { from, to: schema::end_of(prefix), limit, reverse: false };
     cx.disk(scan, Pending::Boot(step));
 }
 
@@ -116,7 +119,13 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             false
         }
         BootStep::Names(from) => {
-            let Some((entries, more)) = note(cx, completion.entries()) else { return again(cx, Failed::Names(from)) };
+            let Some((entries, more)) = note(cx, completion.entries()) else {
+                if planted!(cx.simulation, FailedReadIsEmpty) {
+                    names::on_read(cx, alloc::vec::Vec::new(), false);
+                    return false;
+                }
+                return again(cx, Failed::Names(from));
+            };
             names::on_read(cx, entries, more);
             false
         }

@@ -6,6 +6,7 @@ use crate::command::VersionSelector;
 use crate::event::RequestError;
 use crate::node::context::Context;
 use crate::node::locate::Located;
+use crate::planted;
 use crate::record::{RecordBody, SignedRecord};
 
 /// The record of a file asked for: the version named, or the winner.
@@ -22,6 +23,9 @@ pub(crate) fn choose(
         return Err(nothing_found(cx, located));
     }
     let found = match version {
+        None if planted!(cx.simulation, TiesGoToTheOlder) => {
+            located.records.iter().rev().max_by_key(|record| record.record.version.wall_ms)
+        }
         None => located.records.winner(),
         Some(wanted) => located.records.iter().find(|record| wanted.matches(&record.record.version)),
     };

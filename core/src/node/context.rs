@@ -30,6 +30,7 @@ use crate::node::signal::Signal;
 use crate::node::timers::{Timer, Timers};
 use crate::node::upload::Uploads;
 use crate::output::Output;
+use crate::planted;
 use crate::secrets::OwnerKeys;
 use crate::simulation::SimulationState;
 use crate::time::Time;
@@ -92,10 +93,10 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(config: Config, me: NodeId, keys: OwnerKeys, seed: [u8; 32], now: Time) -> Self {
-        let hot = HotBlobs::new(config.hot_bytes);
         let dials = Dials::new(&config.bootstrap);
         let [a, b, c, d, e, f, g, h, ..] = me.0;
         let simulation = SimulationState::new(config.simulation, u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+        let hot_bytes = if planted!(simulation, HotCacheUnbounded) { u64::MAX } else { config.hot_bytes };
         Self {
             owner: keys.owner_id(),
             config,
@@ -109,7 +110,7 @@ impl Context {
             members: Members::default(),
             fetches: Fetches::default(),
             uploads: Uploads::default(),
-            hot,
+            hot: HotBlobs::new(hot_bytes),
             names: Names::default(),
             locates: Locates::default(),
             pages: PageLoads::default(),
@@ -141,16 +142,21 @@ impl Context {
         number
     }
 
+    fn op_number(&mut self) -> OpId {
+        let number = self.number();
+        OpId(if planted!(self.simulation, ReuseOpId) { number % 512 } else { number })
+    }
+
     /// Starts a disk operation.
     pub(crate) fn disk(&mut self, what: DiskOp, pending: Pending) {
-        let op = OpId(self.number());
+        let op = self.op_number();
         self.pending.insert(op, pending);
         self.outputs.push_back(Output::Disk { op, what });
     }
 
     /// Starts a piece of work.
     pub(crate) fn work(&mut self, what: WorkOp, pending: Pending) {
-        let op = OpId(self.number());
+        let op = self.op_number();
         self.pending.insert(op, pending);
         self.outputs.push_back(Output::Work { op, what });
     }

@@ -14,6 +14,7 @@ use crate::node::members::Members;
 use crate::node::signal::Signal;
 use crate::node::timers::Timer;
 use crate::output::Output;
+use crate::{buggify, planted, sometimes};
 
 /// The most addresses known at once; further ones are not remembered.
 const ADDRESSES_MAX: usize = 1_024;
@@ -200,7 +201,12 @@ pub(crate) fn on_failed(cx: &mut Context, dial: DialId, error: &DialError) {
     address.failures = address.failures.saturating_add(1);
     address.error = Some(error.to_string());
     let (name, failures) = (name.clone(), address.failures);
-    wait(cx, name, failures);
+    if failures >= 4 {
+        sometimes!(cx.simulation, "dials.backed-off");
+    }
+    if failures < 4 || !planted!(cx.simulation, RedialGivesUp) {
+        wait(cx, name, failures);
+    }
     check_settled(cx);
 }
 
@@ -230,6 +236,7 @@ fn wait(cx: &mut Context, name: String, failures: u32) {
     let (first, longest) = cx.config.redial;
     let factor = 1 << failures.saturating_sub(1).min(16);
     let pause = cx.jitter(first.saturating_mul(factor).min(longest));
-    let due = cx.now.mono + pause;
+    let at_once = buggify!(cx.simulation, "dials.redial-at-once");
+    let due = cx.now.mono + if at_once { Duration::from_millis(1) } else { pause };
     cx.timers.set(Timer::Dial(name), due);
 }

@@ -20,6 +20,7 @@ use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::{answers, asks, choose, schema};
 use crate::record::{RecordBody, SignedRecord};
+use crate::{buggify, planted, sometimes};
 
 /// References of chunks looked up at a time.
 const LOOKUPS_MAX: usize = 64;
@@ -119,6 +120,7 @@ impl Evict {
         let have = u32::try_from(self.promisers().len()).unwrap_or(u32::MAX);
         let needed = cx.write_quorum();
         if have < needed {
+            sometimes!(cx.simulation, "evict.too-few-promises");
             let why = alloc::format!(
                 "so many other nodes must promise to keep the file before this node's copy may go. {}",
                 cx.dials.troubles()
@@ -152,7 +154,8 @@ impl Evict {
     }
 
     fn look_up(&mut self, cx: &mut Context) -> Flow {
-        while self.looking_up.len() < LOOKUPS_MAX {
+        let most = if buggify!(cx.simulation, "evict.one-lookup-at-a-time") { 1 } else { LOOKUPS_MAX };
+        while self.looking_up.len() < most {
             let Some((chunk, len)) = self.queue.pop_front() else { break };
             self.looking_up.insert(chunk, len);
             let from = schema::references(cx.owner, chunk);
@@ -167,7 +170,10 @@ impl Evict {
     fn on_references(&mut self, cx: &mut Context, chunk: ChunkId, entries: &[(Bytes, Bytes)]) -> Flow {
         let ours =
             |(key, _): &(Bytes, Bytes)| schema::page_of_reference(key).is_some_and(|page| self.pages.contains(&page));
-        let shared = !entries.iter().all(ours);
+        let shared = !entries.iter().all(ours) && !planted!(cx.simulation, EvictIgnoresReferences);
+        if shared {
+            sometimes!(cx.simulation, "evict.shared-chunk-kept");
+        }
         if let (Some(len), false) = (self.looking_up.remove(&chunk), shared) {
             self.droppable.push_back((chunk, len));
         }
@@ -178,7 +184,8 @@ impl Evict {
         let owner = cx.owner;
         let marks = self.records.keys().map(|record| schema::evicted_key(owner, *record));
         let mut writes: Vec<Write> = marks.map(|key| Write::Put { key, value: Bytes::new() }).collect();
-        for _ in 0..DROPS_MAX {
+        let most = if buggify!(cx.simulation, "evict.one-blob-a-commit") { 1 } else { DROPS_MAX };
+        for _ in 0..most {
             let Some((chunk, len)) = self.droppable.pop_front() else { break };
             if cx.fresh.is_new(self.id, chunk) {
                 continue;
@@ -247,6 +254,9 @@ impl Task for Evict {
         cx.expect_progress(self.id);
         match answer {
             Some(Answer::Promised(true)) => *self.promises.entry(node).or_default() += 1,
+            Some(Answer::Promised(false)) if planted!(cx.simulation, EvictCountsRefusals) => {
+                *self.promises.entry(node).or_default() += 1;
+            }
             Some(Answer::Promised(false)) | None => {}
             Some(Answer::Records { .. } | Answer::Announced(_)) => asks::on_lie(cx, node),
         }
@@ -289,6 +299,7 @@ impl Task for Evict {
                     if self.own_promises == 0 { self.ask_promises(cx) } else { Flow::Continue }
                 }
                 Ok(_) => {
+                    sometimes!(cx.simulation, "evict.relied-on-by-another");
                     let why = alloc::format!("another device relies on this node's copy of record {record}");
                     self.fail(cx, RequestError::Unavailable(why))
                 }

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::time::Duration;
 
+use crate::buggify;
 use crate::frame::{Frame, OFFER_CHUNKS_MAX, Refusal};
 use crate::ids::{ChunkId, LinkId, NodeId, RequestId};
 use crate::intent::{SignedIntent, UploadIntent};
@@ -90,7 +91,8 @@ impl Fanout {
     pub(crate) fn offer(&mut self, cx: &mut Context, sealed: &[Option<(ChunkRef, ChunkKey)>]) {
         for target in self.targets.values_mut().filter(|target| target.refused.is_none()) {
             let mut chunks = alloc::vec::Vec::new();
-            while target.next < sealed.len() && target.offered.len() < OFFERED_MAX && chunks.len() < OFFER_CHUNKS_MAX {
+            let most = if buggify!(cx.simulation, "fanout.offer-of-one") { 1 } else { OFFER_CHUNKS_MAX };
+            while target.next < sealed.len() && target.offered.len() < OFFERED_MAX && chunks.len() < most {
                 let Some((chunk, _)) = &sealed[target.next] else { break };
                 if target.offered.contains_key(&chunk.id) {
                     // The file repeats itself: the answer to the first offer must come before the next.

@@ -9,6 +9,7 @@ use crate::node::context::Context;
 use crate::node::links;
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::timers::Timer;
+use crate::{buggify, planted, sometimes};
 
 /// A fetch, numbered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,11 +87,13 @@ enum Choice {
     Nobody,
 }
 
-fn choose(cx: &Context, fetch: &Fetch) -> Choice {
+fn choose(cx: &mut Context, id: FetchId) -> Choice {
+    let Some(fetch) = cx.fetches.fetches.get(&id) else { return Choice::Nobody };
     let now = cx.now.mono;
     let candidates = fetch.order.holders.iter().filter(|node| !fetch.without.contains(node));
     let linked = candidates.filter_map(|node| cx.links.of(*node).map(|id| (*node, id)));
     let mut best = None;
+    let mut second = None;
     let mut any = false;
     for (node, id) in linked {
         any = true;
@@ -102,8 +105,13 @@ fn choose(cx: &Context, fetch: &Fetch) -> Choice {
         }
         let rank = (link.slow_until > now, link.wanted_bytes, id);
         if best.is_none_or(|best| rank < best) {
-            best = Some(rank);
+            second = best.replace(rank);
+        } else if second.is_none_or(|second| rank < second) {
+            second = Some(rank);
         }
+    }
+    if second.is_some() && buggify!(cx.simulation, "fetch.second-best") {
+        best = second;
     }
     match best {
         Some((_, _, id)) => Choice::Ask(id),
@@ -113,8 +121,10 @@ fn choose(cx: &Context, fetch: &Fetch) -> Choice {
 }
 
 fn place(cx: &mut Context, id: FetchId) {
-    let Some(fetch) = cx.fetches.fetches.get(&id) else { return };
-    match choose(cx, fetch) {
+    if !cx.fetches.fetches.contains_key(&id) {
+        return;
+    }
+    match choose(cx, id) {
         Choice::Ask(link) => want(cx, id, link),
         Choice::Wait => wait_or_new_round(cx, id),
         Choice::Nobody => finish(cx, id, FetchResult::Nowhere),
@@ -209,6 +219,12 @@ pub(crate) fn on_data(cx: &mut Context, link_id: LinkId, want: u64, offset: u32,
         let deadline = cx.now.mono + cx.config.fetch_timeout;
         return cx.timers.set(Timer::Fetch(id), deadline);
     }
+    let refused = cx.fetches.fetches.get(&id).map_or(0, |fetch| fetch.without.union(&fetch.timed_out).count());
+    match refused {
+        0 => {}
+        1 => sometimes!(cx.simulation, "fetch.from-a-second-peer"),
+        _ => sometimes!(cx.simulation, "fetch.from-a-third-peer"),
+    }
     if let Some(wanted) = take_back(cx, id, false) {
         finish(cx, id, FetchResult::Got { from: wanted.node, data: wanted.data });
     }
@@ -221,6 +237,9 @@ pub(crate) fn on_unavailable(cx: &mut Context, link_id: LinkId, want: u64) {
     if let Some(wanted) = take_back(cx, id, false) {
         if let Some(fetch) = cx.fetches.fetches.get_mut(&id) {
             fetch.without.insert(wanted.node);
+        }
+        if planted!(cx.simulation, FetchAsksOnce) {
+            finish(cx, id, FetchResult::Nowhere);
         }
         place(cx, id);
     }

@@ -12,7 +12,7 @@ use crate::command::{RangeRequest, VersionSelector};
 use crate::config::Config;
 use crate::disk::{DiskError, DiskOp};
 use crate::event::{Plain, RequestError, What};
-use crate::ids::{BlobKey, NodeId, ObjectId, ObjectKey, RequestId};
+use crate::ids::{BlobKey, ChunkId, NodeId, ObjectId, ObjectKey, RequestId};
 use crate::manifest::{Children, ChunkRef, PAGE_ENTRIES_MAX, PageContext, PageRef, PageSecrets};
 use crate::name::Name;
 use crate::node::context::Context;
@@ -30,6 +30,7 @@ use crate::record::{RecordBody, SignedRecord};
 use crate::seal::SealError;
 use crate::secrets::{ChunkKey, PageKey};
 use crate::work::{WorkOp, WorkResult};
+use crate::{buggify, planted, sometimes};
 
 /// What a get waits for.
 #[derive(Debug)]
@@ -134,7 +135,8 @@ impl Get {
             }
         };
         let info = file_info(&meta, context.version, page.id);
-        let Some((first, end)) = resolve_range(self.range, info.size) else {
+        let range = if planted!(cx.simulation, RangeOffByOne) { self.range.map(exclusive) } else { self.range };
+        let Some((first, end)) = resolve_range(range, info.size) else {
             return self.fail(cx, RequestError::Range { len: info.size });
         };
         let start = What::GetStart { file: info.clone(), first, len: end - first };
@@ -155,7 +157,8 @@ impl Get {
     fn pump(&mut self, cx: &mut Context) -> Flow {
         while let Some(open) = &mut self.open {
             let chunk_size = u64::from(open.window.chunk_size());
-            let chunks = Config::share(cx.config.fetch_window_chunks, chunk_size, cx.gets) as u64;
+            let share = Config::share(cx.config.fetch_window_chunks, chunk_size, cx.gets) as u64;
+            let chunks = if buggify!(cx.simulation, "get.window-of-one") { 1 } else { share };
             let Some(index) = open.window.begin(chunks, self.keep.under_way()) else { break };
             self.begin_chunk(cx, index);
         }
@@ -217,6 +220,9 @@ impl Get {
             Err(error) => {
                 answers::note_disk_error(cx, &error);
                 self.damaged |= error == DiskError::Corrupt;
+                if self.damaged && planted!(cx.simulation, RepairTrustsIndex) {
+                    return self.unavailable(cx);
+                }
                 self.fetch(cx, index);
             }
         }
@@ -238,7 +244,8 @@ impl Get {
     fn decrypt(&self, cx: &mut Context, index: u64, data: Bulk, from: Option<NodeId>) {
         let Some((chunk, key)) = self.chunk(index) else { return };
         let kept = from.map(|node| (node, data.clone()));
-        let work = WorkOp::Open { chunk: chunk.id, key: key.clone(), data };
+        let address = if planted!(cx.simulation, SkipHashCheck) { ChunkId(data.hash()) } else { chunk.id };
+        let work = WorkOp::Open { chunk: address, key: key.clone(), data };
         cx.work(work, self.pending(GetStep::Opened(index, kept)));
     }
 
@@ -252,6 +259,9 @@ impl Get {
         match (opened, from) {
             (Ok(plain), from) => {
                 if let (Some((_, data)), Some((chunk, _))) = (from, self.chunk(index)) {
+                    if self.damaged {
+                        sometimes!(cx.simulation, "get.damaged-chunk-fetched");
+                    }
                     let blob = BlobKey { owner: cx.owner, chunk: chunk.id };
                     self.keep.begin();
                     cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept));
@@ -265,6 +275,7 @@ impl Get {
             (Err(SealError::WrongHash), from) => {
                 self.damaged = true;
                 if let Some((node, _)) = from {
+                    sometimes!(cx.simulation, "get.wrong-bytes-refused");
                     self.liars.insert(node);
                     asks::on_lie(cx, node);
                 }
@@ -320,6 +331,16 @@ impl Get {
             RequestError::Unavailable(alloc::format!("no connected peer holds all of the file. {troubles}"))
         };
         self.fail(cx, error)
+    }
+}
+
+/// A range that takes its last byte for its end: the bug `range-off-by-one`.
+fn exclusive(range: RangeRequest) -> RangeRequest {
+    match range {
+        RangeRequest::From { first, last } => {
+            RangeRequest::From { first, last: last.map(|last| first.max(last.saturating_sub(1))) }
+        }
+        RangeRequest::Suffix { len } => RangeRequest::Suffix { len },
     }
 }
 
@@ -403,6 +424,7 @@ impl Task for Get {
                 // A member is away that may have it: give it a little time to come back.
                 let patience = cx.now.mono + cx.config.answer_timeout;
                 cx.timers.set(Timer::Request(self.id), patience);
+                sometimes!(cx.simulation, "get.waits-for-a-holder");
                 if let Some(open) = &mut self.open {
                     open.window.stick(index);
                 }

@@ -13,6 +13,7 @@ use crate::node::timers::Timer;
 use crate::node::{fetch, upload};
 use crate::output::Output;
 use crate::time::Monotonic;
+use crate::{buggify, planted, sometimes};
 
 /// The most addresses that a peer may name, and the most bytes of each.
 const LISTEN_MAX: usize = 8;
@@ -140,6 +141,7 @@ pub(crate) fn on_connected(cx: &mut Context, id: LinkId, node: NodeId, dial: Opt
         return close(cx, id, Goodbye::Banned);
     }
     if let Some(existing) = existing {
+        sometimes!(cx.simulation, "links.duplicate-closed");
         let loser = duplicate_to_close(cx, existing, id);
         close(cx, loser, Goodbye::Duplicate);
         if loser == id {
@@ -216,6 +218,7 @@ pub(crate) fn on_timer(cx: &mut Context, id: LinkId) {
     let Some(link) = cx.links.get(id) else { return };
     let silent = now - link.last_heard;
     if silent >= cx.config.link_timeout {
+        sometimes!(cx.simulation, "links.silent-given-up");
         cx.outputs.push_back(Output::Close { link: id });
         return forget(cx, id, &CloseReason::Io("nothing was heard for too long".to_string()));
     }
@@ -223,7 +226,8 @@ pub(crate) fn on_timer(cx: &mut Context, id: LinkId) {
         let nonce = cx.number();
         cx.send(id, Frame::Ping { nonce });
     }
-    let look = now + cx.config.heartbeat;
+    let pause = if buggify!(cx.simulation, "links.early-look") { cx.config.heartbeat / 8 } else { cx.config.heartbeat };
+    let look = now + pause;
     cx.timers.set(Timer::Link(id), look);
 }
 
@@ -242,6 +246,7 @@ fn count_offence(cx: &mut Context, node: NodeId) -> bool {
     conduct.offences += 1;
     let banned = conduct.offences >= ban_after;
     if banned {
+        sometimes!(cx.simulation, "links.peer-banned");
         *conduct = Conduct { offences: 0, banned_until: Some(until) };
     }
     banned
@@ -267,7 +272,8 @@ pub(crate) fn on_closed(cx: &mut Context, id: LinkId, reason: &CloseReason) {
 fn forget(cx: &mut Context, id: LinkId, reason: &CloseReason) {
     let Some(link) = cx.links.links.remove(&id) else { return };
     cx.timers.cancel(&Timer::Link(id));
-    let was_ready = cx.links.by_node.get(&link.node) == Some(&id);
+    let current = cx.links.by_node.get(&link.node) == Some(&id);
+    let was_ready = current || link.ready && planted!(cx.simulation, DuplicateForgetsPeer);
     if was_ready {
         cx.links.by_node.remove(&link.node);
     }

@@ -20,6 +20,7 @@ use crate::node::signal::Signal;
 use crate::record::{RecordBody, SignedRecord};
 use crate::version::Version;
 use crate::work::{WorkOp, WorkResult};
+use crate::{buggify, planted, sometimes};
 
 /// Records read at a time at start.
 const BATCH: u32 = 256;
@@ -108,7 +109,8 @@ pub(crate) fn read_on(cx: &mut Context, from: Bytes) {
     let to = schema::end_of(&schema::owner_records(cx.owner));
     cx.names.reading = Reading::UnderWay;
     let step = BootStep::Names(from.clone());
-    cx.disk(DiskOp::Scan { from, to, limit: BATCH, reverse: false }, Pending::Boot(step));
+    let limit = if buggify!(cx.simulation, "names.batch-of-one") { 1 } else { BATCH };
+    cx.disk(DiskOp::Scan { from, to, limit, reverse: false }, Pending::Boot(step));
 }
 
 /// A batch of records is read.
@@ -167,7 +169,11 @@ pub(crate) fn on_page(cx: &mut Context, number: u64, result: Result<LoadedPage, 
     let Some(record) = cx.names.opening.remove(&number) else { return };
     let rank = (record.record.version, record.id);
     let still_newest = cx.names.winners.get(&record.record.name_id).is_some_and(|winner| winner.rank == rank);
-    if let (true, Ok(page)) = (still_newest, result)
+    if !still_newest {
+        sometimes!(cx.simulation, "names.superseded-while-opening");
+    }
+    let wanted = still_newest || planted!(cx.simulation, LateManifestListed);
+    if let (true, Ok(page)) = (wanted, result)
         && let Some(PageSecrets::RootOfChunks { meta, .. } | PageSecrets::RootOfPages { meta, .. }) = &page.secrets
     {
         let info = file_info(meta, record.record.version, page.id);

@@ -8,7 +8,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::disk::{DiskOp, Write};
-use crate::frame::{AnnounceOutcome, Frame};
+use crate::frame::{AnnounceOutcome, Frame, Refusal};
 use crate::ids::{NodeId, RecordId};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
@@ -16,6 +16,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Delivery, Signal};
 use crate::node::timers::Timer;
 use crate::node::{answers, asks, schema};
+use crate::{buggify, planted, sometimes};
 
 /// Deliveries to one node under way at once.
 const BATCH: u32 = 16;
@@ -63,7 +64,8 @@ pub(crate) fn flush(cx: &mut Context, node: NodeId) {
     }
     let prefix = schema::outbox(node);
     let from = cx.outbox.next.remove(&node).unwrap_or_else(|| prefix.clone());
-    let scan = DiskOp::Scan { from, to: schema::end_of(&prefix), limit: BATCH, reverse: false };
+    let limit = if buggify!(cx.simulation, "outbox.batch-of-one") { 1 } else { BATCH };
+    let scan = DiskOp::Scan { from, to: schema::end_of(&prefix), limit, reverse: false };
     cx.disk(scan, Pending::Outbox(OutboxStep::Owed(node)));
 }
 
@@ -80,6 +82,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
                 cx.outbox.reading.remove(&node);
                 return;
             }
+            sometimes!(cx.simulation, "outbox.delivered-late");
             let step = OutboxStep::Records(node, keys.clone());
             cx.disk(DiskOp::Lookup { keys }, Pending::Outbox(step));
         }
@@ -113,7 +116,7 @@ fn forget(cx: &mut Context, node: NodeId, record: RecordId) {
     under_way.remove(&record);
     if under_way.is_empty() {
         cx.outbox.under_way.remove(&node);
-        if cx.outbox.next.contains_key(&node) {
+        if cx.outbox.next.contains_key(&node) && !planted!(cx.simulation, OutboxFirstBatch) {
             flush(cx, node);
         }
     }
@@ -136,8 +139,16 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
     cx.signal(Signal::Delivered { node, record, outcome: outcome.clone() });
     match outcome {
         Delivery::Stored | Delivery::Superseded(_) => settle(cx, node, record, &record_key),
+        Delivery::Refused(Refusal::Busy) if planted!(cx.simulation, BusyIsStored) => {
+            settle(cx, node, record, &record_key);
+        }
+        Delivery::Lost if planted!(cx.simulation, LostIsDelivered) => settle(cx, node, record, &record_key),
         Delivery::Refused(_) => {
+            sometimes!(cx.simulation, "outbox.refused");
             forget(cx, node, record);
+            if planted!(cx.simulation, TimerNotRearmed) {
+                return;
+            }
             let again = cx.now.mono + RETRY;
             cx.timers.set(Timer::Outbox(node), again);
         }

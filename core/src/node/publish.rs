@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -15,9 +16,10 @@ use crate::node::pull::{self, PullClient};
 use crate::node::signal::{Delivery, Signal};
 use crate::node::timers::Timer;
 use crate::node::{answers, asks, outbox, schema};
-use crate::record::SignedRecord;
+use crate::record::{RecordBody, SignedRecord};
 use crate::version::{ClockError, Version};
 use crate::work::{WorkOp, WorkResult};
+use crate::{buggify, planted, sometimes};
 
 /// What a publication waits for.
 #[derive(Debug)]
@@ -61,6 +63,9 @@ pub(crate) fn stamp(cx: &mut Context, stamps: u32) -> Result<Version, RequestErr
         return Err(RequestError::Unavailable(why.to_string()));
     }
     let (now, me) = (cx.now.wall_ms, cx.me);
+    if planted!(cx.simulation, StampByWallClock) {
+        return Ok(Version { wall_ms: now, counter: 0, node: me });
+    }
     cx.clock.stamp(now, me).map_err(|ClockError::TooFarAhead { .. }| RequestError::ClockBehind)
 }
 
@@ -71,7 +76,10 @@ pub(crate) fn start(cx: &mut Context, request: RequestId, record: SignedRecord, 
         Write::Put { key: key.clone(), value: record.bytes.clone() },
         Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) },
     ];
-    let members: Vec<NodeId> = cx.members.nodes().collect();
+    let mut members: Vec<NodeId> = cx.members.nodes().collect();
+    if planted!(cx.simulation, OutboxSkipsAbsent) {
+        members.retain(|node| cx.links.of(*node).is_some());
+    }
     let owed = members.len() as u64;
     writes.extend(
         members.into_iter().map(|node| Write::Put { key: schema::outbox_key(node, &key), value: Bytes::new() }),
@@ -117,8 +125,10 @@ fn on_committed(cx: &mut Context, request: RequestId, committed: Result<bool, Di
             for node in cx.links.ready_nodes() {
                 announce(cx, request, node);
             }
-            let patience = cx.now.mono + cx.config.straggler_timeout;
-            cx.timers.set(Timer::Straggler(request), patience);
+            let hasty = buggify!(cx.simulation, "publish.no-patience");
+            let patience = if hasty { Duration::ZERO } else { cx.config.straggler_timeout };
+            let deadline = cx.now.mono + patience;
+            cx.timers.set(Timer::Straggler(request), deadline);
             cx.expect_progress(request);
             check(cx, request);
         }
@@ -162,11 +172,17 @@ pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, out
                 publish.stored.insert(node);
                 cx.expect_progress(request);
             }
+            Delivery::Superseded(_) if planted!(cx.simulation, SupersededIsStored) => {
+                publish.stored.insert(node);
+            }
             Delivery::Superseded(by) => {
                 publish.stored.insert(node);
                 publish.verifying += 1;
                 let verify = WorkOp::VerifyRecords { records: alloc::vec![by] };
                 cx.work(verify, Pending::Publish(request, PublishStep::Verify(node, record)));
+            }
+            Delivery::Refused(_) if planted!(cx.simulation, CountRefusedReplica) => {
+                publish.stored.insert(node);
             }
             Delivery::Refused(_) | Delivery::Lost => {}
         }
@@ -195,6 +211,10 @@ fn on_verified(cx: &mut Context, request: RequestId, node: NodeId, record: Recor
     if sibling || newer.rank() <= published.rank() {
         return check(cx, request);
     }
+    if published.record.body == RecordBody::Tombstone && planted!(cx.simulation, TombstoneNotRestamped) {
+        return check(cx, request);
+    }
+    sometimes!(cx.simulation, "publish.stamped-anew");
     cx.clock.observe(&newer.record.version);
     pull::start(cx, newer, PullClient::Nobody, [node].into());
     cancel(cx, request);
@@ -213,9 +233,13 @@ pub(crate) fn on_straggler(cx: &mut Context, request: RequestId) {
 fn check(cx: &mut Context, request: RequestId) {
     let quorum = cx.write_quorum();
     let Some(publish) = cx.publishes.publishes.get(&request) else { return };
-    let replicas = replicas(publish);
+    let early = if planted!(cx.simulation, AckBeforeReplicas) { publish.waiting.len() } else { 0 };
+    let replicas = replicas(publish) + u32::try_from(early).unwrap_or(0);
     let settled = publish.durable_here && publish.verifying == 0;
-    if settled && replicas >= quorum && (publish.waiting.is_empty() || publish.patience_over) {
+    if settled && replicas >= quorum && (publish.waiting.is_empty() || publish.patience_over || early > 0) {
+        if !publish.waiting.is_empty() {
+            sometimes!(cx.simulation, "publish.straggler-left-behind");
+        }
         let pending = cx.members.count().saturating_sub(replicas - 1);
         let report = WriteReport { version: publish.record.record.version, replicas, pending };
         finish(cx, request, Ok(report));

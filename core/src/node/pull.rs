@@ -24,6 +24,7 @@ use crate::node::upload::BLOB_LEN_MIN;
 use crate::node::{answers, asks, fetch, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::BLOB_LEN_MAX;
+use crate::{buggify, planted, sometimes};
 
 /// Pulls under way at once; further ones wait.
 const ACTIVE_MAX: usize = 8;
@@ -134,7 +135,9 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
 
 /// Starts a pull, or lets it wait its turn. Answered by [`Signal::Pulled`].
 pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, holders: BTreeSet<NodeId>) {
-    if cx.pulls.waiting.len() >= WAITING_MAX {
+    let full = cx.pulls.waiting.len() >= WAITING_MAX
+        || matches!(client, PullClient::Announce { .. }) && buggify!(cx.simulation, "pull.busy");
+    if full {
         return cx.signal(Signal::Pulled { client, record, outcome: PullOutcome::Refused(Refusal::Busy) });
     }
     let id = PullId(cx.number());
@@ -220,7 +223,10 @@ pub(crate) fn on_page(cx: &mut Context, id: PullId, result: Result<LoadedPage, P
             next_page(cx, id);
         }
         Children::Pages(_) => refuse(cx, id, Refusal::Invalid),
-        Children::Chunks(chunks) => {
+        Children::Chunks(mut chunks) => {
+            if planted!(cx.simulation, ManifestOffByOne) && chunks.len() > 1 {
+                chunks.pop();
+            }
             let chunks = chunks.into_iter().map(|chunk| (chunk.id, chunk.len)).collect();
             let page = Page {
                 id: page.id,
@@ -286,8 +292,11 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
         PullStep::Write(chunk, from) => on_written(cx, id, chunk, from, completion.written()),
         PullStep::CommitPage => match completion.committed() {
             Ok(true) => next_page(cx, id),
-            // A chunk was dropped or found damaged since it was looked for.
-            Ok(false) => look_for_chunks(cx, id),
+            Ok(false) => {
+                // A chunk was dropped or found damaged since it was looked for.
+                sometimes!(cx.simulation, "pull.chunk-vanished");
+                look_for_chunks(cx, id);
+            }
             Err(error) => refuse_disk(cx, id, &error),
         },
         PullStep::CommitRecord => match completion.committed() {
@@ -302,6 +311,9 @@ fn on_presence(cx: &mut Context, id: PullId, has: &[bool]) {
     let Some(Pull { page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
     let absent = page.chunks.iter().zip(has).filter(|(_, present)| !**present);
     page.queue = absent.map(|((id, len), _)| ChunkRef { id: *id, len: *len }).collect();
+    if !page.queue.is_empty() && page.queue.len() < page.chunks.len() {
+        sometimes!(cx.simulation, "pull.resumed");
+    }
     pump(cx, id);
 }
 
@@ -313,7 +325,8 @@ fn pump(cx: &mut Context, id: PullId) {
         let Some(Pull { record, holders, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
         let Some(chunk) = page.queue.front().copied() else { break };
         let active: u64 = page.active.iter().filter_map(|id| page.chunks.get(id)).map(|len| u64::from(*len)).sum();
-        if active > 0 && active + u64::from(chunk.len) > window {
+        let one_by_one = buggify!(cx.simulation, "pull.one-chunk-at-a-time");
+        if active > 0 && (one_by_one || active + u64::from(chunk.len) > window) {
             return;
         }
         page.queue.pop_front();
@@ -359,7 +372,8 @@ pub(crate) fn on_fetched(cx: &mut Context, id: PullId, chunk: ChunkId, result: F
     match result {
         FetchResult::Got { from, data } => {
             let blob = BlobKey { owner: pull.record.record.owner, chunk };
-            cx.disk(DiskOp::WriteBlob { blob, data, known: false }, Pending::Pull(id, PullStep::Write(chunk, from)));
+            let known = planted!(cx.simulation, TrustFetchedBlob);
+            cx.disk(DiskOp::WriteBlob { blob, data, known }, Pending::Pull(id, PullStep::Write(chunk, from)));
         }
         FetchResult::Nowhere => refuse(cx, id, Refusal::Unavailable),
     }
@@ -379,6 +393,7 @@ fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: NodeId, writte
         }
         Err(DiskError::Mismatch) => {
             // The peer lied: ask the others.
+            sometimes!(cx.simulation, "pull.wrong-bytes-refused");
             pull.holders.remove(&from);
             page.queue.push_back(ChunkRef { id: chunk, len });
             asks::on_lie(cx, from);

@@ -7,10 +7,12 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use crate::bulk::PlainChunk;
 use crate::command::{CommandError, PutMeta};
 use crate::config::Config;
-use crate::disk::{DiskError, DiskOp};
+use crate::disk::{DiskError, DiskOp, Write};
 use crate::event::{FileInfo, PutReport, RequestError, What, WriteReport};
 use crate::ids::{BlobKey, NodeId, RequestId};
 use crate::manifest::{ChunkRef, FileMeta};
@@ -27,6 +29,7 @@ use crate::record::{Record, RecordBody, SignedRecord};
 use crate::seal::SealedChunk;
 use crate::secrets::ChunkKey;
 use crate::work::{WorkOp, WorkResult};
+use crate::{buggify, planted, sometimes};
 
 /// What a put waits for.
 #[derive(Debug)]
@@ -133,6 +136,7 @@ impl Put {
         let window = Config::share(cx.config.put_window_chunks, u64::from(cx.config.chunk_size), cx.puts);
         let completed = self.durable.min(self.fanout.completed());
         let room = (completed + window).saturating_sub(self.chunks.len() + self.granted as usize);
+        let room = if buggify!(cx.simulation, "put.one-chunk-at-a-time") { room.min(1) } else { room };
         if let Ok(chunks @ 1..) = u32::try_from(room) {
             self.granted += chunks;
             cx.event(self.id, What::PutReady { chunks });
@@ -248,6 +252,11 @@ impl Task for Put {
     fn start(&mut self, cx: &mut Context) -> Flow {
         let patience = cx.now.mono + cx.config.answer_timeout;
         cx.timers.set(Timer::Request(self.id), patience);
+        if planted!(cx.simulation, NameInJournal) {
+            let key = Bytes::from([b"J", self.id.0.to_be_bytes().as_slice()].concat());
+            let value = Bytes::copy_from_slice(self.name.as_str().as_bytes());
+            answers::commit_quietly(cx, alloc::vec![Write::Put { key, value }]);
+        }
         self.gather(cx, cx.dials.settled())
     }
 
@@ -332,7 +341,11 @@ impl Task for Put {
         let look = cx.now.mono + cx.config.straggler_timeout;
         cx.timers.set(Timer::Straggler(self.id), look);
         let granted = self.granted;
-        let flow = self.advance_without_progress(cx);
+        let flow = if planted!(cx.simulation, StragglerResetsDeadline) {
+            self.advance(cx)
+        } else {
+            self.advance_without_progress(cx)
+        };
         if self.granted > granted {
             cx.expect_progress(self.id);
         }
@@ -355,6 +368,7 @@ impl Task for Put {
     }
 
     fn on_superseded(&mut self, cx: &mut Context) -> Flow {
+        sometimes!(cx.simulation, "put.manifest-sealed-anew");
         self.stamps += 1;
         let version = match publish::stamp(cx, self.stamps) {
             Ok(version) => version,

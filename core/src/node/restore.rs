@@ -18,6 +18,7 @@ use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::{asks, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
+use crate::{planted, sometimes};
 
 /// What a restore waits for.
 #[derive(Debug)]
@@ -164,8 +165,15 @@ impl Task for Restore {
         match answer {
             Some(Answer::Records { records, next }) => {
                 cx.expect_progress(self.id);
-                self.next = next;
-                let records = records.into_iter().map(|held| held.record).collect();
+                self.next = if planted!(cx.simulation, RestoreFirstPage) { Bytes::new() } else { next };
+                if !self.next.is_empty() {
+                    sometimes!(cx.simulation, "restore.several-pages");
+                }
+                let records: Vec<Bytes> = records.into_iter().map(|held| held.record).collect();
+                if planted!(cx.simulation, RestoreUnsigned) {
+                    let records = records.into_iter().map(SignedRecord::decode).collect();
+                    return self.on_verified(cx, node, WorkResult::RecordsVerified(records));
+                }
                 let step = TaskStep::Restore(RestoreStep::Verified(node));
                 cx.work(WorkOp::VerifyRecords { records }, Pending::Task(self.id, step));
                 Flow::Continue
@@ -197,6 +205,7 @@ impl Task for Restore {
         self.pulling -= 1;
         match outcome {
             PullOutcome::Stored { fetched_bytes } => {
+                sometimes!(cx.simulation, "restore.file-restored");
                 self.report.files += u64::from(record.record.body != RecordBody::Tombstone);
                 self.report.fetched_bytes += fetched_bytes;
             }

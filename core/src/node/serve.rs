@@ -12,6 +12,7 @@ use crate::node::context::Context;
 use crate::node::links;
 use crate::node::pending::Pending;
 use crate::node::schema;
+use crate::{buggify, planted, sometimes};
 
 /// Objects of one link in memory or being read from the disk.
 pub(crate) const LOADED_MAX: usize = 4;
@@ -117,6 +118,9 @@ pub(crate) fn on_unwant(cx: &mut Context, link_id: LinkId, want: u64) {
 pub(crate) fn on_sent(cx: &mut Context, link_id: LinkId, bytes: u32) {
     if let Some(link) = cx.links.get_mut(link_id) {
         link.sent_bytes += u64::from(bytes);
+        if link.serving.wants.is_empty() && planted!(cx.simulation, CreditLeak) {
+            return;
+        }
         link.serving.in_flight = link.serving.in_flight.saturating_sub(bytes);
         pump(cx, link_id);
     }
@@ -135,6 +139,7 @@ pub(crate) fn on_loaded(cx: &mut Context, link_id: LinkId, want: u64, result: Di
         link.serving.reading -= 1;
     }
     if result == Err(DiskError::Corrupt) {
+        sometimes!(cx.simulation, "serve.damaged-blob");
         cx.counters.damaged_blobs += 1;
     }
     let data = match result {
@@ -171,7 +176,8 @@ fn pump(cx: &mut Context, link_id: LinkId) {
         let Some(Served { state: State::Loaded { data, offset }, .. }) = link.serving.wants.get_mut(&want) else {
             break;
         };
-        let end = data.len().min(*offset + DATA_LEN_MAX);
+        let most = if buggify!(cx.simulation, "serve.small-pieces") { 1_000 } else { DATA_LEN_MAX };
+        let end = data.len().min(*offset + most);
         let payload = data.slice(*offset..end);
         let start = u32::try_from(*offset).expect("an object is at most as long as its want says, which is a u32");
         *offset = end;
@@ -201,7 +207,8 @@ fn load_ahead(cx: &mut Context, link_id: LinkId) {
         match id {
             ObjectId::Chunk(chunk) => {
                 let blob = BlobKey { owner, chunk };
-                match cx.hot.get(&blob) {
+                let hot = if buggify!(cx.simulation, "serve.hot-miss") { None } else { cx.hot.get(&blob) };
+                match hot {
                     Some(data) => loaded(cx, link_id, want, Some(data)),
                     None => read(cx, link_id, want, DiskOp::ReadBlob { blob }),
                 }

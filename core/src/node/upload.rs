@@ -19,6 +19,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{FetchClient, FetchResult};
 use crate::seal::BLOB_LEN_MAX;
 use crate::work::{WorkOp, WorkResult};
+use crate::{buggify, sometimes};
 
 /// Uploads open on one link.
 const UPLOADS_MAX: usize = 64;
@@ -204,6 +205,10 @@ fn on_verified(cx: &mut Context, key: UploadKey, result: WorkResult) {
     if node != upload.node || expires_ms < me {
         return refuse_all(cx, key, Refusal::Unauthorised);
     }
+    if buggify!(cx.simulation, "upload.busy") {
+        return refuse_all(cx, key, Refusal::Busy);
+    }
+    let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
     upload.leave = Some(Leave { owner, expires_ms, bytes_left: bytes_max });
     let early = core::mem::take(&mut upload.early);
     if !early.is_empty() {
@@ -223,6 +228,7 @@ fn on_presence(cx: &mut Context, key: UploadKey, chunks: &[ChunkRef], has: Resul
         }
     }
     if !held.is_empty() {
+        sometimes!(cx.simulation, "upload.chunk-held-already");
         upload.unanswered = upload.unanswered.saturating_sub(held.len());
         cx.send(key.link, Frame::Stored { upload: key.upload, held, fetched: Vec::new() });
     }
@@ -280,7 +286,10 @@ fn on_written(cx: &mut Context, key: UploadKey, chunk: ChunkId, written: Result<
             remove(cx, key);
             links::offend(cx, key.link);
         }
-        Err(DiskError::Full) => refuse(cx, key, chunk, Refusal::Full),
+        Err(DiskError::Full) => {
+            sometimes!(cx.simulation, "upload.disk-full");
+            refuse(cx, key, chunk, Refusal::Full);
+        }
         Err(DiskError::Io(_) | DiskError::Degraded(_) | DiskError::NotFound | DiskError::Corrupt) => {
             refuse(cx, key, chunk, Refusal::Disk);
         }

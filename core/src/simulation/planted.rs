@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Defines the bugs. `needs` names what a run must have for the bug to show: families of faults, or kinds of operations.
 macro_rules! bugs {
-    ($($bug:ident $name:literal in $part:literal needs $needs:expr, $about:literal;)+) => {
+    ($($bug:ident $name:literal in $part:literal needs [$($needs:literal),*], $about:literal;)+) => {
         /// A bug put into the code on purpose.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum PlantedBug {
@@ -39,7 +39,7 @@ macro_rules! bugs {
             /// `buggify`), each as often as it must strike.
             #[must_use]
             pub const fn needs(self) -> &'static [&'static str] {
-                match self { $(Self::$bug => &$needs),+ }
+                match self { $(Self::$bug => &[$($needs),*]),+ }
             }
 
             /// What is wrong, in one sentence.
@@ -52,8 +52,98 @@ macro_rules! bugs {
 }
 
 bugs! {
-    SkipHashCheck "skip-hash-check" in "net-tokio/store/perform.rs" needs ["disk"],
-        "A blob read from the disk is not hashed before it is served.";
+    SkipHashCheck "skip-hash-check" in "core/node/get.rs" needs ["liar"],
+        "A fetched blob is checked against the hash of what came, not against the one that the manifest names.";
+    RepairTrustsIndex "repair-trusts-index" in "core/node/get.rs" needs ["disk"],
+        "A get that meets a damaged blob trusts that the index has it, and asks nobody else for it.";
+    RangeOffByOne "range-off-by-one" in "core/node/get.rs" needs [],
+        "The last byte of a range is taken for its end.";
+    TrustFetchedBlob "trust-fetched-blob" in "core/node/pull.rs" needs ["liar", "process"],
+        "A blob that a pull fetched is stored without a look at its hash; it shows when a replica pulls from a liar what it missed.";
+    ManifestOffByOne "manifest-off-by-one" in "core/node/pull.rs" needs ["network", "process"],
+        "A pull goes through a page of the manifest up to the last entry but one; it shows when a replica missed the put, and its copy is then needed.";
+    CountRefusedReplica "count-refused-replica" in "core/node/publish.rs" needs ["disk", "process"],
+        "A replica that refused a record is counted as one that stored it; it shows when a disk refuses, and the owner is then lost.";
+    AckBeforeReplicas "ack-before-replicas" in "core/node/publish.rs" needs ["network", "process"],
+        "A write is acknowledged once its replicas have been told, not once they have it; it shows when the news is lost, and the owner then is.";
+    TombstoneNotRestamped "tombstone-not-restamped" in "core/node/publish.rs" needs ["network", "clock"],
+        "A tombstone older than a put that the peers know is not stamped anew; it shows when a device missed a put that a faster clock stamped.";
+    SupersededIsStored "superseded-is-stored" in "core/node/publish.rs" needs ["network", "clock"],
+        "A write of which a peer says that it knows a newer one is acknowledged as the newest.";
+    StampByWallClock "stamp-by-wall-clock" in "core/node/publish.rs" needs ["clock"],
+        "Versions are stamped by the wall clock alone, whatever was stamped or seen before.";
+    OutboxSkipsAbsent "outbox-skips-absent" in "core/node/publish.rs" needs ["network"],
+        "A record is owed only to the members that are connected when it is written.";
+    LostIsDelivered "lost-is-delivered" in "core/node/outbox.rs" needs ["network"],
+        "A delivery whose link went before the answer came is struck off.";
+    TimerNotRearmed "timer-not-rearmed" in "core/node/outbox.rs" needs ["disk"],
+        "Deliveries that a peer refused are not tried again, because nobody sets the timer.";
+    BusyIsStored "busy-is-stored" in "core/node/outbox.rs" needs ["buggify"],
+        "A peer that is too busy for a record is taken to have it.";
+    OutboxFirstBatch "outbox-first-batch" in "core/node/outbox.rs" needs ["process", "buggify"],
+        "Of the deliveries owed to a peer that was away, only the first batch is made.";
+    CreditLeak "credit-leak" in "core/node/serve.rs" needs [],
+        "Credit of a want that is served to its end is not given back.";
+    FetchAsksOnce "fetch-asks-once" in "core/node/fetch.rs" needs ["process", "disk"],
+        "A fetch that one holder cannot serve is given up; it shows when the data is not here, and one of its holders lacks it.";
+    ReuseOpId "reuse-op-id" in "core/node/context.rs" needs ["disk"],
+        "Numbers of operations start over while an old one is still under way.";
+    HotCacheUnbounded "hot-cache-unbounded" in "core/node/context.rs" needs [],
+        "The cache of sealed blobs is given no bound.";
+    EvictCountsRefusals "evict-counts-refusals" in "core/node/evict.rs" needs ["network"],
+        "An evict counts peers that refused a promise.";
+    EvictIgnoresReferences "evict-ignores-references" in "core/node/evict.rs" needs [],
+        "An evict drops chunks that other files share.";
+    PromiseWhileEvicting "promise-while-evicting" in "core/node/announce.rs" needs ["network"],
+        "A promise is given on a file that is being evicted here, so that two devices may rely on each other.";
+    PromiseNotDurable "promise-not-durable" in "core/node/announce.rs" needs ["process"],
+        "A promise is given before it is on the disk, so that it is forgotten.";
+    RejectFutureRecords "reject-future-records" in "core/node/announce.rs" needs ["clock"],
+        "A replica refuses records whose versions lie ahead of its own clock.";
+    PromisesReleasedEarly "promises-released-early" in "core/node/keep.rs" needs ["disk"],
+        "A get that could not keep all it fetched says that the file is whole here again.";
+    RestoreFirstPage "restore-first-page" in "core/node/restore.rs" needs ["process", "buggify"],
+        "A restore stops at the first page of each peer's answer; it shows when a disk is lost, and answers are short.";
+    RestoreUnsigned "restore-unsigned" in "core/node/restore.rs" needs ["liar"],
+        "A restore does not verify the records it is given.";
+    LateManifestListed "late-manifest-listed" in "core/node/names.rs" needs ["disk"],
+        "A manifest that opens after its file was deleted puts the name back on the list.";
+    FailedReadIsEmpty "failed-read-is-empty" in "core/node/boot.rs" needs ["process", "disk"],
+        "At a restart, names that the disk fails to read are taken not to be there.";
+    TiesGoToTheOlder "ties-go-to-the-older" in "core/node/choose.rs" needs ["clock"],
+        "Of two versions of one wall time the older wins: their counters are not compared.";
+    FirstAnswerWins "first-answer-wins" in "core/node/locate.rs" needs ["process", "network"],
+        "A search ends with the first peer's answer; it shows when the own disk is lost, and a peer is behind.";
+    DuplicateForgetsPeer "duplicate-forgets-peer" in "core/node/links.rs" needs ["network"],
+        "When the older of two links to a node closes, the node counts as gone.";
+    RedialGivesUp "redial-gives-up" in "core/node/dials.rs" needs ["network"],
+        "An address that cannot be reached four times is never dialled again.";
+    StragglerResetsDeadline "straggler-resets-deadline" in "core/node/put.rs" needs ["network"],
+        "Each look for stragglers counts as progress, so that a put without a quorum waits for ever.";
+    NameInJournal "name-in-journal" in "core/node/put.rs" needs [],
+        "A journal of the puts under way keeps their names as they are.";
+    CancelLeavesUpload "cancel-leaves-upload" in "core/node.rs" needs [],
+        "A request that its caller cancels leaves its uploads, timers and share of the window behind.";
+    AckBeforeFsync "ack-before-fsync" in "net-tokio/store/batch.rs" needs ["process"],
+        "A commit is acknowledged before it is synced.";
+    SkipBlobSync "skip-blob-sync" in "net-tokio/store/files.rs" needs ["process"],
+        "A blob's file is renamed without having been synced.";
+    ForgetDirSync "forget-dir-sync" in "net-tokio/store/files.rs" needs ["process"],
+        "The folder of a new blob is not synced.";
+    SyncTriedAgain "sync-tried-again" in "net-tokio/store/files.rs" needs ["disk", "process"],
+        "A sync that failed is tried again, and its success believed; it shows when the power goes after it.";
+    FailedCommitAcked "failed-commit-acked" in "net-tokio/store/perform.rs" needs ["disk"],
+        "A commit that failed is acknowledged.";
+    SweepTakesErrorForAbsence "sweep-takes-error-for-absence" in "net-tokio/store/perform.rs" needs ["process", "disk"],
+        "The sweep after a crash removes a file whose row cannot be read.";
+    NonceReuse "nonce-reuse" in "net-tokio/drive.rs" needs ["network"],
+        "All handshakes of a run draw from one seed, so that a reconnected channel seals with the keys and nonces of the last.";
+    ShortWriteLost "short-write-lost" in "net-tokio/channel/writer.rs" needs ["buggify"],
+        "What a short write leaves over is thrown away.";
+    FrameBoundary "frame-boundary" in "net-tokio/channel/reader.rs" needs [],
+        "A frame is opened only when a byte of the next has come.";
+    SentOverwritten "sent-overwritten" in "net-tokio/link/writer.rs" needs [],
+        "Of several data frames in one write only the last is reported as sent, so that credit leaks.";
 }
 
 impl fmt::Display for PlantedBug {

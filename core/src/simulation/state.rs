@@ -28,14 +28,22 @@ impl SimulationState {
     /// actor, n-th evaluation): what one site draws moves no other.
     #[must_use]
     pub fn fires(&mut self, site: &'static str) -> bool {
-        let Some(seed) = self.simulation.buggify else { return false };
-        let live = mix(seed ^ mix(name_hash(site)));
-        if !live.is_multiple_of(ONE_IN) {
-            return false;
-        }
+        let Some(live) = self.live(site) else { return false };
         let nth = self.evaluations.entry(site).or_default();
         *nth += 1;
         mix(live ^ mix(self.actor ^ mix(*nth))).is_multiple_of(ONE_IN)
+    }
+
+    /// Whether a buggify point is live: for what must be the same on all nodes of a run.
+    #[must_use]
+    pub fn is_live(&self, site: &'static str) -> bool {
+        self.live(site).is_some()
+    }
+
+    /// The randomness of a site, if it is live.
+    fn live(&self, site: &'static str) -> Option<u64> {
+        let random = mix(self.simulation.buggify? ^ mix(name_hash(site)));
+        random.is_multiple_of(ONE_IN).then_some(random)
     }
 
     /// A probe is reached.

@@ -1,5 +1,6 @@
 //! The receiving half of a channel.
 
+use forever_core::{planted, sometimes};
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -93,12 +94,16 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             return Ok(None);
         };
         let len = plain_len(prefix)?;
-        if self.buffer.len() < PREFIX_LEN + len + TAG_LEN {
+        let needed = PREFIX_LEN + len + TAG_LEN;
+        if self.buffer.len() < needed || self.buffer.len() == needed && planted!(self.simulation, FrameBoundary) {
             return Ok(None);
         }
         let mut frame = self.buffer.split_to(PREFIX_LEN + len + TAG_LEN);
         self.opening.open(prefix, &mut frame[PREFIX_LEN..]).map_err(|error| match error {
-            OpenError::Unauthentic => ReadError::Decode(DecodeError::Header("it does not authenticate".into())),
+            OpenError::Unauthentic => {
+                sometimes!(self.simulation, "channel.damaged-frame-refused");
+                ReadError::Decode(DecodeError::Header("it does not authenticate".into()))
+            }
             OpenError::Exhausted => ReadError::Io(io::Error::other("the channel's nonces are used up")),
         })?;
         frame.advance(PREFIX_LEN);

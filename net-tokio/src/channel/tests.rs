@@ -6,6 +6,8 @@ use forever_core::codec::{Bincode, DecodeError};
 use forever_core::frame::Frame;
 use tokio::io::{AsyncWriteExt, DuplexStream, ReadBuf};
 
+use crate::simulation::Simulated;
+
 use super::testing::{CLUSTER, channel, channel_over, identity};
 use super::*;
 

@@ -1,5 +1,6 @@
 //! The sending half of a channel.
 
+use forever_core::{buggify, planted};
 use std::io;
 
 use forever_core::codec::Codec;
@@ -84,7 +85,19 @@ impl<W: AsyncWrite + Unpin> FrameWriter<W> {
     /// # Errors
     /// [`WriteError::Io`].
     pub async fn flush(&mut self) -> Result<(), WriteError> {
-        self.sink.write_all(&self.buffer).await?;
+        let mut rest = self.buffer.as_slice();
+        while !rest.is_empty() {
+            let short = buggify!(self.simulation, "channel.short-write");
+            let most = if short { rest.len().div_ceil(3) } else { rest.len() };
+            let written = self.sink.write(&rest[..most]).await?;
+            if written == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            rest = &rest[written..];
+            if planted!(self.simulation, ShortWriteLost) {
+                break;
+            }
+        }
         self.buffer.clear();
         self.sink.flush().await?;
         Ok(())

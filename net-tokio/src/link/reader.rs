@@ -1,5 +1,6 @@
 //! The receiving task of a link, which also ends it.
 
+use forever_core::sometimes;
 use std::sync::Arc;
 
 use forever_core::codec::Codec;
@@ -51,6 +52,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             end = &mut writer.end => Some(match end {
                 Ok(WriterEnd::Failed(reason)) => reason,
                 Ok(WriterEnd::Flushed) => {
+                    sometimes!(self.source.simulation, "link.closed-in-order");
                     self.close_in_order(&mut writer).await;
                     CloseReason::Local
                 }
@@ -81,7 +83,10 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             let frame = match self.source.read(self.codec.as_ref()).await {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Some(CloseReason::Eof),
-                Err(ReadError::Io(error)) => return Some(CloseReason::Io(error.to_string())),
+                Err(ReadError::Io(error)) => {
+                    sometimes!(self.source.simulation, "link.broken-in-mid-frame");
+                    return Some(CloseReason::Io(error.to_string()));
+                }
                 Err(ReadError::Decode(error)) => return Some(CloseReason::Decode(error)),
             };
             if let Err(Deaf) = self.events.send(LinkEvent::Frame(frame)).await {

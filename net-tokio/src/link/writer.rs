@@ -1,5 +1,6 @@
 //! The sending task of a link.
 
+use forever_core::{buggify, planted};
 use std::sync::Arc;
 
 use forever_core::codec::Codec;
@@ -80,11 +81,11 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         while let Some(frame) = next {
             self.sink.push(self.codec.as_ref(), &frame)?;
             if let Frame::Data { payload, .. } = &frame {
-                sent_bytes += u32::try_from(payload.len()).expect("`push` has checked the frame's length");
+                let len = u32::try_from(payload.len()).expect("`push` has checked the frame's length");
+                sent_bytes = if planted!(self.sink.simulation, SentOverwritten) { len } else { sent_bytes + len };
             }
-            next = self
-                .sink
-                .has_room()
+            let alone = buggify!(self.sink.simulation, "link.batch-of-one");
+            next = (!alone && self.sink.has_room())
                 .then(|| self.control.try_recv().ok().or_else(|| self.bulk.try_recv().ok()))
                 .flatten();
         }

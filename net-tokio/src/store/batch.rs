@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use forever_core::disk::Write;
 use forever_core::ids::BlobKey;
-use redb::{Database, ReadableTable, Table, WriteTransaction};
+use forever_core::planted;
+use redb::{Database, Durability, ReadableTable, Table, WriteTransaction};
 
 use super::index::{BLOB_ROWS, Counters, ENTRIES, META, META_BLOB_BYTES, META_BLOBS, read_counters};
 use super::row::{Row, row_key};
+use crate::simulation::Simulated;
 
 /// A change of the index.
 #[derive(Debug)]
@@ -33,8 +35,12 @@ pub(crate) fn apply(
     database: &Database,
     changes: &[Change],
     is_corrupt: &dyn Fn(&BlobKey) -> bool,
+    simulation: &Simulated,
 ) -> Result<Vec<Applied>, redb::Error> {
-    let txn = database.begin_write()?;
+    let mut txn = database.begin_write()?;
+    if planted!(simulation, AckBeforeFsync) {
+        txn.set_durability(Durability::None).map_err(redb::Error::from)?;
+    }
     let (applied, dirty) = Tables::open(&txn)?.apply_all(changes, is_corrupt)?;
     if dirty {
         txn.commit()?;

@@ -1,5 +1,6 @@
 //! The files of blobs: `blobs/<owner>/<path>`, written so that a crash at any moment leaves a whole file or none.
 
+use forever_core::{planted, sometimes};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -100,17 +101,24 @@ impl Files {
         }
         lock(&self.being_written).remove(&temp);
         written?;
+        if planted!(self.simulation, ForgetDirSync) {
+            return Ok(());
+        }
         self.sync_folder(folder)
     }
 
     fn write_renamed(&self, temp: &Path, path: &Path, data: &Bulk) -> Result<(), DiskError> {
         let mut file = self.fs.create_file(temp).map_err(|error| disk_error(&error))?;
         file.write(data.parts()).map_err(|error| disk_error(&error))?;
-        file.sync().map_err(|error| {
+        let synced = if planted!(self.simulation, SkipBlobSync) { Ok(()) } else { file.sync() };
+        let again = synced.is_err() && planted!(self.simulation, SyncTriedAgain);
+        let synced = if again { file.sync() } else { synced };
+        synced.map_err(|error| {
             // Blocks promised late may turn out not to exist. Only this file's bytes are lost then, and it is removed.
             if is_full(&error) {
                 DiskError::Full
             } else {
+                sometimes!(self.simulation, "store.sync-failed");
                 self.health.degrade(format!("syncing a blob failed: {error}"))
             }
         })?;
@@ -202,6 +210,7 @@ impl Files {
             Ok(entries) => entries.len(),
             Err(_) => self.fs.create_dir(&folder).map_or(QUARANTINED_MAX, |()| 0),
         };
+        sometimes!(self.simulation, "store.damaged-blob-put-aside");
         let path = self.path(&blob.owner, relative);
         let aside = folder.join(format!("{}-{}", blob.owner, blob.chunk));
         if kept < QUARANTINED_MAX && self.fs.rename(&path, &aside).is_ok() {
@@ -216,6 +225,7 @@ impl Files {
         // Held while removing: a writer enters its file here before it creates it.
         let being_written = lock(&self.being_written);
         if !being_written.contains(path) {
+            sometimes!(self.simulation, "store.torn-write-swept");
             self.remove_file(path);
         }
     }

@@ -1,5 +1,6 @@
 //! The index: `redb` with the rows of blobs, the core's keys and values, and a few numbers of the engine's own.
 
+use forever_core::sometimes;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,6 +15,7 @@ use super::error::disk_error;
 use super::fs::Fs;
 use super::health::Health;
 use super::row::{Row, row_key};
+use crate::simulation::Simulated;
 
 /// Rows of blobs.
 pub(crate) const BLOB_ROWS: TableDefinition<'_, &[u8; 64], &[u8]> = TableDefinition::new("blobs");
@@ -38,6 +40,7 @@ pub(crate) struct Index {
     cache_bytes: usize,
     health: Arc<Health>,
     watch: Arc<Watch>,
+    simulation: Simulated,
     state: RwLock<State>,
 }
 
@@ -90,6 +93,7 @@ pub(crate) struct Opened {
     pub(crate) cache_bytes: usize,
     pub(crate) health: Arc<Health>,
     pub(crate) watch: Arc<Watch>,
+    pub(crate) simulation: Simulated,
     pub(crate) database: Database,
 }
 
@@ -101,6 +105,7 @@ impl Index {
             cache_bytes: opened.cache_bytes,
             health: opened.health,
             watch: opened.watch,
+            simulation: opened.simulation,
             state: RwLock::new(State { database: Access::Whole(opened.database), generation: 0 }),
         }
     }
@@ -155,12 +160,14 @@ impl Index {
         state.generation += 1;
         let refused = match self.health.check().and_then(|()| self.open_whole()) {
             Ok(database) => {
+                sometimes!(self.simulation, "store.index-opened-again");
                 state.database = Access::Whole(database);
                 return Ok(());
             }
             Err(error) => self.health.check().err().unwrap_or(error),
         };
         if let Ok(database) = self.open_frozen() {
+            sometimes!(self.simulation, "store.index-frozen");
             state.database = Access::Frozen(database);
         }
         Err(refused)
@@ -189,7 +196,8 @@ impl Index {
         is_corrupt: &dyn Fn(&BlobKey) -> bool,
     ) -> Result<Vec<Applied>, DiskError> {
         self.health.check()?;
-        let applied = self.with_database(Purpose::Write, |database| batch::apply(database, changes, is_corrupt));
+        let applied = self
+            .with_database(Purpose::Write, |database| batch::apply(database, changes, is_corrupt, &self.simulation));
         // The sync may have been what failed.
         applied.map_err(|error| self.health.check().err().unwrap_or(error))
     }

@@ -53,6 +53,7 @@ impl Store {
                 cache_bytes: config.cache_bytes,
                 health: Arc::clone(&health),
                 watch,
+                simulation: config.simulation.clone(),
                 database,
             }),
             files,
