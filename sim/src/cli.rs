@@ -220,7 +220,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
         Ok(Verdict::Broken) => ExitCode::from(1),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+            eprint(&format!("error: {error}\n"));
             ExitCode::from(2)
         }
     }
@@ -244,6 +244,11 @@ const fn tier_name(tier: Tier) -> &'static str {
 /// Prints to stdout. That nobody reads it (`forever-sim list | head`) is no failure.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints to stderr: what is not a result.
+fn eprint(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// The line that ends whatever found a broken rule.

@@ -14,6 +14,7 @@ mod op;
 mod recorder;
 mod scenario;
 mod shape;
+mod simulation;
 mod smaller;
 
 pub use client::{Next, OpClient};
@@ -22,4 +23,5 @@ pub use fault::{Fault, Lie};
 pub use op::{Content, Op, OpKind, Range};
 pub use recorder::Recorder;
 pub use scenario::{Family, NodeSpec, Scenario, Tier};
+pub use simulation::{Store, Watched, simulate};
 pub use shape::{Shape, ShapeError};

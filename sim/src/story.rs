@@ -23,7 +23,8 @@ pub fn tell<S: Scenario>(
         let _ = writeln!(story, "Left of {}: {}.", sizes(before), sizes(left));
     }
     let _ = writeln!(story);
-    let end_us = violation.map_or(u64::MAX, |violation| violation.at_us);
+    let end_us = violation.map_or(u64::MAlet Violation { oracle, at_us, what } = violation;
+            let _ = writeln!(story, "{}  The rule '{oracle}' is broken: {}", time(*at_us), stopped(what));, |violation| violation.at_us);
     for (at_us, text) in lines(scenario.plan(), remarks) {
         if at_us <= end_us {
             let _ = writeln!(story, "{}  {}", time(at_us), sentence(&text));
@@ -31,13 +32,7 @@ pub fn tell<S: Scenario>(
     }
     match violation {
         Some(violation) => {
-            let _ = writeln!(
-                story,
-                "{}  The rule '{}' is broken: {}",
-                time(violation.at_us),
-                violation.oracle,
-                sentence(&violation.what)
-            );
+            X
         }
         None => {
             let _ = writeln!(story, "No rule is broken.");
@@ -91,6 +86,11 @@ fn time(at_us: u64) -> String {
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}", stopped(letters.as_str()))
+}
+
+/// With a full stop.
+fn stopped(text: &str) -> String {
     let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{first}{}{stop}", letters.as_str())
+    format!("{text}{stop}")
 }

@@ -29,9 +29,7 @@ pub(crate) fn read(path: &Path) -> Result<Case<Scenario>, CliError> {
 /// A case, if this build can run it.
 pub(crate) fn usable(path: &Path, case: Case<Scenario>) -> Result<Case<Scenario>, CliError> {
     match &case.scenario.planted {
-        Some(bug) if !cfg!(feature = "planted-bugs") => {
-            Err(CliError::Planted { path: path.into(), bug: bug.clone() })
-        }
+        Some(bug) if !cfg!(feature = "planted-bugs") => Err(CliError::Planted { path: path.into(), bug: bug.clone() }),
         Some(_) | None => Ok(case),
     }
 }

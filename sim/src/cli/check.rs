@@ -24,11 +24,16 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Verdict, CliError> {
     };
     let other = elsewhere(&args.store, 0, args.seeds)?;
     if other == hash {
-        print(&format!("{} seeds, the same in other threads, after other seeds and in another process: {hash}\n", args.seeds));
+        print(&format!(
+            "{} seeds, the same in other threads, after other seeds and in another process: {hash}\n",
+            args.seeds
+        ));
         return Ok(Verdict::Clean);
     }
     let seed = first_different(&store, args)?;
-    print(&format!("seed {seed}: another process runs it differently; compare what --trace FILE writes in two runs of\n"));
+    print(&format!(
+        "seed {seed}: another process runs it differently; compare what --trace FILE writes in two runs of\n"
+    ));
     print(&format!("forever-sim run --seed {seed} {}\n", store_line(&args.store)));
     Ok(Verdict::Broken)
 }

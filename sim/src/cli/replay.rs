@@ -15,7 +15,11 @@ use super::{CliError, Verdict, print, replay_line};
 pub(crate) fn replay(path: &Path) -> Result<Verdict, CliError> {
     let bytes = std::fs::read(path).map_err(CliError::file(path))?;
     let looks_like_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    if looks_like_json { replay_case(path, usable(path, Case::parse(path, &bytes)?)?) } else { replay_recording(path, &bytes) }
+    if looks_like_json {
+        replay_case(path, usable(path, Case::parse(path, &bytes)?)?)
+    } else {
+        replay_recording(path, &bytes)
+    }
 }
 
 fn replay_case(path: &Path, case: Case<Scenario>) -> Result<Verdict, CliError> {
@@ -30,7 +34,11 @@ fn replay_case(path: &Path, case: Case<Scenario>) -> Result<Verdict, CliError> {
     let verdict = if case.is_reproduced_by(&outcome) {
         "as in the case, bit for bit".to_string()
     } else if violation.oracle == case.violation.oracle {
-        format!("the same rule as in the case, in another way: this is commit {}, the case is of {}", case::commit(), case.commit)
+        format!(
+            "the same rule as in the case, in another way: this is commit {}, the case is of {}",
+            case::commit(),
+            case.commit
+        )
     } else {
         format!("another rule than in the case, which broke '{}'", case.violation.oracle)
     };
@@ -43,7 +51,9 @@ fn replay_recording(path: &Path, bytes: &[u8]) -> Result<Verdict, CliError> {
     match recording::replay(bytes) {
         Ok(report) => {
             let (entries, outputs, node) = (report.entries, report.outputs, report.node);
-            print(&format!("a recording of node {node}: told something {entries} times, did {outputs} things, the same again\n"));
+            print(&format!(
+                "a recording of node {node}: told something {entries} times, did {outputs} things, the same again\n"
+            ));
             if report.truncated {
                 print("its end is cut off, as that of a node that was killed\n");
             }

@@ -24,10 +24,8 @@ pub(crate) fn shrink(args: &ShrinkArgs) -> Result<Verdict, CliError> {
     let is_panic = shrunk.violation.oracle == PANIC;
     let remarks = if is_panic { Vec::new() } else { store.remarks(&shrunk.scenario) };
     print(&story::tell(&shrunk.scenario, Some(&shrunk.violation), Some(before), &remarks));
-    let small = Case {
-        shrunk_from: Some(before),
-        ..Case::new(shrunk.scenario, shrunk.violation, shrunk.outcome.trace_hash)
-    };
+    let small =
+        Case { shrunk_from: Some(before), ..Case::new(shrunk.scenario, shrunk.violation, shrunk.outcome.trace_hash) };
     let path = args.output.clone().unwrap_or_else(|| beside(&args.file));
     small.write(&path)?;
     print(&format!("\n{} tries. Replay it:\n{}", shrunk.tries, replay_line(&path)));

@@ -9,7 +9,7 @@ use forever_sim::sweep::{self, Report, Sweep};
 
 use super::progress::Sweeping;
 use super::report::{Context, json, junit, text};
-use super::{CliError, SweepArgs, Verdict, case, cores, print, replay_line, stop};
+use super::{CliError, SweepArgs, Verdict, case, cores, eprint, print, replay_line, stop};
 
 /// How long a sweep goes on if nothing else is said.
 const TIME: Duration = Duration::from_secs(60);
@@ -22,6 +22,7 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Verdict, CliError> {
     let time = args.time.or(if bounded.is_some() { None } else { Some(TIME) });
     let jobs = args.jobs.map_or_else(cores, usize::from);
     let known_probes = probes::of(store.tier);
+    eprint(&format!("sweeping {:?} with {jobs} jobs; Ctrl-C ends it with its report\n", store.tier));
     let progress = Sweeping::new(bounded, time, known_probes.len());
     let report = sweep::sweep(&store, &Sweep { seeds, time, jobs, stop: &stop }, &mut |report| progress.show(report));
     progress.finish();

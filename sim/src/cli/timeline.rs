@@ -7,10 +7,10 @@ use super::{CliError, TimelineArgs, Verdict, case, print};
 
 pub(crate) fn timeline(args: &TimelineArgs) -> Result<Verdict, CliError> {
     let case = case::read(&args.file)?;
-    let drawn = Store::drawn(&case.scenario);
-    let mut timeline = drawn.timeline;
-    let violation = drawn.outcome.violation.as_ref();
-    timeline.story = story::tell(&case.scenario, violation, case.shrunk_from, &drawn.remarks);
+    let watched = Store::watch(&case.scenario);
+    let mut timeline = watched.timeline;
+    let violation = watched.outcome.violation.as_ref();
+    timeline.story = story::tell(&case.scenario, violation, case.shrunk_from, &watched.remarks);
     std::fs::write(&args.output, timeline.page()).map_err(CliError::file(&args.output))?;
     print(&format!("{}\n", args.output.display()));
     Ok(Verdict::Clean)

@@ -11,7 +11,6 @@ use crate::simulation::{Outcome, Remark, Simulation, Tally};
 use crate::system::{self, Oracle, System};
 use crate::timeline::Timeline;
 use crate::trace::Trace;
-use crate::turmoil_tier::TurmoilTier;
 use crate::world::World;
 
 /// The store in one tier, with scenarios of one shape.
@@ -21,31 +20,41 @@ pub struct Store {
     pub tier: Tier,
     /// Within which ranges scenarios are drawn.
     pub shape: Shape,
-    /// A bug put into the code on purpose.
-    pub planted: Option<String>,
 }
 
 impl Store {
     /// The store in a tier, with that tier's usual scenarios.
     #[must_use]
     pub fn new(tier: Tier) -> Self {
-        Self { tier, shape: Shape::of(tier), planted: None }
+        Self { tier, shape: Shape::of(tier) }
     }
 
-    /// Runs a scenario once more and writes down what a picture shows.
+    /// Runs a scenario and writes down what a picture shows and a story tells.
     #[must_use]
-    pub fn timeline(scenario: &Scenario) -> (Timeline, Outcome) {
+    pub fn watch(scenario: &Scenario) -> Watched {
         let recorder = Recorder::default();
         let outcome = simulate(scenario, Trace::default(), Some(&recorder));
-        (recorder.timeline(scenario, outcome.violation.as_ref(), outcome.sim_time), outcome)
+        let timeline = recorder.timeline(scenario, outcome.violation.as_ref(), outcome.sim_time);
+        Watched { outcome, timeline, remarks: recorder.remarks() }
     }
+}
+
+/// A run that was watched.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What a picture shows, without a story.
+    pub timeline: Timeline,
+    /// What a story tells besides the plan.
+    pub remarks: Vec<Remark>,
 }
 
 impl Simulation for Store {
     type Scenario = Scenario;
 
     fn draw(&self, seed: u64) -> Scenario {
-        Scenario { planted: self.planted.clone(), ..Scenario::draw(seed, self.tier, &self.shape) }
+        Scenario::draw(seed, self.tier, &self.shape)
     }
 
     /// Runs in the tier that the scenario names.
@@ -54,9 +63,7 @@ impl Simulation for Store {
     }
 
     fn remarks(&self, scenario: &Scenario) -> Vec<Remark> {
-        let recorder = Recorder::default();
-        simulate(scenario, Trace::default(), Some(&recorder));
-        recorder.remarks()
+        Self::watch(scenario).remarks
     }
 }
 

@@ -112,7 +112,7 @@ impl<'a> Canvas<'a> {
     fn axis(&mut self) {
         let bottom = self.height;
         for at in self.scale.ticks() {
-            let (x, label) = (self.x(at), seconds(at));
+            let (x, label) = (self.x(at), seconds(at / 1_000 * 1_000));
             let _ = write!(self.svg, r#"<line class="tick" x1="{x:.1}" x2="{x:.1}" y1="22" y2="{bottom:.0}"/>"#);
             let _ = write!(self.svg, r#"<text class="time" x="{x:.1}" y="15">{label}</text>"#);
         }

@@ -5,7 +5,7 @@
 const UNIT_US: f64 = 500.0;
 
 /// The page is at least so wide, and at most, in pixels.
-const WIDTH: (f64, f64) = (1000.0, 9000.0);
+const WIDTH: (f64, f64) = (1180.0, 9000.0);
 
 /// What the average gap should have, in pixels.
 const GAP_PX: f64 = 14.0;

@@ -25,7 +25,8 @@ pub(crate) fn report(report: &Report<Scenario>, context: &Context<'_>) -> String
         property("operations", report.tally.ops.to_string()),
         property("hash", report.digest().to_string()),
     ];
-    Suite { name: format!("forever-sim sweep, {}", tier_name(context.tier)), time: report.wall, tests, properties }.xml()
+    Suite { name: format!("forever-sim sweep, {}", tier_name(context.tier)), time: report.wall, tests, properties }
+        .xml()
 }
 
 fn failure(oracle: &str, report: &Report<Scenario>, context: &Context<'_>) -> Option<(String, String)> {

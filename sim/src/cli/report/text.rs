@@ -20,10 +20,7 @@ pub(crate) fn report(report: &Report<Scenario>, context: &Context<'_>) -> String
     let tally = &report.tally;
     line("operations", tally.ops.to_string());
     line("succeeded", format!("{} (goal: at least 90%)", percent(tally.succeeded, tally.ops)));
-    line(
-        "reads excused",
-        format!("{} of {} (goal: at most 2%)", percent(tally.excused, tally.reads), tally.reads),
-    );
+    line("reads excused", format!("{} of {} (goal: at most 2%)", percent(tally.excused, tally.reads), tally.reads));
     line(&format!("seeds with {OPS_PER_SEED_MIN} operations"), format!("{} of {seeds}", report.seeds_with_ops));
     line("seeds with faults", format!("{} of {seeds}", report.seeds_with_faults));
     line(
@@ -48,7 +45,8 @@ pub(crate) fn report(report: &Report<Scenario>, context: &Context<'_>) -> String
 
 fn failures(text: &mut String, report: &Report<Scenario>, context: &Context<'_>) {
     let failed = report.failed();
-    let _ = writeln!(text, "{}", if failed == 0 { "no rule is broken".into() } else { format!("{failed} seeds failed") });
+    let _ =
+        writeln!(text, "{}", if failed == 0 { "no rule is broken".into() } else { format!("{failed} seeds failed") });
     for (oracle, failures) in &report.failures {
         let Some(first) = failures.first.first() else { continue };
         let (count, seed, at) = (failures.count, first.seed, first.violation.at_us as f64 / 1e6);
