@@ -23,8 +23,7 @@ pub fn tell<S: Scenario>(
         let _ = writeln!(story, "Left of {}: {}.", sizes(before), sizes(left));
     }
     let _ = writeln!(story);
-    let end_us = violation.map_or(u64::MAlet Violation { oracle, at_us, what } = violation;
-            let _ = writeln!(story, "{}  The rule '{oracle}' is broken: {}", time(*at_us), stopped(what));, |violation| violation.at_us);
+    let end_us = violation.map_or(u64::MAX, |violation| violation.at_us);
     for (at_us, text) in lines(scenario.plan(), remarks) {
         if at_us <= end_us {
             let _ = writeln!(story, "{}  {}", time(at_us), sentence(&text));
@@ -32,7 +31,8 @@ pub fn tell<S: Scenario>(
     }
     match violation {
         Some(violation) => {
-            X
+            let Violation { oracle, at_us, what } = violation;
+            let _ = writeln!(story, "{}  The rule '{oracle}' is broken: {}", time(*at_us), stopped(what));
         }
         None => {
             let _ = writeln!(story, "No rule is broken.");

@@ -22,8 +22,10 @@ pub(crate) fn list() -> Verdict {
         let _ = writeln!(text, "  {name:<16} {rule}");
     }
     text.push_str("\nProbes\n");
-    for (name, about) in probes::ALL {
-        let _ = writeln!(text, "  {name:<32} {about}");
+    let world = probes::of(Tier::World);
+    for (name, about) in probes::of(Tier::Turmoil) {
+        let only = if world.iter().any(|(known, _)| *known == name) { "" } else { " [turmoil]" };
+        let _ = writeln!(text, "  {name:<38} {about}{only}");
     }
     print(&text);
     Verdict::Clean

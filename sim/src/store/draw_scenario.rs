@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use forever_core::config::Config;
 use forever_core::record::Retention;
+use forever_core::simulation::Simulation;
 
 use super::{Family, NodeSpec, Scenario, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
@@ -21,6 +22,7 @@ const TOPOLOGY: Site = Site::new("scenario.topology");
 const CONFIG: Site = Site::new("scenario.config");
 const FAMILIES: Site = Site::new("scenario.families");
 const HEALED: Site = Site::new("scenario.healed");
+const BUGGIFY: Site = Site::new("scenario.buggify");
 const TIMES: Site = Site::new("scenario.times");
 
 impl Scenario {
@@ -30,8 +32,11 @@ impl Scenario {
         let draws = Draws::new(seed);
         let count = draw_count(draws, shape);
         let nodes = draw_nodes(draws, count);
-        let config = draw_config(draws, tier, shape);
         let families = draw_families(draws, shape);
+        let mut config = draw_config(draws, tier, shape);
+        if families.contains(&Family::Buggify) {
+            config.simulation.buggify = Some(draws.at(BUGGIFY, 0, 0).next());
+        }
         let core = draw_core(draws, shape, &nodes);
         let ops = ops::draw(draws, shape, count, config.chunk_size, &families);
         let faults = faults::draw(draws, tier, shape, count, &families);
@@ -97,7 +102,7 @@ fn draw_nodes(draws: Draws, count: usize) -> Vec<NodeSpec> {
 }
 
 fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
-    let mut knob = |number: u64| draws.at(CONFIG, 0, number);
+    let knob = |number: u64| draws.at(CONFIG, 0, number);
     let ms = |draw: &mut Draw, least: u64, most: u64| Duration::from_millis(draw.between(least, most));
     let heartbeat = ms(&mut knob(8), 500, 3_000);
     let link_timeout = heartbeat * u32::try_from(knob(9).between(2, 5)).expect("at most 5");
@@ -124,6 +129,7 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         redial: (ms(&mut knob(14), 50, 250), ms(&mut knob(15), 500, 3_000)),
         ban_after: *knob(16).pick(&[2, 3, 5]),
         ban_for: ms(&mut knob(17), 1_000, 8_000),
+        simulation: Simulation::default(),
     }
 }
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use forever_core::command::CommandError;
 use forever_core::event::{FileInfo, FileStat, PutReport, RequestError, RestoreReport, VersionInfo, WriteReport};
-use forever_core::ids::{BlobKey, NodeId};
+use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
 use forever_core::record::SignedRecord;
 use forever_core::secrets::OwnerKeys;
+use forever_core::version::Version;
 
 use super::{Op, Scenario};
 
@@ -152,6 +153,33 @@ pub struct Contents {
     pub rows: Vec<(Bytes, Bytes)>,
 }
 
+impl Contents {
+    /// What there is of a version of a name.
+    #[must_use]
+    pub fn holding(&self, owner: OwnerId, name: NameId, version: &Version) -> Holding {
+        let is_it = |held: &&Held| {
+            let record = &held.record.record;
+            record.owner == owner && record.name_id == name && record.version == *version
+        };
+        let Some(held) = self.records.iter().find(is_it) else { return Holding::Absent };
+        let Some(chunks) = &held.chunks else { return Holding::Broken(Vec::new()) };
+        let broken: Vec<BlobKey> =
+            chunks.iter().filter(|chunk| self.blobs.get(chunk) != Some(&true)).copied().collect();
+        if broken.is_empty() { Holding::Whole(chunks.clone()) } else { Holding::Broken(broken) }
+    }
+}
+
+/// What a disk holds of a version of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// Not even its record.
+    Absent,
+    /// Its record, but not these chunks, or not intact; none are named if its manifest is not all there.
+    Broken(Vec<BlobKey>),
+    /// All of it; these are its chunks.
+    Whole(Vec<BlobKey>),
+}
+
 /// A record on a disk, with the chunks it needs.
 #[derive(Clone, Debug)]
 pub struct Held {
@@ -183,6 +211,12 @@ pub trait View {
 
     /// What is on a node's disk, read from the disk itself: acknowledged writes, and whatever else is there.
     fn contents(&mut self, node: usize) -> Contents;
+
+    /// What a node's disk holds of a version of a name: [`Contents::holding`] of [`View::contents`], which a tier may know a
+    /// cheaper way to.
+    fn holding(&mut self, node: usize, owner: OwnerId, name: NameId, version: &Version) -> Holding {
+        self.contents(node).holding(owner, name, version)
+    }
 
     /// Shows every byte on a node's disk, with the place it was found at.
     fn each_stored(&mut self, node: usize, show: &mut dyn FnMut(&str, &[u8]));

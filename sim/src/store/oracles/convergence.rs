@@ -1,0 +1,94 @@
+//! Rule: within the settling budget after the core is healed, every operation has ended, and every node of the core holds
+//! every acknowledged record that its writer could bring to it.
+//!
+//! Present limit of the core: only the writer brings its records to others, and only to those that it knew when it wrote;
+//! so a record is demanded of a node if its writer is in the core, has its disk since, and had met the node before the write
+//! began. A node that lies, or that lost its disk after it was told, is not told again; nor is a record demanded
+//! whose chunks no disk of the core can give any more.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use forever_core::ids::BlobKey;
+
+use super::super::{Contents, Event, Holding, View, names};
+use super::Rule;
+use super::history::{self, History};
+
+/// The rule in a sentence.
+pub const RULE: &str = "the healed core answers all requests and agrees on all records within the settling budget";
+
+/// The oracle.
+#[derive(Default)]
+pub(crate) struct Convergence {
+    history: History,
+}
+
+impl Convergence {
+    fn check_ended(&self) -> Result<(), String> {
+        let open = self.history.ops.iter().find(|(_, operation)| operation.ended.is_none());
+        open.map_or(Ok(()), |(op, operation)| {
+            let at = operation.started_at;
+            let node = operation.op.node;
+            Err(format!("operation {op} at node {node}, begun at {at:?}, has no end after the core has settled"))
+        })
+    }
+
+    fn check_records(&self, view: &dyn View, disks: &BTreeMap<usize, Contents>) -> Result<(), String> {
+        for ((_, file), versions) in &self.history.acked {
+            for (version, acked) in versions {
+                let Some(operation) = self.history.ops.get(&acked.op) else { continue };
+                let writer = operation.op.node;
+                let keys = view.keys(writer);
+                let (owner, name) = (keys.owner_id(), keys.name_id(&names::of(*file)));
+                for (node, contents) in disks {
+                    let demanded = !self.history.is_beyond_repair(view, acked.op, *node);
+                    if !demanded || contents.holding(owner, name, version) != Holding::Absent {
+                        continue;
+                    }
+                    let source = disks.get(&writer).map(|contents| contents.holding(owner, name, version));
+                    if let Some(Holding::Broken(missing)) = source
+                        && !is_somewhere(disks, &missing)
+                    {
+                        continue;
+                    }
+                    return Err(format!(
+                        "node {node} lacks version {} of file {file}, which operation {} of node {writer} wrote",
+                        history::show(version),
+                        acked.op
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_somewhere(disks: &BTreeMap<usize, Contents>, chunks: &[BlobKey]) -> bool {
+    !chunks.is_empty()
+        && chunks.iter().all(|chunk| disks.values().any(|contents| contents.blobs.get(chunk) == Some(&true)))
+}
+
+impl Rule for Convergence {
+    fn name(&self) -> &'static str {
+        "convergence"
+    }
+
+    fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
+        self.history.note(at, event, view);
+        Ok(())
+    }
+
+    fn judge(&mut self, view: &mut dyn View) -> Result<(), String> {
+        self.check_ended()?;
+        let core: Vec<usize> = (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect();
+        if let Some(node) = core.iter().find(|node| !view.is_up(**node)) {
+            return Err(format!("node {node} of the core is down after the core has settled"));
+        }
+        let disks = core.into_iter().map(|node| (node, view.contents(node))).collect();
+        self.check_records(view, &disks)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+use super::super::testing::*;
+use super::*;
+use crate::store::{DiskLoss, Fault, Lie};
+
+fn run() -> Run<Convergence> {
+    let mut run = Run::new(Convergence::default());
+    run.meet();
+    run
+}
+
+#[test]
+fn a_core_in_which_all_hold_all_has_converged() {
+    let mut run = run();
+    run.put(0, 1, 100, &[0, 1, 2]).unwrap();
+    run.delete(1, 1, 200, &[0, 1, 2]).unwrap();
+    run.heal().unwrap();
+    run.judge().unwrap();
+}
+
+#[test]
+fn an_operation_without_an_end_is_a_violation() {
+    let mut run = run();
+    run.start(0, get_of(1));
+    assert!(run.judge().unwrap_err().contains("no end"));
+}
+
+#[test]
+fn a_record_that_its_writer_could_bring_and_did_not_is_a_violation() {
+    let mut run = run();
+    run.put(0, 1, 100, &[0, 1]).unwrap();
+    assert!(run.judge().unwrap_err().contains("node 2 lacks"));
+}
+
+#[test]
+fn nothing_is_demanded_of_who_was_unknown_lies_or_lost_its_disk() {
+    let mut fresh = Run::new(Convergence::default());
+    fresh.put(0, 1, 100, &[0, 1]).unwrap();
+    fresh.judge().unwrap();
+
+    let mut liar = run();
+    plan_fault(&mut liar.view, Fault::Liar { node: 2, lie: Lie::AcknowledgesOnly });
+    liar.put(0, 1, 100, &[0, 1]).unwrap();
+    liar.judge().unwrap();
+
+    let mut lost = run();
+    lost.put(0, 1, 100, &[0, 1, 2]).unwrap();
+    lost.lose(2, DiskLoss::All);
+    lost.judge().unwrap();
+}
+
+#[test]
+fn a_node_of_the_core_that_stays_down_is_a_violation() {
+    let mut run = run();
+    run.view.up[1] = false;
+    assert!(run.judge().unwrap_err().contains("down"));
+    run.view.scenario.core = vec![0, 2];
+    run.judge().unwrap();
+}

@@ -1,0 +1,328 @@
+//! Rule: what was acknowledged on so many nodes lies durably on so many disks at that moment; and after the plan, each
+//! name's newest acknowledged version, or a newer one, can be read bit for bit from the healed core, unless the plan
+//! destroyed or left dead every disk that held it.
+//!
+//! A read that fails is excused only by proof: no disk in reach of the reader holds all of it between them, and each disk
+//! that held it when it was acknowledged has been destroyed since, lies, or was left dead. Nothing else excuses it.
+//!
+//! Present limit of the core, which this allows and counts (`unrepaired`): a device that holds an older version answers from
+//! its own disk, and only the writer brings newer versions to it. If the writer is dead, has lost its disk, or had never
+//! met that device, the older version is what it reads. Whether the bytes are right is the integrity oracle's business.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use forever_core::event::RequestError;
+use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
+use forever_core::version::Version;
+
+use super::super::{Contents, Event, Holding, OpError, OpKind, OpResult, View, names};
+use super::history::{self, FileKey, History, Outcome};
+use super::{Rule, SharedFindings};
+
+/// The rule in a sentence.
+pub const RULE: &str = "what was acknowledged is durable on as many disks as reported, and can be read afterwards unless \
+                        the plan destroyed every disk that held it";
+
+/// Who held a version, and since which event that is known.
+#[derive(Debug, Default)]
+struct Stored {
+    holders: Vec<(usize, u64)>,
+    chunks: Vec<BlobKey>,
+}
+
+/// The oracle.
+pub(crate) struct Durability {
+    findings: SharedFindings,
+    history: History,
+    stored: BTreeMap<(FileKey, Version), Stored>,
+}
+
+/// What a name is to peers.
+type Address = (OwnerId, NameId);
+
+impl Durability {
+    pub(crate) fn new(findings: SharedFindings) -> Self {
+        Self { findings, history: History::default(), stored: BTreeMap::new() }
+    }
+
+    fn address(view: &dyn View, (owner, file): FileKey) -> Option<Address> {
+        let device = view.scenario().nodes.iter().position(|node| node.owner == owner)?;
+        let keys = view.keys(device);
+        Some((keys.owner_id(), keys.name_id(&names::of(file))))
+    }
+
+    /// Looks at the disks at the very moment of an acknowledgement.
+    fn on_acked(&mut self, op: usize, version: Version, replicas: u32, view: &mut dyn View) -> Result<(), String> {
+        let Some(operation) = self.history.ops.get(&op).cloned() else { return Ok(()) };
+        let Some(file) = operation.file() else { return Ok(()) };
+        let key = (operation.owner, file);
+        let Some((owner, name)) = Self::address(view, key) else { return Ok(()) };
+        let writer = operation.op.node;
+        if replicas < 2 && !view.scenario().nodes[writer].bootstrap.is_empty() {
+            return Err(format!(
+                "operation {op} was acknowledged on {replicas} node although node {writer} knows others"
+            ));
+        }
+        let mut stored = Stored::default();
+        let mut excused = Vec::new();
+        for node in 0..view.scenario().nodes.len() {
+            let holding = view.holding(node, owner, name, &version);
+            let trusted = !self.history.is_untrusted(view, node);
+            match holding {
+                Holding::Whole(chunks) if trusted => {
+                    stored.holders.push((node, self.history.now));
+                    stored.chunks = chunks;
+                }
+                Holding::Whole(_) => excused.push(node),
+                Holding::Absent | Holding::Broken(_) => {
+                    if !trusted || self.is_excused_at_ack(node, operation.started, key, &holding) {
+                        excused.push(node);
+                    }
+                }
+            }
+        }
+        if stored.holders.len() + excused.len() < replicas as usize {
+            let holders: Vec<usize> = stored.holders.iter().map(|(node, _)| *node).collect();
+            return Err(format!(
+                "operation {op} (version {} of file {file}) was acknowledged as durable on {replicas} nodes, but only the \
+                 disks of nodes {holders:?} hold it (excused: {excused:?})",
+                history::show(&version)
+            ));
+        }
+        self.stored.insert((key, version), stored);
+        Ok(())
+    }
+
+    /// Whether the plan, or an evict by a caller, took away what a node had a moment before the acknowledgement.
+    fn is_excused_at_ack(&self, node: usize, started: u64, file: FileKey, holding: &Holding) -> bool {
+        if self.history.is_wiped(node, started) {
+            return true;
+        }
+        let Holding::Broken(missing) = holding else { return false };
+        let evicted = self.history.of_file(file).any(|(_, operation)| {
+            matches!(operation.op.what, OpKind::Evict { .. })
+                && operation.op.node == node
+                && operation.ended.as_ref().is_none_or(|(ended, ..)| *ended >= started)
+        });
+        // A disk does not know of rot before it reads: it may say that it has a chunk which rotted long ago.
+        let rotted = |chunk: &BlobKey| self.history.is_destroyed(node, 0, std::slice::from_ref(chunk));
+        evicted || (!missing.is_empty() && missing.iter().all(rotted))
+    }
+
+    /// An evicted copy counts no longer; the copies of those who promised to keep theirs do.
+    fn on_evicted(&mut self, op: usize, promised_by: &[NodeId], view: &dyn View) {
+        let Some(operation) = self.history.ops.get(&op) else { return };
+        let Some(file) = operation.file() else { return };
+        let (key, evictor, now) = ((operation.owner, file), operation.op.node, self.history.now);
+        let promisers: Vec<usize> = promised_by.iter().filter_map(|id| history::node_of(view, *id)).collect();
+        let trusted: Vec<usize> =
+            promisers.into_iter().filter(|node| !self.history.is_untrusted(view, *node)).collect();
+        for ((of, _), stored) in &mut self.stored {
+            let before = stored.holders.len();
+            if *of != key {
+                continue;
+            }
+            stored.holders.retain(|(node, _)| *node != evictor);
+            if stored.holders.len() < before {
+                stored.holders.retain(|(node, _)| !trusted.contains(node));
+                stored.holders.extend(trusted.iter().map(|node| (*node, now)));
+            }
+        }
+    }
+
+    /// A read by the judge.
+    fn on_judged_read(&mut self, op: usize, result: &OpResult, view: &mut dyn View) -> Result<(), String> {
+        let Some(operation) = self.history.ops.get(&op).cloned() else { return Ok(()) };
+        let (OpKind::Get { old: None, .. }, Some(file)) = (&operation.op.what, operation.file()) else { return Ok(()) };
+        let (key, reader) = ((operation.owner, file), operation.op.node);
+        let Some((newest, acked)) = self.history.newest(key) else { return Ok(()) };
+        if acked.deleted {
+            return Ok(());
+        }
+        self.findings.borrow_mut().tally.reads += 1;
+        let found = match result {
+            OpResult::Got(got) => Some(got.file.version),
+            OpResult::Failed(OpError::Failed(RequestError::NotFound)) if self.history.may_be_deleted(key) => {
+                return Ok(());
+            }
+            OpResult::Failed(_)
+            | OpResult::Put(_)
+            | OpResult::Deleted(_)
+            | OpResult::Listed(_)
+            | OpResult::Stat(_)
+            | OpResult::Versions(_)
+            | OpResult::Evicted { .. }
+            | OpResult::Restored(_)
+            | OpResult::Abandoned => None,
+        };
+        let what = match found {
+            Some(version) if version >= newest => return Ok(()),
+            Some(version) => format!("got the older version {}", history::show(&version)),
+            None => format!("failed: {}", failure(result)),
+        };
+        let read = format!("node {reader}'s read of file {file} {what}");
+        self.excuse(view, reader, key, newest, acked.op, found).map_err(|why| {
+            format!("{read}; version {} was acknowledged by operation {}, and {why}", history::show(&newest), acked.op)
+        })
+    }
+
+    /// Looks for an excuse for a read that did not find the newest acknowledged version.
+    fn excuse(
+        &mut self,
+        view: &mut dyn View,
+        reader: usize,
+        key: FileKey,
+        newest: Version,
+        op: usize,
+        found: Option<Version>,
+    ) -> Result<(), String> {
+        let Some(address) = Self::address(view, key) else { return Ok(()) };
+        let disks = disks_in_reach(view, reader);
+        let here = disks.get(&reader).and_then(|contents| winner(contents, address));
+        let wanted = here.or_else(|| disks.values().filter_map(|contents| winner(contents, address)).max());
+        if here.is_some_and(|here| here < newest) {
+            if self.history.is_beyond_repair(view, op, reader) {
+                self.findings.borrow_mut().tally.unrepaired += 1;
+                return Ok(());
+            }
+            return Err(format!("node {reader} holds only an older version although its writer could have brought it"));
+        }
+        let wanted = wanted.filter(|wanted| *wanted >= newest).unwrap_or(newest);
+        if found.is_none_or(|found| found < newest)
+            && let Some(holders) = holders_between_them(&disks, address, &wanted)
+        {
+            let version = history::show(&wanted);
+            return Err(format!(
+                "the disks of nodes {holders:?}, in reach, hold all of version {version} between them"
+            ));
+        }
+        if wanted == newest {
+            let reach: Vec<usize> = disks.keys().copied().collect();
+            self.prove_destroyed(view, key, newest, &reach)?;
+        } else if self.history.losses.is_empty() && view.scenario().core.len() == view.scenario().nodes.len() {
+            return Err(format!("a newer version {} hides it that no disk holds", history::show(&wanted)));
+        }
+        self.findings.borrow_mut().tally.excused += 1;
+        self.findings.borrow_mut().probes.insert("excused read");
+        Ok(())
+    }
+
+    /// Every disk in reach that held a version must have been destroyed since.
+    fn prove_destroyed(&self, view: &dyn View, key: FileKey, version: Version, reach: &[usize]) -> Result<(), String> {
+        let Some(stored) = self.stored.get(&(key, version)) else { return Ok(()) };
+        for (node, since) in &stored.holders {
+            let destroyed = !view.is_core(*node)
+                || self.history.is_untrusted(view, *node)
+                || self.history.is_destroyed(*node, *since, &stored.chunks);
+            if !destroyed && reach.contains(node) {
+                return Err(format!("node {node} held it, and the plan has destroyed nothing of it there since"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The disks of the core that a reader has or whose nodes it is told to dial, or that dial it.
+fn disks_in_reach(view: &mut dyn View, reader: usize) -> BTreeMap<usize, Contents> {
+    let nodes = view.scenario().nodes.clone();
+    let knows = |other: usize| nodes[reader].bootstrap.contains(&other) || nodes[other].bootstrap.contains(&reader);
+    let in_reach = (0..nodes.len()).filter(|other| *other == reader || knows(*other));
+    let in_reach: Vec<usize> = in_reach.filter(|other| view.is_core(*other)).collect();
+    in_reach.into_iter().map(|node| (node, view.contents(node))).collect()
+}
+
+/// The highest version of a name on a disk.
+fn winner(contents: &Contents, (owner, name): Address) -> Option<Version> {
+    let records = contents.records.iter().map(|held| &held.record.record);
+    records.filter(|record| record.owner == owner && record.name_id == name).map(|record| record.version).max()
+}
+
+/// The disks that have a version's record, if all its chunks lie intact on some of the disks.
+fn holders_between_them(
+    disks: &BTreeMap<usize, Contents>,
+    (owner, name): Address,
+    version: &Version,
+) -> Option<Vec<usize>> {
+    let mut holders = Vec::new();
+    let mut missing: Option<Vec<BlobKey>> = None;
+    for (node, contents) in disks {
+        match contents.holding(owner, name, version) {
+            Holding::Absent => continue,
+            Holding::Whole(_) => missing = Some(Vec::new()),
+            // Without its manifest it is of no use.
+            Holding::Broken(chunks) if chunks.is_empty() => continue,
+            Holding::Broken(chunks) => {
+                if missing.is_none() {
+                    missing = Some(chunks);
+                }
+            }
+        }
+        holders.push(*node);
+    }
+    let is_intact = |chunk: &BlobKey| disks.values().any(|contents| contents.blobs.get(chunk) == Some(&true));
+    missing?.iter().all(is_intact).then_some(holders)
+}
+
+fn failure(result: &OpResult) -> String {
+    match result {
+        OpResult::Failed(error) => error.to_string(),
+        OpResult::Put(_)
+        | OpResult::Got(_)
+        | OpResult::Deleted(_)
+        | OpResult::Listed(_)
+        | OpResult::Stat(_)
+        | OpResult::Versions(_)
+        | OpResult::Evicted { .. }
+        | OpResult::Restored(_)
+        | OpResult::Abandoned => "it was answered as something else".to_string(),
+    }
+}
+
+impl Rule for Durability {
+    fn name(&self) -> &'static str {
+        "durability"
+    }
+
+    fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
+        self.history.note(at, event, view);
+        let Event::Ended { op, result } = event else { return Ok(()) };
+        let Some(operation) = self.history.ops.get(op) else { return Ok(()) };
+        let uncertain = operation.is_uncertain();
+        if let Some(Outcome::Acked { version, replicas }) = operation.outcome().cloned() {
+            return self.on_acked(*op, version, replicas, view);
+        }
+        if matches!(operation.op.what, OpKind::Evict { .. }) {
+            match result {
+                OpResult::Evicted { promised_by, .. } => self.on_evicted(*op, promised_by, view),
+                // It may have dropped the copy before it failed.
+                _ if uncertain => self.on_evicted(*op, &[], view),
+                _ => {}
+            }
+        }
+        if self.history.ops[op].of_judge {
+            return self.on_judged_read(*op, result, view);
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, view: &mut dyn View) -> Result<(), String> {
+        let core: Vec<usize> = (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect();
+        let disks: BTreeMap<usize, Contents> = core.iter().map(|node| (*node, view.contents(*node))).collect();
+        let files: Vec<FileKey> = self.history.acked.keys().copied().collect();
+        for key in files {
+            let Some((version, acked)) = self.history.newest(key).filter(|(_, acked)| !acked.deleted) else { continue };
+            let Some(address) = Self::address(view, key) else { continue };
+            if holders_between_them(&disks, address, &version).is_none() {
+                self.prove_destroyed(view, key, version, &core).map_err(|why| {
+                    let (file, version, op) = (key.1, history::show(&version), acked.op);
+                    format!("version {version} of file {file}, acknowledged by operation {op}, is gone: {why}")
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,235 @@
+//! Probes: interesting states that a sweep should reach. One that it never reaches says that the sweep tests less than it
+//! seems to.
+//!
+//! The code under test tells of its own through `sometimes!`, which tiers show as [`Event::Probe`]; what only somebody outside
+//! can see is seen here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use forever_core::event::RequestError;
+
+use super::oracles::history::{FileKey, History, Operation, Outcome};
+use super::oracles::{Rule, SharedFindings};
+use super::{DiskLoss, Event, OpError, OpKind, OpResult, Tier, View};
+
+/// The probes that are reached in either tier, with what each means.
+pub const ALL: &[(&str, &str)] = &[
+    ("put acked with a peer down", "a put was acknowledged while another node was down"),
+    ("read with a peer down", "a read was answered while another node was down"),
+    ("old version read", "an older version was read by its number"),
+    ("empty file read", "a file of no bytes was read"),
+    ("many chunks read", "a file of more than 16 chunks was read whole"),
+    ("range across chunks read", "a part of a file was read that begins in one chunk and ends in another"),
+    ("concurrent puts of one name", "two puts of one name were under way at once"),
+    ("put against delete", "a put and a delete of one name were under way at once"),
+    ("two devices wrote one name", "a name has acknowledged versions of two devices"),
+    ("deleted file asked for", "a read of a deleted file found nothing"),
+    ("file put again after a delete", "a put of a deleted name was acknowledged"),
+    ("put for want of peers failed", "a put failed because too few nodes had it"),
+    ("write failed on a full disk", "a write failed because the disk was full"),
+    ("operation cut off by a crash", "a node went down in the middle of an operation"),
+    ("file evicted", "an evict freed bytes"),
+    ("evicted file fetched back", "a file was read on the node that had evicted it"),
+    ("restore after a lost disk", "a node that had lost its disk brought files back"),
+    ("stamp far ahead refused", "a write was refused because its clock was a day behind"),
+    ("disk lost", "a whole disk was destroyed"),
+    ("blobs destroyed", "some blobs of a disk were destroyed"),
+    ("same content put again", "a put stored no new bytes because its content was there"),
+    ("excused read", "a read failed, and no copy was left"),
+    ("part of the core left dead", "the cluster settled without some of its nodes"),
+];
+
+/// All probes that a tier can reach: those here and those of the code that it runs.
+#[must_use]
+pub fn of(tier: Tier) -> Vec<(&'static str, &'static str)> {
+    let driver: &[(&str, &str)] = match tier {
+        Tier::World => &[],
+        Tier::Turmoil => forever_net_tokio::simulation::PROBES,
+    };
+    [ALL, forever_core::simulation::PROBES, driver].concat()
+}
+
+/// Collects the probes reached.
+pub(crate) struct Probes {
+    findings: SharedFindings,
+    history: History,
+    down: BTreeSet<usize>,
+    evicted: BTreeSet<(usize, FileKey)>,
+    wiped: BTreeSet<usize>,
+    /// The nodes with acknowledged writes of each file.
+    writers: BTreeMap<FileKey, BTreeSet<usize>>,
+}
+
+impl Probes {
+    pub(crate) fn new(findings: SharedFindings) -> Self {
+        Self {
+            findings,
+            history: History::default(),
+            down: BTreeSet::new(),
+            evicted: BTreeSet::new(),
+            wiped: BTreeSet::new(),
+            writers: BTreeMap::new(),
+        }
+    }
+
+    fn reach(&self, name: &'static str) {
+        self.findings.borrow_mut().probes.insert(name);
+    }
+
+    fn reach_if(&self, name: &'static str, reached: bool) {
+        if reached {
+            self.reach(name);
+        }
+    }
+
+    fn on_started(&self, operation: &Operation) {
+        let Some(file) = operation.file() else { return };
+        let open = self.history.of_file((operation.owner, file)).filter(|(_, other)| {
+            other.ended.is_none() && other.started < operation.started && (other.is_put() || other.is_delete())
+        });
+        for (_, other) in open {
+            self.reach_if("concurrent puts of one name", operation.is_put() && other.is_put());
+            let against = operation.is_put() && other.is_delete() || operation.is_delete() && other.is_put();
+            self.reach_if("put against delete", against);
+        }
+    }
+
+    fn on_acked(&mut self, operation: &Operation, result: &OpResult) {
+        let Some(file) = operation.file() else { return };
+        let key = (operation.owner, file);
+        let writers = self.writers.entry(key).or_default();
+        writers.insert(operation.op.node);
+        let several = writers.len() > 1;
+        self.reach_if("two devices wrote one name", several);
+        let OpResult::Put(report) = result else { return };
+        self.reach_if("put acked with a peer down", !self.down.is_empty());
+        self.reach_if("same content put again", report.new_bytes == 0 && report.file.size > 0);
+        let before =
+            self.history.acked.get(&key).and_then(|versions| versions.range(..report.write.version).next_back());
+        self.reach_if("file put again after a delete", before.is_some_and(|(_, acked)| acked.deleted));
+    }
+
+    fn on_read(&self, operation: &Operation, got: &super::Got, chunk_size: u64) {
+        let OpKind::Get { file, old, .. } = &operation.op.what else { return };
+        let node = operation.op.node;
+        let newest = self.history.newest((operation.owner, *file));
+        self.reach_if("read with a peer down", self.down.iter().any(|down| *down != node));
+        let is_old = newest.is_some_and(|(newest, _)| got.file.version < newest);
+        self.reach_if("old version read", old.is_some() && is_old);
+        self.reach_if("empty file read", got.file.size == 0);
+        let whole = got.bytes.len() as u64 == got.file.size;
+        self.reach_if("many chunks read", whole && got.file.chunks > 16);
+        let end = got.first + got.bytes.len() as u64;
+        let across = !got.bytes.is_empty() && got.first / chunk_size != (end - 1) / chunk_size;
+        self.reach_if("range across chunks read", !whole && across);
+        let evicted = self.evicted.contains(&(node, (operation.owner, *file)));
+        self.reach_if("evicted file fetched back", evicted && !got.bytes.is_empty());
+    }
+
+    fn on_failed(&self, operation: &Operation, error: &OpError) {
+        let is_write = operation.is_put() || operation.is_delete();
+        match error {
+            OpError::Gone => self.reach("operation cut off by a crash"),
+            OpError::Failed(RequestError::NotEnoughPeers { .. }) => {
+                self.reach_if("put for want of peers failed", operation.is_put());
+            }
+            OpError::Failed(RequestError::DiskFull) => self.reach_if("write failed on a full disk", is_write),
+            OpError::Failed(RequestError::ClockBehind) => self.reach_if("stamp far ahead refused", is_write),
+            OpError::Failed(RequestError::NotFound) => {
+                let key = operation.file().map(|file| (operation.owner, file));
+                let deleted = key.and_then(|key| self.history.newest(key)).is_some_and(|(_, acked)| acked.deleted);
+                let is_get = matches!(operation.op.what, OpKind::Get { .. });
+                self.reach_if("deleted file asked for", is_get && deleted);
+            }
+            OpError::Failed(
+                RequestError::NoSuchVersion
+                | RequestError::Range { .. }
+                | RequestError::Unavailable(_)
+                | RequestError::Integrity(_)
+                | RequestError::Disk(_)
+                | RequestError::Deadline(_)
+                | RequestError::Length { .. }
+                | RequestError::Stopping,
+            )
+            | OpError::Down
+            | OpError::Refused(_)
+            | OpError::Nonsense(_) => {}
+        }
+    }
+
+    fn on_ended(&mut self, op: usize, result: &OpResult, view: &dyn View) {
+        let Some(operation) = self.history.ops.get(&op).cloned() else { return };
+        if let Some(Outcome::Acked { .. }) = operation.outcome() {
+            self.on_acked(&operation, result);
+        }
+        let node = operation.op.node;
+        match result {
+            OpResult::Got(got) => self.on_read(&operation, got, u64::from(view.scenario().config.chunk_size)),
+            OpResult::Failed(error) => self.on_failed(&operation, error),
+            OpResult::Evicted { freed_bytes, .. } if *freed_bytes > 0 => {
+                self.reach("file evicted");
+                if let Some(file) = operation.file() {
+                    self.evicted.insert((node, (operation.owner, file)));
+                }
+            }
+            OpResult::Restored(report) => {
+                let restored = report.fetched_bytes > 0 && self.wiped.contains(&node);
+                self.reach_if("restore after a lost disk", restored);
+            }
+            OpResult::Evicted { .. }
+            | OpResult::Put(_)
+            | OpResult::Deleted(_)
+            | OpResult::Listed(_)
+            | OpResult::Stat(_)
+            | OpResult::Versions(_)
+            | OpResult::Abandoned => {}
+        }
+    }
+}
+
+impl Rule for Probes {
+    fn name(&self) -> &'static str {
+        "probes"
+    }
+
+    fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
+        self.history.note(at, event, view);
+        match event {
+            Event::Started { op, .. } => {
+                if let Some(operation) = self.history.ops.get(op) {
+                    self.on_started(operation);
+                }
+            }
+            Event::Ended { op, result } => self.on_ended(*op, result, view),
+            Event::Up { node } => {
+                self.down.remove(node);
+            }
+            Event::Down { node } => {
+                self.down.insert(*node);
+            }
+            Event::Lost { node, what } => match what {
+                DiskLoss::All => {
+                    self.wiped.insert(*node);
+                    self.reach("disk lost");
+                }
+                DiskLoss::Blobs(_) => self.reach("blobs destroyed"),
+                DiskLoss::Unknown => {}
+            },
+            Event::Probe { name } => self.reach(name),
+            Event::Healed => {
+                let scenario = view.scenario();
+                self.reach_if("part of the core left dead", scenario.core.len() < scenario.nodes.len());
+            }
+            Event::Bit { .. } | Event::Frame { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, _view: &mut dyn View) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

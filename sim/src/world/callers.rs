@@ -1,0 +1,157 @@
+//! Callers: one an operation. They take no time but what the node takes, and a moment to react.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forever_core::command::{Command, CommandError, VersionSelector};
+use forever_core::event::What;
+use forever_core::ids::RequestId;
+use forever_core::version::Version;
+
+use super::{Happening, World, record};
+use crate::store::{Event, Next, Op, OpClient, OpError, OpKind, OpResult, names};
+
+/// A caller of a running node.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) op: usize,
+    client: OpClient,
+}
+
+/// All operations.
+#[derive(Debug, Default)]
+pub(super) struct Ops {
+    /// Those that have begun and not ended.
+    pub(super) running: BTreeMap<usize, Op>,
+    /// The versions that puts of a file were told of, by owner and file.
+    versions: BTreeMap<(usize, u32), BTreeSet<Version>>,
+    /// The files that were ever put, by owner.
+    pub(super) files: BTreeMap<usize, BTreeSet<u32>>,
+}
+
+impl Ops {
+    /// The so many-th oldest version that is known of a file.
+    fn old(&self, owner: usize, file: u32, nth: u32) -> Option<VersionSelector> {
+        let versions = self.versions.get(&(owner, file)).filter(|versions| !versions.is_empty())?;
+        versions.iter().nth(nth as usize % versions.len()).map(VersionSelector::from)
+    }
+}
+
+impl World {
+    /// A caller begins.
+    pub(super) fn start_op(&mut self, id: usize, op: &Op) {
+        record::other(&self.trace, self.now_us, &self.hosts[op.node].name, "op", &(id, op));
+        self.tell_oracles(Event::Started { op: id, what: op.clone() });
+        self.ops.running.insert(id, op.clone());
+        let host = &self.hosts[op.node];
+        if let OpKind::Put { file, .. } = op.what {
+            self.ops.files.entry(host.owner).or_default().insert(file);
+        }
+        if host.process.is_none() {
+            return self.end_op(id, OpResult::Failed(OpError::Down));
+        }
+        let begin = Happening::Begin { host: op.node, life: host.life, op: id };
+        self.happen(begin);
+    }
+
+    /// Operations at a host whose process is stopped, so that they have not reached it.
+    pub(super) fn waiting_ops(&mut self, number: usize) -> Vec<usize> {
+        let mut waiting = Vec::new();
+        self.hosts[number].backlog.retain(|happening| match happening {
+            Happening::Begin { op, .. } => {
+                waiting.push(*op);
+                false
+            }
+            _ => true,
+        });
+        waiting
+    }
+
+    /// A caller reaches its node.
+    pub(super) fn begin_op(&mut self, id: usize) {
+        let Some(op) = self.ops.running.get(&id).cloned() else { return };
+        let owner = self.hosts[op.node].owner;
+        let old = match op.what {
+            OpKind::Get { file, old: Some(nth), .. } => self.ops.old(owner, file, nth),
+            OpKind::Get { old: None, .. }
+            | OpKind::Put { .. }
+            | OpKind::Delete { .. }
+            | OpKind::List
+            | OpKind::Stat { .. }
+            | OpKind::Versions { .. }
+            | OpKind::Evict { .. }
+            | OpKind::Restore => None,
+        };
+        let (client, command) = OpClient::new(&op.what, self.scenario.config.chunk_size, old);
+        match self.command(op.node, command) {
+            Ok(request) => {
+                let Some(process) = &mut self.hosts[op.node].process else { return };
+                process.callers.insert(request, Caller { op: id, client });
+            }
+            Err(error) => self.end_op(id, OpResult::Failed(OpError::Refused(error))),
+        }
+        self.carry_out(op.node);
+    }
+
+    fn command(&mut self, number: usize, command: Command) -> Result<RequestId, CommandError> {
+        let host = &mut self.hosts[number];
+        record::command(&self.trace, self.now_us, &host.name, &command);
+        let now = host.clock.at(self.now_us);
+        let process = host.process.as_mut().expect("callers talk to nodes that run");
+        process.node.handle_command(now, command)
+    }
+
+    /// A caller is told something.
+    pub(super) fn tell(&mut self, number: usize, request: RequestId, what: What) {
+        let Some(process) = &mut self.hosts[number].process else { return };
+        let Some(caller) = process.callers.get_mut(&request) else { return };
+        let id = caller.op;
+        match caller.client.on_event(request, what) {
+            Next::Commands(commands) => self.give(number, request, id, commands),
+            Next::Done { result, cancel } => {
+                process.callers.remove(&request);
+                if cancel {
+                    // An error means that the request has ended by itself meanwhile.
+                    let _ = self.command(number, Command::Cancel { request });
+                }
+                self.end_op(id, result);
+            }
+        }
+        self.blame_clock(number);
+        self.carry_out(number);
+    }
+
+    fn give(&mut self, number: usize, request: RequestId, id: usize, commands: Vec<Command>) {
+        for command in commands {
+            let stand_in = stand_in(&command);
+            let Err(error) = self.command(number, command) else { continue };
+            let Some(process) = &mut self.hosts[number].process else { return };
+            let Some(caller) = process.callers.get(&request) else { return };
+            if let Some(result) = caller.client.refused(&stand_in, error) {
+                process.callers.remove(&request);
+                let _ = self.command(number, Command::Cancel { request });
+                return self.end_op(id, result);
+            }
+        }
+    }
+
+    /// A caller has its answer.
+    pub(super) fn end_op(&mut self, id: usize, result: OpResult) {
+        let Some(op) = self.ops.running.remove(&id) else { return };
+        if let OpResult::Put(report) = &result
+            && let Some(file) = names::file_of(&report.file.name)
+        {
+            let owner = self.hosts[op.node].owner;
+            self.ops.versions.entry((owner, file)).or_default().insert(report.file.version);
+        }
+        self.tell_oracles(Event::Ended { op: id, result });
+    }
+}
+
+/// A command that is refused like this one, without its bytes.
+fn stand_in(command: &Command) -> Command {
+    if let Command::PutChunk { request, .. } = command {
+        Command::PutEnd { request: *request }
+    } else {
+        command.clone()
+    }
+}

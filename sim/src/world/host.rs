@@ -1,0 +1,128 @@
+//! A host: what of a node outlives its process, and the process.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forever_core::config::Config;
+use forever_core::ids::{NodeId, RequestId};
+use forever_core::node::Node;
+use forever_core::secrets::{OwnerKeys, OwnerSecret};
+use forever_net_tokio::channel::Identity;
+
+use super::Happening;
+use super::callers::Caller;
+use super::clock::HostClock;
+use super::disk::MemoryDisk;
+use crate::content::draw;
+use crate::store::Scenario;
+use crate::store::liar::Liar;
+
+/// The port of all addresses.
+const PORT: u16 = 7000;
+
+/// A machine with its disk and clocks.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) id: NodeId,
+    pub(super) owner: usize,
+    pub(super) keys: OwnerKeys,
+    pub(super) config: Config,
+    pub(super) clock: HostClock,
+    pub(super) disk: MemoryDisk,
+    /// Disk operations completed so far, over all lives: the n-th has draws of its own.
+    pub(super) disk_ops: u64,
+    /// No commit completes before those issued before it.
+    pub(super) last_commit_us: u64,
+    /// What is wrong with the disk.
+    pub(super) disk_faults: BTreeMap<usize, crate::store::Fault>,
+    /// Blobs whose names are not durable, by the fault that lies about it.
+    pub(super) unsynced: BTreeSet<forever_core::ids::BlobKey>,
+    pub(super) process: Option<Process>,
+    /// How often it has been started: no two lives have the same randomness, and none gets another's inputs.
+    pub(super) life: u32,
+    /// Whether the machine has no power.
+    pub(super) is_dark: bool,
+    /// Faults that keep the process from being started.
+    pub(super) held_down_by: BTreeSet<usize>,
+    /// Faults that have stopped it in its tracks.
+    pub(super) paused_by: BTreeSet<usize>,
+    /// What would have happened while it was stopped, in order.
+    pub(super) backlog: Vec<Happening>,
+    pub(super) liars: BTreeMap<usize, Liar>,
+}
+
+/// A running node.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) node: Node,
+    pub(super) callers: BTreeMap<RequestId, Caller>,
+    /// When the node is to be woken next.
+    pub(super) wake_us: u64,
+}
+
+impl Host {
+    pub(super) fn new(scenario: &Scenario, number: usize) -> Self {
+        let spec = &scenario.nodes[number];
+        let identity = Identity::new(node_secret(scenario, number), cluster_key(scenario));
+        let config = Config {
+            listen: vec![address(number)],
+            bootstrap: spec.bootstrap.iter().copied().map(address).collect(),
+            ..scenario.config.clone()
+        };
+        Self {
+            name: name(number),
+            id: identity.node_id(),
+            owner: spec.owner,
+            keys: OwnerKeys::derive(&OwnerSecret::new(owner_secret(scenario, spec.owner))),
+            config,
+            clock: HostClock::default(),
+            disk: MemoryDisk::default(),
+            disk_ops: 0,
+            last_commit_us: 0,
+            disk_faults: BTreeMap::new(),
+            unsynced: BTreeSet::new(),
+            process: None,
+            life: 0,
+            is_dark: false,
+            held_down_by: BTreeSet::new(),
+            paused_by: BTreeSet::new(),
+            backlog: Vec::new(),
+            liars: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        !self.paused_by.is_empty()
+    }
+
+    /// Whether the process of this life still runs.
+    pub(super) fn lives(&self, life: u32) -> bool {
+        self.life == life && self.process.is_some()
+    }
+}
+
+pub(super) fn name(number: usize) -> String {
+    format!("node-{number}")
+}
+
+pub(super) fn address(number: usize) -> String {
+    format!("{}:{PORT}", name(number))
+}
+
+/// The host of an address.
+pub(super) fn number_of(address: &str) -> Option<usize> {
+    address.strip_prefix("node-")?.split_once(':')?.0.parse().ok()
+}
+
+/// The secrets, the same as in the other tier.
+pub(super) fn owner_secret(scenario: &Scenario, owner: usize) -> [u8; 32] {
+    draw("owner secret", scenario.seed, owner as u64)
+}
+
+pub(super) fn node_secret(scenario: &Scenario, number: usize) -> [u8; 32] {
+    draw("node key", scenario.seed, number as u64)
+}
+
+pub(super) fn cluster_key(scenario: &Scenario) -> [u8; 32] {
+    draw("cluster key", scenario.seed, 0)
+}

@@ -1,0 +1,156 @@
+//! The end of a run: faults end, the core of the cluster comes to rest, and a judge asks every node of it for everything.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::World;
+use super::net::CUT_OFF;
+use crate::store::{Event, Fault, Op, OpKind};
+use crate::system::Step as _;
+
+/// How often it is looked whether the cluster has come to rest.
+const LOOK_US: u64 = 1_000_000;
+
+/// How long nothing must be owed before the judge begins: what is decided later than it is written still gets done.
+const REST_US: u64 = 3_000_000;
+
+/// Questions of the judge that a node has open at a time.
+const QUESTIONS_MAX: usize = 4;
+
+/// How far the end has come.
+#[derive(Debug, Default)]
+pub(super) enum Phase {
+    /// The plan still goes on.
+    #[default]
+    Plan,
+    /// Healed; nothing was owed since.
+    Rest { until_us: u64, quiet_since_us: Option<u64> },
+    /// The judge asks.
+    Judge { until_us: u64, questions: Vec<VecDeque<OpKind>>, next_op: usize },
+    /// All is said.
+    Over,
+}
+
+impl World {
+    /// The next piece of the end. False when it is over.
+    pub(super) fn settle_on(&mut self) -> bool {
+        match std::mem::take(&mut self.phase) {
+            Phase::Plan => self.heal(),
+            Phase::Rest { until_us, quiet_since_us } => self.rest(until_us, quiet_since_us),
+            Phase::Judge { until_us, questions, next_op } => self.judge(until_us, questions, next_op),
+            Phase::Over => {
+                self.phase = Phase::Over;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Ends all faults of the core, starts its nodes, and cuts the others off as they are.
+    fn heal(&mut self) {
+        let core: BTreeSet<usize> = self.scenario.core.iter().copied().collect();
+        for (id, fault) in self.active.clone() {
+            let of_one_outside = match fault.family() {
+                "network" => matches!(fault, Fault::HalfOpen { node } if !core.contains(&node)),
+                _ => fault.nodes().iter().any(|node| !core.contains(node)),
+            };
+            if !of_one_outside {
+                self.end_fault(id, &fault);
+            }
+        }
+        for a in 0..self.hosts.len() {
+            for b in 0..self.hosts.len() {
+                if core.contains(&a) != core.contains(&b) {
+                    self.block(CUT_OFF, a, b);
+                }
+            }
+        }
+        for node in core {
+            self.hosts[node].held_down_by.clear();
+            self.boot(node);
+        }
+        self.tell_oracles(Event::Healed);
+        self.phase = Phase::Rest { until_us: self.now_us + self.scenario.settle_us, quiet_since_us: None };
+    }
+
+    /// Waits until no operation runs and no delivery among the core has been owed for a while, or half of the time is over.
+    fn rest(&mut self, until_us: u64, quiet_since_us: Option<u64>) {
+        let is_quiet = !self.is_anything_asked() && !self.is_anything_owed();
+        let quiet_since_us = is_quiet.then(|| quiet_since_us.unwrap_or(self.now_us));
+        let has_rested = quiet_since_us.is_some_and(|since_us| self.now_us - since_us >= REST_US);
+        let half_us = until_us - self.scenario.settle_us / 2;
+        if has_rested || self.now_us >= half_us {
+            self.phase = self.questions(until_us);
+            return;
+        }
+        self.phase = Phase::Rest { until_us, quiet_since_us };
+        self.run_until((self.now_us + LOOK_US).min(half_us));
+    }
+
+    /// Whether an operation runs at a node of the core.
+    fn is_anything_asked(&self) -> bool {
+        self.ops.running.values().any(|op| self.scenario.core.contains(&op.node))
+    }
+
+    /// Whether a node of the core lacks a link to another, or owes it a record.
+    fn is_anything_owed(&self) -> bool {
+        let core = &self.scenario.core;
+        core.iter().any(|a| {
+            let linked = self.linked(*a);
+            core.iter().filter(|b| *b != a).any(|b| {
+                let owed = [&b"O"[..], &self.hosts[*b].id.0].concat();
+                !linked.contains(b) || self.hosts[*a].disk.has_key_from(&owed)
+            })
+        })
+    }
+
+    /// What the judge asks: of every node of the core, the list of files, and each file that its owner ever put.
+    fn questions(&self, until_us: u64) -> Phase {
+        let mut questions = vec![VecDeque::new(); self.hosts.len()];
+        for node in &self.scenario.core {
+            let files = self.ops.files.get(&self.hosts[*node].owner).into_iter().flatten();
+            questions[*node].push_back(OpKind::List);
+            questions[*node].extend(files.map(|file| OpKind::Get { file: *file, range: None, old: None }));
+        }
+        let next_op = self.scenario.plan.ops.iter().map(|op| op.id + 1).max().unwrap_or(0);
+        Phase::Judge { until_us, questions, next_op }
+    }
+
+    fn judge(&mut self, until_us: u64, mut questions: Vec<VecDeque<OpKind>>, mut next_op: usize) {
+        let open_max = QUESTIONS_MAX.min(self.scenario.config.requests_max as usize).max(1);
+        for (node, waiting) in questions.iter_mut().enumerate() {
+            while self.ops.running.values().filter(|op| op.node == node).count() < open_max {
+                let Some(what) = waiting.pop_front() else { break };
+                self.start_op(next_op, &Op { node, what });
+                next_op += 1;
+            }
+        }
+        let all_asked = questions.iter().all(VecDeque::is_empty);
+        if (all_asked && !self.is_anything_asked()) || self.now_us >= until_us {
+            self.phase = Phase::Over;
+            return;
+        }
+        self.phase = Phase::Judge { until_us, questions, next_op };
+        self.run_until_event(until_us);
+    }
+
+    /// Goes on until a time, or until the oracles should look.
+    fn run_until_event(&mut self, until_us: u64) {
+        let mut events = std::mem::take(&mut self.events);
+        self.advance_to(until_us, &mut events);
+        self.events = events;
+    }
+
+    /// Goes on until a time, whatever happens.
+    fn run_until(&mut self, until_us: u64) {
+        let mut events = Vec::new();
+        while self.now_us < until_us {
+            self.advance_to(until_us, &mut events);
+        }
+        self.events = events;
+    }
+
+    /// The hosts to which a host has a link that stands at both ends.
+    pub(super) fn linked(&self, number: usize) -> BTreeSet<usize> {
+        self.stands(number).into_iter().collect()
+    }
+}

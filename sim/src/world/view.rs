@@ -1,0 +1,99 @@
+//! What oracles see of this tier.
+
+use forever_core::ids::NodeId;
+use forever_core::secrets::OwnerKeys;
+use forever_net_tokio::link::CONTROL_WAITING_MAX;
+
+use super::World;
+use super::host::{cluster_key, node_secret, owner_secret};
+use super::net::EndState;
+use crate::store::{Contents, Scenario, View};
+
+impl View for World {
+    fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    fn node_id(&self, node: usize) -> NodeId {
+        self.hosts[node].id
+    }
+
+    fn keys(&self, node: usize) -> &OwnerKeys {
+        &self.hosts[node].keys
+    }
+
+    fn secrets(&self) -> Vec<(String, Vec<u8>)> {
+        let mut secrets = vec![("the cluster key".into(), cluster_key(&self.scenario).to_vec())];
+        for (number, node) in self.scenario.nodes.iter().enumerate() {
+            secrets.push((format!("the key of node {number}"), node_secret(&self.scenario, number).to_vec()));
+            let owner = node.owner;
+            secrets.push((format!("the secret of owner {owner}"), owner_secret(&self.scenario, owner).to_vec()));
+        }
+        secrets.sort();
+        secrets.dedup();
+        secrets
+    }
+
+    fn is_up(&self, node: usize) -> bool {
+        self.hosts[node].process.is_some()
+    }
+
+    fn is_core(&self, node: usize) -> bool {
+        self.scenario.core.contains(&node)
+    }
+
+    fn contents(&mut self, node: usize) -> Contents {
+        let disk = &self.hosts[node].disk;
+        self.inspector.contents(disk.rows(), disk.states())
+    }
+
+    fn each_stored(&mut self, node: usize, show: &mut dyn FnMut(&str, &[u8])) {
+        self.hosts[node].disk.each_stored(show);
+    }
+
+    fn gauges(&self, node: usize) -> Vec<(&'static str, u64, u64)> {
+        let Some(process) = &self.hosts[node].process else { return Vec::new() };
+        let config = &self.hosts[node].config;
+        let control = self.pipes_of(node, |pipe| pipe.control.len() as u64);
+        let bulk = self.pipes_of(node, |pipe| pipe.bulk.iter().map(payload_len).sum());
+        vec![
+            ("requests of callers", process.callers.len() as u64, config.requests_max.into()),
+            ("control frames that wait for a link", control, CONTROL_WAITING_MAX as u64),
+            // The window may be overdrawn by the frame that fills it.
+            (
+                "data bytes that wait for a link",
+                bulk,
+                u64::from(config.link_window_bytes) + forever_core::frame::DATA_LEN_MAX as u64,
+            ),
+        ]
+    }
+
+    fn links(&self, node: usize) -> Vec<usize> {
+        self.stands(node)
+    }
+}
+
+fn payload_len(frame: &forever_core::frame::Frame) -> u64 {
+    if let forever_core::frame::Frame::Data { payload, .. } = frame { payload.len() as u64 } else { 0 }
+}
+
+impl World {
+    /// The most of something over the ways out of a host.
+    fn pipes_of(&self, node: usize, measure: impl Fn(&super::net::Pipe) -> u64) -> u64 {
+        let pipes = self.net.of_host[node].iter().filter_map(|number| self.net.get(*number)).flat_map(|conn| {
+            let own = (0..2).filter(|side| conn.ends[*side].host == node);
+            own.map(|side| &conn.pipes[side])
+        });
+        pipes.map(measure).max().unwrap_or(0)
+    }
+
+    /// The other ends of the links that stand at a node, as it sees them.
+    pub(super) fn stands(&self, node: usize) -> Vec<usize> {
+        let conns = self.net.of_host[node].iter().filter_map(|number| self.net.get(*number));
+        let ends = conns.flat_map(|conn| {
+            let own = (0..2).filter(|side| conn.ends[*side].host == node && conn.ends[*side].state == EndState::Open);
+            own.map(|side| conn.ends[1 - side].host)
+        });
+        ends.collect()
+    }
+}
