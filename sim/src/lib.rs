@@ -52,6 +52,8 @@ pub mod check;
 pub mod content;
 pub mod draw;
 pub mod junit;
+#[cfg(feature = "planted-bugs")]
+pub mod mutants;
 pub mod shrink;
 pub mod simulation;
 pub mod store;
