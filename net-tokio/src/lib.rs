@@ -15,6 +15,7 @@ pub mod folder;
 pub mod handle;
 pub mod link;
 pub mod net;
+pub mod observe;
 pub mod peers;
 pub mod server;
 pub mod settings;

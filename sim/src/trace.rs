@@ -63,6 +63,7 @@ struct State {
     hasher: blake3::Hasher,
     buffer: Vec<u8>,
     events: u64,
+    last_at_us: u64,
     digests: Vec<u64>,
     entries: Vec<Entry>,
 }
@@ -101,6 +102,12 @@ impl Trace {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.state().events
+    }
+
+    /// When the latest event so far happened, since the start.
+    #[must_use]
+    pub fn last_at(&self) -> Duration {
+        Duration::from_micros(self.state().last_at_us)
     }
 
     /// The digests kept so far.
@@ -145,6 +152,7 @@ impl State {
         self.buffer[length_at..length_at + 8].copy_from_slice(&len.to_le_bytes());
         self.keep(at_us, actor, kind, start, text);
         self.events += 1;
+        self.last_at_us = at_us;
         if self.buffer.len() >= BUFFER_LEN {
             self.flush();
         }

@@ -73,6 +73,7 @@ pub async fn start_node(folder: &OpenFolder, settings: &Settings) -> Result<Star
         codec: Arc::new(Bincode),
         seed: *random()?,
         handshake_timeout: HANDSHAKE_TIMEOUT,
+        observer: None,
         simulation: Simulated::default(),
     };
     Ok(StartedNode { handle, listen, driver: Box::pin(drive(node, parts, listener, calls)) })

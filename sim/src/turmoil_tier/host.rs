@@ -67,6 +67,7 @@ pub(crate) async fn run(host: Rc<Host>) -> turmoil::Result {
         codec: Arc::new(Bincode),
         seed: random("driver seed"),
         handshake_timeout: HANDSHAKE_TIMEOUT,
+        observer: None,
         simulation: Simulated::new(host.config.simulation, host.number),
     };
     let (handle, calls) = Handle::new();
