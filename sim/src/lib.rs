@@ -22,6 +22,8 @@
 
 pub mod content;
 pub mod draw;
+#[cfg(feature = "planted-bugs")]
+pub mod mutants;
 pub mod store;
 pub mod system;
 pub mod trace;

@@ -1,0 +1,94 @@
+use std::cell::Cell;
+use std::collections::BTreeSet;
+
+use forever_core::config::Config;
+
+use super::*;
+use crate::system::Plan;
+
+fn scenario(seed: u64, tier: Tier) -> Scenario {
+    Scenario {
+        seed,
+        tier,
+        nodes: Vec::new(),
+        core: Vec::new(),
+        config: Config::default(),
+        latency_us: (1, 2),
+        disk_us: (1, 2),
+        families: Vec::new(),
+        plan: Plan { ops: Vec::new(), faults: Vec::new(), end_us: 1 },
+        settle_us: 1,
+        planted: None,
+    }
+}
+
+fn hunt_where(violates: impl Fn(&Scenario) -> bool + Sync) -> Score {
+    let violation = |scenario: &Scenario| {
+        let what = format!("seed {}", scenario.seed);
+        violates(scenario).then(|| Violation { oracle: "integrity".into(), at_us: 0, what })
+    };
+    let clock = || Duration::ZERO;
+    let hunter = Hunter { draw: &scenario, simulate: &violation, clock: &clock };
+    hunt(&hunter, PlantedBug::SkipHashCheck, Tier::World, Limit { seeds: 10, time: Duration::from_secs(1) })
+}
+
+#[test]
+fn a_bug_is_found_by_the_first_seed_that_breaks_a_rule() {
+    let score = hunt_where(|scenario| scenario.seed >= 3 && scenario.config.simulation.planted.is_some());
+    assert_eq!((score.seeds, score.found.map(|found| found.seed)), (4, Some(3)));
+}
+
+#[test]
+fn a_seed_that_breaks_a_rule_without_the_bug_finds_nothing() {
+    let score = hunt_where(|scenario| scenario.seed < 5 || scenario.planted.is_some());
+    assert_eq!((score.seeds, score.found.map(|found| found.seed)), (6, Some(5)));
+    assert_eq!(hunt_where(|_| true).found, None);
+}
+
+#[test]
+fn a_hunt_ends_when_its_time_is_over() {
+    thread_local! {
+        static NOW: Cell<u64> = const { Cell::new(0) };
+    }
+    let clock = || Duration::from_secs(NOW.replace(NOW.get() + 1));
+    let hunter = Hunter { draw: &scenario, simulate: &|_| None, clock: &clock };
+    let limit = Limit { seeds: 1_000, time: Duration::from_secs(5) };
+    let score = hunt(&hunter, PlantedBug::SkipHashCheck, Tier::World, limit);
+    assert_eq!((score.seeds, score.found), (4, None));
+}
+
+#[test]
+fn bugs_have_names_of_their_own_that_lead_back_to_them() {
+    let names: BTreeSet<&str> = PlantedBug::ALL.iter().map(|bug| bug.name()).collect();
+    assert_eq!(names.len(), PlantedBug::ALL.len());
+    for bug in PlantedBug::ALL {
+        assert_eq!(bug.name().parse(), Ok(*bug));
+        let config = with_bug(scenario(0, Tier::World), Some(*bug)).config;
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(text.contains(bug.name()));
+        assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
+    }
+}
+
+#[test]
+fn the_bugs_are_as_many_as_promised_and_of_all_families() {
+    assert!(PlantedBug::ALL.len() >= 30);
+    let of_two = PlantedBug::ALL.iter().filter(|bug| bug.needs().len() >= 2).count();
+    assert!(of_two >= 10, "{of_two} need two faults");
+    for family in crate::store::Family::ALL {
+        let name = serde_json::to_value(family).unwrap();
+        let alone = |bug: &&PlantedBug| bug.needs().len() == 1 && name == bug.needs()[0];
+        assert!(PlantedBug::ALL.iter().any(|bug| alone(&bug)), "no bug shows by {name} alone");
+    }
+}
+
+#[test]
+fn a_scoreboard_reads_like_a_table() {
+    let find = |seed| Find { oracle: "integrity".into(), what: "wrong".into(), tier: Tier::World, seed };
+    let score = |bug: &str, seeds, found| Score { bug: bug.into(), found, seeds, seconds: 0.5 };
+    let board =
+        Scoreboard { scores: vec![score("a", 1, Some(find(0))), score("b", 9, Some(find(8))), score("c", 50, None)] };
+    let text = board.to_string();
+    assert!(text.ends_with("2 of 3 found; median seeds 9"), "{text}");
+    assert!(text.contains("not found"));
+}
