@@ -120,6 +120,12 @@ impl MemoryDisk {
         }
     }
 
+    /// Whether a sync has failed since the process started.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.degraded.is_some()
+    }
+
     /// How many more bytes can be written; no limit if `None`.
     pub fn set_free(&mut self, free_bytes: Option<u64>) {
         self.free_bytes = free_bytes;

@@ -66,6 +66,10 @@ impl World {
         }
         for node in core {
             self.hosts[node].held_down_by.clear();
+            if self.hosts[node].disk.is_degraded() {
+                // A failed sync is final for a process: somebody has to restart it.
+                self.kill(node, false);
+            }
             self.boot(node);
         }
         self.tell_oracles(Event::Healed);
