@@ -40,10 +40,9 @@ impl Integrity {
             return put(&acked.op).into_iter().collect();
         }
         let Some(writer) = history::node_of(view, version.node) else { return Vec::new() };
-        let may_be = self
-            .history
-            .of_file(key)
-            .filter(|(_, operation)| operation.is_put() && operation.op.node == writer && operation.is_uncertain());
+        let may_be = self.history.of_file(key).filter(|(_, operation)| {
+            operation.is_put() && operation.op.node == writer && operation.outcome() != Some(&Outcome::Refused)
+        });
         may_be.filter_map(|(op, _)| put(&op)).collect()
     }
 
