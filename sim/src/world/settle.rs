@@ -64,9 +64,14 @@ impl World {
                 }
             }
         }
-        for node in core {
-            self.hosts[node].held_down_by.clear();
-            self.boot(node);
+        for number in 0..self.hosts.len() {
+            if core.contains(&number) {
+                self.hosts[number].held_down_by.clear();
+                self.boot(number);
+            } else if self.hosts[number].is_paused() {
+                // A process that will never go on is as good as one without power.
+                self.kill(number, true);
+            }
         }
         self.tell_oracles(Event::Healed);
         self.phase = Phase::Rest { until_us: self.now_us + self.scenario.settle_us, quiet_since_us: None };
@@ -74,7 +79,7 @@ impl World {
 
     /// Waits until no operation runs and no delivery among the core has been owed for a while, or half of the time is over.
     fn rest(&mut self, until_us: u64, quiet_since_us: Option<u64>) {
-        let is_quiet = !self.is_anything_asked() && !self.is_anything_owed();
+        let is_quiet = self.ops.running.is_empty() && !self.is_anything_owed();
         let quiet_since_us = is_quiet.then(|| quiet_since_us.unwrap_or(self.now_us));
         let has_rested = quiet_since_us.is_some_and(|since_us| self.now_us - since_us >= REST_US);
         let half_us = until_us - self.scenario.settle_us / 2;
@@ -84,11 +89,6 @@ impl World {
         }
         self.phase = Phase::Rest { until_us, quiet_since_us };
         self.run_until((self.now_us + LOOK_US).min(half_us));
-    }
-
-    /// Whether an operation runs at a node of the core.
-    fn is_anything_asked(&self) -> bool {
-        self.ops.running.values().any(|op| self.scenario.core.contains(&op.node))
     }
 
     /// Whether a node of the core lacks a link to another, or owes it a record.
@@ -125,7 +125,7 @@ impl World {
             }
         }
         let all_asked = questions.iter().all(VecDeque::is_empty);
-        if (all_asked && !self.is_anything_asked()) || self.now_us >= until_us {
+        if (all_asked && self.ops.running.is_empty()) || self.now_us >= until_us {
             self.phase = Phase::Over;
             return;
         }
