@@ -73,22 +73,26 @@ impl World {
                 self.kill(number, true);
             }
         }
+        for process in self.hosts.iter_mut().filter_map(|host| host.process.as_mut()) {
+            process.node.calm();
+        }
         self.tell_oracles(Event::Healed);
         self.phase = Phase::Rest { until_us: self.now_us + self.scenario.settle_us, quiet_since_us: None };
     }
 
-    /// Waits until no operation runs and no delivery among the core has been owed for a while, or half of the time is over.
+    /// Waits until no operation runs and no delivery among the core has been owed for a while, or until only as much of the
+    /// time is left as the judge may need.
     fn rest(&mut self, until_us: u64, quiet_since_us: Option<u64>) {
         let is_quiet = self.ops.running.is_empty() && !self.is_anything_owed();
         let quiet_since_us = is_quiet.then(|| quiet_since_us.unwrap_or(self.now_us));
         let has_rested = quiet_since_us.is_some_and(|since_us| self.now_us - since_us >= REST_US);
-        let half_us = until_us - self.scenario.settle_us / 2;
-        if has_rested || self.now_us >= half_us {
+        let last_us = until_us - self.scenario.settle_us / 4;
+        if has_rested || self.now_us >= last_us {
             self.phase = self.questions(until_us);
             return;
         }
         self.phase = Phase::Rest { until_us, quiet_since_us };
-        self.run_until((self.now_us + LOOK_US).min(half_us));
+        self.run_until((self.now_us + LOOK_US).min(last_us));
     }
 
     /// Whether a node of the core lacks a link to another, or owes it a record.
