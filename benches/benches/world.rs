@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use forever_core::config::Config;
-use forever_sim::store::{Content, Fault, NodeSpec, Op, OpKind, Scenario, Tier};
+use forever_sim::store::oracles::{self, SharedFindings};
+use forever_sim::store::{Content, Fault, NodeSpec, Op, OpKind, Scenario, Shape, Tier};
 use forever_sim::system::{Plan, Spanned, System as _, Timed, run};
 use forever_sim::trace::Trace;
 use forever_sim::world::World;
@@ -84,6 +85,22 @@ fn events(c: &mut Criterion) {
     group.finish();
 }
 
+/// Seeds as a sweep runs them: faults, oracles, the judge at the end.
+fn seeds(c: &mut Criterion) {
+    let mut seed = 0;
+    c.bench_function("world/a seed of the default shape", |b| {
+        b.iter(|| {
+            seed += 1;
+            let scenario = Scenario::draw(seed, Tier::World, &Shape::of(Tier::World));
+            let mut world = World::new(&scenario, Trace::default());
+            let findings = SharedFindings::default();
+            // What a seed finds is told by a sweep; here only its time counts.
+            let _ = run(&mut world, &scenario.plan, &mut oracles::all(&scenario, &findings));
+            black_box(world.trace().hash())
+        });
+    });
+}
+
 /// Once: it is meant to stay below a minute, not to be measured finely.
 fn churn(_: &mut Criterion) {
     let started = Instant::now();
@@ -91,5 +108,5 @@ fn churn(_: &mut Criterion) {
     println!("100 nodes, 10 simulated minutes with churn: {events} events in {:.1?}", started.elapsed());
 }
 
-criterion_group!(benches, events, churn);
+criterion_group!(benches, events, seeds, churn);
 criterion_main!(benches);

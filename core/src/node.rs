@@ -131,6 +131,12 @@ impl Node {
         self.cx.simulation.take_probes()
     }
 
+    /// Takes no rare paths on purpose any more: see [`buggify!`](crate::buggify).
+    #[cfg(feature = "simulation")]
+    pub fn calm(&mut self) {
+        self.cx.simulation.calm();
+    }
+
     /// Tells the node what happened.
     ///
     /// # Panics

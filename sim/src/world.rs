@@ -84,6 +84,8 @@ pub struct World {
     /// Disk operations that wait for a stall to end, by host.
     stalled: BTreeMap<usize, Vec<Happening>>,
     phase: Phase,
+    /// The interesting states that nodes have reached.
+    probes: BTreeSet<&'static str>,
     watches_frames: bool,
     events: Vec<Event>,
     is_urgent: bool,
@@ -151,6 +153,7 @@ impl World {
             bitten: BTreeSet::new(),
             stalled: BTreeMap::new(),
             phase: Phase::Plan,
+            probes: BTreeSet::new(),
             watches_frames: true,
             events: Vec::new(),
             is_urgent: false,

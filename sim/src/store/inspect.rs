@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use forever_core::ids::{BlobKey, OwnerId, PageId};
-use forever_core::manifest::{Children, check_page};
+use forever_core::manifest::{Children, ChunkRef, check_page};
 use forever_core::record::{RecordBody, SignedRecord};
 
-use super::event::{Contents, Held};
+use super::event::{Contents, Held, Holding};
 
 /// The most records and pages that are remembered as checked. Beyond it, all are forgotten: to check one again costs time
 /// and nothing else.
@@ -26,25 +26,40 @@ pub struct Inspector {
     pages: BTreeMap<(PageId, Bytes), Option<Children>>,
 }
 
-/// The pages of a disk, by namespace and address.
-type Pages = BTreeMap<(OwnerId, PageId), Bytes>;
-
 impl Inspector {
     /// What the rows of an index and the blobs beside it say. `blobs` tells of each blob that is present whether its bytes
     /// are what its address says. A record whose signature is not its owner's, or whose key is not its own, is not among
     /// the records, only among the rows.
     pub fn contents(&mut self, rows: Vec<(Bytes, Bytes)>, blobs: BTreeMap<BlobKey, bool>) -> Contents {
-        let pages: Pages = rows.iter().filter_map(|(key, value)| Some((page_of(key)?, value.clone()))).collect();
+        let pages: BTreeMap<(OwnerId, PageId), Bytes> =
+            rows.iter().filter_map(|(key, value)| Some((page_of(key)?, value.clone()))).collect();
         let mut records = Vec::new();
         for (key, value) in &rows {
             if key.first() == Some(&b'R')
                 && let Some(record) = self.record(key, value)
             {
-                let chunks = self.chunks(&record, &pages);
+                let chunks = self.chunks(&record, &|owner, page| pages.get(&(owner, page)).cloned());
                 records.push(Held { record, chunks });
             }
         }
         Contents { records, blobs, rows }
+    }
+
+    /// What a disk holds of a version of a name, without reading all of it: `records` are the version's rows, `row` gives the
+    /// value of any key, and `is_intact` tells whether a blob is present with the right bytes.
+    pub fn holding(
+        &mut self,
+        records: &[(Bytes, Bytes)],
+        row: &dyn Fn(&[u8]) -> Option<Bytes>,
+        is_intact: &dyn Fn(&BlobKey) -> bool,
+    ) -> Holding {
+        let Some(record) = records.iter().find_map(|(key, value)| self.record(key, value)) else {
+            return Holding::Absent;
+        };
+        let page = |owner: OwnerId, page: PageId| row(&[&b"P"[..], &owner.0, &page.0].concat());
+        let Some(chunks) = self.chunks(&record, &page) else { return Holding::Broken(Vec::new()) };
+        let broken: Vec<BlobKey> = chunks.iter().filter(|chunk| !is_intact(chunk)).copied().collect();
+        if broken.is_empty() { Holding::Whole(chunks) } else { Holding::Broken(broken) }
     }
 
     /// The record of a row, if it is signed by its owner and lies where it belongs.
@@ -56,18 +71,22 @@ impl Inspector {
         verified.clone().filter(|record| is_key_of(key, record))
     }
 
-    /// The chunks of a record, if all its pages are among `pages`. A deletion has none.
-    fn chunks(&mut self, record: &SignedRecord, pages: &Pages) -> Option<Vec<BlobKey>> {
+    /// The chunks of a record, if all its pages are there. A deletion has none.
+    fn chunks(
+        &mut self,
+        record: &SignedRecord,
+        page: &dyn Fn(OwnerId, PageId) -> Option<Bytes>,
+    ) -> Option<Vec<BlobKey>> {
         let owner = record.record.owner;
         let RecordBody::File { root, .. } = record.record.body else { return Some(Vec::new()) };
-        let blob = |id| BlobKey { owner, chunk: id };
-        match self.children(root, pages.get(&(owner, root))?)? {
-            Children::Chunks(chunks) => Some(chunks.into_iter().map(|chunk| blob(chunk.id)).collect()),
+        let blob = |chunk: ChunkRef| BlobKey { owner, chunk: chunk.id };
+        match self.children(root, &page(owner, root)?)? {
+            Children::Chunks(chunks) => Some(chunks.into_iter().map(blob).collect()),
             Children::Pages(below) => {
                 let mut all = Vec::new();
-                for page in below {
-                    match self.children(page.id, pages.get(&(owner, page.id))?)? {
-                        Children::Chunks(chunks) => all.extend(chunks.into_iter().map(|chunk| blob(chunk.id))),
+                for child in below {
+                    match self.children(child.id, &page(owner, child.id)?)? {
+                        Children::Chunks(chunks) => all.extend(chunks.into_iter().map(blob)),
                         Children::Pages(_) => return None,
                     }
                 }

@@ -69,6 +69,10 @@ impl Liar {
             Lie::ForgedRecords => self.change_records(frame, Self::forged),
             Lie::OldRecords => {
                 each_record(frame, |bytes| self.remember(bytes));
+                // Only answers: what it announces is its own, and nobody but itself would lose by that.
+                if matches!(frame, Frame::Announce { .. }) {
+                    return Fate::Honest;
+                }
                 self.change_records(frame, Self::older)
             }
             Lie::Withholds => withhold(frame),

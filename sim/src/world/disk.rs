@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Usage, Write};
-use forever_core::ids::{BlobKey, OpId};
+use forever_core::ids::{BlobKey, NameId, OpId, OwnerId};
+use forever_core::version::Version;
 
 use crate::draw::Draw;
 
@@ -120,6 +121,12 @@ impl MemoryDisk {
         }
     }
 
+    /// Whether a sync has failed since the process started.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.degraded.is_some()
+    }
+
     /// How many more bytes can be written; no limit if `None`.
     pub fn set_free(&mut self, free_bytes: Option<u64>) {
         self.free_bytes = free_bytes;
@@ -140,6 +147,26 @@ impl MemoryDisk {
     #[must_use]
     pub fn rows(&self) -> Vec<(Bytes, Bytes)> {
         self.index.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn row(&self, key: &[u8]) -> Option<Bytes> {
+        self.index.get(key).cloned()
+    }
+
+    /// The rows of the records of a version of a name.
+    #[must_use]
+    pub fn versions(&self, owner: OwnerId, name: NameId, version: &Version) -> Vec<(Bytes, Bytes)> {
+        let prefix = [&b"R"[..], &owner.0, &name.0, &version.to_bytes()].concat();
+        let from = self.index.range(Bytes::copy_from_slice(&prefix)..);
+        from.take_while(|(key, _)| key.starts_with(&prefix)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    /// Whether a blob is present and its bytes are what its address says.
+    #[must_use]
+    pub fn is_intact(&self, blob: &BlobKey) -> bool {
+        self.blobs.get(blob).is_some_and(|stored| stored.state == State::Intact)
     }
 
     /// Whether a key with this beginning is in the index.

@@ -18,12 +18,6 @@ const RETRANSMIT_US_MAX: u64 = 400_000;
 const CLOG_US: u64 = 2_000_000;
 
 impl World {
-    /// Whether this tier can make a fault happen. It has no ciphertext, so none that damages some.
-    #[must_use]
-    pub fn can(fault: &Fault) -> bool {
-        !matches!(fault, Fault::DropBytes { .. } | Fault::DuplicateBytes { .. } | Fault::ReorderBytes { .. })
-    }
-
     /// A fault took effect.
     pub(super) fn bite(&mut self, fault: usize) {
         if fault != super::net::CUT_OFF && self.bitten.insert(fault) {
@@ -108,7 +102,7 @@ impl World {
             Fault::Resets { every_ms, .. } => self.next_reset(id, u64::from(*every_ms) * 1_000, 0),
             Fault::HalfOpen { node } => self.half_open(id, *node),
             Fault::Clog { pairs } => self.plan_clogs(id, pairs.len()),
-            // No ciphertext here: see `World::can`.
+            // No ciphertext here: see `Fault::works_in`.
             _ => {}
         }
     }

@@ -161,7 +161,18 @@ impl World {
                 }
             }
         }
+        self.take_probes(number);
         self.arm_timer(number);
+    }
+
+    /// Shows the oracles what a node says it has reached, each once in a run.
+    fn take_probes(&mut self, number: usize) {
+        let Some(process) = &mut self.hosts[number].process else { return };
+        for name in process.node.take_probes() {
+            if self.probes.insert(name) {
+                self.events.push(Event::Probe { name });
+            }
+        }
     }
 
     /// Sees to it that a node is woken at its next deadline.

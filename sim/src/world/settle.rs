@@ -64,31 +64,39 @@ impl World {
                 }
             }
         }
-        for node in core {
-            self.hosts[node].held_down_by.clear();
-            self.boot(node);
+        for number in 0..self.hosts.len() {
+            if core.contains(&number) {
+                self.hosts[number].held_down_by.clear();
+                if self.hosts[number].disk.is_degraded() {
+                    // A failed sync is final for a process: somebody has to restart it.
+                    self.kill(number, false);
+                }
+                self.boot(number);
+            } else if self.hosts[number].is_paused() {
+                // A process that will never go on is as good as one without power.
+                self.kill(number, true);
+            }
+        }
+        for process in self.hosts.iter_mut().filter_map(|host| host.process.as_mut()) {
+            process.node.calm();
         }
         self.tell_oracles(Event::Healed);
         self.phase = Phase::Rest { until_us: self.now_us + self.scenario.settle_us, quiet_since_us: None };
     }
 
-    /// Waits until no operation runs and no delivery among the core has been owed for a while, or half of the time is over.
+    /// Waits until no operation runs and no delivery among the core has been owed for a while, or until only as much of the
+    /// time is left as the judge may need.
     fn rest(&mut self, until_us: u64, quiet_since_us: Option<u64>) {
-        let is_quiet = !self.is_anything_asked() && !self.is_anything_owed();
+        let is_quiet = self.ops.running.is_empty() && !self.is_anything_owed();
         let quiet_since_us = is_quiet.then(|| quiet_since_us.unwrap_or(self.now_us));
         let has_rested = quiet_since_us.is_some_and(|since_us| self.now_us - since_us >= REST_US);
-        let half_us = until_us - self.scenario.settle_us / 2;
-        if has_rested || self.now_us >= half_us {
+        let last_us = until_us - self.scenario.settle_us / 4;
+        if has_rested || self.now_us >= last_us {
             self.phase = self.questions(until_us);
             return;
         }
         self.phase = Phase::Rest { until_us, quiet_since_us };
-        self.run_until((self.now_us + LOOK_US).min(half_us));
-    }
-
-    /// Whether an operation runs at a node of the core.
-    fn is_anything_asked(&self) -> bool {
-        self.ops.running.values().any(|op| self.scenario.core.contains(&op.node))
+        self.run_until((self.now_us + LOOK_US).min(last_us));
     }
 
     /// Whether a node of the core lacks a link to another, or owes it a record.
@@ -125,7 +133,7 @@ impl World {
             }
         }
         let all_asked = questions.iter().all(VecDeque::is_empty);
-        if (all_asked && !self.is_anything_asked()) || self.now_us >= until_us {
+        if (all_asked && self.ops.running.is_empty()) || self.now_us >= until_us {
             self.phase = Phase::Over;
             return;
         }

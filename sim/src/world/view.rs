@@ -1,13 +1,14 @@
 //! What oracles see of this tier.
 
-use forever_core::ids::NodeId;
+use forever_core::ids::{NameId, NodeId, OwnerId};
 use forever_core::secrets::OwnerKeys;
+use forever_core::version::Version;
 use forever_net_tokio::link::CONTROL_WAITING_MAX;
 
 use super::World;
 use super::host::{cluster_key, node_secret, owner_secret};
 use super::net::EndState;
-use crate::store::{Contents, Scenario, View};
+use crate::store::{Contents, Holding, Scenario, View};
 
 impl View for World {
     fn scenario(&self) -> &Scenario {
@@ -47,34 +48,26 @@ impl View for World {
         self.inspector.contents(disk.rows(), disk.states())
     }
 
+    fn holding(&mut self, node: usize, owner: OwnerId, name: NameId, version: &Version) -> Holding {
+        let disk = &self.hosts[node].disk;
+        self.inspector.holding(&disk.versions(owner, name, version), &|key| disk.row(key), &|blob| disk.is_intact(blob))
+    }
+
     fn each_stored(&mut self, node: usize, show: &mut dyn FnMut(&str, &[u8])) {
         self.hosts[node].disk.each_stored(show);
     }
 
     fn gauges(&self, node: usize) -> Vec<(&'static str, u64, u64)> {
         let Some(process) = &self.hosts[node].process else { return Vec::new() };
-        let config = &self.hosts[node].config;
+        let mut gauges = process.node.gauges();
         let control = self.pipes_of(node, |pipe| pipe.control.len() as u64);
-        let bulk = self.pipes_of(node, |pipe| pipe.bulk.iter().map(payload_len).sum());
-        vec![
-            ("requests of callers", process.callers.len() as u64, config.requests_max.into()),
-            ("control frames that wait for a link", control, CONTROL_WAITING_MAX as u64),
-            // The window may be overdrawn by the frame that fills it.
-            (
-                "data bytes that wait for a link",
-                bulk,
-                u64::from(config.link_window_bytes) + forever_core::frame::DATA_LEN_MAX as u64,
-            ),
-        ]
+        gauges.push(("control frames that wait for a link", control, CONTROL_WAITING_MAX as u64));
+        gauges
     }
 
     fn links(&self, node: usize) -> Vec<usize> {
         self.stands(node)
     }
-}
-
-fn payload_len(frame: &forever_core::frame::Frame) -> u64 {
-    if let forever_core::frame::Frame::Data { payload, .. } = frame { payload.len() as u64 } else { 0 }
 }
 
 impl World {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use forever_core::config::Config;
 use forever_sim::store::{Content, Event, Family, Fault, NodeSpec, Op, OpError, OpKind, OpResult, Scenario, Tier};
-use forever_sim::system::{Plan, Spanned, System as _, Timed, run};
+use forever_sim::system::{Plan, Spanned, Timed, run};
 use forever_sim::trace::Trace;
 use forever_sim::world::World;
 

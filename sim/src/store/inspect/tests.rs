@@ -84,3 +84,16 @@ fn what_is_not_signed_or_lies_elsewhere_is_no_record() {
     elsewhere[40] ^= 1;
     assert!(held(vec![(elsewhere.into(), value)]).is_empty());
 }
+
+#[test]
+fn a_version_is_absent_broken_or_whole() {
+    let (page, record) = (root(), file_record());
+    let row = |key: &[u8]| (key == page_row(&page).0).then(|| page_row(&page).1);
+    let mut inspector = Inspector::default();
+    let blob = BlobKey { owner: keys().owner_id(), chunk: chunk() };
+    assert_eq!(inspector.holding(&[], &row, &|_| true), Holding::Absent);
+    let rows = [record_row(&record)];
+    assert_eq!(inspector.holding(&rows, &row, &|_| true), Holding::Whole(vec![blob]));
+    assert_eq!(inspector.holding(&rows, &row, &|_| false), Holding::Broken(vec![blob]));
+    assert_eq!(inspector.holding(&rows, &|_| None, &|_| true), Holding::Broken(Vec::new()));
+}

@@ -67,6 +67,8 @@ fn the_oldest_record_of_a_name_is_told_in_place_of_newer_ones() {
     let (old, new) = (record(5), record(9));
     liar.hear(&Frame::Announce { request: 1, record: old.bytes.clone() });
     assert_eq!(changed(&mut liar, &records(&[&new])), records(&[&old]));
+    let mut own = Frame::Announce { request: 2, record: new.bytes.clone() };
+    assert_eq!(liar.meddle(&mut own), Fate::Honest, "what it announces is no answer");
     let mut same = records(&[&old]);
     assert_eq!(liar.meddle(&mut same), Fate::Honest);
 }

@@ -1,0 +1,150 @@
+//! The disk in memory keeps the contract: the suite that the storage engine is held to, and a crash at every operation.
+#![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Write};
+use forever_core::ids::{BlobKey, OpId};
+use forever_net_tokio::store::conformance::{SUITE, commit_op, put, sample_blob, write_op};
+use forever_sim::draw::{Draws, Site};
+use forever_sim::world::disk::MemoryDisk;
+
+const TEST: Site = Site::new("test");
+
+#[test]
+fn it_passes_the_suite_that_the_engine_passes() {
+    for (name, case) in SUITE {
+        println!("{name}");
+        let disk = RefCell::new(MemoryDisk::default());
+        case(&|what| disk.borrow_mut().perform(what));
+    }
+}
+
+/// What a disk shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Content {
+    rows: BTreeMap<Bytes, Bytes>,
+    blobs: BTreeSet<BlobKey>,
+}
+
+impl Content {
+    fn of(disk: &MemoryDisk) -> Self {
+        assert!(disk.states().values().all(|intact| *intact), "nothing is there by half");
+        Self { rows: disk.rows().into_iter().collect(), blobs: disk.blobs().collect() }
+    }
+
+    fn after(mut self, what: &DiskOp) -> Self {
+        match what {
+            DiskOp::WriteBlob { blob, .. } => drop(self.blobs.insert(*blob)),
+            DiskOp::Commit { require_blobs, writes, .. } => {
+                if require_blobs.iter().all(|blob| self.blobs.contains(blob)) {
+                    writes.iter().for_each(|write| self.apply(write));
+                }
+            }
+            other => panic!("the workload does not read: {other:?}"),
+        }
+        self
+    }
+
+    fn apply(&mut self, write: &Write) {
+        match write {
+            Write::Put { key, value } => drop(self.rows.insert(key.clone(), value.clone())),
+            Write::Delete { key } => drop(self.rows.remove(key)),
+            Write::DropBlob { blob } => drop(self.blobs.remove(blob)),
+        }
+    }
+}
+
+fn workload() -> Vec<DiskOp> {
+    let [(a, a_bytes), (b, b_bytes), (c, c_bytes)] = [0, 1, 2].map(|seed| sample_blob(seed, 500));
+    let commit = |blob, writes| DiskOp::Commit { require_blobs: vec![blob], require_keys: Vec::new(), writes };
+    vec![
+        write_op(a, &a_bytes),
+        write_op(b, &b_bytes),
+        commit(a, vec![put("one", "1"), put("two", "2")]),
+        write_op(c, &c_bytes),
+        commit_op(vec![Write::DropBlob { blob: a }, put("one", "dropped")]),
+        commit(c, vec![put("two", "22"), Write::DropBlob { blob: b }]),
+        write_op(a, &a_bytes),
+        commit_op(vec![Write::Delete { key: Bytes::from_static(b"one") }]),
+    ]
+}
+
+/// All contents that a crash may leave: operations under way are done or not, commits in order.
+fn possible(acknowledged: &Content, under_way: &[DiskOp]) -> BTreeSet<Content> {
+    let mut all = BTreeSet::from([(acknowledged.clone(), true)]);
+    for what in under_way {
+        let is_commit = matches!(what, DiskOp::Commit { .. });
+        let mut next = BTreeSet::new();
+        for (content, commits_go_on) in all {
+            next.insert((content.clone(), commits_go_on && !is_commit));
+            if commits_go_on || !is_commit {
+                next.insert((content.after(what), commits_go_on));
+            }
+        }
+        all = next;
+    }
+    all.into_iter().map(|(content, _)| content).collect()
+}
+
+#[test]
+fn a_crash_at_every_operation_loses_nothing_acknowledged_and_leaves_nothing_by_half() {
+    let ops = workload();
+    let mut seen = BTreeSet::new();
+    for done in 0..=ops.len() {
+        for depth in 0..=3.min(ops.len() - done) {
+            for seed in 0..20 {
+                let mut disk = MemoryDisk::default();
+                let mut acknowledged = Content::default();
+                for (number, what) in (0..).zip(&ops[..done + depth]) {
+                    disk.submit(OpId(number), what.clone());
+                }
+                for (number, what) in (0..).zip(&ops[..done]) {
+                    assert!(disk.complete(OpId(number)).unwrap().is_ok());
+                    acknowledged = acknowledged.after(what);
+                }
+                assert_eq!(Content::of(&disk), acknowledged);
+                disk.crash(&mut Draws::new(seed).at(TEST, done as u64, depth as u64));
+                let left = Content::of(&disk);
+                assert!(possible(&acknowledged, &ops[done..done + depth]).contains(&left), "{left:?}");
+                assert_eq!(disk.under_way(OpId(done as u64)), None);
+                seen.insert((done, depth, left));
+            }
+        }
+    }
+    assert!(seen.len() > 60, "crashes leave {} states", seen.len());
+}
+
+#[test]
+fn a_failed_sync_is_final_until_a_crash_and_may_have_been_done() {
+    let mut after = BTreeSet::new();
+    for seed in 0..20 {
+        let mut disk = MemoryDisk::default();
+        disk.submit(OpId(0), commit_op(vec![put("one", "1")]));
+        assert!(matches!(disk.fail_sync(OpId(0)), Some(Err(DiskError::Degraded(_)))));
+        let (blob, bytes) = sample_blob(0, 10);
+        for what in [commit_op(vec![put("two", "2")]), write_op(blob, &bytes)] {
+            assert!(matches!(disk.perform(what), Err(DiskError::Degraded(_))));
+        }
+        assert_eq!(Content::of(&disk), Content::default());
+        disk.crash(&mut Draws::new(seed).at(TEST, 0, 0));
+        after.insert(disk.rows());
+        let again: DiskResult = disk.perform(commit_op(vec![put("two", "2")]));
+        assert_eq!(again, Ok(DiskDone::Committed));
+    }
+    assert_eq!(after.len(), 2, "done, or not");
+}
+
+#[test]
+fn a_damaged_blob_is_told_once_and_then_absent() {
+    let mut disk = MemoryDisk::default();
+    let (blob, bytes) = sample_blob(0, 100);
+    disk.perform(write_op(blob, &bytes)).unwrap();
+    assert!(disk.damage(&blob, &mut Draws::new(1).at(TEST, 0, 0)));
+    assert_eq!(disk.states()[&blob], false);
+    assert_eq!(disk.perform(DiskOp::ReadBlob { blob }), Err(DiskError::Corrupt));
+    assert_eq!(disk.perform(DiskOp::ReadBlob { blob }), Err(DiskError::NotFound));
+    assert_eq!(disk.perform(write_op(blob, &bytes)), Ok(DiskDone::Written { new: true }));
+}
