@@ -1,4 +1,5 @@
-//! When messages arrived. Events do not say so; the trace of World does. Messages whose arrival a trace does not tell keep none.
+//! When messages were sent and arrived. Events of frames come in batches and do not say so; the trace of World does: it
+//! numbers frames. Messages that a trace does not tell of keep the time of their batch, and have no arrival.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,29 +12,44 @@ const TEXT_LEN: usize = 100;
 /// From which node, to which, and the beginning of the frame's text.
 type Key = (usize, usize, String);
 
-/// Completes messages by what the entries of a trace tell.
-pub(super) fn complete(messages: &mut [Message], entries: &[Entry]) {
-    let mut arrived_us: BTreeMap<Key, VecDeque<u64>> = BTreeMap::new();
-    for entry in entries.iter().filter(|entry| entry.kind == "frame") {
-        if let Some(key) = arrival(entry) {
-            arrived_us.entry(key).or_default().push_back(entry.at_us);
-        }
-    }
-    for message in messages {
-        let key = (message.from, message.to, beginning(&message.detail));
-        if let Some(times) = arrived_us.get_mut(&key) {
-            // What was sent in vain before leaves no time behind.
-            while times.front().is_some_and(|at_us| *at_us < message.sent_us) {
-                times.pop_front();
-            }
-            message.arrived_us = times.pop_front();
-        }
-    }
+/// A frame in a trace.
+struct Sent {
+    at_us: u64,
+    arrived_us: Option<u64>,
 }
 
-fn arrival(entry: &Entry) -> Option<Key> {
-    let to = entry.actor.strip_prefix("node-")?.parse().ok()?;
-    let from = value(&entry.text, "from: ")?.parse().ok()?;
+/// Completes messages by what the entries of a trace tell, and puts them into the order of sending.
+pub(super) fn complete(messages: &mut [Message], entries: &[Entry]) {
+    let mut frames = frames(entries);
+    for message in &mut *messages {
+        let key = (message.from, message.to, beginning(&message.detail));
+        if let Some(sent) = frames.get_mut(&key).and_then(VecDeque::pop_front) {
+            message.sent_us = sent.at_us;
+            message.arrived_us = sent.arrived_us;
+        }
+    }
+    messages.sort_by_key(|message| message.sent_us);
+}
+
+/// The frames of a trace in the order of sending; equal ones are told apart by that order.
+fn frames(entries: &[Entry]) -> BTreeMap<Key, VecDeque<Sent>> {
+    let mut arrived_us = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry.kind == "frame") {
+        arrived_us.extend(value(&entry.text, "number: ").map(|number| (number, entry.at_us)));
+    }
+    let mut frames: BTreeMap<Key, VecDeque<Sent>> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry.kind == "send") {
+        if let (Some(key), Some(number)) = (key(entry), value(&entry.text, "number: ")) {
+            let sent = Sent { at_us: entry.at_us, arrived_us: arrived_us.get(number).copied() };
+            frames.entry(key).or_default().push_back(sent);
+        }
+    }
+    frames
+}
+
+fn key(entry: &Entry) -> Option<Key> {
+    let from = entry.actor.strip_prefix("node-")?.parse().ok()?;
+    let to = value(&entry.text, "to: ")?.parse().ok()?;
     let (_, frame) = entry.text.split_once("frame: ")?;
     Some((from, to, beginning(frame)))
 }
@@ -65,25 +81,34 @@ mod tests {
     }
 
     #[test]
-    fn a_message_arrives_when_the_trace_says_so_and_one_that_is_lost_does_not() {
+    fn a_message_arrives_when_its_number_does_and_one_that_is_lost_does_not() {
+        // All in one batch, at its end.
         let mut messages = vec![
-            message(10, "Find { request: 1 }"),
-            message(20, "Find { request: 2 }"),
-            message(30, "Data { want: 1, offset: 0, payload: Bulk(0 B) }"),
-            message(90, "Find { request: 1 }"),
+            message(99, "Find { request: 1 }"),
+            message(99, "Data { want: 1, offset: 0, payload: Bulk(0 B) }"),
+            message(99, "Find { request: 2 }"),
+            message(99, "Find { request: 1 }"),
+            message(99, "List"),
         ];
-        let arrival = |at_us, frame: &str| {
-            let text = format!("Arrival {{ from: 0, link: LinkId(3), number: 7, drawn: 9, frame: {frame} }}");
+        let send = |at_us, number: u64, frame: &str| {
+            let text = format!("Send {{ to: 1, link: LinkId(9), number: {number}, frame: {frame} }}");
+            entry(at_us, "node-0", "send", &text)
+        };
+        let arrival = |at_us, number: u64| {
+            let text = format!("Arrival {{ from: 0, link: LinkId(3), number: {number}, drawn: 5, frame: ... }}");
             entry(at_us, "node-1", "frame", &text)
         };
         let entries = [
-            entry(31, "node-0", "send", "Send { to: 1, link: LinkId(9), number: 9, frame: Find { request: 2 } }"),
-            arrival(40, "Find { request: 1 }"),
-            arrival(50, "Data { want: 1, offset: 0, payload: Bulk(500 B) }"),
-            arrival(95, "Find { request: 1 }"),
+            send(10, 7, "Find { request: 1 }"),
+            send(20, 8, "Find { request: 2 }"),
+            send(31, 9, "Data { want: 1, offset: 0, payload: Bulk(500 B) }"),
+            arrival(40, 7),
+            arrival(50, 9),
+            send(90, 10, "Find { request: 1 }"),
+            arrival(95, 10),
         ];
         complete(&mut messages, &entries);
-        let arrived: Vec<Option<u64>> = messages.iter().map(|message| message.arrived_us).collect();
-        assert_eq!(arrived, [Some(40), None, Some(50), Some(95)]);
+        let times: Vec<_> = messages.iter().map(|message| (message.sent_us, message.arrived_us)).collect();
+        assert_eq!(times, [(10, Some(40)), (20, None), (31, Some(50)), (90, Some(95)), (99, None)]);
     }
 }
