@@ -1,7 +1,6 @@
 //! The trace: everything that happened in a run, as one hash; on request, the events themselves.
 
 use std::fmt::{self, Debug};
-use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -143,7 +142,8 @@ impl State {
         self.buffer.extend_from_slice(&at_us.to_le_bytes());
         // With their lengths, so that no two different sequences of events are the same sequence of bytes.
         for part in [actor, kind] {
-            let _ = write!(self.buffer, "{}:{part}", part.len());
+            self.buffer.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            self.buffer.extend_from_slice(part.as_bytes());
         }
         let length_at = self.buffer.len();
         self.buffer.extend_from_slice(&[0; 8]);

@@ -85,7 +85,9 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
         BootStep::Clock => {
             let Some(mut values) = note(cx, completion.values()) else { return again(cx, Failed::Clock) };
             let clock = values.pop().flatten();
-            if let Some(clock) = clock.and_then(|bytes| schema::decode::<HybridClock>(&bytes)) {
+            if let Some(clock) = clock.and_then(|bytes| schema::decode::<HybridClock>(&bytes))
+                && !planted!(cx.simulation, ClockForgotten)
+            {
                 cx.clock = clock;
             }
             scan(cx, b"N", Bytes::from_static(b"N"), BootStep::Members);

@@ -90,6 +90,10 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
             cx.outbox.reading.remove(&node);
             let Ok(values) = completion.values() else { return };
             for (key, value) in keys.into_iter().zip(values) {
+                if planted!(cx.simulation, StruckOffWhenRead) {
+                    let delete = Write::Delete { key: schema::outbox_key(node, &key) };
+                    answers::commit_quietly(cx, alloc::vec![delete]);
+                }
                 match (schema::record_id_of(&key), value) {
                     (Some(record), Some(bytes)) => deliver(cx, node, record, key, bytes),
                     // The record has been pruned since: nothing is owed any more.
