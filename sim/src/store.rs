@@ -4,6 +4,8 @@
 mod client;
 mod event;
 mod fault;
+pub mod inspect;
+pub mod liar;
 pub mod names;
 mod op;
 mod scenario;
