@@ -12,6 +12,7 @@ use crate::simulation::{Outcome, Remark, Simulation, Tally};
 use crate::system::{self, Oracle, System};
 use crate::timeline::Timeline;
 use crate::trace::{Keep, Trace};
+use crate::turmoil_tier::TurmoilTier;
 use crate::world::World;
 
 /// Events of a run that is watched whose text is kept: some hundred megabytes, and far more than anybody looks at.
@@ -78,7 +79,7 @@ impl Simulation for Store {
 pub fn simulate(scenario: &Scenario, trace: Trace, recorder: Option<&Recorder>) -> Outcome {
     match scenario.tier {
         Tier::World => simulate_in(World::new(scenario, trace), scenario, recorder),
-        Tier::Turmoil => unimplemented!("h-turmoil is not merged yet"),
+        Tier::Turmoil => simulate_in(TurmoilTier::new(scenario, trace), scenario, recorder),
     }
 }
 
