@@ -33,7 +33,7 @@ use crate::secrets::{OwnerKeys, OwnerSecret};
 use crate::time::Time;
 
 /// What a recording starts with, but for its format.
-const MAGIC: [u8; 6] = *b"FSREC\0";
+pub const MAGIC: [u8; 6] = *b"FSREC\0";
 
 /// The format that this build writes, and the only one that it reads: any change of a type below is a new one.
 pub const FORMAT: u16 = 1;

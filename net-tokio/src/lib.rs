@@ -17,6 +17,7 @@ pub mod link;
 pub mod net;
 pub mod observe;
 pub mod peers;
+pub mod record;
 pub mod server;
 pub mod settings;
 pub mod simulation;

@@ -49,11 +49,11 @@
 
 pub mod case;
 pub mod check;
-pub mod content;
 pub mod draw;
 pub mod junit;
 #[cfg(feature = "planted-bugs")]
 pub mod mutants;
+pub mod recording;
 pub mod shrink;
 pub mod simulation;
 pub mod store;

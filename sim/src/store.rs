@@ -1,6 +1,7 @@
 //! The store as a system under test: what its callers do, what goes wrong with it, what oracles see of it. Both tiers
 //! take the same [`Scenario`] and show the same [`Event`]s.
 
+mod arrivals;
 mod catalogue;
 mod client;
 mod draw_scenario;

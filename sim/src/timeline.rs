@@ -12,8 +12,8 @@ pub(crate) use html::escape;
 
 use crate::system::Violation;
 
-/// The most arrows that are drawn; above, messages of the same kind that follow each other become one arrow, and if that is
-/// not enough, the rest is left out and the page says so.
+/// The most arrows that are drawn. Where there are many, messages of one kind that follow each other become one arrow; if that
+/// is not enough, the rest is left out and the page says so.
 pub const ARROWS_MAX: usize = 1500;
 
 /// What happened in a run, as far as it can be drawn. Times are microseconds since the start; lanes are numbered from 0.

@@ -200,6 +200,11 @@ impl Tracer {
         self.trace.record(at, &self.actor, kind, bytes);
     }
 
+    /// Adds an event of this actor, now, by what `serde` makes of it.
+    pub(crate) fn value(&self, kind: &str, value: &(impl Serialize + Debug)) {
+        self.trace.record_value(turmoil::sim_elapsed().unwrap_or_default(), &self.actor, kind, value);
+    }
+
     /// Adds an event of this actor, now, as its debug output, which does not hold secrets.
     pub(crate) fn debug(&self, kind: &str, event: &impl fmt::Debug) {
         self.bytes(kind, format!("{event:?}").as_bytes());

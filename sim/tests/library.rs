@@ -15,7 +15,7 @@ use forever_sim::system::Violation;
 use forever_sim::trace::{Keep, Trace};
 
 #[path = "../examples/counter.rs"]
-#[allow(dead_code, reason = "the example's main function is not called here")]
+#[allow(dead_code, unreachable_pub, reason = "an example is a program of its own")]
 mod counter;
 
 use counter::{Fault, Increment, simulation};

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use forever_core::recording::ReplayError;
 use forever_sim::case::CaseError;
+use forever_sim::recording::ReplayFileError;
 use forever_sim::shrink::ShrinkError;
 use forever_sim::store::ShapeError;
 
@@ -18,13 +18,8 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Case(#[from] CaseError),
     /// A recording that cannot be used.
-    #[error("{path}: {error}")]
-    Recording {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: ReplayError,
-    },
+    #[error(transparent)]
+    Recording(#[from] ReplayFileError),
     /// A case that does not fail.
     #[error("{path}: {error}")]
     Shrink {

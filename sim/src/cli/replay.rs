@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use forever_core::recording::{self, ReplayError};
+use forever_core::recording::ReplayError;
 use forever_sim::case::{self, Case};
+use forever_sim::recording::{ReplayFileError, replay_file};
 use forever_sim::simulation::run_caught;
 use forever_sim::store::{Scenario, Store};
 use forever_sim::trace::Keep;
@@ -15,11 +16,7 @@ use super::{CliError, Verdict, print, replay_line};
 pub(crate) fn replay(path: &Path) -> Result<Verdict, CliError> {
     let bytes = std::fs::read(path).map_err(CliError::file(path))?;
     let looks_like_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    if looks_like_json {
-        replay_case(path, usable(path, Case::parse(path, &bytes)?)?)
-    } else {
-        replay_recording(path, &bytes)
-    }
+    if looks_like_json { replay_case(path, usable(path, Case::parse(path, &bytes)?)?) } else { replay_recording(path) }
 }
 
 fn replay_case(path: &Path, case: Case<Scenario>) -> Result<Verdict, CliError> {
@@ -47,8 +44,8 @@ fn replay_case(path: &Path, case: Case<Scenario>) -> Result<Verdict, CliError> {
 }
 
 /// A node that does otherwise than its recording says is not the node that was recorded, or not a function of its inputs.
-fn replay_recording(path: &Path, bytes: &[u8]) -> Result<Verdict, CliError> {
-    match recording::replay(bytes) {
+fn replay_recording(path: &Path) -> Result<Verdict, CliError> {
+    match replay_file(path) {
         Ok(report) => {
             let (entries, outputs, node) = (report.entries, report.outputs, report.node);
             print(&format!(
@@ -59,12 +56,10 @@ fn replay_recording(path: &Path, bytes: &[u8]) -> Result<Verdict, CliError> {
             }
             Ok(Verdict::Clean)
         }
-        Err(ReplayError::Diverged(divergence)) => {
+        Err(ReplayFileError::Replay { error: ReplayError::Diverged(divergence), .. }) => {
             print(&format!("the node does otherwise than its recording says: {divergence}\n{}", replay_line(path)));
             Ok(Verdict::Broken)
         }
-        Err(error @ (ReplayError::NotARecording | ReplayError::Format { .. } | ReplayError::Damaged { .. })) => {
-            Err(CliError::Recording { path: path.into(), error })
-        }
+        Err(error) => Err(error.into()),
     }
 }

@@ -18,16 +18,7 @@ pub(super) fn message(sent_us: u64, from: usize, to: usize, bytes: &[u8]) -> Opt
         }
         Err(error) => ("unreadable", "unreadable", error.to_string()),
     };
-    Some(Message {
-        from,
-        to,
-        sent_us,
-        arrived_us: None,
-        family,
-        kind: kind.into(),
-        detail,
-        bytes: bytes.len() as u64,
-    })
+    Some(Message { from, to, sent_us, arrived_us: None, family, kind: kind.into(), detail, bytes: bytes.len() as u64 })
 }
 
 /// The family and the name of a frame.

@@ -183,10 +183,10 @@ fn ending(result: &OpResult) -> (Ending, String) {
         OpResult::Got(got) => format!("{} bytes", got.bytes.len()),
         OpResult::Deleted(report) => format!("deleted on {} nodes, {} still to come", report.replicas, report.pending),
         OpResult::Listed(files) => format!("{} files", files.len()),
-        OpResult::Stat(stat) => stat.holders.as_ref().map_or_else(
-            || "nothing of its holders".into(),
-            |holders| format!("{} peers hold it", holders.len()),
-        ),
+        OpResult::Stat(stat) => stat
+            .holders
+            .as_ref()
+            .map_or_else(|| "nothing of its holders".into(), |holders| format!("{} peers hold it", holders.len())),
         OpResult::Versions(versions) => format!("{} versions", versions.len()),
         OpResult::Evicted { freed_bytes, promised_by } => {
             format!("{freed_bytes} bytes freed, promised by {} nodes", promised_by.len())
@@ -197,7 +197,6 @@ fn ending(result: &OpResult) -> (Ending, String) {
     };
     (Ending::Well, text)
 }
-
 
 fn loss(what: &DiskLoss) -> String {
     match what {

@@ -5,13 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::arrivals;
 use super::oracles::{self, SharedFindings};
 use super::{Event, Fault, Op, Recorder, Scenario, Shape, Tier, View};
 use crate::simulation::{Outcome, Remark, Simulation, Tally};
 use crate::system::{self, Oracle, System};
 use crate::timeline::Timeline;
-use crate::trace::Trace;
+use crate::trace::{Keep, Trace};
+use crate::turmoil_tier::TurmoilTier;
 use crate::world::World;
+
+/// Events of a run that is watched whose text is kept: some hundred megabytes, and far more than anybody looks at.
+const WATCHED_MAX: u64 = 500_000;
 
 /// The store in one tier, with scenarios of one shape.
 #[derive(Clone, Debug)]
@@ -33,8 +38,10 @@ impl Store {
     #[must_use]
     pub fn watch(scenario: &Scenario) -> Watched {
         let recorder = Recorder::default();
-        let outcome = simulate(scenario, Trace::default(), Some(&recorder));
-        let timeline = recorder.timeline(scenario, outcome.violation.as_ref(), outcome.sim_time);
+        let trace = Trace::keeping(Keep::Events { from: 0, count: WATCHED_MAX });
+        let outcome = simulate(scenario, trace.clone(), Some(&recorder));
+        let mut timeline = recorder.timeline(scenario, outcome.violation.as_ref(), outcome.sim_time);
+        arrivals::complete(&mut timeline.messages, &trace.entries());
         Watched { outcome, timeline, remarks: recorder.remarks() }
     }
 }
@@ -72,7 +79,7 @@ impl Simulation for Store {
 pub fn simulate(scenario: &Scenario, trace: Trace, recorder: Option<&Recorder>) -> Outcome {
     match scenario.tier {
         Tier::World => simulate_in(World::new(scenario, trace), scenario, recorder),
-        Tier::Turmoil => unimplemented!("h-turmoil is not merged yet"),
+        Tier::Turmoil => simulate_in(TurmoilTier::new(scenario, trace), scenario, recorder),
     }
 }
 

@@ -54,6 +54,8 @@ struct Canvas<'a> {
     bar_rows: Vec<usize>,
     lanes: Vec<Lane>,
     height: f64,
+    /// Whether a message without an arrival never arrived; or nobody knows.
+    knows_arrivals: bool,
     svg: String,
 }
 
@@ -102,7 +104,8 @@ impl<'a> Canvas<'a> {
             lanes.push(Lane { top, line, bottom: line + LANE_BOTTOM });
             top = line + LANE_BOTTOM;
         }
-        Self { timeline, scale, fault_rows, bar_rows, lanes, height: top + 10.0, svg: String::new() }
+        let knows_arrivals = timeline.messages.iter().any(|message| message.arrived_us.is_some());
+        Self { timeline, scale, fault_rows, bar_rows, lanes, height: top + 10.0, knows_arrivals, svg: String::new() }
     }
 
     fn x(&self, at_us: u64) -> f64 {
@@ -162,8 +165,7 @@ impl<'a> Canvas<'a> {
             let (from, until) = (self.x(outage.from_us), self.x(until_us));
             let (y, width) = (lane.line - 4.0, (until - from).max(2.0));
             let name = &self.timeline.lanes[outage.lane];
-            let detail =
-                escape(&format!("{name} is down\n{} to {}", seconds(outage.from_us), seconds(until_us)));
+            let detail = escape(&format!("{name} is down\n{} to {}", seconds(outage.from_us), seconds(until_us)));
             let _ = write!(
                 self.svg,
                 r#"<rect class="down" x="{from:.1}" y="{y:.1}" width="{width:.1}" height="8"><title>{detail}</title></rect>"#
@@ -178,7 +180,8 @@ impl<'a> Canvas<'a> {
         let x2 = message.arrived_us.map_or(x1 + LEAN, |at| self.x(at));
         let index = families.iter().position(|(family, _)| *family == message.family).unwrap_or(0);
         let colour = families.get(index).map_or(COLOURS[0], |(_, colour)| colour);
-        let mut detail = format!("{} to {}: {}", self.timeline.lanes[message.from], self.timeline.lanes[message.to], message.kind);
+        let mut detail =
+            format!("{} to {}: {}", self.timeline.lanes[message.from], self.timeline.lanes[message.to], message.kind);
         if arrow.count > 1 {
             let _ = write!(detail, ", {} of them until {}", arrow.count, seconds(arrow.last_us));
         }
@@ -191,6 +194,7 @@ impl<'a> Canvas<'a> {
         }
         let detail = escape(&detail);
         let several = if arrow.count > 1 { " several" } else { "" };
+        let lost = if message.arrived_us.is_none() && self.knows_arrivals { " lost" } else { "" };
         // The head: two short strokes back from the point.
         let (dx, dy) = (x2 - x1, y2 - y1);
         let length = dx.hypot(dy).max(1.0);
@@ -198,7 +202,7 @@ impl<'a> Canvas<'a> {
         let (ax, ay, bx, by) = (x2 - ux + uy * 0.5, y2 - uy - ux * 0.5, x2 - ux - uy * 0.5, y2 - uy + ux * 0.5);
         let _ = write!(
             self.svg,
-            r#"<g class="message f{index}{several}" stroke="{colour}" fill="{colour}"><title>{detail}</title><path d="M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}"/><path class="head" d="M{x2:.1} {y2:.1}L{ax:.1} {ay:.1}L{bx:.1} {by:.1}Z"/></g>"#
+            r#"<g class="message f{index}{several}{lost}" stroke="{colour}" fill="{colour}"><title>{detail}</title><path d="M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}"/><path class="head" d="M{x2:.1} {y2:.1}L{ax:.1} {ay:.1}L{bx:.1} {by:.1}Z"/></g>"#
         );
     }
 
@@ -216,10 +220,7 @@ impl<'a> Canvas<'a> {
         let until = bar.until_us.map_or_else(|| "not ended".into(), seconds);
         let detail = escape(&format!("{}\n{} to {until}", bar.detail, seconds(bar.from_us)));
         let _ = write!(self.svg, r#"<g class="op {class}"><title>{detail}</title>"#);
-        let _ = write!(
-            self.svg,
-            r#"<rect x="{from:.1}" y="{y:.1}" width="{width:.1}" height="{BAR}" rx="3"/>"#
-        );
+        let _ = write!(self.svg, r#"<rect x="{from:.1}" y="{y:.1}" width="{width:.1}" height="{BAR}" rx="3"/>"#);
         if self.timeline.bars.len() <= LABELS_MAX || width >= letters(&bar.label) {
             let (x, y, label) = (from + 4.0, y + 11.5, escape(&bar.label));
             let _ = write!(self.svg, r#"<text x="{x:.1}" y="{y:.1}">{label}</text>"#);
@@ -237,7 +238,10 @@ impl<'a> Canvas<'a> {
         };
         let detail = escape(&format!("{what}: {}\n{}", mark.detail, seconds(mark.at_us)));
         let y = y + 5.0;
-        let _ = write!(self.svg, r#"<text class="mark {class}" x="{x:.1}" y="{y:.1}">{sign}<title>{detail}</title></text>"#);
+        let _ = write!(
+            self.svg,
+            r#"<text class="mark {class}" x="{x:.1}" y="{y:.1}">{sign}<title>{detail}</title></text>"#
+        );
     }
 
     /// The end of the plan, and the broken rule.
@@ -299,7 +303,9 @@ fn times(timeline: &Timeline, arrows: &[Arrow<'_>]) -> Vec<u64> {
     let mut times = vec![timeline.end_us];
     times.extend(timeline.bars.iter().flat_map(|bar| [bar.from_us, bar.until_us.unwrap_or(timeline.end_us)]));
     times.extend(timeline.spans.iter().flat_map(|span| [span.from_us, span.until_us]));
-    times.extend(timeline.outages.iter().flat_map(|outage| [outage.from_us, outage.until_us.unwrap_or(timeline.end_us)]));
+    times.extend(
+        timeline.outages.iter().flat_map(|outage| [outage.from_us, outage.until_us.unwrap_or(timeline.end_us)]),
+    );
     times.extend(arrows.iter().flat_map(|arrow| [Some(arrow.first.sent_us), arrow.first.arrived_us]).flatten());
     times.extend(timeline.marks.iter().map(|mark| mark.at_us));
     times.extend(timeline.healed_us);

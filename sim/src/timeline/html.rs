@@ -40,9 +40,12 @@ pub(super) fn page(timeline: &Timeline) -> String {
     page.push_str(&verdict(timeline));
     page.push_str(&legend(timeline, &diagram));
     let Diagram { names, picture, without_arrow, .. } = diagram;
-    let _ = write!(page, "<div class=\"diagram\">{names}<div class=\"scroll\">{picture}</div></div>\n");
+    let _ = writeln!(page, "<div class=\"diagram\">{names}<div class=\"scroll\">{picture}</div></div>");
     if without_arrow > 0 {
-        let _ = writeln!(page, "<p class=\"note\">{without_arrow} later messages are not drawn: shrink the case first.</p>");
+        let _ = writeln!(
+            page,
+            "<p class=\"note\">{without_arrow} later messages are not drawn: shrink the case first.</p>"
+        );
     }
     let _ = write!(
         page,
@@ -95,10 +98,10 @@ fn legend(timeline: &Timeline, diagram: &Diagram) -> String {
         );
     }
     legend.push_str("</ul>\n");
-    let arrows = if timeline.messages.iter().all(|message| message.arrived_us.is_some()) {
-        "Arrows go from where and when a message was sent to where and when it arrived."
+    let arrows = if timeline.messages.iter().any(|message| message.arrived_us.is_some()) {
+        "Arrows go from where and when a message was sent to where and when it arrived; dashed ones never did."
     } else {
-        "Arrows start where and when a message was sent and point at whom it was sent to."
+        "Arrows start where and when a message was sent and point at whom it was sent to; when it arrived is not known."
     };
     let _ = writeln!(
         legend,

@@ -2,8 +2,11 @@
 
 use super::{ARROWS_MAX, Message};
 
-/// Messages of one kind that follow each other this closely become one arrow, in microseconds.
-const BURST_US: u64 = 20_000;
+/// Messages of one kind that follow each other within so many microseconds become one arrow: the first that leaves few enough.
+const BURSTS_US: [u64; 4] = [0, 1_000, 20_000, 200_000];
+
+/// So many arrows can be read.
+const ARROWS_FEW: usize = 300;
 
 /// Puts intervals `(from, until)` into as few rows as they fit into without overlap: the row of each, and how many there are.
 pub(super) fn pack(intervals: &[(f64, f64)]) -> (Vec<usize>, usize) {
@@ -34,6 +37,20 @@ pub(super) struct Arrow<'a> {
 
 /// The arrows to draw, and how many messages have none.
 pub(super) fn arrows(messages: &[Message]) -> (Vec<Arrow<'_>>, usize) {
+    let mut arrows = Vec::new();
+    for burst_us in BURSTS_US {
+        arrows = gathered(messages, burst_us);
+        if arrows.len() <= ARROWS_FEW {
+            break;
+        }
+    }
+    let without = arrows.iter().skip(ARROWS_MAX).map(|arrow| arrow.count).sum();
+    arrows.truncate(ARROWS_MAX);
+    (arrows, without)
+}
+
+/// One arrow for all messages of a kind, each sent at most so long after the one before.
+fn gathered(messages: &[Message], burst_us: u64) -> Vec<Arrow<'_>> {
     let mut arrows: Vec<Arrow<'_>> = Vec::new();
     for message in messages {
         // Of the latest arrows only: what lies further back has ended long ago.
@@ -42,7 +59,7 @@ pub(super) fn arrows(messages: &[Message]) -> (Vec<Arrow<'_>>, usize) {
             (from, to, kind) == (&message.from, &message.to, &message.kind)
         });
         match recent {
-            Some(arrow) if message.sent_us - arrow.last_us <= BURST_US => {
+            Some(arrow) if message.sent_us - arrow.last_us <= burst_us => {
                 arrow.count += 1;
                 arrow.bytes += message.bytes;
                 arrow.last_us = message.sent_us;
@@ -53,9 +70,7 @@ pub(super) fn arrows(messages: &[Message]) -> (Vec<Arrow<'_>>, usize) {
             }
         }
     }
-    let without = arrows.iter().skip(ARROWS_MAX).map(|arrow| arrow.count).sum();
-    arrows.truncate(ARROWS_MAX);
-    (arrows, without)
+    arrows
 }
 
 #[cfg(test)]
@@ -83,14 +98,21 @@ mod tests {
             message(0, 100_000, "data"),
             message(0, 100_000, "ping"),
         ];
-        let (arrows, without) = arrows(&messages);
+        let arrows = gathered(&messages, 1_000);
         let counts: Vec<(usize, u64)> = arrows.iter().map(|arrow| (arrow.count, arrow.bytes)).collect();
-        assert_eq!((counts, without), (vec![(3, 30), (1, 10), (1, 10), (1, 10)], 0));
+        assert_eq!(counts, [(3, 30), (1, 10), (1, 10), (1, 10)]);
+    }
+
+    #[test]
+    fn few_messages_have_an_arrow_each_and_many_are_gathered() {
+        let messages = |count| (0..count).map(|at| message(0, at * 900, "data")).collect::<Vec<_>>();
+        assert_eq!(arrows(&messages(ARROWS_FEW as u64)).0.len(), ARROWS_FEW);
+        assert_eq!(arrows(&messages(ARROWS_FEW as u64 + 1)).0.len(), 1);
     }
 
     #[test]
     fn arrows_are_bounded_and_the_rest_is_counted() {
-        let messages: Vec<Message> = (0..2_000).map(|at| message(0, at * 2 * BURST_US, "data")).collect();
+        let messages: Vec<Message> = (0..2_000).map(|at| message(0, at * 1_000_000, "data")).collect();
         let (arrows, without) = arrows(&messages);
         assert_eq!((arrows.len(), without), (ARROWS_MAX, 500));
     }

@@ -2,7 +2,7 @@
 //! happenings grows with the logarithm of the time between them, so that both can be read.
 
 /// A gap of so many microseconds is half-way from "at once" to "later".
-const UNIT_US: f64 = 500.0;
+const UNIT_US: f64 = 100.0;
 
 /// The page is at least so wide, and at most, in pixels.
 const WIDTH: (f64, f64) = (1180.0, 9000.0);

@@ -49,11 +49,7 @@ fn sample() -> Timeline {
         marks: vec![Mark { lane: Some(2), at_us: 500_000, kind: MarkKind::Loss, detail: "3 blobs".into() }],
         healed_us: Some(1_000_000),
         end_us: 61_000_000,
-        violation: Some(Violation {
-            oracle: "durability".into(),
-            at_us: 61_000_000,
-            what: "file 1 is <gone>".into(),
-        }),
+        violation: Some(Violation { oracle: "durability".into(), at_us: 61_000_000, what: "file 1 is <gone>".into() }),
         story: "Once upon a <time>.".into(),
     }
 }

@@ -8,6 +8,10 @@ use forever_sim::sweep::{BITES_PER_SEED_MIN, OPS_PER_SEED_MIN, Report};
 
 use super::{Context, percent};
 
+/// Where values start, and how long lines get.
+const INDENT: usize = 28;
+const WIDTH: usize = 120;
+
 /// The report, without the line that says how to replay.
 pub(crate) fn report(report: &Report<Scenario>, context: &Context<'_>) -> String {
     let mut text = String::new();
@@ -15,7 +19,7 @@ pub(crate) fn report(report: &Report<Scenario>, context: &Context<'_>) -> String
     let wall = report.wall.as_secs_f64();
     let _ = writeln!(text, "{tier:?}: {seeds} seeds from {first} on, in {wall:.1} s with {} jobs", context.jobs);
     let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "  {name:<26}{value}");
+        let _ = writeln!(text, "  {name:<26}{}", wrapped(&value));
     };
     let tally = &report.tally;
     line("operations", tally.ops.to_string());
@@ -72,4 +76,24 @@ fn counts(counts: &BTreeMap<&'static str, u64>) -> String {
     }
     let texts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
     texts.join(", ")
+}
+
+/// With lines that fit a terminal, broken behind commas.
+fn wrapped(list: &str) -> String {
+    let mut text = String::new();
+    let mut width = INDENT;
+    for (index, part) in list.split(", ").enumerate() {
+        if index > 0 {
+            text.push(',');
+            if width + part.len() + 2 > WIDTH {
+                let _ = write!(text, "\n{:INDENT$}", "");
+                width = INDENT;
+            } else {
+                text.push(' ');
+            }
+        }
+        text.push_str(part);
+        width += part.len() + 2;
+    }
+    text
 }

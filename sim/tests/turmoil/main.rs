@@ -1,0 +1,7 @@
+//! The real node on a simulated network, through what happens to clusters.
+#![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
+
+mod basics;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod recording;
