@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process;
 
 use forever_net_tokio::folder::{self, Folder, Owner, State};
-use forever_net_tokio::{record, server};
 use forever_net_tokio::settings::{Flags, Settings};
+use forever_net_tokio::{record, server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 

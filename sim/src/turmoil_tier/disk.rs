@@ -99,8 +99,7 @@ impl DiskTask {
         let (sender, jobs) = mpsc::unbounded_channel();
         let store = Arc::new(store);
         *open.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&store);
-        let task =
-            Self { store, setup, jobs, waiting: BTreeMap::new(), next: 0, commit_due: Duration::ZERO };
+        let task = Self { store, setup, jobs, waiting: BTreeMap::new(), next: 0, commit_due: Duration::ZERO };
         (SimDisk { jobs: sender }, task)
     }
 
@@ -133,7 +132,11 @@ impl DiskTask {
         let node = self.setup.node;
         let mut due = now() + self.duration();
         let slower = self.setup.board.pick(|fault| {
-            if let Fault::SlowDisk { node: slow, extra_ms } = fault { (*slow == node).then_some(*extra_ms) } else { None }
+            if let Fault::SlowDisk { node: slow, extra_ms } = fault {
+                (*slow == node).then_some(*extra_ms)
+            } else {
+                None
+            }
         });
         for (id, extra_ms) in slower {
             self.setup.board.bite(id);
@@ -150,7 +153,11 @@ impl DiskTask {
     /// In whole milliseconds, as far as turmoil's time is fine: nothing for those that take less than half of one.
     fn duration(&self) -> Duration {
         let (first, last) = self.setup.op_us;
-        let us = self.setup.board.draw(DURATION, self.setup.node as u64).between(u64::from(first), u64::from(last.max(first)));
+        let us = self
+            .setup
+            .board
+            .draw(DURATION, self.setup.node as u64)
+            .between(u64::from(first), u64::from(last.max(first)));
         Duration::from_millis((us + 500) / 1000)
     }
 

@@ -144,10 +144,10 @@ impl TurmoilTier {
     /// Ends the processes whose power has gone in the step that was.
     pub(super) fn lose_power_that_fails(&mut self) {
         let now = self.sim.elapsed();
-        let is_gone = |node: &usize, by: &std::time::Duration| {
-            *by <= now || self.hosts[*node].fs.borrow().memory().is_dead()
-        };
-        let gone: Vec<usize> = self.failing.iter().filter(|(node, by)| is_gone(node, by)).map(|(node, _)| *node).collect();
+        let is_gone =
+            |node: &usize, by: &std::time::Duration| *by <= now || self.hosts[*node].fs.borrow().memory().is_dead();
+        let gone: Vec<usize> =
+            self.failing.iter().filter(|(node, by)| is_gone(node, by)).map(|(node, _)| *node).collect();
         for node in gone {
             self.lose_power(node);
         }

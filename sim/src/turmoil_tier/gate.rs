@@ -46,7 +46,6 @@ impl Gate {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-
     /// Holds everything up until the process ends.
     pub(crate) fn darken(&self) {
         self.state().is_dark = true;

@@ -164,7 +164,9 @@ async fn open_store(host: &Host, simulated: &Simulated) -> Result<Store, Box<dyn
             Err(error) => {
                 host.tracer.bytes("not opened", error.to_string().as_bytes());
                 if !fs.may_fail() {
-                    return Err(format!("{} cannot open its store, and no fault is to blame: {error}", host.name).into());
+                    return Err(
+                        format!("{} cannot open its store, and no fault is to blame: {error}", host.name).into()
+                    );
                 }
                 tokio::time::sleep(OPEN_AGAIN).await;
             }

@@ -52,7 +52,8 @@ impl TurmoilTier {
     /// Goes on until something happens; whether there is more to come.
     pub(super) fn settle_on(&mut self) -> bool {
         let now = self.sim.elapsed();
-        let left = Duration::from_micros(self.scenario.settle_us).saturating_sub(now.saturating_sub(self.settling.healed_at));
+        let left =
+            Duration::from_micros(self.scenario.settle_us).saturating_sub(now.saturating_sub(self.settling.healed_at));
         match self.settling.phase {
             Phase::Planned => self.heal(),
             Phase::Over => return false,

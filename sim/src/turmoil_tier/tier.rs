@@ -266,8 +266,8 @@ impl TurmoilTier {
         let old = self.old_version(op);
         let host = &self.hosts[op.node];
         let call = Call { op: id, what: op.what.clone(), old };
-        let is_taken = host.status.shown().is_up
-            && host.calls.borrow().as_ref().is_some_and(|calls| calls.send(call).is_ok());
+        let is_taken =
+            host.status.shown().is_up && host.calls.borrow().as_ref().is_some_and(|calls| calls.send(call).is_ok());
         if !is_taken {
             self.board.ended(id, OpResult::Failed(OpError::Down));
         }

@@ -107,7 +107,8 @@ fn is_idle(frame: &Frame) -> bool {
 impl Observer for Watch {
     fn input(&mut self, now: Time, input: &Input) {
         self.record(|recorder| recorder.input(now, input));
-        let payload = if let Input::Frame { frame: Frame::Data { payload, .. }, .. } = input { Some(payload) } else { None };
+        let payload =
+            if let Input::Frame { frame: Frame::Data { payload, .. }, .. } = input { Some(payload) } else { None };
         self.tracer.value("input", &Traced { now, what: input, payload });
         self.update_liars();
         match input {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use forever_sim::store::{Fault, OpKind, OpResult};
-use forever_sim::system::System;
+use forever_sim::system::{Spanned, System};
 
-use crate::harness::{CHUNK, FILE_LEN, Run, content, get, put};
+use crate::harness::{CHUNK, FILE_LEN, Run, content, get, put, scenario};
 
 /// Puts and reads a file while a fault is at work, and again after it has ended: nothing that is read is wrong, and in the
 /// end everything is there. How long the put took.
@@ -15,7 +15,7 @@ fn through(seed: u64, fault: &Fault) -> Duration {
     run.run(0, OpKind::Evict { file: 1 });
     let id = run.begin(fault);
     let start = run.tier.now();
-    let put = run.start(0, put(2, 2, 16 * CHUNK));
+    let second = run.start(0, put(2, 2, 16 * CHUNK));
     let read = run.start(0, get(1));
     run.advance(Duration::from_secs(3));
     assert!(run.has_bitten(id), "{fault:?} does not bite");
@@ -23,12 +23,12 @@ fn through(seed: u64, fault: &Fault) -> Duration {
     if let OpResult::Got(got) = run.finish(read) {
         assert_eq!(got.bytes, content(1, 8 * CHUNK).bytes(), "{fault:?}");
     }
-    run.finish(put);
+    run.finish(second);
     let took = run.tier.now() - start;
     run.until_linked();
     assert!(run.reads(0, 1, 8 * CHUNK), "{fault:?}");
-    run.put(0, 3, FILE_LEN);
-    run.run(0, OpKind::Evict { file: 3 });
+    let last = run.run(0, put(3, 3, FILE_LEN));
+    assert!(matches!(last, OpResult::Put(_)), "{fault:?}: {last:?}");
     assert!(run.reads(0, 3, FILE_LEN), "{fault:?}");
     took
 }
@@ -38,7 +38,9 @@ fn closes(seed: u64, fault: &Fault) {
     let mut run = Run::new(seed, 2);
     let id = run.begin(fault);
     run.start(0, put(1, 1, FILE_LEN));
-    run.until("the link closes", |run| !run.tier.view().links(1).contains(&0) || !run.tier.view().links(0).contains(&1));
+    run.until("the link closes", |run| {
+        !run.tier.view().links(1).contains(&0) || !run.tier.view().links(0).contains(&1)
+    });
     assert!(run.has_bitten(id));
     run.end(id, fault);
 }
@@ -62,7 +64,7 @@ fn what_is_held_comes_when_it_is_released() {
     let id = run.begin(&hold);
     let op = run.start(0, put(1, 1, 3 * CHUNK));
     run.advance(Duration::from_secs(2));
-    assert!(run.result(op).is_none() && run.has_bitten(id));
+    assert!(run.result(op).is_none() && run.has_bitten(id), "{:?}", run.result(op));
     run.end(id, &hold);
     let released = run.tier.now();
     assert!(matches!(run.finish(op), OpResult::Put(_)));
@@ -124,5 +126,16 @@ fn a_node_does_not_learn_at_once_that_its_connections_are_half_open() {
 
 #[test]
 fn ways_clog_one_after_the_other() {
-    through(32, &Fault::Clog { pairs: vec![(0, 1), (1, 2), (0, 2)] });
+    let clog = Fault::Clog { pairs: vec![(0, 1), (1, 2), (0, 2)] };
+    let mut scenario = scenario(32, 3);
+    // When each pair clogs and clears follows from how long the plan says that it lasts.
+    scenario.plan.faults.push(Spanned { id: 7, from_us: 0, until_us: 3_000_000, what: clog.clone() });
+    let mut run = Run::of(&scenario);
+    run.begin_as(7, &clog);
+    let op = run.start(0, put(1, 1, FILE_LEN));
+    run.advance(Duration::from_millis(1_400));
+    assert!(run.has_bitten(7) && run.result(op).is_none(), "{:?}", run.result(op));
+    run.advance(Duration::from_millis(1_600));
+    run.end(7, &clog);
+    assert!(matches!(run.finish(op), OpResult::Put(_)));
 }
