@@ -8,7 +8,7 @@ use std::time::Duration;
 use forever_sim::case::{Case, CaseError, Size};
 use forever_sim::check::{Difference, check};
 use forever_sim::shrink::{Effort, ShrinkError, shrink};
-use forever_sim::simulation::{Outcome, PANIC, Remark, Scenario, Seeded, Simulation, Tally, run_caught, same_failure};
+use forever_sim::simulation::{Outcome, PANIC, Remark, Seeded, Simulation, Tally, run_caught, same_failure};
 use forever_sim::story;
 use forever_sim::sweep::{FAILURES_KEPT, Report, Sweep, sweep};
 use forever_sim::system::Violation;

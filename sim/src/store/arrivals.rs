@@ -51,6 +51,8 @@ fn key(entry: &Entry) -> Option<Key> {
     let from = entry.actor.strip_prefix("node-")?.parse().ok()?;
     let to = value(&entry.text, "to: ")?.parse().ok()?;
     let (_, frame) = entry.text.split_once("frame: ")?;
+    // The bracket that closes what the frame is in.
+    let frame = frame.strip_suffix(" }").unwrap_or(frame);
     Some((from, to, beginning(frame)))
 }
 
