@@ -94,10 +94,6 @@ impl Board {
         self.state().bite(fault);
     }
 
-    pub(crate) fn has_bitten(&self, fault: usize) -> bool {
-        self.state().bitten.contains(&fault)
-    }
-
     pub(crate) fn emit(&self, event: Event) {
         self.state().events.push(event);
     }
