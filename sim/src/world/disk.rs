@@ -32,7 +32,7 @@ struct Stored {
 }
 
 /// A disk in memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MemoryDisk {
     blobs: BTreeMap<BlobKey, Stored>,
     index: BTreeMap<Bytes, Bytes>,
@@ -119,6 +119,12 @@ impl MemoryDisk {
                 | DiskOp::Usage => {}
             }
         }
+    }
+
+    /// Whether nothing is acknowledged any more until a crash or a restart.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        self.degraded.is_some()
     }
 
     /// How many more bytes can be written; no limit if `None`.

@@ -67,6 +67,10 @@ impl World {
         for number in 0..self.hosts.len() {
             if core.contains(&number) {
                 self.hosts[number].held_down_by.clear();
+                // Whoever heals a disk that acknowledges nothing any more starts its node again.
+                if self.hosts[number].disk.is_degraded() {
+                    self.kill(number, false);
+                }
                 self.boot(number);
             } else if self.hosts[number].is_paused() {
                 // A process that will never go on is as good as one without power.
