@@ -9,7 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Write};
 use forever_core::ids::BlobKey;
-use forever_net_tokio::store::conformance::{commit_op, put, sample_blob, usage, write_op};
+use forever_net_tokio::store::conformance::crash::{
+    Content, Model, Rig, blobs, observe, survives_power_loss_at_every_operation, workload,
+};
+use forever_net_tokio::store::conformance::{Perform, commit_op, put, sample_blob, usage, write_op};
 use forever_net_tokio::store::memory_fs::{Fault, MemoryFs};
 use forever_net_tokio::store::{OpenError, Store, StoreConfig, clear};
 
@@ -21,123 +24,6 @@ fn open(fs: &MemoryFs) -> Result<Store, OpenError> {
     config.reserve_bytes = 0;
     config.cache_bytes = 1 << 20;
     Store::open(Arc::new(fs.clone()), &config)
-}
-
-/// All of a disk that an operation can show.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Content {
-    keys: BTreeMap<Bytes, Bytes>,
-    blobs: BTreeSet<BlobKey>,
-}
-
-impl Content {
-    fn apply(&mut self, what: &DiskOp) {
-        match what {
-            DiskOp::WriteBlob { blob, .. } => {
-                self.blobs.insert(*blob);
-            }
-            DiskOp::Commit { writes, .. } => writes.iter().for_each(|write| self.write(write)),
-            DiskOp::ReadBlob { .. }
-            | DiskOp::HasBlobs { .. }
-            | DiskOp::Lookup { .. }
-            | DiskOp::Scan { .. }
-            | DiskOp::Usage => {}
-        }
-    }
-
-    fn write(&mut self, write: &Write) {
-        match write {
-            Write::Put { key, value } => {
-                self.keys.insert(key.clone(), value.clone());
-            }
-            Write::Delete { key } => {
-                self.keys.remove(key);
-            }
-            Write::DropBlob { blob } => {
-                self.blobs.remove(blob);
-            }
-        }
-    }
-}
-
-/// What the disk may hold, by what it answered: an operation that failed may have been done, or not.
-#[derive(Clone, Debug)]
-struct Model {
-    possible: BTreeSet<Content>,
-}
-
-impl Model {
-    fn new() -> Self {
-        Self { possible: BTreeSet::from([Content::default()]) }
-    }
-
-    fn note(&mut self, what: &DiskOp, result: &DiskResult) {
-        let after = self.possible.iter().cloned().map(|mut content| {
-            content.apply(what);
-            content
-        });
-        match result {
-            Ok(DiskDone::Missing { .. }) => {}
-            Ok(_) => self.possible = after.collect(),
-            Err(_) => {
-                let after: Vec<_> = after.collect();
-                self.possible.extend(after);
-            }
-        }
-    }
-}
-
-/// Reads everything back. Blobs that are present must be intact, and the counters must count them.
-fn observe(store: &Store) -> Content {
-    let mut content = Content::default();
-    let scan = DiskOp::Scan { from: Bytes::new(), to: Bytes::from_static(&[0xff]), limit: 100, reverse: false };
-    let Ok(DiskDone::Entries { entries, more: false }) = store.perform(scan) else {
-        panic!("the index cannot be scanned");
-    };
-    content.keys.extend(entries);
-    let mut len = 0;
-    for (blob, bytes) in blobs() {
-        match store.perform(DiskOp::ReadBlob { blob }) {
-            Ok(DiskDone::Blob(read)) => {
-                assert_eq!(read, bytes);
-                len += bytes.len() as u64;
-                content.blobs.insert(blob);
-            }
-            Err(DiskError::NotFound) => {}
-            other => panic!("reading a blob answered {other:?}"),
-        }
-        let has = DiskDone::Has(vec![content.blobs.contains(&blob)]);
-        assert_eq!(store.perform(DiskOp::HasBlobs { blobs: vec![blob] }), Ok(has));
-    }
-    let usage = usage(&|what| store.perform(what));
-    assert_eq!((usage.blobs, usage.blob_bytes), (content.blobs.len() as u64, len));
-    content
-}
-
-fn blobs() -> [(BlobKey, Bytes); 4] {
-    [(0, LARGE), (1, SMALL), (2, LARGE), (3, LARGE)].map(|(seed, len)| sample_blob(seed, len))
-}
-
-/// Two runs of a node, each with writes, commits and drops.
-fn workload() -> [Vec<DiskOp>; 2] {
-    let [(a, a_bytes), (b, b_bytes), (c, c_bytes), (d, d_bytes)] = blobs();
-    let commit = |blob, writes| DiskOp::Commit { require_blobs: vec![blob], require_keys: Vec::new(), writes };
-    [
-        vec![
-            write_op(a, &a_bytes),
-            write_op(b, &b_bytes),
-            commit(a, vec![put("one", "1"), put("two", "2")]),
-            write_op(c, &c_bytes),
-            commit_op(vec![Write::DropBlob { blob: a }, put("one", "dropped")]),
-        ],
-        vec![
-            write_op(a, &a_bytes),
-            write_op(d, &d_bytes),
-            commit(d, vec![put("two", "22"), put("three", "3"), Write::DropBlob { blob: b }]),
-            commit_op(vec![Write::Delete { key: Bytes::from_static(b"one") }, Write::DropBlob { blob: c }]),
-            write_op(b, &b_bytes),
-        ],
-    ]
 }
 
 /// Runs the workload as far as it goes. Stops at the first failure if told so, as after a power loss.
@@ -173,7 +59,7 @@ fn assert_no_orphans(fs: &MemoryFs, content: &Content) {
 fn assert_sound(fs: &MemoryFs, model: &Model, context: &str) {
     let store = open(fs).unwrap_or_else(|error| panic!("{context}: {error}"));
     while store.sweep_step() {}
-    let content = observe(&store);
+    let content = observe(&|what| store.perform(what));
     assert!(model.possible.contains(&content), "{context}: {content:?} is none of {:?}", model.possible);
     assert_no_orphans(fs, &content);
 }
@@ -196,18 +82,43 @@ fn the_workload_ends_in_one_state_without_faults() {
     assert_sound(&fs.after_power_loss(1), &model, "power loss after the end");
 }
 
+/// This engine. An operation is one of its file system.
+struct Engine {
+    fs: MemoryFs,
+    will_fail: bool,
+}
+
+impl Rig for Engine {
+    fn failing_at(operation: u64) -> Self {
+        let fs = MemoryFs::new();
+        fs.fail(operation, Fault::Crash);
+        Self { fs, will_fail: true }
+    }
+
+    fn run(&self, session: &mut dyn FnMut(&Perform<'_>)) {
+        let Ok(store) = open(&self.fs) else {
+            return assert!(self.has_failed(), "a disk with power can be opened");
+        };
+        while store.sweep_step() {}
+        session(&|what| store.perform(what));
+    }
+
+    fn has_failed(&self) -> bool {
+        self.will_fail && !self.fs.is_armed()
+    }
+
+    fn after_power_loss(&self, seed: u64) -> Self {
+        Self { fs: self.fs.after_power_loss(seed), will_fail: false }
+    }
+
+    fn check(&self, content: &Content) {
+        assert_no_orphans(&self.fs, content);
+    }
+}
+
 #[test]
 fn power_loss_at_every_operation_loses_nothing_acknowledged() {
-    at_every_operation(150, |at| {
-        let fs = MemoryFs::new();
-        fs.fail(at, Fault::Crash);
-        let model = run(&fs, true);
-        for seed in 1..=3 {
-            let context = format!("power loss at operation {at}, seed {seed}");
-            assert_sound(&fs.after_power_loss(at * 31 + seed), &model, &context);
-        }
-        !fs.is_armed()
-    });
+    survives_power_loss_at_every_operation::<Engine>(150);
 }
 
 #[test]
@@ -279,7 +190,7 @@ fn a_failed_sync_is_final_and_what_was_acknowledged_stays_readable() {
                 continue;
             }
             assert!(matches!(result, Err(DiskError::Degraded(_))), "{result:?}");
-            let content = observe(&store);
+            let content = observe(&|what| store.perform(what));
             assert!(before.possible.contains(&content), "sync {at}: shows what was not acknowledged: {content:?}");
             let (blob, bytes) = sample_blob(9, SMALL);
             for later in [write_op(blob, &bytes), commit_op(vec![put("k", "v")]), write_op(blobs()[1].0, &blobs()[1].1)]
@@ -305,7 +216,7 @@ fn clearing_wipes_everything_whenever_the_power_goes() {
         let was_met = !fs.is_armed();
         let fs = fs.after_power_loss(at);
         let store = open(&fs).unwrap();
-        let content = observe(&store);
+        let content = observe(&|what| store.perform(what));
         if cleared.is_ok() || content == Content::default() {
             assert_eq!(content, Content::default());
             assert_no_orphans(&fs, &content);

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Write};
 use forever_core::ids::{BlobKey, OpId};
-use forever_net_tokio::store::conformance::{SUITE, commit_op, put, sample_blob, write_op};
+use forever_net_tokio::store::conformance::crash::{Rig, survives_power_loss_at_every_operation};
+use forever_net_tokio::store::conformance::{Perform, SUITE, commit_op, put, sample_blob, write_op};
 use forever_sim::draw::{Draws, Site};
 use forever_sim::world::disk::MemoryDisk;
 
@@ -20,6 +21,53 @@ fn it_passes_the_suite_that_the_engine_passes() {
         let disk = RefCell::new(MemoryDisk::default());
         case(&|what| disk.borrow_mut().perform(what));
     }
+}
+
+/// The disk in memory. An operation is one of the disk: it is under way when the power goes.
+struct Memory(RefCell<State>);
+
+struct State {
+    disk: MemoryDisk,
+    fails_at: u64,
+    operations: u64,
+}
+
+impl Rig for Memory {
+    fn failing_at(operation: u64) -> Self {
+        Self(RefCell::new(State { disk: MemoryDisk::default(), fails_at: operation, operations: 0 }))
+    }
+
+    fn run(&self, session: &mut dyn FnMut(&Perform<'_>)) {
+        session(&|what| {
+            let state = &mut *self.0.borrow_mut();
+            if state.operations >= state.fails_at {
+                return Err(DiskError::Io("no power".into()));
+            }
+            state.operations += 1;
+            let op = OpId(state.operations);
+            state.disk.submit(op, what);
+            if state.operations == state.fails_at {
+                return Err(DiskError::Io("no power".into()));
+            }
+            state.disk.complete(op).unwrap()
+        });
+    }
+
+    fn has_failed(&self) -> bool {
+        let state = self.0.borrow();
+        state.operations >= state.fails_at
+    }
+
+    fn after_power_loss(&self, seed: u64) -> Self {
+        let mut disk = self.0.borrow().disk.clone();
+        disk.crash(&mut Draws::new(seed).at(TEST, 0, 0));
+        Self(RefCell::new(State { disk, fails_at: u64::MAX, operations: 0 }))
+    }
+}
+
+#[test]
+fn it_survives_a_power_loss_at_every_operation_as_the_engine_does() {
+    survives_power_loss_at_every_operation::<Memory>(9);
 }
 
 /// What a disk shows.

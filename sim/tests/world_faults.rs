@@ -58,10 +58,16 @@ fn what_slows_the_way_makes_a_put_slower() {
 
 #[test]
 fn a_partial_partition_leaves_the_others_connected() {
-    let (_, with) = put_under(3, Fault::Partition { these: vec![0], those: vec![1] });
-    let OpResult::Put(report) = with.result(0) else { panic!("{:?}", with.result(0)) };
-    assert!(report.write.replicas >= 2);
-    assert!(with.took(0) < Duration::from_secs(6), "{:?}", with.took(0));
+    let under = |those: Vec<usize>| {
+        let mut scenario = scenario(3, 40);
+        op(&mut scenario, AT_MS, 0, put(1, 7, 50_000));
+        fault(&mut scenario, FROM_MS, 35_000, Fault::Partition { these: vec![0], those });
+        ran(&scenario)
+    };
+    let in_time = |ran: &Ran| ran.is_ok(0) && ran.took(0) < Duration::from_secs(15);
+    let partial = under(vec![1]);
+    assert!(partial.bit(0) && in_time(&partial), "{:?}", partial.result(0));
+    assert!(!in_time(&under(vec![1, 2])), "nobody is left to hold a copy");
 }
 
 #[test]

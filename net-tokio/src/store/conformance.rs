@@ -6,6 +6,8 @@ use forever_core::bulk::Bulk;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Usage, Write};
 use forever_core::ids::{BlobKey, ChunkId, OwnerId};
 
+pub mod crash;
+
 /// Performs an operation on the disk under test and waits for its completion.
 pub type Perform<'a> = dyn Fn(DiskOp) -> DiskResult + 'a;
 
