@@ -46,10 +46,6 @@ impl Gate {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    pub(crate) fn is_paused(&self) -> bool {
-        !self.state().paused_by.is_empty()
-    }
-
     /// Holds everything up until the process ends.
     pub(crate) fn darken(&self) {
         self.state().is_dark = true;

@@ -16,6 +16,9 @@ pub(crate) const CHUNK: u32 = 64 << 10;
 /// A file of 40 chunks.
 pub(crate) const FILE_LEN: u32 = 40 * CHUNK - 7;
 
+/// Longer than a hello is under way.
+const HELLO_TAKES: Duration = Duration::from_millis(50);
+
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -104,6 +107,8 @@ impl Run {
             let view = run.tier.view();
             (0..nodes).all(|node| (0..nodes).all(|other| node == other || view.links(node).contains(&other)))
         });
+        // A peer is a member once it has said hello.
+        self.advance(HELLO_TAKES);
     }
 
     pub(crate) fn start(&mut self, node: usize, what: OpKind) -> usize {
@@ -122,7 +127,7 @@ impl Run {
     }
 
     pub(crate) fn finish(&mut self, op: usize) -> OpResult {
-        self.until("an operation ends", |run| run.result(op).is_some());
+        self.until(&format!("operation {op} ends"), |run| run.result(op).is_some());
         self.result(op).unwrap()
     }
 
@@ -147,10 +152,14 @@ impl Run {
 
     pub(crate) fn begin(&mut self, fault: &Fault) -> usize {
         self.next += 1;
-        let mut events = Vec::new();
-        self.tier.begin(self.next, fault, &mut events);
-        self.events.extend(events);
+        self.begin_as(self.next, fault);
         self.next
+    }
+
+    pub(crate) fn begin_as(&mut self, id: usize, fault: &Fault) {
+        let mut events = Vec::new();
+        self.tier.begin(id, fault, &mut events);
+        self.events.extend(events);
     }
 
     pub(crate) fn end(&mut self, id: usize, fault: &Fault) {

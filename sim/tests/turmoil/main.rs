@@ -2,6 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
 mod basics;
+mod clock;
+mod disk;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod liars;
+mod network;
+mod plans;
+mod process;
 mod recording;
