@@ -33,6 +33,7 @@ pub mod path;
 pub mod phrase;
 pub mod range;
 pub mod record;
+pub mod recording;
 pub mod seal;
 pub mod secrets;
 mod signature;

@@ -324,8 +324,7 @@ impl Node {
         if !self.requests.contains_key(&id) {
             return Err(CommandError::NoRequest);
         }
-        if planted!(self.cx.simulation, CancelLeavesUpload) {
-            self.requests.remove(&id);
+        if planted!(self.cx.simulation, CancelForgotten) {
             return Ok(id);
         }
         self.end(id);

@@ -8,6 +8,8 @@
 //! Buggify points are FoundationDB's idea (Zhou et al., "FoundationDB: A Distributed Unbundled Transactional Key Value
 //! Store", SIGMOD 2021, section 4): each takes a legal but rare path, and probabilities are theirs.
 
+use alloc::string::String;
+
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "simulation")]
@@ -25,7 +27,7 @@ pub use state::SimulationState;
 
 /// What a simulator wants of a node. Part of the configuration; the default is what a real node has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(try_from = "Form", into = "Form")]
 pub struct Simulation {
     /// The seed of the buggify points; `None` switches them off.
     #[cfg(feature = "simulation")]
@@ -33,6 +35,50 @@ pub struct Simulation {
     /// The bug that the code has.
     #[cfg(feature = "planted-bugs")]
     pub planted: Option<PlantedBug>,
+}
+
+/// As it is stored: the same in every build, so that what a real node records is read by a simulator.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Form {
+    buggify: Option<u64>,
+    planted: Option<String>,
+}
+
+impl From<Simulation> for Form {
+    fn from(simulation: Simulation) -> Self {
+        // Without the features there is nothing to take over.
+        let Simulation { .. } = simulation;
+        Self {
+            #[cfg(feature = "simulation")]
+            buggify: simulation.buggify,
+            #[cfg(feature = "planted-bugs")]
+            planted: simulation.planted.map(|bug| bug.name().into()),
+            ..Self::default()
+        }
+    }
+}
+
+impl TryFrom<Form> for Simulation {
+    type Error = &'static str;
+
+    fn try_from(form: Form) -> Result<Self, Self::Error> {
+        if cfg!(not(feature = "simulation")) && form.buggify.is_some() {
+            return Err("this build has no buggify points: use `forever-sim`");
+        }
+        if cfg!(not(feature = "planted-bugs")) && form.planted.is_some() {
+            return Err("this build has no planted bugs: build it with the feature `planted-bugs`");
+        }
+        Ok(Self {
+            #[cfg(feature = "simulation")]
+            buggify: form.buggify,
+            #[cfg(feature = "planted-bugs")]
+            planted: match form.planted {
+                Some(name) => Some(name.parse().map_err(|_| "no planted bug has this name")?),
+                None => None,
+            },
+        })
+    }
 }
 
 /// What one node remembers for its simulator: nothing.

@@ -139,6 +139,8 @@ impl<S: AsyncRead + AsyncWrite> SecureStream<S> {
     pub fn simulated(mut self, simulation: Simulated) -> Self {
         // For a whole run, since both ends must do alike.
         let rekeys = buggify!(simulation, "channel.rekey-often", for a run);
+        #[cfg(feature = "simulation")]
+        simulation.begin_key(self.sealing.fingerprint());
         self.simulation = simulation;
         if rekeys { self.rekey_after(BUGGIFY_REKEY_AFTER_BYTES) } else { self }
     }

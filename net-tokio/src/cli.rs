@@ -95,6 +95,10 @@ struct NodeArgs {
     /// A node to connect to; may be repeated
     #[arg(long = "peer", value_name = "ADDR")]
     peers: Vec<String>,
+    /// Record all that happens into a new file, for `forever-sim replay`. It holds secrets, the owner's key and all that is
+    /// put and read among them: give it to nobody who may not have those
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

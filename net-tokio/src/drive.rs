@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::codec::Codec;
-use forever_core::command::Command;
+use forever_core::command::{Command, CommandError};
 use forever_core::disk::DiskResult;
 use forever_core::event::{Event, What};
 use forever_core::ids::{DialId, LinkId, NodeId, OpId, RequestId};
@@ -27,6 +27,7 @@ use crate::disk::{Completion, Disk};
 use crate::handle::{Call, Calls};
 use crate::link::{self, LinkEvent, LinkHandle};
 use crate::net::{Listener, Net};
+use crate::observe::Observer;
 use crate::peers::{self, Admission};
 use crate::simulation::Simulated;
 use crate::work::Work;
@@ -60,6 +61,8 @@ pub struct Parts<N, D, W, C> {
     pub seed: [u8; 32],
     /// How long a connection may take to be made and authenticated.
     pub handshake_timeout: Duration,
+    /// Who watches.
+    pub observer: Option<Box<dyn Observer>>,
     /// The simulator's hold on the node.
     pub simulation: Simulated,
 }
@@ -157,8 +160,12 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
                 () = due => {}
             }
             self.take_waiting(&mut queues);
-            if self.node.poll_timeout().is_some_and(|(deadline, _)| deadline <= self.parts.clock.now().mono) {
-                self.node.handle_timeout(self.parts.clock.now());
+            let now = self.parts.clock.now();
+            if self.node.poll_timeout().is_some_and(|(deadline, _)| deadline <= now.mono) {
+                if let Some(observer) = &mut self.parts.observer {
+                    observer.timeout(now);
+                }
+                self.node.handle_timeout(now);
                 self.carry_out();
             }
         }
@@ -196,8 +203,24 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
     }
 
     fn input(&mut self, input: Input) {
-        self.node.handle_input(self.parts.clock.now(), input);
+        let now = self.parts.clock.now();
+        if let Some(observer) = &mut self.parts.observer {
+            observer.input(now, &input);
+        }
+        self.node.handle_input(now, input);
         self.carry_out();
+    }
+
+    fn command(&mut self, command: Command) -> Result<RequestId, CommandError> {
+        let now = self.parts.clock.now();
+        if let Some(observer) = &mut self.parts.observer {
+            observer.command(now, &command);
+        }
+        let answer = self.node.handle_command(now, command);
+        if let Some(observer) = &mut self.parts.observer {
+            observer.answer(&answer);
+        }
+        answer
     }
 
     fn on_link(&mut self, link: LinkId, event: LinkEvent) {
@@ -236,7 +259,7 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
 
     fn on_call(&mut self, call: Call) {
         let Call { command, events, answer } = call;
-        let result = self.node.handle_command(self.parts.clock.now(), command);
+        let result = self.command(command);
         if let (Ok(id), Some(events)) = (&result, events) {
             self.requests.insert(*id, events);
         }
@@ -250,13 +273,16 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
     fn cancel(&mut self, request: RequestId) {
         if self.requests.remove(&request).is_some() {
             // An error means that the request has ended by itself.
-            let _ = self.node.handle_command(self.parts.clock.now(), Command::Cancel { request });
+            let _ = self.command(Command::Cancel { request });
         }
     }
 
     /// Carries out all that the node wants done.
     fn carry_out(&mut self) {
-        while let Some(output) = self.node.poll_output() {
+        while let Some(mut output) = self.node.poll_output() {
+            if let Some(observer) = &mut self.parts.observer {
+                observer.output(&mut output);
+            }
             match output {
                 Output::Send { link, frame } => {
                     if let Some(link) = self.links.get(&link) {
@@ -277,6 +303,9 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
                 }
                 Output::Event(event) => self.tell(event),
             }
+        }
+        if let Some(observer) = &mut self.parts.observer {
+            observer.idle(&mut self.node);
         }
     }
 

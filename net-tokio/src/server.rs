@@ -1,6 +1,7 @@
 //! A node that serves: its data folder, its peers, its HTTP API, from start to stop.
 
 use std::fmt;
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use crate::store::OpenError;
 
 mod start;
 
-pub use start::{StartedNode, start_node};
+pub use start::{StartedNode, start_node, start_recorded};
 
 /// How long a stop waits for open requests to end by themselves; then the node ends them.
 const REQUESTS_END_MAX: Duration = Duration::from_secs(2);
@@ -79,19 +80,20 @@ pub enum ServeError {
     Ended,
 }
 
-/// Runs a node until `stop`; `ready` is called once it serves.
+/// Runs a node until `stop`, recorded into a file if there is one; `ready` is called once it serves.
 ///
 /// # Errors
 /// When it cannot start, or ends by itself.
 pub async fn run(
     folder: OpenFolder,
     settings: Settings,
+    recording: Option<File>,
     ready: impl FnOnce(&Ready),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     // The API's port is taken first: starting the node is much more to undo.
     let listener = bind_api(settings.api).await?;
-    let node = start_node(&folder, &settings).await?;
+    let node = start_recorded(&folder, &settings, recording).await?;
     serve(&folder, &settings, listener, node, ready, stop).await
 }
 

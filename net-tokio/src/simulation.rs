@@ -31,13 +31,17 @@ mod shared {
 
     /// What the parts of one node besides its core share with their simulator. Clones are the same.
     #[derive(Clone, Debug, Default)]
-    pub struct Simulated(Arc<Mutex<SimulationState>>);
+    pub struct Simulated {
+        state: Arc<Mutex<SimulationState>>,
+        /// Fingerprints of all keys that this node has sealed frames with.
+        keys: Arc<Mutex<BTreeSet<[u8; 32]>>>,
+    }
 
     impl Simulated {
         /// The state at the start of a node; `actor` tells it apart from all others.
         #[must_use]
         pub fn new(simulation: Simulation, actor: u64) -> Self {
-            Self(Arc::new(Mutex::new(SimulationState::new(simulation, actor))))
+            Self { state: Arc::new(Mutex::new(SimulationState::new(simulation, actor))), keys: Arc::default() }
         }
 
         /// Whether a buggify point fires.
@@ -70,9 +74,19 @@ mod shared {
             self.state().is_planted(bug)
         }
 
+        /// A channel begins to seal with a key.
+        ///
+        /// # Panics
+        /// If a channel of this node has begun with that key before: both start at the same nonce, and whoever listens
+        /// learns what the frames of one are in terms of the other's.
+        pub fn begin_key(&self, fingerprint: [u8; 32]) {
+            let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            assert!(keys.insert(fingerprint), "two channels of a node seal with the same key and nonces");
+        }
+
         fn state(&self) -> MutexGuard<'_, SimulationState> {
             // A panic elsewhere cannot have left it half changed.
-            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+            self.state.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }
 }

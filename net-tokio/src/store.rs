@@ -31,6 +31,8 @@ mod files;
 pub mod fs;
 mod health;
 mod index;
+#[doc(hidden)]
+pub mod inspect;
 mod locks;
 #[doc(hidden)]
 pub mod memory_fs;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// A place in the simulator that draws. Two sites never draw the same numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Site(u64);
 
 impl Site {

@@ -1,22 +1,30 @@
 //! The store as a system under test: what its callers do, what goes wrong with it, what oracles see of it. Both tiers
 //! take the same [`Scenario`] and show the same [`Event`]s.
 
+mod arrivals;
+mod catalogue;
 mod client;
 mod draw_scenario;
 mod event;
 mod fault;
 pub mod inspect;
 pub mod liar;
+mod messages;
 pub mod names;
 mod op;
 pub mod oracles;
 pub mod probes;
+mod recorder;
 mod scenario;
 mod shape;
+mod simulation;
+mod smaller;
 
 pub use client::{Next, OpClient};
 pub use event::{Contents, DiskLoss, Event, Got, Held, Holding, OpError, OpResult, View};
 pub use fault::{Fault, Lie};
 pub use op::{Content, Op, OpKind, Range};
+pub use recorder::Recorder;
 pub use scenario::{Family, NodeSpec, Scenario, Tier};
 pub use shape::{Shape, ShapeError};
+pub use simulation::{Store, Watched, simulate};

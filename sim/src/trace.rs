@@ -63,6 +63,7 @@ struct State {
     hasher: blake3::Hasher,
     buffer: Vec<u8>,
     events: u64,
+    last_at_us: u64,
     digests: Vec<u64>,
     entries: Vec<Entry>,
 }
@@ -101,6 +102,12 @@ impl Trace {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.state().events
+    }
+
+    /// When the latest event so far happened, since the start.
+    #[must_use]
+    pub fn last_at(&self) -> Duration {
+        Duration::from_micros(self.state().last_at_us)
     }
 
     /// The digests kept so far.
@@ -145,6 +152,7 @@ impl State {
         self.buffer[length_at..length_at + 8].copy_from_slice(&len.to_le_bytes());
         self.keep(at_us, actor, kind, start, text);
         self.events += 1;
+        self.last_at_us = at_us;
         if self.buffer.len() >= BUFFER_LEN {
             self.flush();
         }
@@ -190,6 +198,11 @@ impl Tracer {
         // Only destructors run outside a host, and those run between two steps, where the trace's order says enough.
         let at = turmoil::sim_elapsed().unwrap_or_default();
         self.trace.record(at, &self.actor, kind, bytes);
+    }
+
+    /// Adds an event of this actor, now, by what `serde` makes of it.
+    pub(crate) fn value(&self, kind: &str, value: &(impl Serialize + Debug)) {
+        self.trace.record_value(turmoil::sim_elapsed().unwrap_or_default(), &self.actor, kind, value);
     }
 
     /// Adds an event of this actor, now, as its debug output, which does not hold secrets.

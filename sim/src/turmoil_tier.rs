@@ -4,24 +4,33 @@
 //!
 //! | part | real | here |
 //! | --- | --- | --- |
-//! | network | TCP | [`TurmoilNet`] |
-//! | disk | threads over the machine's file system | [`SimDisk`]: the same engine, inline, over a file system in memory |
+//! | network | TCP | [`TurmoilNet`], with a wire that drops, doubles, reorders, limits and resets |
+//! | disk | threads over the machine's file system | [`SimDisk`]: the same engine on one task, over a file system in memory that fails |
 //! | work | threads | [`SimWork`]: inline |
-//! | clock | the machine's | [`SimClock`] |
+//! | clock | the machine's | [`SimClock`], with skew and drift |
+//! | observer | nobody, or a recorder | traces, recorders, and liars |
 //!
 //! Nothing here uses a thread, a hash map's order, the machine's clock or its randomness: that is what makes runs alike.
 
-mod client;
+mod board;
+mod caller;
 mod clock;
-mod cluster;
 mod disk;
+mod faults;
+mod faulty_fs;
+mod gate;
 mod host;
 mod net;
+mod settle;
+mod tier;
+mod view;
+mod watch;
+mod ways;
+mod wire;
 mod work;
 
-pub use client::{Client, Failure};
 pub use clock::SimClock;
-pub use cluster::{Cluster, Pending, Setup, SimError};
 pub use disk::SimDisk;
 pub use net::{TurmoilListener, TurmoilNet, TurmoilStream};
+pub use tier::TurmoilTier;
 pub use work::SimWork;

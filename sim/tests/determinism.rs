@@ -1,30 +1,37 @@
 //! One seed, one run.
 #![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
-use forever_sim::content::content;
-use forever_sim::turmoil_tier::{Cluster, Setup};
+mod harness;
+
+use std::time::Duration;
+
+use forever_sim::store::{Fault, OpKind};
+use forever_sim::system::System;
+use harness::{Run, get, put};
 
 /// A run with a bit of everything; the hash of its trace and how many events that has.
 fn run(seed: u64) -> (String, u64) {
-    let mut cluster = Cluster::new(Setup::new(seed, 3));
+    let mut run = Run::new(seed, 3);
     // The same content whatever the seed, so that it is not this that makes runs differ.
-    let file = content(0, 600_000);
-    cluster
-        .run(0, |client| async move { client.status_when(|status| status.peers_connected == 2).await })
-        .unwrap()
-        .unwrap();
-    let put = cluster.start(0, |client| async move { client.put("a", &file).await });
-    cluster.run_until(|| put.progress() > 200_000).unwrap();
-    cluster.partition(1, &[2]);
-    cluster.lose_power(2);
-    cluster.finish(put).unwrap().unwrap();
-    cluster.restart(2).unwrap();
-    cluster.repair(1, &[2]);
-    cluster.run(0, |client| async move { client.status_when(|status| status.pending == 0).await }).unwrap().unwrap();
-    cluster.run(0, |client| async move { client.evict("a").await }).unwrap().unwrap();
-    cluster.kill(1);
-    cluster.run(0, |client| async move { client.get("a").await }).unwrap().unwrap();
-    (cluster.trace().hash().to_string(), cluster.trace().events())
+    let op = run.start(0, put(1, 1, 600_000));
+    run.advance(Duration::from_millis(40));
+    let faults = [
+        Fault::Partition { these: vec![1], those: vec![2] },
+        Fault::PowerLoss { node: 2 },
+        Fault::ReorderBytes { a: 0, b: 1, per_mille: 10 },
+        Fault::Drift { node: 1, ppm: 500 },
+        Fault::WriteErrors { node: 1, per_mille: 50 },
+    ];
+    let ids: Vec<usize> = faults.iter().map(|fault| run.begin(fault)).collect();
+    run.finish(op);
+    for (id, fault) in ids.iter().zip(&faults) {
+        run.end(*id, fault);
+    }
+    run.until_linked();
+    run.run(0, OpKind::Evict { file: 1 });
+    run.begin(&Fault::Crash { node: 1 });
+    run.run(0, get(1));
+    (run.tier.trace().hash().to_string(), run.tier.trace().events())
 }
 
 #[test]

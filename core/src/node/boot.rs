@@ -52,9 +52,14 @@ const AGAIN: Duration = Duration::from_secs(1);
 fn again(cx: &mut Context, failed: Failed) -> bool {
     sometimes!(cx.simulation, "boot.read-again");
     cx.failed_read = Some(failed);
+    read_again_soon(cx);
+    false
+}
+
+/// Asks for [`on_timer`].
+pub(crate) fn read_again_soon(cx: &mut Context) {
     let soon = cx.now.mono + AGAIN;
     cx.timers.set(Timer::Boot, soon);
-    false
 }
 
 /// Time to read again what could not be read.
@@ -65,6 +70,7 @@ pub(crate) fn on_timer(cx: &mut Context) {
         Some(Failed::Names(from)) => names::read_on(cx, from),
         None => {}
     }
+    names::open_unread(cx);
 }
 
 /// Starts.
@@ -85,7 +91,9 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
         BootStep::Clock => {
             let Some(mut values) = note(cx, completion.values()) else { return again(cx, Failed::Clock) };
             let clock = values.pop().flatten();
-            if let Some(clock) = clock.and_then(|bytes| schema::decode::<HybridClock>(&bytes)) {
+            if let Some(clock) = clock.and_then(|bytes| schema::decode::<HybridClock>(&bytes))
+                && !planted!(cx.simulation, ClockForgotten)
+            {
                 cx.clock = clock;
             }
             scan(cx, b"N", Bytes::from_static(b"N"), BootStep::Members);

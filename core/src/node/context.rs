@@ -144,7 +144,7 @@ impl Context {
 
     fn op_number(&mut self) -> OpId {
         let number = self.number();
-        OpId(if planted!(self.simulation, ReuseOpId) { number % 512 } else { number })
+        OpId(if planted!(self.simulation, ReuseOpId) { number % 128 } else { number })
     }
 
     /// Starts a disk operation.

@@ -10,7 +10,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
 use crate::node::schema;
 use crate::record::SignedRecord;
-use crate::{planted, sometimes};
+use crate::sometimes;
 
 /// What a get keeps.
 #[derive(Debug, Default)]
@@ -53,9 +53,7 @@ impl Keep {
     /// If the whole file is here now: its record is kept with it, it is no longer evicted, and peers are released from their
     /// promises. `chunks` are those of the file, as far as they are at hand: they must still be here.
     pub(crate) fn settle(&self, cx: &mut Context, record: &SignedRecord, record_is_here: bool, chunks: Vec<BlobKey>) {
-        let careless = planted!(cx.simulation, PromisesReleasedEarly);
-        let incomplete = self.failed || self.delivered != Some(true);
-        if !self.fetched || incomplete && !careless {
+        if self.failed || !self.fetched || self.delivered != Some(true) {
             return;
         }
         if !record_is_here {
@@ -66,8 +64,7 @@ impl Keep {
             return;
         }
         let delete = Write::Delete { key: schema::evicted_key(record.record.owner, record.id) };
-        let require_blobs = if careless { Vec::new() } else { chunks };
-        let commit = DiskOp::Commit { require_blobs, require_keys: Vec::new(), writes: alloc::vec![delete] };
+        let commit = DiskOp::Commit { require_blobs: chunks, require_keys: Vec::new(), writes: alloc::vec![delete] };
         cx.disk(commit, Pending::Kept(record.clone()));
     }
 }

@@ -215,10 +215,7 @@ pub(crate) fn on_answered(cx: &mut Context, request: RequestId, node: NodeId, an
 
 fn finish_if_done(cx: &mut Context, request: RequestId) {
     let hasty = planted!(cx.simulation, FirstAnswerWins);
-    let done = |locate: &Locate| {
-        let enough = locate.asked.is_empty() || hasty && !locate.found.records.is_empty();
-        enough && locate.verifying == 0
-    };
+    let done = |locate: &Locate| (locate.asked.is_empty() || hasty) && locate.verifying == 0;
     if cx.locates.locates.get(&request).is_some_and(done) {
         finish(cx, request);
     }

@@ -10,7 +10,7 @@ use crate::disk::DiskOp;
 use crate::event::FileInfo;
 use crate::ids::{NameId, RecordId};
 use crate::manifest::{PageContext, PageRef, PageSecrets};
-use crate::node::boot::BootStep;
+use crate::node::boot::{self, BootStep};
 use crate::node::context::Context;
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::pages::file_info;
@@ -40,6 +40,8 @@ pub(crate) struct Names {
     winners: BTreeMap<NameId, Winner>,
     /// Manifests being opened.
     opening: BTreeMap<u64, SignedRecord>,
+    /// Newest records whose manifests could not be read, to be read again.
+    unread: Vec<SignedRecord>,
     reading: Reading,
     bytes: u64,
 }
@@ -59,7 +61,7 @@ enum Reading {
 impl Names {
     /// Whether every record on the disk is accounted for.
     pub(crate) fn complete(&self) -> bool {
-        matches!(self.reading, Reading::Done) && self.opening.is_empty()
+        matches!(self.reading, Reading::Done) && self.opening.is_empty() && self.unread.is_empty()
     }
 
     /// How many files there are.
@@ -149,26 +151,51 @@ pub(crate) fn on_record(cx: &mut Context, record: SignedRecord) {
         }
         RecordBody::File { root, root_len } => {
             cx.names.winners.insert(name_id, Winner { rank, name });
-            let number = cx.number();
-            let context = PageContext { owner: cx.owner, name_id, version: record.record.version };
-            cx.names.opening.insert(number, record);
-            let order = PageOrder {
-                client: PageClient::Names(number),
-                owner: cx.owner,
-                page: PageRef { id: root, len: root_len },
-                opening: Opening::Root(context),
-                holders: BTreeSet::new(),
-            };
-            page_loader::load(cx, order);
+            open(cx, record, PageRef { id: root, len: root_len });
         }
     }
+}
+
+/// Opens the manifest of a newest record.
+fn open(cx: &mut Context, record: SignedRecord, page: PageRef) {
+    let number = cx.number();
+    let context = PageContext { owner: cx.owner, name_id: record.record.name_id, version: record.record.version };
+    cx.names.opening.insert(number, record);
+    let order = PageOrder {
+        client: PageClient::Names(number),
+        owner: cx.owner,
+        page,
+        opening: Opening::Root(context),
+        holders: BTreeSet::new(),
+    };
+    page_loader::load(cx, order);
+}
+
+/// Time to read again what could not be read.
+pub(crate) fn open_unread(cx: &mut Context) {
+    for record in core::mem::take(&mut cx.names.unread) {
+        if let (true, RecordBody::File { root, root_len }) = (is_newest(cx, &record), record.record.body) {
+            open(cx, record, PageRef { id: root, len: root_len });
+        }
+    }
+    go_on(cx);
+}
+
+fn is_newest(cx: &Context, record: &SignedRecord) -> bool {
+    cx.names.winners.get(&record.record.name_id).is_some_and(|winner| winner.rank == record.rank())
 }
 
 /// A manifest is open, or cannot be read.
 pub(crate) fn on_page(cx: &mut Context, number: u64, result: Result<LoadedPage, PageFailure>) {
     let Some(record) = cx.names.opening.remove(&number) else { return };
     let rank = (record.record.version, record.id);
-    let still_newest = cx.names.winners.get(&record.record.name_id).is_some_and(|winner| winner.rank == rank);
+    let still_newest = is_newest(cx, &record);
+    if still_newest && matches!(result, Err(PageFailure::Nowhere)) {
+        // A record is stored after its manifest, so the manifest is there, and the disk failed to read it.
+        cx.names.unread.push(record);
+        boot::read_again_soon(cx);
+        return go_on(cx);
+    }
     if !still_newest {
         sometimes!(cx.simulation, "names.superseded-while-opening");
     }
@@ -194,7 +221,8 @@ fn go_on(cx: &mut Context) {
             let from = from.clone();
             read_on(cx, from);
         }
-        Reading::Done => cx.signal(Signal::NamesLoaded),
+        Reading::Done if cx.names.unread.is_empty() => cx.signal(Signal::NamesLoaded),
+        Reading::Done => {}
         Reading::NotStarted | Reading::UnderWay => {}
     }
 }

@@ -21,7 +21,7 @@ use crate::{buggify, planted, sometimes};
 /// Deliveries to one node under way at once.
 const BATCH: u32 = 16;
 
-/// When deliveries that a peer refused are tried again.
+/// When deliveries that a peer refused, or that could not be read, are tried again.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// What a delivery waits for.
@@ -73,7 +73,7 @@ pub(crate) fn flush(cx: &mut Context, node: NodeId) {
 pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Completion) {
     match step {
         OutboxStep::Owed(node) => {
-            let (entries, more) = completion.entries().unwrap_or_default();
+            let Ok((entries, more)) = completion.entries() else { return read_again(cx, node) };
             if let (true, Some((last, _))) = (more, entries.last()) {
                 cx.outbox.next.insert(node, schema::after(last));
             }
@@ -87,9 +87,13 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
             cx.disk(DiskOp::Lookup { keys }, Pending::Outbox(step));
         }
         OutboxStep::Records(node, keys) => {
+            let Ok(values) = completion.values() else { return read_again(cx, node) };
             cx.outbox.reading.remove(&node);
-            let Ok(values) = completion.values() else { return };
             for (key, value) in keys.into_iter().zip(values) {
+                if planted!(cx.simulation, StruckOffWhenRead) {
+                    let delete = Write::Delete { key: schema::outbox_key(node, &key) };
+                    answers::commit_quietly(cx, alloc::vec![delete]);
+                }
                 match (schema::record_id_of(&key), value) {
                     (Some(record), Some(bytes)) => deliver(cx, node, record, key, bytes),
                     // The record has been pruned since: nothing is owed any more.
@@ -108,6 +112,14 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
             forget(cx, node, record);
         }
     }
+}
+
+/// What is owed could not be read. It is owed all the same, so it is read again later, from the start.
+fn read_again(cx: &mut Context, node: NodeId) {
+    cx.outbox.reading.remove(&node);
+    cx.outbox.next.remove(&node);
+    let again = cx.now.mono + RETRY;
+    cx.timers.set(Timer::Outbox(node), again);
 }
 
 /// A delivery is no longer under way. After the last of a batch the next is read, if there is one.

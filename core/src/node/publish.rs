@@ -16,7 +16,7 @@ use crate::node::pull::{self, PullClient};
 use crate::node::signal::{Delivery, Signal};
 use crate::node::timers::Timer;
 use crate::node::{answers, asks, outbox, schema};
-use crate::record::{RecordBody, SignedRecord};
+use crate::record::SignedRecord;
 use crate::version::{ClockError, Version};
 use crate::work::{WorkOp, WorkResult};
 use crate::{buggify, planted, sometimes};
@@ -172,9 +172,6 @@ pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, out
                 publish.stored.insert(node);
                 cx.expect_progress(request);
             }
-            Delivery::Superseded(_) if planted!(cx.simulation, SupersededIsStored) => {
-                publish.stored.insert(node);
-            }
             Delivery::Superseded(by) => {
                 publish.stored.insert(node);
                 publish.verifying += 1;
@@ -209,9 +206,6 @@ fn on_verified(cx: &mut Context, request: RequestId, node: NodeId, record: Recor
     // What this device stamped later it wrote at the same time; that one may win.
     let sibling = newer.record.version.node == cx.me && cx.clock.has_seen(&newer.record.version);
     if sibling || newer.rank() <= published.rank() {
-        return check(cx, request);
-    }
-    if published.record.body == RecordBody::Tombstone && planted!(cx.simulation, TombstoneNotRestamped) {
         return check(cx, request);
     }
     sometimes!(cx.simulation, "publish.stamped-anew");

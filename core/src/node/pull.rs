@@ -173,6 +173,11 @@ fn drop_pull(cx: &mut Context, id: PullId) -> Option<Pull> {
 }
 
 fn finish(cx: &mut Context, id: PullId, outcome: PullOutcome) {
+    if matches!(outcome, PullOutcome::Refused(_)) && planted!(cx.simulation, PullSlotLeak) {
+        let Some(Pull { client, record, .. }) = cx.pulls.pulls.get(&id) else { return };
+        let (client, record) = (*client, record.clone());
+        return cx.signal(Signal::Pulled { client, record, outcome });
+    }
     if let Some(pull) = drop_pull(cx, id) {
         cx.signal(Signal::Pulled { client: pull.client, record: pull.record, outcome });
     }

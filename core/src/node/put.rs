@@ -341,11 +341,7 @@ impl Task for Put {
         let look = cx.now.mono + cx.config.straggler_timeout;
         cx.timers.set(Timer::Straggler(self.id), look);
         let granted = self.granted;
-        let flow = if planted!(cx.simulation, StragglerResetsDeadline) {
-            self.advance(cx)
-        } else {
-            self.advance_without_progress(cx)
-        };
+        let flow = self.advance_without_progress(cx);
         if self.granted > granted {
             cx.expect_progress(self.id);
         }

@@ -8,7 +8,9 @@ use crate::node::context::Context;
 use crate::node::locate::{self, Located, Scope};
 use crate::node::publish::{self, stamp};
 use crate::node::task::{Flow, Task};
+use crate::planted;
 use crate::record::{Record, RecordBody, SignedRecord};
+use crate::version::Version;
 
 /// A delete.
 #[derive(Debug)]
@@ -25,7 +27,9 @@ impl Delete {
 
     fn publish(&mut self, cx: &mut Context) -> Flow {
         self.stamps += 1;
-        let version = match stamp(cx, self.stamps) {
+        let asked = Version { wall_ms: cx.now.wall_ms, counter: 0, node: cx.me };
+        let stamped = if planted!(cx.simulation, TombstoneOlderThanPut) { Ok(asked) } else { stamp(cx, self.stamps) };
+        let version = match stamped {
             Ok(version) => version,
             Err(error) => {
                 cx.fail(self.id, error);

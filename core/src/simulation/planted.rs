@@ -58,24 +58,24 @@ bugs! {
         "A get that meets a damaged blob trusts that the index has it, and asks nobody else for it.";
     RangeOffByOne "range-off-by-one" in "core/node/get.rs" needs [],
         "The last byte of a range is taken for its end.";
-    TrustFetchedBlob "trust-fetched-blob" in "core/node/pull.rs" needs ["liar", "process"],
-        "A blob that a pull fetched is stored without a look at its hash; it shows when a replica pulls from a liar what it missed.";
-    ManifestOffByOne "manifest-off-by-one" in "core/node/pull.rs" needs ["network", "process"],
-        "A pull goes through a page of the manifest up to the last entry but one; it shows when a replica missed the put, and its copy is then needed.";
-    CountRefusedReplica "count-refused-replica" in "core/node/publish.rs" needs ["disk", "process"],
-        "A replica that refused a record is counted as one that stored it; it shows when a disk refuses, and the owner is then lost.";
-    AckBeforeReplicas "ack-before-replicas" in "core/node/publish.rs" needs ["network", "process"],
-        "A write is acknowledged once its replicas have been told, not once they have it; it shows when the news is lost, and the owner then is.";
-    TombstoneNotRestamped "tombstone-not-restamped" in "core/node/publish.rs" needs ["network", "clock"],
-        "A tombstone older than a put that the peers know is not stamped anew; it shows when a device missed a put that a faster clock stamped.";
-    SupersededIsStored "superseded-is-stored" in "core/node/publish.rs" needs ["network", "clock"],
-        "A write of which a peer says that it knows a newer one is acknowledged as the newest.";
+    TrustFetchedBlob "trust-fetched-blob" in "core/node/pull.rs" needs ["liar", "network"],
+        "A blob that a pull fetched is stored without a look at its hash; it shows when a replica that missed the upload pulls from a liar.";
+    ManifestOffByOne "manifest-off-by-one" in "core/node/pull.rs" needs ["network"],
+        "A pull goes through a page of the manifest up to the last entry but one; it shows when a replica missed the upload.";
+    CountRefusedReplica "count-refused-replica" in "core/node/publish.rs" needs ["disk"],
+        "A replica that refused a record is counted as one that stored it.";
+    AckBeforeReplicas "ack-before-replicas" in "core/node/publish.rs" needs [],
+        "A write is acknowledged once its replicas have been told, not once they have it.";
+    TombstoneOlderThanPut "tombstone-older-than-put" in "core/node/remove.rs" needs ["clock"],
+        "A tombstone is stamped by the wall clock, so that it may be older than the put it deletes.";
     StampByWallClock "stamp-by-wall-clock" in "core/node/publish.rs" needs ["clock"],
         "Versions are stamped by the wall clock alone, whatever was stamped or seen before.";
     OutboxSkipsAbsent "outbox-skips-absent" in "core/node/publish.rs" needs ["network"],
         "A record is owed only to the members that are connected when it is written.";
     LostIsDelivered "lost-is-delivered" in "core/node/outbox.rs" needs ["network"],
         "A delivery whose link went before the answer came is struck off.";
+    StruckOffWhenRead "struck-off-when-read" in "core/node/outbox.rs" needs ["process", "network"],
+        "A debt is struck off when it is read, not when it is paid; it shows when a peer was away, and its link breaks when it is back.";
     TimerNotRearmed "timer-not-rearmed" in "core/node/outbox.rs" needs ["disk"],
         "Deliveries that a peer refused are not tried again, because nobody sets the timer.";
     BusyIsStored "busy-is-stored" in "core/node/outbox.rs" needs ["buggify"],
@@ -100,30 +100,30 @@ bugs! {
         "A promise is given before it is on the disk, so that it is forgotten.";
     RejectFutureRecords "reject-future-records" in "core/node/announce.rs" needs ["clock"],
         "A replica refuses records whose versions lie ahead of its own clock.";
-    PromisesReleasedEarly "promises-released-early" in "core/node/keep.rs" needs ["disk"],
-        "A get that could not keep all it fetched says that the file is whole here again.";
     RestoreFirstPage "restore-first-page" in "core/node/restore.rs" needs ["process", "buggify"],
         "A restore stops at the first page of each peer's answer; it shows when a disk is lost, and answers are short.";
     RestoreUnsigned "restore-unsigned" in "core/node/restore.rs" needs ["liar"],
         "A restore does not verify the records it is given.";
     LateManifestListed "late-manifest-listed" in "core/node/names.rs" needs ["disk"],
         "A manifest that opens after its file was deleted puts the name back on the list.";
+    ClockForgotten "clock-forgotten" in "core/node/boot.rs" needs ["process", "clock"],
+        "The clock is not read at a start; it shows when the wall clock has gone back meanwhile.";
     FailedReadIsEmpty "failed-read-is-empty" in "core/node/boot.rs" needs ["process", "disk"],
         "At a restart, names that the disk fails to read are taken not to be there.";
     TiesGoToTheOlder "ties-go-to-the-older" in "core/node/choose.rs" needs ["clock"],
         "Of two versions of one wall time the older wins: their counters are not compared.";
     FirstAnswerWins "first-answer-wins" in "core/node/locate.rs" needs ["process", "network"],
-        "A search ends with the first peer's answer; it shows when the own disk is lost, and a peer is behind.";
+        "A search ends with the first peer's answer, even if that has nothing; it shows when the own disk is lost, and a peer is behind.";
     DuplicateForgetsPeer "duplicate-forgets-peer" in "core/node/links.rs" needs ["network"],
         "When the older of two links to a node closes, the node counts as gone.";
     RedialGivesUp "redial-gives-up" in "core/node/dials.rs" needs ["network"],
         "An address that cannot be reached four times is never dialled again.";
-    StragglerResetsDeadline "straggler-resets-deadline" in "core/node/put.rs" needs ["network"],
-        "Each look for stragglers counts as progress, so that a put without a quorum waits for ever.";
+    PullSlotLeak "pull-slot-leak" in "core/node/pull.rs" needs ["disk"],
+        "A pull that is refused keeps its place among the few that may be under way.";
     NameInJournal "name-in-journal" in "core/node/put.rs" needs [],
         "A journal of the puts under way keeps their names as they are.";
-    CancelLeavesUpload "cancel-leaves-upload" in "core/node.rs" needs [],
-        "A request that its caller cancels leaves its uploads, timers and share of the window behind.";
+    CancelForgotten "cancel-forgotten" in "core/node.rs" needs [],
+        "A request whose caller goes away is left to its deadline, which a put that waits for its caller never reaches.";
     AckBeforeFsync "ack-before-fsync" in "net-tokio/store/batch.rs" needs ["process"],
         "A commit is acknowledged before it is synced.";
     SkipBlobSync "skip-blob-sync" in "net-tokio/store/files.rs" needs ["process"],

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process;
 
 use forever_net_tokio::folder::{self, Folder, Owner, State};
-use forever_net_tokio::server;
 use forever_net_tokio::settings::{Flags, Settings};
+use forever_net_tokio::{record, server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -30,10 +30,14 @@ pub(crate) fn run(data: &Path, args: NodeArgs, report: &Report) -> Result<Exit, 
     let settings = Settings::load(&folder.config_path(), environment(), &flags)?;
     let folder = folder.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let recording = match &args.record {
+        Some(path) => Some(record::create(path).map_err(|error| CliError::io("record into", path, error))?),
+        None => None,
+    };
     let json = report.is_json();
     let served = runtime.block_on(async {
         let stop = stop_signal().map_err(CliError::Runtime)?;
-        server::run(folder, settings, |ready| announce(ready, json), stop).await.map_err(CliError::from)
+        server::run(folder, settings, recording, |ready| announce(ready, json), stop).await.map_err(CliError::from)
     });
     // What is still under way after the node's own deadlines is cut.
     runtime.shutdown_background();

@@ -1,5 +1,6 @@
 //! Putting a node together: store, threads, keys, network, driver.
 
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::num::NonZeroUsize;
@@ -8,8 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::codec::Bincode;
+use forever_core::config::Config;
 use forever_core::node::Node;
+use forever_core::recording::Header;
 use forever_core::secrets::OwnerKeys;
+use forever_core::time::Time;
 use zeroize::Zeroizing;
 
 use super::ServeError;
@@ -20,7 +24,9 @@ use crate::folder::OpenFolder;
 use crate::handle::Handle;
 use crate::net::tcp::TcpNet;
 use crate::net::{Listener, Net};
+use crate::observe::Observer;
 use crate::peers::Admission;
+use crate::record::FileRecorder;
 use crate::settings::Settings;
 use crate::simulation::Simulated;
 use crate::store::{RealFs, Store, StoreConfig, StoreDisk};
@@ -47,6 +53,18 @@ pub struct StartedNode {
 /// # Errors
 /// When the store cannot be opened, the address cannot be listened at, or the system has no randomness or threads to give.
 pub async fn start_node(folder: &OpenFolder, settings: &Settings) -> Result<StartedNode, ServeError> {
+    start_recorded(folder, settings, None).await
+}
+
+/// Starts a node as [`start_node`] does, and records it into a file, if there is one.
+///
+/// # Errors
+/// As [`start_node`].
+pub async fn start_recorded(
+    folder: &OpenFolder,
+    settings: &Settings,
+    recording: Option<File>,
+) -> Result<StartedNode, ServeError> {
     let net = TcpNet;
     let listener = net
         .listen(&settings.listen)
@@ -60,7 +78,7 @@ pub async fn start_node(folder: &OpenFolder, settings: &Settings) -> Result<Star
     let identity = Identity::new(*folder.node_key(), *folder.cluster_key());
     let clock = SystemClock::start();
     let config = settings.core_config(&advertised(&listen));
-    let node = Node::new(config, identity.node_id(), keys, *random()?, clock.now());
+    let (node, observer) = new_node(folder, settings, config, &identity, keys, clock.now(), recording)?;
     let allow = (!settings.allow.is_empty()).then(|| settings.allow.iter().copied().collect());
     let (handle, calls) = Handle::new();
     let parts = Parts {
@@ -73,9 +91,30 @@ pub async fn start_node(folder: &OpenFolder, settings: &Settings) -> Result<Star
         codec: Arc::new(Bincode),
         seed: *random()?,
         handshake_timeout: HANDSHAKE_TIMEOUT,
+        observer,
         simulation: Simulated::default(),
     };
     Ok(StartedNode { handle, listen, driver: Box::pin(drive(node, parts, listener, calls)) })
+}
+
+/// A fresh node, and who records it.
+fn new_node(
+    folder: &OpenFolder,
+    settings: &Settings,
+    config: Config,
+    identity: &Identity,
+    keys: OwnerKeys,
+    start: Time,
+    recording: Option<File>,
+) -> Result<(Node, Option<Box<dyn Observer>>), ServeError> {
+    let (id, seed) = (identity.node_id(), random()?);
+    let observer = recording.map(|file| {
+        let owner = folder.owner_secret().clone();
+        let header =
+            Header { config: config.clone(), node: id, owner, key_hash: settings.key_hash, seed: *seed, start };
+        Box::new(FileRecorder::new(file, &header)) as Box<dyn Observer>
+    });
+    Ok((Node::new(config, id, keys, *seed, start), observer))
 }
 
 fn open_store(folder: &OpenFolder, settings: &Settings) -> Result<StoreDisk, ServeError> {

@@ -47,6 +47,8 @@ struct Inode {
     data: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Change>,
+    /// How often its bytes were changed.
+    changes: u64,
 }
 
 type Names = BTreeMap<PathBuf, Node>;
@@ -161,6 +163,41 @@ impl MemoryFs {
         files.collect()
     }
 
+    /// Shows all files and their bytes, without a copy.
+    pub fn each_file(&self, mut show: impl FnMut(&Path, &[u8])) {
+        let state = self.state();
+        for (path, node) in &state.names {
+            if let Node::File(inode) = node {
+                show(path, &state.inodes[*inode].data);
+            }
+        }
+    }
+
+    /// Which file lies at a path, and how often its bytes were changed: equal only while they are the same.
+    #[must_use]
+    pub fn stamp(&self, path: &Path) -> Option<(usize, u64)> {
+        let state = self.state();
+        match state.names.get(path) {
+            Some(Node::File(inode)) => Some((*inode, state.inodes[*inode].changes)),
+            Some(Node::Folder) | None => None,
+        }
+    }
+
+    /// What a failed sync does: what was not synced before stays readable, and no later sync makes it durable
+    /// (<https://wiki.postgresql.org/wiki/Fsync_Errors>).
+    pub fn forget_unsynced(&self, path: &Path) {
+        let mut state = self.state();
+        if let Some(Node::File(inode)) = state.names.get(path).copied() {
+            state.inodes[inode].unsynced.clear();
+        }
+    }
+
+    /// Whether the power is gone.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.state().is_dead
+    }
+
     /// Cuts the power now: everything from here on fails.
     pub fn cut_power(&self) {
         self.state().is_dead = true;
@@ -176,7 +213,8 @@ impl MemoryFs {
         let Some(Node::File(inode)) = state.names.get(path).copied() else {
             panic!("no file {}", path.display());
         };
-        state.inodes[inode] = Inode { data: bytes.to_vec(), durable: bytes.to_vec(), unsynced: Vec::new() };
+        let changes = state.inodes[inode].changes + 1;
+        state.inodes[inode] = Inode { data: bytes.to_vec(), durable: bytes.to_vec(), unsynced: Vec::new(), changes };
     }
 
     /// Removes a file, durably, behind the engine's back.
@@ -242,11 +280,13 @@ impl Inode {
     fn change(&mut self, change: Change) {
         apply(&mut self.data, &change);
         self.unsynced.push(change);
+        self.changes += 1;
     }
 
     fn sync(&mut self) {
-        self.durable.clone_from(&self.data);
-        self.unsynced.clear();
+        for change in self.unsynced.drain(..) {
+            apply(&mut self.durable, &change);
+        }
     }
 }
 

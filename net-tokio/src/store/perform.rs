@@ -1,6 +1,8 @@
 //! Operations, each in up to two steps: everything but the change of the index, which may run on any thread and beside
 //! others, and the change of the index, which many operations make in one transaction.
 
+use std::collections::BTreeSet;
+
 use forever_core::bulk::Bulk;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, KEYS_MAX, Usage, VALUE_LEN_MAX, Write};
 use forever_core::ids::BlobKey;
@@ -63,6 +65,47 @@ impl Store {
                 results.pop().expect("one change has one result")
             }
         }
+    }
+
+    /// Performs operations on this thread in order, with one transaction for as many as [`super::StoreDisk`] could put into
+    /// one. Their results, in the same order.
+    ///
+    /// # Panics
+    ///
+    /// As [`Store::perform`].
+    pub fn perform_all(&self, ops: Vec<DiskOp>) -> Vec<DiskResult> {
+        let mut results = vec![None; ops.len()];
+        let mut waiting: Vec<(usize, Pending)> = Vec::new();
+        let mut locked = BTreeSet::new();
+        for (number, what) in ops.into_iter().enumerate() {
+            assert_bounds(&what);
+            let blob = locked_by(&what);
+            if blob.is_some_and(|blob| locked.contains(&blob)) {
+                self.settle_into(&mut waiting, &mut results);
+                locked.clear();
+            }
+            match self.begin(what) {
+                Step::Done(result) => results[number] = Some(result),
+                Step::Commit(pending) => {
+                    locked.extend(blob);
+                    waiting.push((number, pending));
+                }
+            }
+        }
+        self.settle_into(&mut waiting, &mut results);
+        results.into_iter().map(|result| result.expect("each was done, or has waited and was settled")).collect()
+    }
+
+    fn settle_into(&self, waiting: &mut Vec<(usize, Pending)>, results: &mut [Option<DiskResult>]) {
+        if waiting.is_empty() {
+            return;
+        }
+        let (numbers, pending): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
+        let (settled, unlinks) = self.settle(pending);
+        for (number, result) in numbers.into_iter().zip(settled) {
+            results[number] = Some(result);
+        }
+        unlinks.iter().for_each(|unlink| self.unlink(unlink));
     }
 
     /// The first step of an operation.
@@ -261,6 +304,18 @@ fn done(change: &Change) -> DiskResult {
         Change::Commit { .. } => Ok(DiskDone::Committed),
         Change::PutBlob { .. } => Ok(DiskDone::Written { new: true }),
         Change::RemoveBlob { .. } => Err(DiskError::Corrupt),
+    }
+}
+
+/// The blob whose lock an operation may take.
+fn locked_by(what: &DiskOp) -> Option<BlobKey> {
+    match what {
+        DiskOp::WriteBlob { blob, .. } | DiskOp::ReadBlob { blob } => Some(*blob),
+        DiskOp::HasBlobs { .. }
+        | DiskOp::Lookup { .. }
+        | DiskOp::Scan { .. }
+        | DiskOp::Commit { .. }
+        | DiskOp::Usage => None,
     }
 }
 

@@ -17,6 +17,7 @@ mod lost_peers;
 #[cfg(target_os = "linux")]
 mod memory;
 mod put;
+mod record;
 mod restart;
 mod restore;
 mod space;

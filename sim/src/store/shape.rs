@@ -72,7 +72,7 @@ impl Shape {
             nodes_usual: 5,
             nodes: (3, 7),
             duration_ms: 60_000,
-            settle_ms: 120_000,
+            settle_ms: 600_000,
             ops: (110, 200),
             faults: (14, 24),
             families: Family::ALL.to_vec(),
@@ -89,7 +89,7 @@ impl Shape {
             // A tick of the network is a millisecond.
             Tier::Turmoil => Self {
                 duration_ms: 30_000,
-                settle_ms: 90_000,
+                settle_ms: 300_000,
                 ops: (100, 130),
                 file_bytes_max: 512 << 10,
                 chunk_sizes: vec![256, 4096, 16_384, 65_536],

@@ -121,7 +121,7 @@ impl MemoryDisk {
         }
     }
 
-    /// Whether nothing is acknowledged any more until a crash or a restart.
+    /// Whether a sync has failed since the process started.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
         self.degraded.is_some()

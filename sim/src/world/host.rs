@@ -12,9 +12,14 @@ use super::Happening;
 use super::callers::Caller;
 use super::clock::HostClock;
 use super::disk::MemoryDisk;
-use crate::content::draw;
+use crate::draw::{Draws, Site};
 use crate::store::Scenario;
 use crate::store::liar::Liar;
+
+// By the names that the other tier draws them under, so that both have the same secrets.
+const NODE_KEY: Site = Site::new("node key");
+const CLUSTER_KEY: Site = Site::new("cluster key");
+const OWNER_SECRET: Site = Site::new("owner secret");
 
 /// The port of all addresses.
 const PORT: u16 = 7000;
@@ -116,13 +121,13 @@ pub(super) fn number_of(address: &str) -> Option<usize> {
 
 /// The secrets, the same as in the other tier.
 pub(super) fn owner_secret(scenario: &Scenario, owner: usize) -> [u8; 32] {
-    draw("owner secret", scenario.seed, owner as u64)
+    Draws::new(scenario.seed).at(OWNER_SECRET, owner as u64, 0).bytes32()
 }
 
 pub(super) fn node_secret(scenario: &Scenario, number: usize) -> [u8; 32] {
-    draw("node key", scenario.seed, number as u64)
+    Draws::new(scenario.seed).at(NODE_KEY, number as u64, 0).bytes32()
 }
 
 pub(super) fn cluster_key(scenario: &Scenario) -> [u8; 32] {
-    draw("cluster key", scenario.seed, 0)
+    Draws::new(scenario.seed).at(CLUSTER_KEY, 0, 0).bytes32()
 }

@@ -205,7 +205,7 @@ impl World {
     }
 
     pub(super) fn finish_work(&mut self, number: usize, op: OpId, what: WorkOp) {
-        let result = self.worker.perform(what, &self.hosts[number].keys);
+        let result = self.worker.perform(what, &self.hosts[number].keys, &mut self.inspector);
         self.input(number, Input::WorkDone { op, result });
     }
 

@@ -64,7 +64,7 @@ fn torn(inode: &Inode, random: &mut Random) -> Inode {
             (_, Change::Write(..) | Change::Len(_)) => {}
         }
     }
-    Inode { durable: data.clone(), data, unsynced: Vec::new() }
+    Inode { durable: data.clone(), data, unsynced: Vec::new(), changes: inode.changes + 1 }
 }
 
 /// xorshift64: enough to choose what a power loss spares.

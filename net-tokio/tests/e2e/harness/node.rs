@@ -31,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) listen: String,
     ip: String,
     settings: Vec<(String, String)>,
+    /// Where its next start is recorded to.
+    pub(crate) record: Option<PathBuf>,
     running: Option<Running>,
 }
 
@@ -61,6 +63,7 @@ impl Node {
             listen: format!("{ip}:0"),
             ip: ip.to_owned(),
             settings: Vec::new(),
+            record: None,
             running: None,
         }
     }
@@ -80,6 +83,9 @@ impl Node {
         command.args(["--listen", &self.listen, "--api", &format!("{}:0", self.ip)]);
         for peer in peers {
             command.args(["--peer", peer]);
+        }
+        if let Some(path) = self.record.take() {
+            command.arg("--record").arg(path);
         }
         for (key, value) in &self.settings {
             command.env(key, value);

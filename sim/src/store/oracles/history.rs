@@ -111,7 +111,7 @@ impl History {
                     Operation { op: what.clone(), owner, started: self.now, started_at: at, ended: None, of_judge };
                 self.ops.insert(*op, operation);
             }
-            Event::Ended { op, result } => self.end(*op, at, result),
+            Event::Ended { op, result } => self.end(*op, at, result, view),
             Event::Lost { node, what } => self.losses.push((self.now, *node, what.clone())),
             Event::Healed => self.healed = Some((self.now, at)),
             Event::Up { node } => self.met.retain(|(from, _), _| from != node),
@@ -124,9 +124,13 @@ impl History {
         }
     }
 
-    fn end(&mut self, op: usize, at: Duration, result: &OpResult) {
+    fn end(&mut self, op: usize, at: Duration, result: &OpResult, view: &dyn View) {
         let Some(operation) = self.ops.get_mut(&op) else { return };
-        let outcome = outcome_of(result);
+        let mut outcome = outcome_of(result);
+        if matches!(outcome, Outcome::Acked { .. }) && has_lied(view, operation.op.node, at) {
+            // What it told its peers was not what it wrote.
+            outcome = Outcome::Unknown;
+        }
         if let (Outcome::Acked { version, .. }, Some(file)) = (&outcome, operation.file()) {
             let deleted = operation.is_delete();
             self.acked.entry((operation.owner, file)).or_default().insert(*version, Acked { op, deleted });
@@ -230,6 +234,15 @@ fn is_to_a_peer(bytes: &[u8]) -> bool {
 pub(crate) fn is_liar(view: &dyn View, node: usize) -> bool {
     let faults = &view.scenario().plan.faults;
     faults.iter().any(|fault| matches!(fault.what, Fault::Liar { node: liar, .. } if liar == node))
+}
+
+/// Whether a node has begun to lie.
+fn has_lied(view: &dyn View, node: usize, at: Duration) -> bool {
+    let faults = &view.scenario().plan.faults;
+    faults.iter().any(|fault| {
+        matches!(fault.what, Fault::Liar { node: liar, .. } if liar == node)
+            && Duration::from_micros(fault.from_us) <= at
+    })
 }
 
 /// A version as people write it.

@@ -2,8 +2,8 @@
 //! a deletion) is what was put.
 //!
 //! A version that was acknowledged belongs to one put: the bytes must be that put's, exactly, and those of the range asked
-//! for. A version that nobody was told of belongs to a put, by the device that the version names, whose outcome is unknown or
-//! which is still under way: the bytes must be those of one such put.
+//! for. A version that nobody was told of belongs to some put, by the device that the version names: one whose outcome is
+//! unknown, which is still under way, or which was stamped anew; the bytes must be those of one such put.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use forever_core::version::Version;
 
 use super::super::{Content, Event, Got, OpError, OpKind, OpResult, Range, View, names};
 use super::Rule;
-use super::history::{self, FileKey, History};
+use super::history::{self, FileKey, History, Outcome};
 
 /// The rule in a sentence.
 pub const RULE: &str = "no get returns bytes that were not put under that name";
@@ -40,10 +40,9 @@ impl Integrity {
             return put(&acked.op).into_iter().collect();
         }
         let Some(writer) = history::node_of(view, version.node) else { return Vec::new() };
-        let may_be = self
-            .history
-            .of_file(key)
-            .filter(|(_, operation)| operation.is_put() && operation.op.node == writer && operation.is_uncertain());
+        let may_be = self.history.of_file(key).filter(|(_, operation)| {
+            operation.is_put() && operation.op.node == writer && operation.outcome() != Some(&Outcome::Refused)
+        });
         may_be.filter_map(|(op, _)| put(&op)).collect()
     }
 

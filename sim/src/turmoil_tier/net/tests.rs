@@ -1,10 +1,14 @@
 use super::*;
+use crate::draw::Draws;
 use crate::trace::Trace;
+use crate::turmoil_tier::board::Board;
 
 /// Whether a task, spawned in the background, is told to have panicked.
 fn told_of(task: impl Future<Output = ()> + Send + 'static) -> bool {
     let panics = Panics::default();
-    let net = TurmoilNet::new(Tracer::new(Trace::default(), "host"), panics.clone());
+    let board = Board::new(Draws::new(0), Vec::new());
+    let tracer = Tracer::new(Trace::default(), "host");
+    let net = TurmoilNet::new(0, Wire::new(board.clone()), Gate::new(board), tracer, panics.clone());
     let mut sim = turmoil::Builder::new().rng_seed(0).build();
     sim.client("host", async move {
         net.spawn(task);

@@ -71,6 +71,18 @@ fn the_acknowledgement_of_a_liar_and_of_a_disk_lost_meanwhile_are_excused() {
 }
 
 #[test]
+fn what_a_liar_acknowledges_to_its_own_callers_is_not_held_against_the_others() {
+    let mut run = run();
+    plan_fault(&mut run.view, Fault::Liar { node: 0, lie: Lie::OldRecords });
+    let op = run.start(0, put_of(1));
+    let version = run.version(100, 0);
+    run.end(op, put_done(1, version, 3)).unwrap();
+    run.heal().unwrap();
+    run.get(0, 1, not_found()).unwrap();
+    assert_eq!(tally(&run).reads, 0);
+}
+
+#[test]
 fn a_failed_read_of_what_lies_in_reach_is_a_violation() {
     let mut run = run();
     run.put(0, 1, 100, &[0, 2]).unwrap();

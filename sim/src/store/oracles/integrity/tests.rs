@@ -48,7 +48,7 @@ fn another_range_than_asked_for_is_a_violation() {
 }
 
 #[test]
-fn a_version_that_nobody_put_is_a_violation_unless_some_outcome_is_unknown() {
+fn a_version_that_nobody_was_told_of_is_right_if_some_put_may_have_made_it() {
     let mut run = run();
     let got = run.got(1, 100, 0);
     assert!(run.get(0, 1, got.clone()).unwrap_err().contains("nobody put"));

@@ -1,0 +1,44 @@
+//! `forever-sim list`: what there is.
+
+use std::fmt::Write as _;
+
+use forever_sim::store::{Fault, Shape, Tier, oracles, probes};
+use forever_sim::system::Step as _;
+
+use super::{Verdict, print, tier_name};
+
+const TIERS: [Tier; 2] = [Tier::World, Tier::Turmoil];
+
+pub(crate) fn list() -> Verdict {
+    let mut text = String::new();
+    scenarios(&mut text);
+    text.push_str("\nFaults\n");
+    for fault in Fault::samples() {
+        let tiers: Vec<&str> = TIERS.into_iter().filter(|tier| fault.works_in(*tier)).map(tier_name).collect();
+        let _ = writeln!(text, "  {:<16} {:<8} {} [{}]", fault.name(), fault.family(), fault.about(), tiers.join(", "));
+    }
+    text.push_str("\nOracles\n");
+    for (name, rule) in oracles::ALL {
+        let _ = writeln!(text, "  {name:<16} {rule}");
+    }
+    text.push_str("\nProbes\n");
+    let world = probes::of(Tier::World);
+    for (name, about) in probes::of(Tier::Turmoil) {
+        let only = if world.iter().any(|(known, _)| *known == name) { "" } else { " [turmoil]" };
+        let _ = writeln!(text, "  {name:<38} {about}{only}");
+    }
+    print(&text);
+    Verdict::Clean
+}
+
+/// What `--set` takes, with what each tier has unless told otherwise.
+fn scenarios(text: &mut String) {
+    let shapes = TIERS.map(|tier| serde_json::to_value(Shape::of(tier)).expect("a shape is plain data"));
+    let _ = writeln!(text, "Scenarios (--set KEY=VALUE)");
+    let _ = writeln!(text, "  {:<22} {:<40} turmoil, if different", "key", "world");
+    let [Some(world), Some(turmoil)] = [shapes[0].as_object(), shapes[1].as_object()] else { return };
+    for (key, value) in world {
+        let other = turmoil.get(key).filter(|other| *other != value).map_or(String::new(), ToString::to_string);
+        let _ = writeln!(text, "{}", format!("  {key:<22} {:<40} {other}", value.to_string()).trim_end());
+    }
+}

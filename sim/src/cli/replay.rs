@@ -1,0 +1,65 @@
+//! `forever-sim replay`: a case, or a recording of a real node, once more.
+
+use std::path::Path;
+
+use forever_core::recording::ReplayError;
+use forever_sim::case::{self, Case};
+use forever_sim::recording::{ReplayFileError, replay_file};
+use forever_sim::simulation::run_caught;
+use forever_sim::store::{Scenario, Store};
+use forever_sim::trace::Keep;
+
+use super::case::usable;
+use super::run::summary;
+use super::{CliError, Verdict, print, replay_line};
+
+pub(crate) fn replay(path: &Path) -> Result<Verdict, CliError> {
+    let bytes = std::fs::read(path).map_err(CliError::file(path))?;
+    let looks_like_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
+    if looks_like_json { replay_case(path, usable(path, Case::parse(path, &bytes)?)?) } else { replay_recording(path) }
+}
+
+fn replay_case(path: &Path, case: Case<Scenario>) -> Result<Verdict, CliError> {
+    let store = Store::new(case.scenario.tier);
+    let (outcome, _) = run_caught(&store, &case.scenario, Keep::Hash);
+    print(&summary(&case.scenario, &outcome));
+    let Some(violation) = &outcome.violation else {
+        let (oracle, commit) = (&case.violation.oracle, &case.commit);
+        print(&format!("the case broke the rule '{oracle}' at commit {commit}; it does not any more\n"));
+        return Ok(Verdict::Clean);
+    };
+    let verdict = if case.is_reproduced_by(&outcome) {
+        "as in the case, bit for bit".to_string()
+    } else if violation.oracle == case.violation.oracle {
+        format!(
+            "the same rule as in the case, in another way: this is commit {}, the case is of {}",
+            case::commit(),
+            case.commit
+        )
+    } else {
+        format!("another rule than in the case, which broke '{}'", case.violation.oracle)
+    };
+    print(&format!("{verdict}\n{}", replay_line(path)));
+    Ok(Verdict::Broken)
+}
+
+/// A node that does otherwise than its recording says is not the node that was recorded, or not a function of its inputs.
+fn replay_recording(path: &Path) -> Result<Verdict, CliError> {
+    match replay_file(path) {
+        Ok(report) => {
+            let (entries, outputs, node) = (report.entries, report.outputs, report.node);
+            print(&format!(
+                "a recording of node {node}: told something {entries} times, did {outputs} things, the same again\n"
+            ));
+            if report.truncated {
+                print("its end is cut off, as that of a node that was killed\n");
+            }
+            Ok(Verdict::Clean)
+        }
+        Err(ReplayFileError::Replay { error: ReplayError::Diverged(divergence), .. }) => {
+            print(&format!("the node does otherwise than its recording says: {divergence}\n{}", replay_line(path)));
+            Ok(Verdict::Broken)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,17 @@
+//! `forever-sim timeline`: a case as a page.
+
+use forever_sim::store::Store;
+use forever_sim::story;
+
+use super::{CliError, TimelineArgs, Verdict, case, print};
+
+pub(crate) fn timeline(args: &TimelineArgs) -> Result<Verdict, CliError> {
+    let case = case::read(&args.file)?;
+    let watched = Store::watch(&case.scenario);
+    let mut timeline = watched.timeline;
+    let violation = watched.outcome.violation.as_ref();
+    timeline.story = story::tell(&case.scenario, violation, case.shrunk_from, &watched.remarks);
+    std::fs::write(&args.output, timeline.page()).map_err(CliError::file(&args.output))?;
+    print(&format!("{}\n", args.output.display()));
+    Ok(Verdict::Clean)
+}

@@ -1,0 +1,190 @@
+//! What a case can do without: how scenarios are made smaller when a failure is shrunk.
+
+use super::{Content, Fault, Op, OpKind, Scenario};
+use crate::simulation;
+use crate::system::{Plan, Spanned, Timed};
+
+impl simulation::Scenario for Scenario {
+    type Op = Op;
+    type Fault = Fault;
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn plan(&self) -> &Plan<Op, Fault> {
+        &self.plan
+    }
+
+    fn with_plan(&self, plan: Plan<Op, Fault>) -> Self {
+        Self { plan, ..self.clone() }
+    }
+
+    fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn tell(&self) -> String {
+        let (nodes, seed, tier) = (self.nodes.len(), self.seed, self.tier);
+        let owners: std::collections::BTreeSet<usize> = self.nodes.iter().map(|node| node.owner).collect();
+        let (nodes_are, owners_are) = (if nodes == 1 { "node keeps" } else { "nodes keep" }, owners.len());
+        let whose = if owners_are == 1 { "one owner".into() } else { format!("{owners_are} owners") };
+        format!("{nodes} {nodes_are} the files of {whose} (seed {seed}, tier {tier:?}).")
+    }
+
+    fn without_node(&self, node: usize) -> Option<Self> {
+        let is_needed = self.nodes.len() < 2
+            || node >= self.nodes.len()
+            || self.core == [node]
+            || self.plan.ops.iter().any(|op| op.what.node == node);
+        if is_needed {
+            return None;
+        }
+        let mut faults = Vec::new();
+        for fault in &self.plan.faults {
+            faults.push(Spanned { what: fault_without(&fault.what, node)?, ..fault.clone() });
+        }
+        let moved = |op: &Timed<Op>| {
+            let mut op = op.clone();
+            op.what.node = after(op.what.node, node)?;
+            Some(op)
+        };
+        let ops = self.plan.ops.iter().filter_map(moved).collect();
+        let list = |nodes: &[usize]| nodes.iter().filter_map(|other| after(*other, node)).collect();
+        let mut nodes = self.nodes.clone();
+        nodes.remove(node);
+        for spec in &mut nodes {
+            spec.bootstrap = list(&spec.bootstrap);
+        }
+        let plan = Plan { ops, faults, end_us: self.plan.end_us };
+        Some(Self { nodes, core: list(&self.core), plan, ..self.clone() })
+    }
+
+    fn simpler(&self) -> Vec<Self> {
+        let mut all = Vec::new();
+        for (index, family) in self.families.iter().enumerate() {
+            // Faults are in the plan; only what has no plan depends on its family.
+            if *family == super::Family::Buggify {
+                let mut without = self.clone();
+                without.families.remove(index);
+                all.push(without);
+            }
+        }
+        if self.latency_us.0 != self.latency_us.1 {
+            all.push(Self { latency_us: (self.latency_us.0, self.latency_us.0), ..self.clone() });
+        }
+        if self.disk_us.0 != self.disk_us.1 {
+            all.push(Self { disk_us: (self.disk_us.0, self.disk_us.0), ..self.clone() });
+        }
+        for (index, op) in self.plan.ops.iter().enumerate() {
+            for what in simpler_op(&op.what.what) {
+                let mut simpler = self.clone();
+                simpler.plan.ops[index].what.what = what;
+                all.push(simpler);
+            }
+        }
+        all
+    }
+}
+
+/// The new number of a node once another is gone.
+fn after(node: usize, gone: usize) -> Option<usize> {
+    match node.cmp(&gone) {
+        std::cmp::Ordering::Less => Some(node),
+        std::cmp::Ordering::Equal => None,
+        std::cmp::Ordering::Greater => Some(node - 1),
+    }
+}
+
+/// A fault in a cluster that lacks a node; `None` if nothing is left of it.
+fn fault_without(fault: &Fault, gone: usize) -> Option<Fault> {
+    let mut fault = fault.clone();
+    let moved = |node: &mut usize| after(*node, gone).map(|new| *node = new);
+    match &mut fault {
+        Fault::Partition { these, those } => {
+            for side in [these, those] {
+                *side = side.iter().filter_map(|node| after(*node, gone)).collect();
+                if side.is_empty() {
+                    return None;
+                }
+            }
+        }
+        Fault::Clog { pairs } => {
+            *pairs = pairs.iter().filter_map(|(a, b)| Some((after(*a, gone)?, after(*b, gone)?))).collect();
+            if pairs.is_empty() {
+                return None;
+            }
+        }
+        Fault::LatencySpike { .. } => {}
+        Fault::OneWay { from: a, to: b }
+        | Fault::Hold { a, b }
+        | Fault::SlowPair { a, b, .. }
+        | Fault::DropBytes { a, b, .. }
+        | Fault::DuplicateBytes { a, b, .. }
+        | Fault::ReorderBytes { a, b, .. }
+        | Fault::Resets { a, b, .. } => {
+            moved(a)?;
+            moved(b)?;
+        }
+        Fault::Bandwidth { node, .. }
+        | Fault::HalfOpen { node }
+        | Fault::Crash { node }
+        | Fault::PowerLoss { node }
+        | Fault::Pause { node }
+        | Fault::LostDisk { node }
+        | Fault::SlowStart { node }
+        | Fault::Skew { node, .. }
+        | Fault::Drift { node, .. }
+        | Fault::Jump { node, .. }
+        | Fault::ReadErrors { node, .. }
+        | Fault::WriteErrors { node, .. }
+        | Fault::SyncErrors { node, .. }
+        | Fault::Full { node, .. }
+        | Fault::SlowDisk { node, .. }
+        | Fault::StalledDisk { node }
+        | Fault::BitRot { node, .. }
+        | Fault::Misdirected { node, .. }
+        | Fault::LostDirSyncs { node }
+        | Fault::Liar { node, .. } => moved(node)?,
+    }
+    Some(fault)
+}
+
+/// The same operation, each with one thing less.
+fn simpler_op(what: &OpKind) -> Vec<OpKind> {
+    match what {
+        OpKind::Put { file, content, abandon_after } => {
+            let put = |content, abandon_after| OpKind::Put { file: *file, content, abandon_after };
+            let mut all = Vec::new();
+            if abandon_after.is_some() {
+                all.push(put(*content, None));
+            }
+            if content.changed.is_some() {
+                all.push(put(Content { changed: None, ..*content }, *abandon_after));
+            }
+            if content.len > 1 {
+                all.push(put(Content { len: content.len / 2, ..*content }, *abandon_after));
+            }
+            all
+        }
+        OpKind::Get { file, range, old } => {
+            let mut all = Vec::new();
+            if range.is_some() {
+                all.push(OpKind::Get { file: *file, range: None, old: *old });
+            }
+            if old.is_some() {
+                all.push(OpKind::Get { file: *file, range: *range, old: None });
+            }
+            all
+        }
+        OpKind::Delete { .. }
+        | OpKind::List
+        | OpKind::Stat { .. }
+        | OpKind::Versions { .. }
+        | OpKind::Evict { .. }
+        | OpKind::Restore => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! Wrong clocks.
+
+use std::time::Duration;
+
+use forever_sim::store::{Fault, OpResult};
+
+use crate::harness::{Run, put};
+
+/// By how many milliseconds the version of a put at node 0 is ahead of one at node 1 at the same time.
+fn ahead(run: &mut Run) -> i64 {
+    let ops = [run.start(0, put(1, 1, 5)), run.start(1, put(1, 1, 5))];
+    let [first, second] = ops.map(|op| match run.finish(op) {
+        OpResult::Put(report) => i64::try_from(report.file.version.wall_ms).unwrap(),
+        other => panic!("{other:?}"),
+    });
+    first - second
+}
+
+#[test]
+fn a_skewed_clock_stamps_ahead_and_a_jump_ends() {
+    for fault in [Fault::Skew { node: 0, ahead_ms: 60_000 }, Fault::Jump { node: 0, ahead_ms: -60_000 }] {
+        let mut run = Run::new(50, 2);
+        assert!(ahead(&mut run).abs() < 100);
+        let id = run.begin(&fault);
+        let now = ahead(&mut run);
+        assert!(run.has_bitten(id));
+        // A clock that goes back stamps after what it has stamped before.
+        let expected = if now > 0 { 59_000..61_000 } else { -100..100 };
+        assert!(expected.contains(&now) || now > -61_000, "{now}");
+        run.end(id, &fault);
+        run.advance(Duration::from_secs(1));
+        assert_eq!(ahead(&mut run) > 30_000, now > 30_000, "a version never falls behind an earlier one");
+    }
+}
+
+#[test]
+fn a_drifting_clock_gets_ahead_as_time_passes() {
+    let mut run = Run::new(51, 2);
+    let drift = Fault::Drift { node: 0, ppm: 100_000 };
+    let id = run.begin(&drift);
+    run.advance(Duration::from_secs(10));
+    let now = ahead(&mut run);
+    assert!(run.has_bitten(id) && (900..1_100).contains(&now), "{now}");
+    run.end(id, &drift);
+    run.advance(Duration::from_secs(10));
+    assert!((900..1_100).contains(&ahead(&mut run)), "it stays ahead and gets no further");
+}
