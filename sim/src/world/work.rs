@@ -39,6 +39,6 @@ impl Worker {
         if self.intents.len() >= REMEMBERED_MAX {
             self.intents.clear();
         }
-        self.intents.entry(bytes.clone()).or_insert_with(|| SignedIntent::verify(&bytes)).clone()
+        *self.intents.entry(bytes.clone()).or_insert_with(|| SignedIntent::verify(&bytes))
     }
 }

@@ -4,12 +4,12 @@
 //!
 //! Looked at when the core is healed and after it has settled, on the disks of all nodes, healed or not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use forever_core::ids::{NameId, OwnerId};
-use forever_core::record::{RecordBody, SignedRecord};
+use forever_core::record::{RecordBody, RecordError, SignedRecord};
 
 use super::super::{Event, View, names};
 use super::Rule;
@@ -25,8 +25,8 @@ const STAMPS_MAX: usize = 4;
 #[derive(Default)]
 pub(crate) struct Authority {
     history: History,
-    /// The bytes of records that have been verified: one record lies on many disks, and is looked at twice.
-    verified: BTreeSet<Bytes>,
+    /// What came of verifying records: one lies on many disks, and is looked at twice.
+    verified: BTreeMap<Bytes, Result<SignedRecord, RecordError>>,
 }
 
 impl Authority {
@@ -83,11 +83,10 @@ impl Authority {
         addresses: &BTreeMap<(OwnerId, NameId), FileKey>,
         record: &SignedRecord,
     ) -> Result<(FileKey, usize), String> {
-        if !self.verified.contains(&record.bytes) {
-            if SignedRecord::verify(record.bytes.clone()).as_ref() != Ok(record) {
-                return Err("that does not verify under its owner's key".into());
-            }
-            self.verified.insert(record.bytes.clone());
+        let verified =
+            self.verified.entry(record.bytes.clone()).or_insert_with_key(|bytes| SignedRecord::verify(bytes.clone()));
+        if verified.as_ref() != Ok(record) {
+            return Err("that does not verify under its owner's key".into());
         }
         let what = &record.record;
         let Some(file) = addresses.get(&(what.owner, what.name_id)) else {
