@@ -2,13 +2,11 @@
 //! afterwards and intact, and nothing is there by half.
 #![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Write};
-use forever_core::ids::BlobKey;
 use forever_net_tokio::store::conformance::crash::{
     Content, Model, Rig, blobs, observe, survives_power_loss_at_every_operation, workload,
 };

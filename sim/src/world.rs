@@ -91,7 +91,7 @@ pub struct World {
     is_urgent: bool,
 }
 
-/// Something that happens at a time.
+/// Something that happens at a time. Small, because it is moved often.
 #[derive(Debug)]
 enum Happening {
     /// A node is started for the first time.
@@ -99,7 +99,7 @@ enum Happening {
     /// A node's deadline is due.
     Wake { host: usize, life: u32 },
     /// A node is told something.
-    Input { host: usize, life: u32, input: Input },
+    Input { host: usize, life: u32, input: Box<Input> },
     /// Data has left a link.
     Sent { conn: usize, side: usize },
     /// The next message on the way out of an end is due.
@@ -115,11 +115,11 @@ enum Happening {
     /// A disk operation is due: the so many-th of this disk.
     Disk { host: usize, life: u32, op: OpId, nth: u64 },
     /// A piece of work is done.
-    Work { host: usize, life: u32, op: OpId, what: WorkOp },
+    Work { host: usize, life: u32, op: OpId, what: Box<WorkOp> },
     /// A caller reaches its node.
     Begin { host: usize, life: u32, op: usize },
     /// A caller is told something.
-    Tell { host: usize, life: u32, request: RequestId, what: What },
+    Tell { host: usize, life: u32, request: RequestId, what: Box<What> },
     /// Connections are reset.
     Reset { fault: usize, nth: u64 },
     /// A pair of nodes clogs or clears.
@@ -242,7 +242,7 @@ impl World {
         match happening {
             Happening::Boot { host } => self.boot(host),
             Happening::Wake { host, .. } => self.wake(host),
-            Happening::Input { host, input, .. } => self.input(host, input),
+            Happening::Input { host, input, .. } => self.input(host, *input),
             Happening::Sent { conn, side } => self.sent(conn, side),
             Happening::Arrive { conn, side } => self.arrive(conn, side),
             Happening::Leg { conn } => self.leg(conn),
@@ -250,9 +250,9 @@ impl World {
             Happening::AdmitTimeout { conn } => self.admit_timeout(conn),
             Happening::CloseTimeout { conn, side } => self.close_timeout(conn, side),
             Happening::Disk { host, op, nth, .. } => self.finish_disk(host, op, nth),
-            Happening::Work { host, op, what, .. } => self.finish_work(host, op, what),
+            Happening::Work { host, op, what, .. } => self.finish_work(host, op, *what),
             Happening::Begin { op, .. } => self.begin_op(op),
-            Happening::Tell { host, request, what, .. } => self.tell(host, request, what),
+            Happening::Tell { host, request, what, .. } => self.tell(host, request, *what),
             Happening::Reset { fault, nth } => self.doom(fault, nth),
             Happening::Clog { fault, pair, on } => self.clog(fault, pair, on),
         }

@@ -1,4 +1,5 @@
 //! The disk in memory keeps the contract: the suite that the storage engine is held to, and a crash at every operation.
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for what it wants to see")]
 #![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
 use std::cell::RefCell;
@@ -191,7 +192,7 @@ fn a_damaged_blob_is_told_once_and_then_absent() {
     let (blob, bytes) = sample_blob(0, 100);
     disk.perform(write_op(blob, &bytes)).unwrap();
     assert!(disk.damage(&blob, &mut Draws::new(1).at(TEST, 0, 0)));
-    assert_eq!(disk.states()[&blob], false);
+    assert!(!disk.states()[&blob]);
     assert_eq!(disk.perform(DiskOp::ReadBlob { blob }), Err(DiskError::Corrupt));
     assert_eq!(disk.perform(DiskOp::ReadBlob { blob }), Err(DiskError::NotFound));
     assert_eq!(disk.perform(write_op(blob, &bytes)), Ok(DiskDone::Written { new: true }));

@@ -43,10 +43,10 @@ fn every_replica_holds_the_record_and_its_chunks_on_disk() {
 fn busy() -> forever_sim::store::Scenario {
     use forever_sim::store::Fault;
     let mut scenario = scenario(4, 30);
-    for at in 0..20 {
-        let node = at % 4;
-        op(&mut scenario, 1_000 + at as u64 * 700, node, put(at as u32 / 2, at as u64, 3_000 + at as u32));
-        op(&mut scenario, 1_500 + at as u64 * 700, node, get(at as u32 / 2));
+    for at in 0..20_u32 {
+        let (node, ms) = (at as usize % 4, 1_000 + u64::from(at) * 700);
+        op(&mut scenario, ms, node, put(at / 2, at.into(), 3_000 + at));
+        op(&mut scenario, ms + 500, node, get(at / 2));
     }
     fault(&mut scenario, 3_000, 6_000, Fault::Crash { node: 1 });
     fault(&mut scenario, 5_000, 9_000, Fault::Partition { these: vec![0], those: vec![2, 3] });
@@ -64,7 +64,7 @@ fn a_seed_gives_the_same_trace_again_and_in_another_thread() {
     let first = run();
     assert!(first.1 > 5_000, "{} events", first.1);
     assert_eq!(run(), first);
-    let elsewhere = std::thread::spawn(move || run());
+    let elsewhere = std::thread::spawn(run);
     assert_eq!(elsewhere.join().unwrap(), first);
 }
 

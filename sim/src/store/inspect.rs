@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use forever_core::ids::{BlobKey, OwnerId, PageId};
 use forever_core::manifest::{Children, ChunkRef, check_page};
-use forever_core::record::{RecordBody, SignedRecord};
+use forever_core::record::{RecordBody, RecordError, SignedRecord};
 
 use super::event::{Contents, Held, Holding};
 
@@ -22,7 +22,7 @@ const PAGE_KEY_LEN: usize = 1 + 32 + 32;
 /// Reads disks. It remembers what it has checked, because signatures and hashes of the same bytes never change.
 #[derive(Debug, Default)]
 pub struct Inspector {
-    records: BTreeMap<Bytes, Option<SignedRecord>>,
+    records: BTreeMap<Bytes, Result<SignedRecord, RecordError>>,
     pages: BTreeMap<(PageId, Bytes), Option<Children>>,
 }
 
@@ -62,13 +62,20 @@ impl Inspector {
         if broken.is_empty() { Holding::Whole(chunks) } else { Holding::Broken(broken) }
     }
 
-    /// The record of a row, if it is signed by its owner and lies where it belongs.
-    fn record(&mut self, key: &Bytes, value: &Bytes) -> Option<SignedRecord> {
+    /// Verifies a record, or remembers what came of it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn verify(&mut self, bytes: Bytes) -> Result<SignedRecord, RecordError> {
         if self.records.len() >= REMEMBERED_MAX {
             self.records.clear();
         }
-        let verified = self.records.entry(value.clone()).or_insert_with(|| SignedRecord::verify(value.clone()).ok());
-        verified.clone().filter(|record| is_key_of(key, record))
+        self.records.entry(bytes.clone()).or_insert_with(|| SignedRecord::verify(bytes)).clone()
+    }
+
+    /// The record of a row, if it is signed by its owner and lies where it belongs.
+    fn record(&mut self, key: &Bytes, value: &Bytes) -> Option<SignedRecord> {
+        self.verify(value.clone()).ok().filter(|record| is_key_of(key, record))
     }
 
     /// The chunks of a record, if all its pages are there. A deletion has none.

@@ -54,6 +54,7 @@ impl World {
     }
 
     /// Operations at a host whose process is stopped, so that they have not reached it.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all else is not an operation")]
     pub(super) fn waiting_ops(&mut self, number: usize) -> Vec<usize> {
         let mut waiting = Vec::new();
         self.hosts[number].backlog.retain(|happening| match happening {

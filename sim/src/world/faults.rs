@@ -121,15 +121,14 @@ impl World {
                 self.bite(id);
                 self.tell_oracles(Event::Lost { node: *node, what: DiskLoss::All });
             }
-            Fault::SlowStart { node } => {
-                if self.hosts[*node].process.is_none() {
-                    self.hosts[*node].held_down_by.insert(id);
-                    self.bite(id);
-                }
+            Fault::SlowStart { node } if self.hosts[*node].process.is_none() => {
+                self.hosts[*node].held_down_by.insert(id);
+                self.bite(id);
             }
             Fault::Pause { node } => {
                 self.hosts[*node].paused_by.insert(id);
             }
+            // A node that runs already has started.
             _ => {}
         }
     }

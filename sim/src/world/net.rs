@@ -81,7 +81,6 @@ pub(super) struct Flight {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are frames")]
 pub(super) enum Cargo {
     /// The last message of the handshake: the other end is connected now.
     Ready,

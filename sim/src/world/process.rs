@@ -81,7 +81,7 @@ impl World {
     /// Tells a node something later, if it still lives then.
     pub(super) fn input_later(&mut self, after_us: u64, host: usize, input: Input) {
         let life = self.hosts[host].life;
-        self.queue.push(self.now_us + after_us, Happening::Input { host, life, input });
+        self.queue.push(self.now_us + after_us, Happening::Input { host, life, input: Box::new(input) });
     }
 
     /// Tells a node something now.
@@ -156,7 +156,7 @@ impl World {
                 Output::Event(NodeEvent { request, what }) => {
                     let host = &self.hosts[number];
                     record::event(&self.trace, self.now_us, &host.name, request, &what);
-                    let tell = Happening::Tell { host: number, life: host.life, request, what };
+                    let tell = Happening::Tell { host: number, life: host.life, request, what: Box::new(what) };
                     self.queue.push(self.now_us + CALLER_US, tell);
                 }
             }
@@ -201,11 +201,12 @@ impl World {
             | WorkOp::VerifyIntent { .. } => 0,
         };
         let takes_us = WORK_US + WORK_US_PER_KIB * (len as u64 >> 10);
-        self.queue.push(self.now_us + takes_us, Happening::Work { host: number, life: host.life, op, what });
+        self.queue
+            .push(self.now_us + takes_us, Happening::Work { host: number, life: host.life, op, what: Box::new(what) });
     }
 
     pub(super) fn finish_work(&mut self, number: usize, op: OpId, what: WorkOp) {
-        let result = self.worker.perform(what, &self.hosts[number].keys);
+        let result = self.worker.perform(what, &self.hosts[number].keys, &mut self.inspector);
         self.input(number, Input::WorkDone { op, result });
     }
 

@@ -1,5 +1,6 @@
 //! A small scenario written by hand, and a way to run it and see all that happened.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for what it wants to see")]
 #![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
