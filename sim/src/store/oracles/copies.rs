@@ -1,13 +1,16 @@
 //! Rule (a part of durability): a copy stays where it was counted. A disk that held all of a version when it was acknowledged
 //! holds it still after settling, unless the plan destroyed some of it or a caller evicted the file there. And an evict rests
 //! on promises: when it ends, each node that it names holds what was evicted, whole; and until the evictor has it whole again,
-//! none of them evicts its own copy.
+//! none of them evicts its own copy. And a restore that says that nothing is missing has brought whatever every peer it could
+//! have asked had: what was acknowledged before it began and lay on the disks of all other nodes.
 //!
 //! Of the versions of an evicted file only those are looked at that the evictor itself had written before: others may have
 //! come to it after the evict had chosen what to drop.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use forever_core::event::RestoreReport;
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
 use forever_core::version::Version;
 
@@ -129,6 +132,39 @@ impl Copies {
         Ok(())
     }
 
+    /// A restore that read at least one honest peer to the end, and misses nothing.
+    fn on_restored(&self, op: usize, report: &RestoreReport, view: &mut dyn View) -> Result<(), String> {
+        let Some(operation) = self.history.ops.get(&op) else { return Ok(()) };
+        let (node, since) = (operation.op.node, operation.started);
+        let others: Vec<usize> = (0..view.scenario().nodes.len()).filter(|other| *other != node).collect();
+        let (lying, honest): (Vec<usize>, Vec<usize>) =
+            others.into_iter().partition(|other| self.history.is_untrusted(view, *other));
+        if report.missing > 0 || report.peers_done as usize <= lying.len() || self.history.is_untrusted(view, node) {
+            return Ok(());
+        }
+        let acked = self.copies.iter().filter(|copy| copy.key.0 == operation.owner && copy.since < since);
+        let versions: BTreeSet<(FileKey, Version)> = acked.map(|copy| (copy.key, copy.version)).collect();
+        for (key, version) in versions {
+            let has = |other: &usize| {
+                self.copies.iter().any(|copy| {
+                    (copy.key, copy.version, copy.node) == (key, version, *other)
+                        && copy.since < since
+                        && !self.history.is_wiped(*other, copy.since)
+                })
+            };
+            let everywhere = honest.iter().all(has);
+            if everywhere && Self::holding(view, node, key, &version) == Holding::Absent {
+                return Err(format!(
+                    "operation {op} restored node {node} with nothing missing, but without version {} of file {}, which all \
+                     other nodes hold",
+                    history::show(&version),
+                    key.1
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// A node that has evicted a copy must not have promised to keep it.
     fn check_relied_on(&self, op: usize, node: usize, key: FileKey, view: &mut dyn View) -> Result<(), String> {
         for promise in self.promises.iter().filter(|promise| promise.key == key && promise.promiser == node) {
@@ -167,6 +203,7 @@ impl Rule for Copies {
             Event::Ended { op, result: OpResult::Evicted { promised_by, .. } } => {
                 self.on_evicted(*op, promised_by, view)
             }
+            Event::Ended { op, result: OpResult::Restored(report) } => self.on_restored(*op, report, view),
             Event::Ended { op, .. } => {
                 self.on_acked(*op, view);
                 Ok(())

@@ -76,3 +76,30 @@ fn an_evict_after_the_other_device_has_the_file_again_is_right() {
     run.store(0, 0, 1, version, false);
     evict(&mut run, 1, &[0, 2]).unwrap();
 }
+
+fn restore(run: &mut Run<Copies>, node: usize, missing: u64, peers_done: u32) -> Result<(), String> {
+    let op = run.start(node, OpKind::Restore);
+    run.end(op, OpResult::Restored(RestoreReport { peers: 2, peers_done, missing, ..RestoreReport::default() }))
+}
+
+#[test]
+fn a_restore_that_misses_what_all_others_hold_must_say_so() {
+    let mut run = run();
+    run.put(0, 1, 100, &[0, 1, 2]).unwrap();
+    run.lose(0, DiskLoss::All);
+    restore(&mut run, 0, 1, 2).unwrap();
+    restore(&mut run, 0, 0, 0).unwrap();
+    let error = restore(&mut run, 0, 0, 2).unwrap_err();
+    assert!(error.contains("with nothing missing"), "{error}");
+    let version = run.version(100, 0);
+    run.store(0, 0, 1, version, false);
+    restore(&mut run, 0, 0, 2).unwrap();
+}
+
+#[test]
+fn a_restore_need_not_find_what_some_peer_lacks() {
+    let mut run = run();
+    run.put(0, 1, 100, &[0, 2]).unwrap();
+    run.lose(0, DiskLoss::All);
+    restore(&mut run, 0, 0, 1).unwrap();
+}
