@@ -10,9 +10,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use forever_core::ids::{NameId, OwnerId};
-use forever_core::record::{RecordBody, RecordError, SignedRecord};
+use forever_core::record::{RecordBody, SignedRecord};
 
 use super::super::{Event, View, names};
 use super::Rule;
@@ -28,8 +27,6 @@ const STAMPS_MAX: usize = 4;
 #[derive(Default)]
 pub(crate) struct Authority {
     history: History,
-    /// What came of verifying records: one lies on many disks, and is looked at twice.
-    verified: BTreeMap<Bytes, Result<SignedRecord, RecordError>>,
 }
 
 impl Authority {
@@ -44,7 +41,7 @@ impl Authority {
         files.map(address).collect()
     }
 
-    fn check_disk(&mut self, view: &mut dyn View, node: usize) -> Result<(), String> {
+    fn check_disk(&self, view: &mut dyn View, node: usize) -> Result<(), String> {
         let contents = view.contents(node);
         let rows = contents.rows.iter().filter(|(key, _)| key.first() == Some(&b'R')).count();
         if rows != contents.records.len() {
@@ -81,7 +78,7 @@ impl Authority {
     }
 
     fn check_record(
-        &mut self,
+        &self,
         view: &dyn View,
         addresses: &BTreeMap<(OwnerId, NameId), FileKey>,
         record: &SignedRecord,
@@ -112,7 +109,7 @@ impl Authority {
         Ok((*file, writer))
     }
 
-    fn check(&mut self, view: &mut dyn View) -> Result<(), String> {
+    fn check(&self, view: &mut dyn View) -> Result<(), String> {
         (0..view.scenario().nodes.len()).try_for_each(|node| self.check_disk(view, node))
     }
 }
