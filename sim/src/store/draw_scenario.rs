@@ -38,8 +38,8 @@ impl Scenario {
             config.simulation.buggify = Some(draws.at(BUGGIFY, 0, 0).next());
         }
         let core = draw_core(draws, shape, &nodes);
-        let ops = ops::draw(draws, shape, count, config.chunk_size, &families);
         let faults = faults::draw(draws, tier, shape, count, &families);
+        let ops = ops::draw(draws, shape, &nodes, config.chunk_size, &families, &faults);
         let mut times = draws.at(TIMES, 0, 0);
         let latency_us = slowest(&mut times, shape.latency_us);
         let disk_us = slowest(&mut times, (20, 8_000));

@@ -147,7 +147,8 @@ fn span(draw: &mut Draw, kind: Kind, duration_ms: u64) -> (u64, u64) {
         Kind::ReadErrors | Kind::WriteErrors | Kind::Full => (500, 4_000),
         Kind::SyncErrors => (100, 800),
         Kind::BitRot => (100, 500),
-        Kind::Misdirected | Kind::LostDirSyncs | Kind::Liar => (1_000, 10_000),
+        Kind::Misdirected | Kind::LostDirSyncs => (1_000, 10_000),
+        Kind::Liar => (2_000, 25_000),
         Kind::SlowStart => return (0, draw.between(500, 5_000).min(duration_ms)),
     };
     let from = draw.between(FIRST_MS, duration_ms - 500);

@@ -1,8 +1,8 @@
 //! What callers do in a scenario.
 
-use super::super::{Content, Family, Op, OpKind, Range, Shape};
+use super::super::{Content, Family, Fault, NodeSpec, Op, OpKind, Range, Shape};
 use crate::draw::{Draw, Draws, Site};
-use crate::system::Timed;
+use crate::system::{Spanned, Timed};
 
 const COUNT: Site = Site::new("ops.count");
 const FILES: Site = Site::new("ops.files");
@@ -10,6 +10,8 @@ const MASK: Site = Site::new("ops.mask");
 const OP: Site = Site::new("ops.op");
 const CONTENT: Site = Site::new("ops.content");
 const POOL: Site = Site::new("ops.pool");
+const ECHO: Site = Site::new("ops.echo");
+const RESTORE: Site = Site::new("ops.restore");
 
 /// Contents that several puts share, whoever's they are.
 const POOL_LEN: u64 = 4;
@@ -51,7 +53,14 @@ struct Alphabet {
 }
 
 /// Draws the operations, in order of time.
-pub(super) fn draw(draws: Draws, shape: &Shape, nodes: usize, chunk_size: u32, families: &[Family]) -> Vec<Timed<Op>> {
+pub(super) fn draw(
+    draws: Draws,
+    shape: &Shape,
+    nodes: &[NodeSpec],
+    chunk_size: u32,
+    families: &[Family],
+    faults: &[Spanned<Fault>],
+) -> Vec<Timed<Op>> {
     let count = draws.at(COUNT, 0, 0).between(u64::from(shape.ops.0), u64::from(shape.ops.1));
     let files = draws.at(FILES, 0, 0).between(u64::from(shape.files.0), u64::from(shape.files.1));
     let mut kinds = vec![Kind::Put; 340];
@@ -66,7 +75,7 @@ pub(super) fn draw(draws: Draws, shape: &Shape, nodes: usize, chunk_size: u32, f
     let alphabet = Alphabet {
         kinds,
         files,
-        nodes,
+        nodes: nodes.len(),
         chunk_size,
         chunks_max: shape.chunks_max,
         file_bytes_max: shape.file_bytes_max,
@@ -78,8 +87,39 @@ pub(super) fn draw(draws: Draws, shape: &Shape, nodes: usize, chunk_size: u32, f
             (at_us, alphabet.op(draws, &mut draw, nth))
         })
         .collect();
+    ops.extend(echoes(draws, nodes, &ops));
+    ops.extend(restores(draws, faults));
+    ops.retain(|(at_us, _)| *at_us < shape.duration_ms * 1_000);
     ops.sort_by_key(|(at_us, _)| *at_us);
     ops.into_iter().enumerate().map(|(id, (at_us, what))| Timed { id, at_us, what }).collect()
+}
+
+/// Some operations are done twice at almost the same time, by two devices of one owner if it has two.
+fn echoes(draws: Draws, nodes: &[NodeSpec], ops: &[(u64, Op)]) -> Vec<(u64, Op)> {
+    let mut echoes = Vec::new();
+    for ((at_us, op), nth) in ops.iter().zip(0..) {
+        let mut draw = draws.at(ECHO, 0, nth);
+        if draw.per_mille(80) {
+            let of_owner = |other: &usize| nodes[*other].owner == nodes[op.node].owner && *other != op.node;
+            let twins: Vec<usize> = (0..nodes.len()).filter(of_owner).collect();
+            let node = if twins.is_empty() { draw.index(nodes.len()) } else { *draw.pick(&twins) };
+            echoes.push((at_us + draw.between(0, 20_000), Op { node, what: op.what.clone() }));
+        }
+    }
+    echoes
+}
+
+/// Mostly, whoever has lost a disk soon restores what was on it.
+fn restores(draws: Draws, faults: &[Spanned<Fault>]) -> Vec<(u64, Op)> {
+    let mut restores = Vec::new();
+    for fault in faults {
+        let Fault::LostDisk { node } = fault.what else { continue };
+        let mut draw = draws.at(RESTORE, fault.from_us, node as u64);
+        if draw.per_mille(750) {
+            restores.push((fault.until_us + draw.between(300_000, 4_000_000), Op { node, what: OpKind::Restore }));
+        }
+    }
+    restores
 }
 
 impl Alphabet {
