@@ -5,8 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Write};
+use forever_core::disk::{DiskDone, DiskError};
 use forever_net_tokio::store::conformance::crash::{
     Content, Model, Rig, blobs, observe, survives_power_loss_at_every_operation, workload,
 };
