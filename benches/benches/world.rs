@@ -52,10 +52,11 @@ fn streaming() -> Scenario {
 fn churning() -> Scenario {
     let mut scenario = scenario(100, 10, 600);
     scenario.config.chunk_size = 4 << 10;
-    for second in 0..590 {
-        put(&mut scenario, second * SECOND_US, (second as usize * 37) % 100, 0, 20 << 10);
+    for second in 0..590_u32 {
+        let start_us = u64::from(second) * SECOND_US;
+        put(&mut scenario, start_us, (second as usize * 37) % 100, 0, 20 << 10);
         let (id, node) = (scenario.plan.faults.len(), (second as usize * 61) % 100);
-        let from_us = second * SECOND_US + SECOND_US / 2;
+        let from_us = start_us + SECOND_US / 2;
         let what = Fault::Crash { node };
         scenario.plan.faults.push(Spanned { id, from_us, until_us: from_us + 8 * SECOND_US, what });
     }

@@ -47,15 +47,17 @@ struct Form {
 
 impl From<Simulation> for Form {
     fn from(simulation: Simulation) -> Self {
+        #[cfg(feature = "simulation")]
+        let buggify = simulation.buggify;
+        #[cfg(feature = "planted-bugs")]
+        let planted = simulation.planted.map(|bug| bug.name().into());
         // Without the features there is nothing to take over.
         let Simulation { .. } = simulation;
-        Self {
-            #[cfg(feature = "simulation")]
-            buggify: simulation.buggify,
-            #[cfg(feature = "planted-bugs")]
-            planted: simulation.planted.map(|bug| bug.name().into()),
-            ..Self::default()
-        }
+        #[cfg(not(feature = "simulation"))]
+        let buggify = None;
+        #[cfg(not(feature = "planted-bugs"))]
+        let planted = None;
+        Self { buggify, planted }
     }
 }
 

@@ -4,14 +4,14 @@
 /// What the parts of one node besides its core share with their simulator. Clones are the same.
 #[cfg(not(feature = "simulation"))]
 #[derive(Clone, Debug, Default)]
-pub struct Simulated;
+pub struct Simulated(());
 
 #[cfg(not(feature = "simulation"))]
 impl Simulated {
     /// The state at the start of a node; `actor` tells it apart from all others.
     #[must_use]
     pub const fn new(_: forever_core::simulation::Simulation, _: u64) -> Self {
-        Self
+        Self(())
     }
 }
 

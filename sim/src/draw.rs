@@ -51,10 +51,6 @@ pub struct Draw {
 
 impl Draw {
     /// The next 64 bits.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it never ends, and an iterator's adaptors would hide the order of draws"
-    )]
     pub const fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.state)
@@ -74,6 +70,7 @@ impl Draw {
     ///
     /// # Panics
     /// If there are none.
+    #[expect(clippy::cast_possible_truncation, reason = "what is below a usize is one")]
     pub const fn index(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
     }

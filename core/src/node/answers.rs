@@ -41,7 +41,7 @@ pub(crate) fn on_scan(cx: &mut Context, link: LinkId, request: u64, owner: Owner
 fn scan(cx: &mut Context, from: Bytes, to: Bytes, reverse: bool, step: AnswerStep) {
     let most = u32::try_from(ANSWER_RECORDS_MAX).expect("a small constant");
     // The answer about one name has one page, so only a longer one may be cut.
-    let limit = if !reverse && buggify!(cx.simulation, "answers.page-cut-short") { 1 } else { most };
+    let limit = if !reverse && buggify!(cx.simulation, "answers.page-cut-short", for a run) { 1 } else { most };
     cx.disk(DiskOp::Scan { from, to, limit, reverse }, Pending::Answer(step));
 }
 

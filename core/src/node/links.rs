@@ -137,7 +137,8 @@ pub(crate) fn on_connected(cx: &mut Context, id: LinkId, node: NodeId, dial: Opt
     if node == cx.me {
         return close(cx, id, Goodbye::SelfConnection);
     }
-    if cx.links.is_banned(node, cx.now.mono) {
+    let now = if planted!(cx.simulation, BanNeverEnds) { Monotonic::default() } else { cx.now.mono };
+    if cx.links.is_banned(node, now) {
         return close(cx, id, Goodbye::Banned);
     }
     if let Some(existing) = existing {
@@ -272,8 +273,7 @@ pub(crate) fn on_closed(cx: &mut Context, id: LinkId, reason: &CloseReason) {
 fn forget(cx: &mut Context, id: LinkId, reason: &CloseReason) {
     let Some(link) = cx.links.links.remove(&id) else { return };
     cx.timers.cancel(&Timer::Link(id));
-    let current = cx.links.by_node.get(&link.node) == Some(&id);
-    let was_ready = current || link.ready && planted!(cx.simulation, DuplicateForgetsPeer);
+    let was_ready = cx.links.by_node.get(&link.node) == Some(&id);
     if was_ready {
         cx.links.by_node.remove(&link.node);
     }

@@ -111,7 +111,7 @@ pub(crate) fn read_on(cx: &mut Context, from: Bytes) {
     let to = schema::end_of(&schema::owner_records(cx.owner));
     cx.names.reading = Reading::UnderWay;
     let step = BootStep::Names(from.clone());
-    let limit = if buggify!(cx.simulation, "names.batch-of-one") { 1 } else { BATCH };
+    let limit = if buggify!(cx.simulation, "names.batch-of-one", for a run) { 1 } else { BATCH };
     cx.disk(DiskOp::Scan { from, to, limit, reverse: false }, Pending::Boot(step));
 }
 
@@ -135,7 +135,9 @@ pub(crate) fn on_verified(cx: &mut Context, next: Option<Bytes>, result: WorkRes
 /// A record of the owner is on the disk: read before, or stored just now.
 pub(crate) fn on_record(cx: &mut Context, record: SignedRecord) {
     let rank = (record.record.version, record.id);
-    cx.clock.observe(&record.record.version);
+    if !planted!(cx.simulation, ClockForgotten) {
+        cx.clock.observe(&record.record.version);
+    }
     let known = cx.names.winners.get(&record.record.name_id);
     if known.is_some_and(|winner| winner.rank >= rank) {
         return;

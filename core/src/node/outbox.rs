@@ -64,7 +64,7 @@ pub(crate) fn flush(cx: &mut Context, node: NodeId) {
     }
     let prefix = schema::outbox(node);
     let from = cx.outbox.next.remove(&node).unwrap_or_else(|| prefix.clone());
-    let limit = if buggify!(cx.simulation, "outbox.batch-of-one") { 1 } else { BATCH };
+    let limit = if buggify!(cx.simulation, "outbox.batch-of-one", for a run) { 1 } else { BATCH };
     let scan = DiskOp::Scan { from, to: schema::end_of(&prefix), limit, reverse: false };
     cx.disk(scan, Pending::Outbox(OutboxStep::Owed(node)));
 }

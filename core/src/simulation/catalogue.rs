@@ -2,7 +2,7 @@
 
 /// The buggify points of the core, with what happens when one fires.
 pub const SITES: &[(&str, &str)] = &[
-    ("answers.page-cut-short", "a page of an answer holds one record"),
+    ("answers.page-cut-short", "a page of an answer holds one record (for a run)"),
     ("boot.batch-of-one", "what a start reads comes entry by entry"),
     ("dials.redial-at-once", "an address is dialled again without a pause"),
     ("evict.one-blob-a-commit", "an evict drops its blobs one by one"),
@@ -12,8 +12,8 @@ pub const SITES: &[(&str, &str)] = &[
     ("get.window-of-one", "a get brings its chunks one by one"),
     ("links.early-look", "a link is looked at long before its heartbeat is due"),
     ("links.polite-close", "a ping is answered by a goodbye"),
-    ("names.batch-of-one", "the names are read record by record"),
-    ("outbox.batch-of-one", "what a peer is owed is read record by record"),
+    ("names.batch-of-one", "the names are read record by record (for a run)"),
+    ("outbox.batch-of-one", "what a peer is owed is read record by record (for a run)"),
     ("publish.no-patience", "a write waits for nobody beyond its quorum"),
     ("pull.busy", "an announced record is refused as if too many were being pulled"),
     ("pull.one-chunk-at-a-time", "a pull fetches its chunks one by one"),

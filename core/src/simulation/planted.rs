@@ -107,15 +107,15 @@ bugs! {
     LateManifestListed "late-manifest-listed" in "core/node/names.rs" needs ["disk"],
         "A manifest that opens after its file was deleted puts the name back on the list.";
     ClockForgotten "clock-forgotten" in "core/node/boot.rs" needs ["process", "clock"],
-        "The clock is not read at a start; it shows when the wall clock has gone back meanwhile.";
+        "The clock is neither read at a start nor moved by the records there; it shows when the wall clock has gone back meanwhile.";
     FailedReadIsEmpty "failed-read-is-empty" in "core/node/boot.rs" needs ["process", "disk"],
         "At a restart, names that the disk fails to read are taken not to be there.";
     TiesGoToTheOlder "ties-go-to-the-older" in "core/node/choose.rs" needs ["clock"],
         "Of two versions of one wall time the older wins: their counters are not compared.";
     FirstAnswerWins "first-answer-wins" in "core/node/locate.rs" needs ["process", "network"],
         "A search ends with the first peer's answer, even if that has nothing; it shows when the own disk is lost, and a peer is behind.";
-    DuplicateForgetsPeer "duplicate-forgets-peer" in "core/node/links.rs" needs ["network"],
-        "When the older of two links to a node closes, the node counts as gone.";
+    BanNeverEnds "ban-never-ends" in "core/node/links.rs" needs ["network"],
+        "A peer that was banned once is never let in again; it shows when damaged bytes on the way pass for a broken protocol.";
     RedialGivesUp "redial-gives-up" in "core/node/dials.rs" needs ["network"],
         "An address that cannot be reached four times is never dialled again.";
     PullSlotLeak "pull-slot-leak" in "core/node/pull.rs" needs ["disk"],

@@ -8,11 +8,11 @@ use forever_core::recording::{Report, replay};
 
 use crate::harness::{CHUNK, Cluster, content, eventually};
 
-/// Two nodes that have met, the second of which is recorded.
+/// Three nodes that have met, the second of which is recorded.
 fn recorded() -> (Cluster, PathBuf) {
     let mut cluster = Cluster::empty();
     let path = cluster.path("recording");
-    for name in ["node-0", "node-1"] {
+    for name in ["node-0", "node-1", "node-2"] {
         let mut node = cluster.init(name, None);
         node.record = (name == "node-1").then(|| path.clone());
         let peers: Vec<&str> = cluster.nodes.iter().map(|peer| peer.listen.as_str()).collect();

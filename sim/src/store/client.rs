@@ -94,7 +94,19 @@ impl OpClient {
         let ready = match what {
             What::PutReady { chunks } => chunks as usize,
             What::PutDone(report) => return done(OpResult::Put(report)),
-            other => return nonsense("a put", &other),
+            other @ (What::GetStart { .. }
+            | What::GetData(_)
+            | What::GetDone
+            | What::Deleted(_)
+            | What::Listed { .. }
+            | What::Stat(_)
+            | What::Versions(_)
+            | What::Evicted { .. }
+            | What::RestoreProgress(_)
+            | What::Restored(_)
+            | What::Status(_)
+            | What::Peers(_)
+            | What::Failed(_)) => return nonsense("a put", &other),
         };
         let mut commands = Vec::new();
         for chunk in content[*given..].chunks(*chunk_size).take(ready) {
@@ -132,7 +144,18 @@ impl OpClient {
                 }
                 done(OpResult::Got(Got { file, first: *first, bytes: std::mem::take(bytes) }))
             }
-            other => nonsense("a get", &other),
+            other @ (What::PutReady { .. }
+            | What::PutDone(_)
+            | What::Deleted(_)
+            | What::Listed { .. }
+            | What::Stat(_)
+            | What::Versions(_)
+            | What::Evicted { .. }
+            | What::RestoreProgress(_)
+            | What::Restored(_)
+            | What::Status(_)
+            | What::Peers(_)
+            | What::Failed(_)) => nonsense("a get", &other),
         }
     }
 }

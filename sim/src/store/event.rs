@@ -82,7 +82,6 @@ pub enum DiskLoss {
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "few are alive at a time")]
 pub enum OpResult {
     /// A put was acknowledged.
     Put(PutReport),

@@ -8,6 +8,7 @@ pub mod authority;
 pub mod bounds;
 pub mod confidentiality;
 pub mod convergence;
+mod copies;
 pub mod durability;
 pub(crate) mod history;
 pub mod integrity;
@@ -96,6 +97,7 @@ where
         Box::new(Judge(confidentiality::Confidentiality::default())),
         Box::new(Judge(bounds::Bounds::new(scenario))),
         Box::new(Judge(durability::Durability::new(findings.clone()))),
+        Box::new(Judge(copies::Copies::default())),
         Box::new(Judge(resurrection::Resurrection::default())),
         Box::new(Judge(convergence::Convergence::default())),
     ]

@@ -74,7 +74,7 @@ impl Shape {
             duration_ms: 60_000,
             settle_ms: 600_000,
             ops: (110, 200),
-            faults: (14, 24),
+            faults: (22, 32),
             families: Family::ALL.to_vec(),
             families_per_mille: 500,
             files: (3, 10),

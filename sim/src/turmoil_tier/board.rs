@@ -32,6 +32,8 @@ struct State {
     busy_at: Duration,
     /// Whether oracles are looking at disks: faults leave them alone.
     is_looking: bool,
+    /// Whether nodes take rare paths no more.
+    is_calm: bool,
 }
 
 impl Board {
@@ -94,10 +96,6 @@ impl Board {
         self.state().bite(fault);
     }
 
-    pub(crate) fn has_bitten(&self, fault: usize) -> bool {
-        self.state().bitten.contains(&fault)
-    }
-
     pub(crate) fn emit(&self, event: Event) {
         self.state().events.push(event);
     }
@@ -150,6 +148,15 @@ impl Board {
 
     pub(crate) fn busy_at(&self) -> Duration {
         self.state().busy_at
+    }
+
+    /// From now on nodes take no rare paths on purpose.
+    pub(crate) fn calm(&self) {
+        self.state().is_calm = true;
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        self.state().is_calm
     }
 
     /// Keeps faults away from disks while oracles look at them, or no longer.

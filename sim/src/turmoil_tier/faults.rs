@@ -36,13 +36,12 @@ impl TurmoilTier {
             }
             Fault::Clog { pairs } => self.clog(id, pairs),
             Fault::Crash { node } | Fault::SlowStart { node } => {
-                let left = self.hosts[*node].fs.borrow().memory().after_kill();
-                self.hold_down(id, *node, left);
+                self.hold_down(id, *node, false);
             }
             Fault::PowerLoss { node } => self.begin_power_loss(id, *node),
             Fault::Pause { node } => self.hosts[*node].gate.pause(id),
             Fault::LostDisk { node } => {
-                self.hold_down(id, *node, MemoryFs::new());
+                self.hold_down(id, *node, true);
                 self.board.lost(*node, DiskLoss::All);
                 self.board.bite(id);
             }
@@ -117,16 +116,17 @@ impl TurmoilTier {
         }
     }
 
-    /// Ends a node's process until the fault ends.
-    fn hold_down(&mut self, id: usize, node: usize, left: MemoryFs) {
+    /// Ends a node's process until the fault ends; its disk may be replaced by an empty one.
+    fn hold_down(&mut self, id: usize, node: usize, is_emptied: bool) {
         if self.failing.contains_key(&node) {
-            return self.lose_power(node);
+            self.lose_power(node);
         }
         self.held_down[node].insert(id);
         // At the start, nothing runs yet that could be ended.
         if self.hosts[node].is_wanted.get() || self.sim.elapsed().is_zero() {
             self.board.bite(id);
         }
+        let left = if is_emptied { MemoryFs::new() } else { self.hosts[node].fs.borrow().memory().after_kill() };
         self.take_down(node, left, false);
     }
 

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::TurmoilTier;
-use crate::store::{Event, Op, OpKind};
+use crate::store::{Event, Op, OpKind, View};
 use crate::system::Step;
 
 /// A cluster is at rest when nothing but heartbeats has happened for so long.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// How long until it is looked again whether deliveries are owed: that reads whole disks.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Questions of the judge that a node answers at once.
 const QUESTIONS_AT_ONCE: usize = 2;
@@ -19,6 +22,8 @@ pub(super) struct Settling {
     phase: Phase,
     /// When the core was healed.
     healed_at: Duration,
+    /// When it is looked next whether anything is owed.
+    look_at: Duration,
     /// Questions that are still to be asked, by node.
     to_ask: BTreeMap<usize, VecDeque<(usize, Op)>>,
     /// Questions under way, and at which node.
@@ -60,7 +65,9 @@ impl TurmoilTier {
             Phase::Resting | Phase::Judged if left.is_zero() => self.settling.phase = Phase::Over,
             Phase::Resting => {
                 self.step();
-                if self.is_at_rest() || left * 2 <= Duration::from_micros(self.scenario.settle_us) {
+                if (self.is_at_rest() && !self.is_anything_owed())
+                    || left * 2 <= Duration::from_micros(self.scenario.settle_us)
+                {
                     self.settling.to_ask = self.questions();
                     self.settling.phase = Phase::Judged;
                 }
@@ -93,6 +100,7 @@ impl TurmoilTier {
             self.start_if_free(node);
         }
         self.update_ways();
+        self.board.calm();
         self.board.emit(Event::Healed);
     }
 
@@ -105,7 +113,20 @@ impl TurmoilTier {
             shown.is_up && core.iter().all(|other| other == node || others.contains(other))
         });
         let is_idle = core.iter().all(|node| self.board.open_at(*node).is_empty());
-        is_linked && is_idle && self.sim.elapsed() >= self.board.busy_at().max(self.settling.healed_at) + QUIET
+        let now = self.sim.elapsed();
+        is_linked
+            && is_idle
+            && now >= self.settling.look_at
+            && now >= self.board.busy_at().max(self.settling.healed_at) + QUIET
+    }
+
+    /// Whether a node of the core owes another a record.
+    fn is_anything_owed(&mut self) -> bool {
+        self.settling.look_at = self.sim.elapsed() + LOOK_AGAIN;
+        let core = self.scenario.core.clone();
+        let owed: Vec<Vec<u8>> = core.iter().map(|node| [&b"O"[..], &self.node_id(*node).0].concat()).collect();
+        let is_owed = |key: &[u8]| owed.iter().any(|prefix| key.starts_with(prefix));
+        core.iter().any(|node| self.contents(*node).rows.iter().any(|(key, _)| is_owed(key)))
     }
 
     /// A list at each node of the core, then every file that its owner ever put.

@@ -386,6 +386,8 @@ impl Shared<'_> {
             bootstrap: bootstrap.iter().copied().map(address_of).collect(),
             ..self.scenario.config.clone()
         };
+        #[cfg(feature = "planted-bugs")]
+        let config = with_planted(config, self.scenario);
         Host {
             name,
             number: node,
@@ -407,6 +409,16 @@ impl Shared<'_> {
             recorders: RefCell::new(None),
         }
     }
+}
+
+/// The configuration with the bug that the scenario wants, if it wants one.
+#[cfg(feature = "planted-bugs")]
+fn with_planted(mut config: Config, scenario: &Scenario) -> Config {
+    if let Some(name) = &scenario.planted {
+        let bug = name.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
+        config.simulation.planted = Some(bug);
+    }
+    config
 }
 
 fn address_of(node: usize) -> String {

@@ -27,9 +27,13 @@ pub(super) struct Eyes {
     inspector: Inspector,
     /// Whether the bytes of a file are what its address says.
     files: BTreeMap<(usize, PathBuf), (Stamp, bool)>,
-    /// The stores of nodes that are down, opened aside, and at which start of theirs.
-    aside: BTreeMap<usize, (Option<Stamp>, u64, Option<Arc<Store>>)>,
+    /// The stores of nodes that are down, opened aside.
+    aside: BTreeMap<usize, Aside>,
 }
+
+/// A store opened aside: the stamp of the index that it was opened at, after which start of its node, and the store if it
+/// could be opened.
+type Aside = (Option<Stamp>, u64, Option<Arc<Store>>);
 
 impl TurmoilTier {
     /// The store that is open on a node.

@@ -163,6 +163,9 @@ impl Observer for Watch {
 
     fn idle(&mut self, node: &mut Node) {
         self.record(Recorder::idle);
+        if self.board.is_calm() {
+            node.calm();
+        }
         for probe in node.take_probes().into_iter().chain(self.simulated.take_probes()) {
             self.board.reach(probe);
         }
@@ -171,8 +174,11 @@ impl Observer for Watch {
             self.gauged_at = now;
             let mut shown = self.status.shown();
             for (name, used, limit) in node.gauges() {
-                let (most, of) = shown.gauges.entry(name).or_default();
-                (*most, *of) = (used.max(*most), limit);
+                let (most, of) = shown.gauges.entry(name).or_insert((used, limit));
+                // A limit may change with what it is for, so the fullest is not the one of the largest number.
+                if u128::from(used) * u128::from(*of) > u128::from(*most) * u128::from(limit) {
+                    (*most, *of) = (used, limit);
+                }
             }
         }
     }

@@ -121,7 +121,7 @@ impl MemoryDisk {
         }
     }
 
-    /// Whether a sync has failed since the process started.
+    /// Whether nothing is acknowledged any more until a crash or a restart.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
         self.degraded.is_some()

@@ -67,8 +67,8 @@ impl World {
         for number in 0..self.hosts.len() {
             if core.contains(&number) {
                 self.hosts[number].held_down_by.clear();
+                // Whoever heals a disk that acknowledges nothing any more starts its node again.
                 if self.hosts[number].disk.is_degraded() {
-                    // A failed sync is final for a process: somebody has to restart it.
                     self.kill(number, false);
                 }
                 self.boot(number);

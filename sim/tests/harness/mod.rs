@@ -120,9 +120,9 @@ impl Run {
     }
 
     pub(crate) fn result(&self, id: usize) -> Option<OpResult> {
-        self.events.iter().find_map(|event| match event {
-            Event::Ended { op, result } if *op == id => Some(result.clone()),
-            _ => None,
+        self.events.iter().find_map(|event| {
+            let Event::Ended { op, result } = event else { return None };
+            (*op == id).then(|| result.clone())
         })
     }
 

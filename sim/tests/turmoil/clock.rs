@@ -9,9 +9,10 @@ use crate::harness::{Run, put};
 /// By how many milliseconds the version of a put at node 0 is ahead of one at node 1 at the same time.
 fn ahead(run: &mut Run) -> i64 {
     let ops = [run.start(0, put(1, 1, 5)), run.start(1, put(1, 1, 5))];
-    let [first, second] = ops.map(|op| match run.finish(op) {
-        OpResult::Put(report) => i64::try_from(report.file.version.wall_ms).unwrap(),
-        other => panic!("{other:?}"),
+    let [first, second] = ops.map(|op| {
+        let result = run.finish(op);
+        let OpResult::Put(report) = &result else { panic!("{result:?}") };
+        i64::try_from(report.file.version.wall_ms).unwrap()
     });
     first - second
 }

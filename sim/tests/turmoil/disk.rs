@@ -10,11 +10,15 @@ use crate::harness::{CHUNK, FILE_LEN, Run, get, put};
 
 /// The blobs that faults have destroyed on a node.
 fn lost(run: &Run, of: usize) -> usize {
-    let blobs = run.events.iter().filter_map(|event| match event {
-        Event::Lost { node, what: DiskLoss::Blobs(blobs) } if *node == of => Some(blobs.len()),
-        _ => None,
-    });
-    blobs.sum()
+    let mut count = 0;
+    for event in &run.events {
+        if let Event::Lost { node, what: DiskLoss::Blobs(blobs) } = event
+            && *node == of
+        {
+            count += blobs.len();
+        }
+    }
+    count
 }
 
 #[test]

@@ -1,3 +1,5 @@
+#![allow(clippy::needless_update, reason = "with planted bugs there is a field more")]
+
 use alloc::vec::Vec;
 
 use super::*;

@@ -131,7 +131,7 @@ fn draw_victims(draws: Draws, nodes: usize) -> Vec<usize> {
     let mut draw = draws.at(VICTIMS, 0, 0);
     let mut order: Vec<usize> = (0..nodes).collect();
     draw.shuffle(&mut order);
-    order.truncate(if nodes >= 5 && draw.per_mille(150) { 2 } else { 1 });
+    order.truncate(if nodes >= 4 && draw.per_mille(250) { 2 } else { 1 });
     order
 }
 
@@ -202,7 +202,7 @@ fn ahead_ms(draw: &mut Draw) -> i64 {
     let most = match draw.below(100) {
         0..40 => 5_000,
         40..70 => 120_000,
-        70..98 => 10 * HOUR_MS,
+        70..97 => 10 * HOUR_MS,
         _ => 30 * HOUR_MS,
     };
     let ahead = i64::try_from(draw.between(most / 10, most)).expect("30 hours");

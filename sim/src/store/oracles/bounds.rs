@@ -1,5 +1,5 @@
 //! Rule: queues and memory counters stay under their named limits at all times; a frame is shorter than 64 KiB; no request
-//! goes on after its deadline; after settling, one link stands between two nodes of the core at most, and none to a node
+//! goes on after its deadline, or for nobody; after settling, one link stands between two nodes of the core at most, and none to a node
 //! that has been unreachable for longer than the time after which a link is dead.
 //!
 //! A request's deadline moves with its progress, which nobody outside sees: what is held against it here is the time that
@@ -82,6 +82,22 @@ impl Bounds {
         Err(format!("operation {op} at node {node} has taken {took:?}, longer than the {longest:?} that it may take"))
     }
 
+    /// Requests that go on belong to callers that wait, or did a moment ago.
+    fn check_left_over(&self, node: usize, view: &dyn View) -> Result<(), String> {
+        let now = self.history.at;
+        let recent = self.history.ops.values().filter(|operation| {
+            let ended_at = operation.ended.as_ref().map(|(_, ended_at, _)| *ended_at);
+            operation.op.node == node && ended_at.is_none_or(|ended_at| now.saturating_sub(ended_at) < AFTERWARDS)
+        });
+        let recent = recent.count() as u64;
+        let requests =
+            view.gauges(node).into_iter().find(|(name, ..)| *name == "requests").map_or(0, |(_, used, _)| used);
+        if requests > recent {
+            return Err(format!("{requests} requests of node {node} go on, and at most {recent} callers wait for one"));
+        }
+        Ok(())
+    }
+
     fn check_links(&self, view: &dyn View) -> Result<(), String> {
         for node in (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node) && view.is_up(*node)) {
             let mut links = view.links(node);
@@ -98,6 +114,9 @@ impl Bounds {
         Ok(())
     }
 }
+
+/// How long a request may keep what it fetched after its caller has all.
+const AFTERWARDS: Duration = Duration::from_secs(20);
 
 fn check_gauges(node: usize, view: &dyn View) -> Result<(), String> {
     let over = view.gauges(node).into_iter().find(|(_, used, limit)| used > limit);
@@ -138,6 +157,7 @@ impl Rule for Bounds {
         for node in 0..view.scenario().nodes.len() {
             if view.is_up(node) {
                 check_gauges(node, view)?;
+                self.check_left_over(node, view)?;
             }
         }
         // The last event is that of the last answer to the judge.

@@ -4,7 +4,7 @@
 //! Present limit of the core: only the writer brings its records to others, and only to those that it knew when it wrote;
 //! so a record is demanded of a node if its writer is in the core, has its disk since, and had met the node before the write
 //! began. A node that lies, or that lost its disk after it was told, is not told again; nor is a record demanded
-//! whose chunks no disk of the core can give any more.
+//! whose chunks no disk in its reach can give any more.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Convergence {
                     }
                     let source = disks.get(&writer).map(|contents| contents.holding(owner, name, version));
                     if let Some(Holding::Broken(missing)) = source
-                        && !is_somewhere(disks, &missing)
+                        && !is_in_reach(view, disks, *node, &missing)
                     {
                         continue;
                     }
@@ -64,9 +64,12 @@ impl Convergence {
     }
 }
 
-fn is_somewhere(disks: &BTreeMap<usize, Contents>, chunks: &[BlobKey]) -> bool {
-    !chunks.is_empty()
-        && chunks.iter().all(|chunk| disks.values().any(|contents| contents.blobs.get(chunk) == Some(&true)))
+/// Whether a node finds all these chunks intact on its disk and those that it can ask.
+fn is_in_reach(view: &dyn View, disks: &BTreeMap<usize, Contents>, node: usize, chunks: &[BlobKey]) -> bool {
+    let asked = disks.iter().filter(|(other, _)| history::is_in_reach(view, node, **other));
+    let asked: Vec<&Contents> = asked.map(|(_, contents)| contents).collect();
+    let is_intact = |chunk: &BlobKey| asked.iter().any(|contents| contents.blobs.get(chunk) == Some(&true));
+    !chunks.is_empty() && chunks.iter().all(is_intact)
 }
 
 impl Rule for Convergence {

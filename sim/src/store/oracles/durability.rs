@@ -223,12 +223,10 @@ impl Durability {
     }
 }
 
-/// The disks of the core that a reader has or whose nodes it is told to dial, or that dial it.
+/// The disks of the core that a reader can ask.
 fn disks_in_reach(view: &mut dyn View, reader: usize) -> BTreeMap<usize, Contents> {
-    let nodes = view.scenario().nodes.clone();
-    let knows = |other: usize| nodes[reader].bootstrap.contains(&other) || nodes[other].bootstrap.contains(&reader);
-    let in_reach = (0..nodes.len()).filter(|other| *other == reader || knows(*other));
-    let in_reach: Vec<usize> = in_reach.filter(|other| view.is_core(*other)).collect();
+    let in_reach = |other: &usize| view.is_core(*other) && history::is_in_reach(view, reader, *other);
+    let in_reach: Vec<usize> = (0..view.scenario().nodes.len()).filter(in_reach).collect();
     in_reach.into_iter().map(|node| (node, view.contents(node))).collect()
 }
 
@@ -288,19 +286,18 @@ impl Rule for Durability {
         self.history.note(at, event, view);
         let Event::Ended { op, result } = event else { return Ok(()) };
         let Some(operation) = self.history.ops.get(op) else { return Ok(()) };
-        let uncertain = operation.is_uncertain();
+        let (uncertain, of_judge) = (operation.is_uncertain(), operation.of_judge);
+        let is_evict = matches!(operation.op.what, OpKind::Evict { .. });
         if let Some(Outcome::Acked { version, replicas }) = operation.outcome().cloned() {
             return self.on_acked(*op, version, replicas, view);
         }
-        if matches!(operation.op.what, OpKind::Evict { .. }) {
-            match result {
-                OpResult::Evicted { promised_by, .. } => self.on_evicted(*op, promised_by, view),
-                // It may have dropped the copy before it failed.
-                _ if uncertain => self.on_evicted(*op, &[], view),
-                _ => {}
-            }
+        if let OpResult::Evicted { promised_by, .. } = result {
+            self.on_evicted(*op, promised_by, view);
+        } else if is_evict && uncertain {
+            // It may have dropped the copy before it failed.
+            self.on_evicted(*op, &[], view);
         }
-        if self.history.ops[op].of_judge {
+        if of_judge {
             return self.on_judged_read(*op, result, view);
         }
         Ok(())

@@ -230,6 +230,12 @@ fn is_to_a_peer(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|kind| !matches!(kind, 0 | 1 | 3))
 }
 
+/// Whether a node knows another without being told by a third, or is the same: there is no gossip of members yet.
+pub(crate) fn is_in_reach(view: &dyn View, node: usize, other: usize) -> bool {
+    let nodes = &view.scenario().nodes;
+    node == other || nodes[node].bootstrap.contains(&other) || nodes[other].bootstrap.contains(&node)
+}
+
 /// Whether the plan has a node lie at any time: nothing that it holds counts.
 pub(crate) fn is_liar(view: &dyn View, node: usize) -> bool {
     let faults = &view.scenario().plan.faults;

@@ -28,13 +28,22 @@ fn a_record_of_a_file_or_device_without_such_an_operation_is_a_violation() {
 }
 
 #[test]
-fn a_record_that_was_changed_or_does_not_verify_is_a_violation() {
-    let mut changed = run();
-    changed.view.disks[2].records[0].record.record.version.counter += 1;
-    assert!(changed.judge().unwrap_err().contains("does not verify"));
-    let mut unsigned = run();
-    unsigned.view.disks[2].records.pop();
-    assert!(unsigned.judge().unwrap_err().contains("only 1 are signed"));
+fn a_record_that_is_not_signed_by_its_owner_is_a_violation() {
+    let mut run = run();
+    run.view.disks[2].records.pop();
+    assert!(run.judge().unwrap_err().contains("only 1 are signed"));
+}
+
+#[test]
+fn a_record_that_says_another_thing_than_was_acknowledged_is_a_violation() {
+    let mut run = run();
+    let put = run.start(1, put_of(1));
+    run.end(put, gone()).unwrap();
+    run.remove(2, run.version(200, 1));
+    run.view.disks[2].rows.pop();
+    let version = run.version(200, 1);
+    run.store(2, 1, 1, version, false);
+    assert!(run.judge().unwrap_err().contains("another thing"));
 }
 
 #[test]

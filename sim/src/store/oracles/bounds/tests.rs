@@ -24,7 +24,7 @@ fn frame(len: usize) -> Event {
 #[test]
 fn what_is_at_its_limit_is_within_it() {
     let mut run = run();
-    run.view.gauges = vec![("requests", 8, 8)];
+    run.view.gauges = vec![("wants of a link", 8, 8)];
     for _ in 0..20 {
         run.see(frame(65_535)).unwrap();
     }
@@ -74,4 +74,16 @@ fn two_links_to_a_node_or_one_to_the_dead_are_a_violation_once_settled() {
     dead.heal().unwrap();
     dead.wait();
     assert!(dead.judge().unwrap_err().contains("out of reach"));
+}
+
+#[test]
+fn a_request_that_goes_on_for_nobody_is_a_violation() {
+    let mut run = run();
+    run.view.gauges = vec![("requests", 1, 12)];
+    let error = run.judge().unwrap_err();
+    assert!(error.contains("go on, and at most 0 callers"), "{error}");
+    run.start(0, get_of(1));
+    run.start(1, get_of(1));
+    run.start(2, get_of(1));
+    run.judge().unwrap();
 }

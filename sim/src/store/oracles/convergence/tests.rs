@@ -56,3 +56,15 @@ fn a_node_of_the_core_that_stays_down_is_a_violation() {
     run.view.scenario.core = vec![0, 2];
     run.judge().unwrap();
 }
+
+#[test]
+fn nothing_is_demanded_whose_chunks_are_intact_only_out_of_reach() {
+    let mut run = run();
+    run.put(0, 1, 100, &[0, 1]).unwrap();
+    let chunk = chunk_of(&run.view, 0, run.version(100, 0));
+    run.lose(0, DiskLoss::Blobs(vec![chunk]));
+    run.judge().unwrap_err();
+    run.view.scenario.nodes[1].bootstrap = vec![0];
+    run.view.scenario.nodes[2].bootstrap = vec![0];
+    run.judge().unwrap();
+}
