@@ -1,4 +1,4 @@
-//! Ordinary seeds of the breadth tier keep every rule, do enough, and are the same every time.
+//! Ordinary seeds of the breadth tier are the same every time.
 #![allow(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
 use forever_sim::store::oracles::{self, SharedFindings};
@@ -12,14 +12,6 @@ fn simulate(seed: u64, findings: &SharedFindings) -> (Result<(), Violation>, Wor
     let mut world = World::new(&scenario, Trace::default());
     let result = run(&mut world, &scenario.plan, &mut oracles::all(&scenario, findings));
     (result, world)
-}
-
-#[test]
-fn ordinary_seeds_keep_every_rule() {
-    let findings = SharedFindings::default();
-    let broken: Vec<_> = (0..20).filter_map(|seed| Some((seed, simulate(seed, &findings).0.err()?))).collect();
-    assert!(broken.is_empty(), "{broken:#?}");
-    println!("{:?}", findings.borrow());
 }
 
 #[test]
