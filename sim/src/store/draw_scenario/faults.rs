@@ -11,6 +11,7 @@ const COUNT: Site = Site::new("faults.count");
 const FAULT: Site = Site::new("faults.fault");
 const VICTIMS: Site = Site::new("faults.victims");
 const AHEAD: Site = Site::new("faults.ahead");
+const COMPANION: Site = Site::new("faults.companion");
 
 /// No fault begins before: the cluster forms first. (A slow start begins with the run.)
 const FIRST_MS: u64 = 1_000;
@@ -104,9 +105,32 @@ pub(super) fn draw(draws: Draws, tier: Tier, shape: &Shape, nodes: usize, famili
         let mut ahead = draws.at(AHEAD, 0, nth);
         faults.push((from_ms * 1_000, until_ms * 1_000, fault(&mut draw, &mut ahead, kind, nodes, &victims)));
     }
+    if families.contains(&Family::Process) {
+        faults.extend(companions(draws, &faults));
+    }
+    faults.retain(|(from_us, ..)| *from_us < shape.duration_ms * 1_000);
     faults.sort_by_key(|(from_us, ..)| *from_us);
     let number = |(id, (from_us, until_us, what))| Spanned { id, from_us, until_us, what };
     faults.into_iter().enumerate().map(number).collect()
+}
+
+/// What fails seldom fails alone: a disk that makes trouble often takes its node down, during the trouble or soon after.
+fn companions(draws: Draws, faults: &[(u64, u64, Fault)]) -> Vec<(u64, u64, Fault)> {
+    let mut companions = Vec::new();
+    for ((from_us, until_us, fault), nth) in faults.iter().zip(0..) {
+        let (Fault::ReadErrors { node, .. } | Fault::WriteErrors { node, .. } | Fault::SyncErrors { node, .. }) =
+            *fault
+        else {
+            continue;
+        };
+        let mut draw = draws.at(COMPANION, 0, nth);
+        if draw.per_mille(400) {
+            let from = draw.between(*from_us, until_us + 1_500_000);
+            let what = if draw.per_mille(500) { Fault::Crash { node } } else { Fault::PowerLoss { node } };
+            companions.push((from, from + draw.between(50_000, 1_000_000), what));
+        }
+    }
+    companions
 }
 
 fn table(family: Family, tier: Tier) -> Option<Vec<Kind>> {
