@@ -1,5 +1,5 @@
 //! A kind of simulation: what its seeds stand for and how that is run. Sweeps, checks, shrinking, case files and stories
-//! are written against [`Simulation`]; [`Harness`] makes one of a [`System`], its oracles and a workload.
+//! are written against [`Simulation`]; [`Harness`] makes one of a [`crate::system::System`], its oracles and a workload.
 
 mod harness;
 mod panics;

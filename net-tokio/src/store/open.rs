@@ -19,10 +19,15 @@ use super::{FORMAT, Store, StoreConfig};
 const INDEX: &str = "index.redb";
 /// An index being made: it becomes the index only when it is whole.
 const INDEX_NEW: &str = "index.redb.new";
+/// Tells that a sync failed: what the file system shows of the index may not be on the disk, although it looks synced.
+pub(crate) const INDEX_DOUBTFUL: &str = "index.redb.doubtful";
 /// The index of a store being cleared: as long as it is there, what is left of the store is to be removed.
 const INDEX_CLEARED: &str = "index.redb.cleared";
 /// Tells that there may be files without rows.
 pub(crate) const UNCLEAN: &str = "unclean";
+
+/// Bytes of an index copied at a time.
+const COPY_LEN: usize = 1 << 20;
 
 /// An index up to this length in bytes is verified whole at each start; a longer one only after a crash.
 const VERIFY_LEN_MAX: u64 = 64 << 20;
@@ -43,6 +48,7 @@ impl Store {
         }
         let health = Arc::new(Health::default());
         let watch = Watch::new(Arc::clone(&health));
+        write_out_doubtful(&*fs, &root)?;
         let database = open_index(&*fs, &path, config, &watch)?;
         let unclean = mark_unclean(&*fs, &root)?;
         let files = Files::new(Arc::clone(&fs), root.clone(), config, Arc::clone(&health));
@@ -144,6 +150,33 @@ fn mark_unclean(fs: &dyn Fs, root: &Path) -> Result<bool, OpenError> {
     }
     fs.create_file(&path).map(drop).and_then(|()| fs.sync_dir(root)).map_err(|error| OpenError::io(path, error))?;
     Ok(false)
+}
+
+/// After a failed sync the system takes pages that never reached the disk for clean, and will not write them again; a commit on top of
+/// them would be lost with them at a power loss (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020). So
+/// the index is written anew, as it is shown now.
+fn write_out_doubtful(fs: &dyn Fs, root: &Path) -> Result<(), OpenError> {
+    let (path, new, doubtful) = (root.join(INDEX), root.join(INDEX_NEW), root.join(INDEX_DOUBTFUL));
+    if kind(fs, &doubtful)?.is_none() {
+        return Ok(());
+    }
+    let write_out = || {
+        let old = fs.open_index(&path, false)?;
+        let mut file = fs.create_file(&new)?;
+        let len = old.len()?;
+        for start in (0..len).step_by(COPY_LEN) {
+            let mut piece = vec![0; COPY_LEN.min(usize::try_from(len - start).unwrap_or(COPY_LEN))];
+            old.read(start, &mut piece)?;
+            file.write(&[piece.into()])?;
+        }
+        file.sync()?;
+        old.close()?;
+        fs.rename(&new, &path)?;
+        fs.sync_dir(root)?;
+        fs.remove_file(&doubtful)?;
+        fs.sync_dir(root)
+    };
+    write_out().map_err(|error| OpenError::io(path.clone(), error))
 }
 
 /// Makes an empty index under another name and renames it when it is whole, so that a damaged one is never the work of a

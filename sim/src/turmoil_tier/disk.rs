@@ -53,7 +53,7 @@ pub(crate) fn open(fs: Arc<dyn Fs>, simulation: Simulated) -> Result<Store, Open
 /// An operation on its way to the disk.
 type Job = (DiskOp, Completion<DiskResult>);
 
-/// Gives operations to a [`DiskTask`].
+/// Gives operations to a `DiskTask`.
 #[derive(Debug)]
 pub struct SimDisk {
     jobs: mpsc::UnboundedSender<Job>,
