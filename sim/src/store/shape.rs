@@ -91,7 +91,7 @@ impl Shape {
                 duration_ms: 30_000,
                 settle_ms: 300_000,
                 ops: (105, 135),
-                faults: (11, 18),
+                faults: (18, 26),
                 file_bytes_max: 512 << 10,
                 chunk_sizes: vec![256, 4096, 16_384, 65_536],
                 latency_us: (1_000, 30_000),

@@ -13,6 +13,9 @@ const VICTIMS: Site = Site::new("faults.victims");
 const AHEAD: Site = Site::new("faults.ahead");
 const COMPANION: Site = Site::new("faults.companion");
 
+/// The length of plans that spans of faults are made for.
+const USUAL_MS: u64 = 60_000;
+
 /// No fault begins before: the cluster forms first. (A slow start begins with the run.)
 const FIRST_MS: u64 = 1_000;
 
@@ -176,7 +179,9 @@ fn span(draw: &mut Draw, kind: Kind, duration_ms: u64) -> (u64, u64) {
         Kind::SlowStart => return (0, draw.between(500, 5_000).min(duration_ms)),
     };
     let from = draw.between(FIRST_MS, duration_ms - 500);
-    (from, from + draw.between(least, most))
+    // Shorter where the plan is, so that as much of it is without trouble.
+    let scaled = |span_ms: u64| (span_ms * duration_ms / USUAL_MS).max(1);
+    (from, from + draw.between(scaled(least), scaled(most)))
 }
 
 fn fault(draw: &mut Draw, ahead: &mut Draw, kind: Kind, nodes: usize, victims: &[usize]) -> Fault {
