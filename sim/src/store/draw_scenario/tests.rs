@@ -29,7 +29,7 @@ fn every_scenario_keeps_to_its_shape() {
             assert!(scenario.core.len() >= 2 && is_connected(&scenario.nodes, &scenario.core));
             assert!(is_connected(&scenario.nodes, &(0..count).collect::<Vec<_>>()));
             let has_faults = scenario.families.iter().any(|family| *family != Family::Buggify);
-            assert_eq!(scenario.plan.faults.len() >= 22, has_faults, "seed {seed}");
+            assert_eq!(scenario.plan.faults.len() >= shape.faults.0 as usize, has_faults, "seed {seed}");
             for fault in &scenario.plan.faults {
                 assert!(fault.from_us < fault.until_us, "{fault:?}");
                 assert!(fault.what.works_in(tier), "{fault:?}");
