@@ -5,6 +5,7 @@
 //! <root>/blobs/<owner>/<path>       a blob above 16 KiB; the row holds its path, so the path transform may change
 //! <root>/blobs/<owner>/<path>.part  a blob being written
 //! <root>/quarantine/<owner>-<chunk> a damaged blob, kept for inspection
+//! <root>/index.redb.doubtful        a sync failed: the next start writes the index anew (see `store/open.rs`)
 //! <root>/unclean                    there may be files without rows: the last run did not end well, or this one runs
 //! ```
 //!

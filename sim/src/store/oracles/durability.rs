@@ -142,27 +142,27 @@ impl Durability {
         }
         self.findings.borrow_mut().tally.reads += 1;
         let found = match result {
-            OpResult::Got(got) => Some(got.file.version),
+            OpResult::Got(got) => Ok(got.file.version),
             OpResult::Failed(OpError::Failed(RequestError::NotFound)) if self.history.may_be_deleted(key) => {
                 return Ok(());
             }
-            OpResult::Failed(_)
-            | OpResult::Put(_)
+            OpResult::Failed(error) => Err(error.to_string()),
+            OpResult::Put(_)
             | OpResult::Deleted(_)
             | OpResult::Listed(_)
             | OpResult::Stat(_)
             | OpResult::Versions(_)
             | OpResult::Evicted { .. }
             | OpResult::Restored(_)
-            | OpResult::Abandoned => None,
+            | OpResult::Abandoned => Err("it was answered as something else".to_string()),
         };
-        let what = match found {
-            Some(version) if version >= newest => return Ok(()),
-            Some(version) => format!("got the older version {}", history::show(&version)),
-            None => format!("failed: {}", failure(result)),
+        let what = match &found {
+            Ok(version) if *version >= newest => return Ok(()),
+            Ok(version) => format!("got the older version {}", history::show(version)),
+            Err(error) => format!("failed: {error}"),
         };
         let read = format!("node {reader}'s read of file {file} {what}");
-        self.excuse(view, reader, key, newest, acked.op, found).map_err(|why| {
+        self.excuse(view, reader, key, newest, acked.op, found.ok()).map_err(|why| {
             format!("{read}; version {} was acknowledged by operation {}, and {why}", history::show(&newest), acked.op)
         })
     }
@@ -260,21 +260,6 @@ fn holders_between_them(
     }
     let is_intact = |chunk: &BlobKey| disks.values().any(|contents| contents.blobs.get(chunk) == Some(&true));
     missing?.iter().all(is_intact).then_some(holders)
-}
-
-fn failure(result: &OpResult) -> String {
-    match result {
-        OpResult::Failed(error) => error.to_string(),
-        OpResult::Put(_)
-        | OpResult::Got(_)
-        | OpResult::Deleted(_)
-        | OpResult::Listed(_)
-        | OpResult::Stat(_)
-        | OpResult::Versions(_)
-        | OpResult::Evicted { .. }
-        | OpResult::Restored(_)
-        | OpResult::Abandoned => "it was answered as something else".to_string(),
-    }
 }
 
 impl Rule for Durability {
