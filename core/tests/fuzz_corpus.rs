@@ -12,7 +12,7 @@ use forever_core::fuzzing;
 use forever_core::record::RecordBody;
 
 /// Set to write the seeds anew after a deliberate change of a format.
-const UPDATE: &str = "FOREVER_UPDATE_CORPUS";
+const UPDATE: &str = "UPDATE_CORPUS";
 
 fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(target)

@@ -14,7 +14,7 @@ use forever_core::record::RecordBody;
 const FORMAT: &str = include_str!("../FORMAT.md");
 
 /// Set to print the vectors as they belong into `FORMAT.md` after a deliberate change of a format.
-const PRINT: &str = "FOREVER_PRINT_VECTORS";
+const PRINT: &str = "PRINT_VECTORS";
 
 /// The lines `name = value` of the fenced blocks marked as vectors.
 fn printed_vectors() -> Vec<(&'static str, String)> {

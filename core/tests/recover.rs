@@ -1,7 +1,7 @@
 //! Another language recovers files from raw pieces by `FORMAT.md` alone: `recover/recover.py`, run on folders built here.
 //!
 //! Needs `python3` (or `$PYTHON`) with the packages `cryptography` and `blake3`. Without them the tests say so and pass, unless
-//! `FOREVER_REQUIRE_PYTHON` is set.
+//! `REQUIRE_PYTHON` is set.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
@@ -34,7 +34,7 @@ fn python() -> Option<Command> {
         return Some(Command::new(program));
     }
     let missing = "python3 with the packages `cryptography` and `blake3` is missing: recovery by script is not tested";
-    assert!(std::env::var_os("FOREVER_REQUIRE_PYTHON").is_none(), "{missing}");
+    assert!(std::env::var_os("REQUIRE_PYTHON").is_none(), "{missing}");
     eprintln!("{missing}");
     None
 }
