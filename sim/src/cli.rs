@@ -72,12 +72,17 @@ struct StoreArgs {
 
 impl StoreArgs {
     fn store(&self) -> Result<Store, CliError> {
-        let mut store = Store::new(self.tier);
-        for assignment in &self.set {
-            store.shape.set(assignment)?;
-        }
-        Ok(store)
+        store(self.tier, &self.set)
     }
+}
+
+/// The store in a tier, with what was set.
+fn store(tier: Tier, set: &[String]) -> Result<Store, CliError> {
+    let mut store = Store::new(tier);
+    for assignment in set {
+        store.shape.set(assignment)?;
+    }
+    Ok(store)
 }
 
 #[derive(Args, Debug)]
@@ -178,6 +183,12 @@ struct MutantsArgs {
     /// And after so many of Turmoil
     #[arg(long, value_name = "N", default_value_t = 200)]
     turmoil_seeds: u64,
+    /// Sets what scenarios are drawn from, in both tiers, such as families=network,disk
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Finds out which faults each find cannot do without, by leaving out all others (many more runs)
+    #[arg(long)]
+    needs: bool,
 }
 
 #[derive(Args, Debug)]

@@ -1,6 +1,8 @@
 //! Mutants: each planted bug is hunted with ordinary seeds until an oracle finds it, and the scoreboard says how long that
 //! took. Nothing here knows what a bug does: scenarios, faults and oracles are those of every sweep.
 
+mod needs;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ pub struct Hunter<'a> {
     pub draw: &'a (dyn Fn(u64, Tier) -> Scenario + Sync),
     /// Runs a scenario to its end, or to the first broken rule. Panics are broken rules, too.
     pub simulate: &'a (dyn Fn(&Scenario) -> Option<Violation> + Sync),
+    /// Whether to find out which faults each find cannot do without.
+    pub needs: bool,
     /// Time since some start.
     pub clock: &'a (dyn Fn() -> Duration + Sync),
 }
@@ -40,6 +44,8 @@ pub struct Find {
     pub tier: Tier,
     /// With which seed.
     pub seed: u64,
+    /// The families of the faults that this find cannot do without, each as often as it strikes, if that was asked for.
+    pub needs: Option<Vec<String>>,
 }
 
 /// What came of the hunt for a bug.
@@ -81,9 +87,12 @@ pub fn hunt(hunter: &Hunter<'_>, bug: PlantedBug, tier: Tier, limit: Limit) -> S
         let seed = seeds;
         seeds += 1;
         let clean = (hunter.draw)(seed, tier);
-        let Some(violation) = (hunter.simulate)(&with_bug(clean.clone(), Some(bug))) else { continue };
+        let planted = with_bug(clean.clone(), Some(bug));
+        let Some(violation) = (hunter.simulate)(&planted) else { continue };
         if (hunter.simulate)(&clean).is_none() {
-            found = Some(Find { oracle: violation.oracle, what: violation.what, tier, seed });
+            let fails = |scenario: &Scenario| (hunter.simulate)(scenario).is_some();
+            let needs = hunter.needs.then(|| needs::needs(&planted, &fails));
+            found = Some(Find { oracle: violation.oracle, what: violation.what, tier, seed, needs });
         }
     }
     let seconds = ((hunter.clock)() - start).as_secs_f64();
@@ -116,13 +125,16 @@ impl Scoreboard {
 
 impl fmt::Display for Scoreboard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<30} {:<16} {:<8} {:>6} {:>8}", "bug", "found by", "tier", "seeds", "seconds")?;
+        writeln!(f, "{:<30} {:<16} {:<8} {:>6} {:>8}  needs", "bug", "found by", "tier", "seeds", "seconds")?;
         for score in &self.scores {
             let (oracle, tier) = match &score.found {
                 Some(found) => (found.oracle.as_str(), name_of(found.tier)),
                 None => ("not found", "-"),
             };
-            writeln!(f, "{:<30} {oracle:<16} {tier:<8} {:>6} {:>8.1}", score.bug, score.seeds, score.seconds)?;
+            let needs = score.found.as_ref().and_then(|found| found.needs.as_ref());
+            let needs = needs.map_or("?".to_string(), |needs| needs.join(" + "));
+            let (bug, seeds, seconds) = (&score.bug, score.seeds, score.seconds);
+            writeln!(f, "{bug:<30} {oracle:<16} {tier:<8} {seeds:>6} {seconds:>8.1}  {needs}")?;
         }
         let median = self.median_seeds().map_or("none".to_string(), |seeds| seeds.to_string());
         write!(f, "{} of {} found; median seeds {median}", self.found(), self.scores.len())

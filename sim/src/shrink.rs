@@ -5,7 +5,7 @@
 //! Failure-Inducing Input, 2002). Every candidate is run; one is kept only if the same failure comes of it. That steps can be
 //! dropped without moving the draws of others ([`crate::draw`]) is what makes this work well.
 
-mod ddmin;
+pub(crate) mod ddmin;
 mod time;
 
 use crate::simulation::{self, Outcome, Scenario, Simulation};

@@ -54,6 +54,8 @@ pub(crate) struct Fanout {
     request: RequestId,
     bytes_max: u64,
     targets: BTreeMap<NodeId, Target>,
+    /// The most chunks that each target was ever known to have: what it says again over a new link is no progress.
+    furthest: BTreeMap<NodeId, usize>,
     sent_bytes: u64,
 }
 
@@ -62,7 +64,7 @@ impl Fanout {
         // Every chunk carries an IV, and a chunk may be offered again over a new link.
         let chunks = |len: u64| len / u64::from(cx.config.chunk_size) + 1;
         let bytes_max = len.map_or(BYTES_MAX, |len| len.saturating_add(chunks(len).saturating_mul(16)).min(BYTES_MAX));
-        Self { request, bytes_max, targets: BTreeMap::new(), sent_bytes: 0 }
+        Self { request, bytes_max, targets: BTreeMap::new(), furthest: BTreeMap::new(), sent_bytes: 0 }
     }
 
     /// Opens an upload to a peer. A latecomer starts out lagging: it has all chunks to catch up on.
@@ -111,9 +113,9 @@ impl Fanout {
         }
     }
 
-    /// A target answered.
-    pub(crate) fn on_reply(&mut self, now: Monotonic, node: NodeId, reply: OfferReply) {
-        let Some(target) = self.targets.get_mut(&node) else { return };
+    /// A target answered. Returns whether it has more chunks than it ever had.
+    pub(crate) fn on_reply(&mut self, now: Monotonic, node: NodeId, reply: OfferReply) -> bool {
+        let Some(target) = self.targets.get_mut(&node) else { return false };
         target.last_progress = now;
         match reply {
             OfferReply::Stored { held, fetched } => {
@@ -129,6 +131,9 @@ impl Fanout {
             }
             OfferReply::Refused(reason) => target.refused = Some(reason),
         }
+        let furthest = self.furthest.entry(node).or_default();
+        let before = core::mem::replace(furthest, target.completed().max(*furthest));
+        *furthest > before
     }
 
     /// Targets that owe an answer for too long are no longer waited for.

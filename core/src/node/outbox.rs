@@ -118,8 +118,13 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
 fn read_again(cx: &mut Context, node: NodeId) {
     cx.outbox.reading.remove(&node);
     cx.outbox.next.remove(&node);
+    retry(cx, node);
+}
+
+/// What is owed to a node is read again in a while; what was to be read again before that, is.
+fn retry(cx: &mut Context, node: NodeId) {
     let again = cx.now.mono + RETRY;
-    cx.timers.set(Timer::Outbox(node), again);
+    cx.timers.set_if_sooner(Timer::Outbox(node), again);
 }
 
 /// A delivery is no longer under way. After the last of a batch the next is read, if there is one.
@@ -161,8 +166,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
             if planted!(cx.simulation, TimerNotRearmed) {
                 return;
             }
-            let again = cx.now.mono + RETRY;
-            cx.timers.set(Timer::Outbox(node), again);
+            retry(cx, node);
         }
         Delivery::Lost => {
             cx.outbox.next.remove(&node);

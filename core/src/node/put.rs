@@ -312,8 +312,11 @@ impl Task for Put {
     }
 
     fn on_offer_reply(&mut self, cx: &mut Context, node: NodeId, reply: OfferReply) -> Flow {
-        self.fanout.on_reply(cx.now.mono, node, reply);
-        self.advance(cx)
+        if self.fanout.on_reply(cx.now.mono, node, reply) {
+            self.advance(cx)
+        } else {
+            self.advance_without_progress(cx)
+        }
     }
 
     fn on_peer_ready(&mut self, cx: &mut Context, node: NodeId) -> Flow {
@@ -321,7 +324,7 @@ impl Task for Put {
             Stage::Gathering => self.gather(cx, cx.dials.settled()),
             Stage::Streaming => {
                 self.fanout.add(cx, node, true);
-                self.advance(cx)
+                self.advance_without_progress(cx)
             }
             Stage::Paging(_) | Stage::Publishing(..) => Flow::Continue,
         }
@@ -329,7 +332,7 @@ impl Task for Put {
 
     fn on_peer_gone(&mut self, cx: &mut Context, node: NodeId) -> Flow {
         self.fanout.remove(cx, node);
-        self.advance(cx)
+        self.advance_without_progress(cx)
     }
 
     fn on_settled(&mut self, cx: &mut Context) -> Flow {
@@ -411,11 +414,12 @@ impl Task for Put {
 }
 
 impl Put {
-    /// Like [`Put::advance`], but the request's deadline stays where it is.
+    /// Like [`Put::advance`], but while chunks are streamed the request's deadline stays where it is: peers that come and go,
+    /// refuse, or say again what they have, must not keep a put waiting for ever.
     fn advance_without_progress(&mut self, cx: &mut Context) -> Flow {
         let deadline = cx.timers.deadline(&Timer::Request(self.id));
         let flow = self.advance(cx);
-        if let (Flow::Continue, Some(deadline)) = (flow, deadline) {
+        if let (Flow::Continue, Stage::Streaming, Some(deadline)) = (flow, &self.stage, deadline) {
             cx.timers.set(Timer::Request(self.id), deadline);
         }
         flow

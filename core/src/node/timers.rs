@@ -45,6 +45,13 @@ impl Timers {
         self.queue.insert((deadline, timer));
     }
 
+    /// Sets the deadline, unless it is set to an earlier one.
+    pub(crate) fn set_if_sooner(&mut self, timer: Timer, deadline: Monotonic) {
+        if self.deadline(&timer).is_none_or(|set| deadline < set) {
+            self.set(timer, deadline);
+        }
+    }
+
     /// Removes the deadline, if there is one.
     pub(crate) fn cancel(&mut self, timer: &Timer) {
         if let Some((timer, deadline)) = self.deadlines.remove_entry(timer) {

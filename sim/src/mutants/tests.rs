@@ -28,7 +28,7 @@ fn hunt_where(violates: impl Fn(&Scenario) -> bool + Sync) -> Score {
         violates(scenario).then(|| Violation { oracle: "integrity".into(), at_us: 0, what })
     };
     let clock = || Duration::ZERO;
-    let hunter = Hunter { draw: &scenario, simulate: &violation, clock: &clock };
+    let hunter = Hunter { draw: &scenario, simulate: &violation, needs: false, clock: &clock };
     hunt(&hunter, PlantedBug::SkipHashCheck, Tier::World, Limit { seeds: 10, time: Duration::from_secs(1) })
 }
 
@@ -51,7 +51,7 @@ fn a_hunt_ends_when_its_time_is_over() {
         static NOW: Cell<u64> = const { Cell::new(0) };
     }
     let clock = || Duration::from_secs(NOW.replace(NOW.get() + 1));
-    let hunter = Hunter { draw: &scenario, simulate: &|_| None, clock: &clock };
+    let hunter = Hunter { draw: &scenario, simulate: &|_| None, needs: false, clock: &clock };
     let limit = Limit { seeds: 1_000, time: Duration::from_secs(5) };
     let score = hunt(&hunter, PlantedBug::SkipHashCheck, Tier::World, limit);
     assert_eq!((score.seeds, score.found), (4, None));
@@ -84,11 +84,30 @@ fn the_bugs_are_as_many_as_promised_and_of_all_families() {
 
 #[test]
 fn a_scoreboard_reads_like_a_table() {
-    let find = |seed| Find { oracle: "integrity".into(), what: "wrong".into(), tier: Tier::World, seed };
+    let find = |seed| Find { oracle: "integrity".into(), what: "wrong".into(), tier: Tier::World, seed, needs: None };
     let score = |bug: &str, seeds, found| Score { bug: bug.into(), found, seeds, seconds: 0.5 };
     let board =
         Scoreboard { scores: vec![score("a", 1, Some(find(0))), score("b", 9, Some(find(8))), score("c", 50, None)] };
     let text = board.to_string();
     assert!(text.ends_with("2 of 3 found; median seeds 9"), "{text}");
     assert!(text.contains("not found"));
+}
+
+#[test]
+fn what_a_find_needs_is_what_cannot_be_left_out() {
+    use crate::store::Fault;
+    use crate::system::Spanned;
+    let mut busy = scenario(0, Tier::World);
+    let faults = [
+        Fault::Crash { node: 0 },
+        Fault::Hold { a: 0, b: 1 },
+        Fault::Crash { node: 1 },
+        Fault::BitRot { node: 2, per_mille: 1 },
+    ];
+    busy.plan.faults = (0..).zip(faults).map(|(id, what)| Spanned { id, from_us: 0, until_us: 1, what }).collect();
+    busy.config.simulation.buggify = Some(1);
+    let has = |scenario: &Scenario, id| scenario.plan.faults.iter().any(|fault| fault.id == id);
+    assert_eq!(needs::needs(&busy, &|scenario| has(scenario, 1) && has(scenario, 2)), ["network", "process"]);
+    assert_eq!(needs::needs(&busy, &|scenario| scenario.config.simulation.buggify.is_some()), ["buggify"]);
+    assert_eq!(needs::needs(&busy, &|_| true), [""; 0]);
 }

@@ -2,7 +2,7 @@
 
 /// The shortest list it finds of which `fails` still says yes, by leaving out ever smaller parts. In the end no single entry
 /// can be left out.
-pub(super) fn minimise<T: Clone>(mut items: Vec<T>, fails: &mut dyn FnMut(&[T]) -> bool) -> Vec<T> {
+pub(crate) fn minimise<T: Clone>(mut items: Vec<T>, fails: &mut dyn FnMut(&[T]) -> bool) -> Vec<T> {
     if items.is_empty() || fails(&[]) {
         return Vec::new();
     }

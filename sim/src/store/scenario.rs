@@ -73,3 +73,17 @@ pub struct Scenario {
     /// A bug put into the code on purpose, if it was built with any.
     pub planted: Option<String>,
 }
+
+impl Scenario {
+    /// The same without points in the code that go wrong; `None` if it has none.
+    #[must_use]
+    pub fn without_buggify(&self) -> Option<Self> {
+        if self.config.simulation.buggify.is_none() {
+            return None;
+        }
+        let mut calm = self.clone();
+        calm.families.retain(|family| *family != Family::Buggify);
+        calm.config.simulation.buggify = None;
+        Some(calm)
+    }
+}

@@ -73,7 +73,7 @@ impl Shape {
             nodes: (3, 7),
             duration_ms: 60_000,
             settle_ms: 600_000,
-            ops: (110, 200),
+            ops: (100, 125),
             faults: (22, 32),
             families: Family::ALL.to_vec(),
             families_per_mille: 500,
@@ -90,7 +90,7 @@ impl Shape {
             Tier::Turmoil => Self {
                 duration_ms: 30_000,
                 settle_ms: 300_000,
-                ops: (105, 135),
+                ops: (100, 120),
                 faults: (18, 26),
                 file_bytes_max: 512 << 10,
                 chunk_sizes: vec![256, 4096, 16_384, 65_536],

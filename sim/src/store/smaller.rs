@@ -62,14 +62,7 @@ impl simulation::Scenario for Scenario {
 
     fn simpler(&self) -> Vec<Self> {
         let mut all = Vec::new();
-        for (index, family) in self.families.iter().enumerate() {
-            // Faults are in the plan; only what has no plan depends on its family.
-            if *family == super::Family::Buggify {
-                let mut without = self.clone();
-                without.families.remove(index);
-                all.push(without);
-            }
-        }
+        all.extend(self.without_buggify());
         if self.latency_us.0 != self.latency_us.1 {
             all.push(Self { latency_us: (self.latency_us.0, self.latency_us.0), ..self.clone() });
         }

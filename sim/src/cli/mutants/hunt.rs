@@ -13,16 +13,18 @@ use forever_sim::store::{Scenario, Store, Tier};
 use forever_sim::system::Violation;
 use forever_sim::trace::Keep;
 
-use crate::cli::{CliError, MutantsArgs, Verdict, cores, print, progress, stop};
+use crate::cli::{CliError, MutantsArgs, Verdict, cores, print, progress, stop, store};
 
 /// Gives up on a bug after so long in one tier.
 const TIME_MAX: Duration = Duration::from_secs(30 * 60);
 
 pub(crate) fn hunt(args: &MutantsArgs) -> Result<Verdict, CliError> {
     let bugs = chosen(args.only.as_deref())?;
+    // Both tiers are given what is set; what one of them cannot have is said before anything runs.
+    let stores = Stores { world: store(Tier::World, &args.set)?, turmoil: store(Tier::Turmoil, &args.set)? };
     let stop = stop::on_ctrl_c()?;
     let bar = progress::counting(bugs.len() as u64);
-    let scores = all(&bugs, args, &stop, &mut |score| {
+    let scores = all(&bugs, args, &stores, &stop, &mut |score| {
         bar.inc(1);
         bar.set_message(format!("{}: {}", score.bug, if score.found.is_some() { "found" } else { "not found" }));
     });
@@ -45,7 +47,13 @@ fn chosen(only: Option<&str>) -> Result<Vec<PlantedBug>, CliError> {
 }
 
 /// Hunts for all bugs, as many at once as there are cores. What a hunt finds does not depend on the others.
-fn all(bugs: &[PlantedBug], args: &MutantsArgs, stop: &AtomicBool, show: &mut dyn FnMut(&Score)) -> Vec<Score> {
+fn all(
+    bugs: &[PlantedBug],
+    args: &MutantsArgs,
+    stores: &Stores,
+    stop: &AtomicBool,
+    show: &mut dyn FnMut(&Score),
+) -> Vec<Score> {
     let next = AtomicUsize::new(0);
     let mut scores = BTreeMap::new();
     thread::scope(|scope| {
@@ -56,7 +64,7 @@ fn all(bugs: &[PlantedBug], args: &MutantsArgs, stop: &AtomicBool, show: &mut dy
                 while !stop.load(Ordering::Relaxed) {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(bug) = bugs.get(index) else { return };
-                    if sender.send((index, one(*bug, args, stop))).is_err() {
+                    if sender.send((index, one(*bug, args, stores, stop))).is_err() {
                         return;
                     }
                 }
@@ -72,9 +80,12 @@ fn all(bugs: &[PlantedBug], args: &MutantsArgs, stop: &AtomicBool, show: &mut dy
 }
 
 /// Hunts for a bug in each tier in which it can show, the fast one first.
-fn one(bug: PlantedBug, args: &MutantsArgs, stop: &AtomicBool) -> Score {
+fn one(bug: PlantedBug, args: &MutantsArgs, stores: &Stores, stop: &AtomicBool) -> Score {
     let start = Instant::now();
-    let hunter = Hunter { draw: &draw, simulate: &violation, clock: &|| start.elapsed() };
+    let draw = |seed, tier| {
+        draw_caught(stores.of(tier), seed).expect("drawing a scenario of a shape that was checked does not panic")
+    };
+    let hunter = Hunter { draw: &draw, simulate: &violation, needs: args.needs, clock: &|| start.elapsed() };
     let mut total = Score { bug: bug.name().into(), found: None, seeds: 0, seconds: 0.0 };
     for tier in tiers(bug) {
         let seeds = match tier {
@@ -92,8 +103,19 @@ fn one(bug: PlantedBug, args: &MutantsArgs, stop: &AtomicBool) -> Score {
     total
 }
 
-fn draw(seed: u64, tier: Tier) -> Scenario {
-    draw_caught(&Store::new(tier), seed).expect("drawing a scenario of the usual shape does not panic")
+/// What scenarios are drawn from, in each tier.
+struct Stores {
+    world: Store,
+    turmoil: Store,
+}
+
+impl Stores {
+    const fn of(&self, tier: Tier) -> &Store {
+        match tier {
+            Tier::World => &self.world,
+            Tier::Turmoil => &self.turmoil,
+        }
+    }
 }
 
 fn violation(scenario: &Scenario) -> Option<Violation> {

@@ -67,6 +67,7 @@ fn a_node_that_a_step_needs_stays() {
 #[test]
 fn every_simpler_scenario_differs_in_one_thing_and_there_is_an_end() {
     let mut scenario = scenario(Vec::new());
+    scenario.config.simulation.buggify = Some(7);
     assert_eq!(scenario.simpler().len(), 4, "buggify, latency, changed bytes, half as long");
     let mut steps = 0;
     while let Some(simpler) = scenario.simpler().into_iter().next() {
@@ -75,7 +76,7 @@ fn every_simpler_scenario_differs_in_one_thing_and_there_is_an_end() {
         steps += 1;
         assert!(steps < 20);
     }
-    assert_eq!(scenario.families, [Family::Network]);
+    assert_eq!((scenario.families.as_slice(), scenario.config.simulation.buggify), (&[Family::Network][..], None));
     let OpKind::Put { content, .. } = &scenario.plan.ops[0].what.what else { panic!() };
     assert_eq!((content.len, content.changed), (1, None));
 }
