@@ -121,7 +121,8 @@ impl Node {
     /// How much of each of its limits the node uses: name, use, limit. Only looks.
     #[must_use]
     pub fn gauges(&self) -> Vec<(&'static str, u64, u64)> {
-        gauges::of(&self.cx, self.requests.len())
+        let requests: Vec<RequestId> = self.requests.keys().copied().collect();
+        gauges::of(&self.cx, &requests)
     }
 
     /// The probes reached since this was last asked: see [`sometimes!`](crate::sometimes).

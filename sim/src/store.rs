@@ -8,6 +8,7 @@ mod draw_scenario;
 mod event;
 mod fault;
 pub mod inspect;
+pub(crate) mod judge;
 pub mod liar;
 mod messages;
 pub mod names;

@@ -1,14 +1,17 @@
 //! How much of each limit a node uses, for those who look on: it decides nothing.
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::frame::{DATA_LEN_MAX, WANTS_MAX};
+use crate::ids::RequestId;
 use crate::node::asks::QUESTIONS_MAX;
 use crate::node::context::Context;
 use crate::node::fetch::WANTED_BYTES_MAX;
 use crate::node::links::{ANSWERING_MAX, Link};
 use crate::node::locate::RECORDS_MAX;
 use crate::node::serve::LOADED_MAX;
+use crate::node::timers::Timer;
 use crate::node::{dials, outbox, pull, upload};
 use crate::seal::BLOB_LEN_MAX;
 
@@ -16,19 +19,35 @@ use crate::seal::BLOB_LEN_MAX;
 pub(crate) type Gauge = (&'static str, u64, u64);
 
 /// Every bounded thing of a node. What is bounded for each link is that of the fullest link.
-pub(crate) fn of(cx: &Context, requests: usize) -> Vec<Gauge> {
+pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
+    let deadlines = deadlines(cx, requests);
+    let requests = requests.len();
     let mut gauges = alloc::vec![
         ("requests", requests as u64, u64::from(cx.config.requests_max)),
         ("hot bytes", cx.hot.bytes(), cx.config.hot_bytes),
         ("timers", cx.timers.len() as u64, timers_max(cx, requests)),
         ("operations", cx.pending.len() as u64, operations_max(cx)),
     ];
+    gauges.extend(deadlines);
     gauges.extend(of_links(cx));
     gauges.extend(dials::gauges(cx));
     gauges.extend(pull::gauges(cx));
     gauges.extend(upload::gauges(cx));
     gauges.extend(outbox::gauges(cx));
     gauges
+}
+
+/// Every request has a deadline, and none is further away than a request may go on without progress.
+fn deadlines(cx: &Context, requests: &[RequestId]) -> [Gauge; 2] {
+    let of_request = |request: &RequestId| cx.timers.deadline(&Timer::Request(*request));
+    let without = requests.iter().filter(|request| of_request(request).is_none()).count();
+    let furthest = requests.iter().filter_map(of_request).map(|deadline| deadline - cx.now.mono).max();
+    let longest = cx.config.request_timeout.max(cx.config.answer_timeout);
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    [
+        ("requests without a deadline", without as u64, 0),
+        ("milliseconds to a request's deadline", ms(furthest.unwrap_or_default()), ms(longest)),
+    ]
 }
 
 fn of_links(cx: &Context) -> [Gauge; 8] {

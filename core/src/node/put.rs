@@ -35,7 +35,7 @@ use crate::{buggify, planted, sometimes};
 #[derive(Debug)]
 pub(crate) enum PutStep {
     Sealed(usize),
-    Written(u32),
+    Written(BlobKey, u32),
     PageSealed,
     PageStored,
 }
@@ -63,6 +63,8 @@ pub(crate) struct Put {
     chunks: Vec<Option<(ChunkRef, ChunkKey)>>,
     /// How many of the first chunks are sealed.
     sealed: usize,
+    /// Chunks being written here.
+    writing: Vec<BlobKey>,
     /// How many chunks are durable here.
     durable: usize,
     granted: u32,
@@ -83,6 +85,7 @@ impl Put {
             stage: Stage::Gathering,
             chunks: Vec::new(),
             sealed: 0,
+            writing: Vec::new(),
             durable: 0,
             granted: 0,
             bytes: 0,
@@ -147,12 +150,15 @@ impl Put {
         let SealedChunk { id, key, blob } = sealed;
         let len = u32::try_from(blob.len()).expect("a chunk's size is checked when it is accepted");
         let address = BlobKey { owner: cx.owner, chunk: id };
+        let bytes = blob.clone().into_bytes();
         if self.fanout.has_targets() {
-            cx.hot.insert(address, blob.clone().into_bytes());
+            cx.hot.insert(address, bytes.clone());
         }
+        cx.hot.begin_write(address, bytes);
+        self.writing.push(address);
         cx.disk(
             DiskOp::WriteBlob { blob: address, data: blob, known: true },
-            Pending::Task(self.id, TaskStep::Put(PutStep::Written(len))),
+            Pending::Task(self.id, TaskStep::Put(PutStep::Written(address, len))),
         );
         self.chunks[index] = Some((ChunkRef { id, len }, key));
         while self.chunks.get(self.sealed).is_some_and(Option::is_some) {
@@ -161,7 +167,11 @@ impl Put {
         self.advance(cx)
     }
 
-    fn on_written(&mut self, cx: &mut Context, len: u32, written: Result<bool, DiskError>) -> Flow {
+    fn on_written(&mut self, cx: &mut Context, blob: BlobKey, len: u32, written: Result<bool, DiskError>) -> Flow {
+        if let Some(index) = self.writing.iter().position(|writing| *writing == blob) {
+            self.writing.swap_remove(index);
+            cx.hot.end_write(&blob);
+        }
         match written {
             Ok(new) => {
                 self.durable += 1;
@@ -268,7 +278,7 @@ impl Task for Put {
                 let WorkResult::Sealed(sealed) = result else { panic!("sealing was completed by {result:?}") };
                 self.on_sealed(cx, index, sealed)
             }
-            (PutStep::Written(len), _) => self.on_written(cx, len, completion.written()),
+            (PutStep::Written(blob, len), _) => self.on_written(cx, blob, len, completion.written()),
             (PutStep::PageSealed, Stage::Paging(builder)) => {
                 builder.on_sealed(cx, completion.work());
                 Flow::Continue
@@ -405,6 +415,7 @@ impl Task for Put {
 
     fn on_end_of_task(&mut self, cx: &mut Context) {
         self.fanout.close(cx);
+        self.writing.iter().for_each(|blob| cx.hot.end_write(blob));
         cx.puts -= 1;
         if cx.puts == 0 {
             cx.hot.clear();

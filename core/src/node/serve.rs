@@ -207,7 +207,8 @@ fn load_ahead(cx: &mut Context, link_id: LinkId) {
         match id {
             ObjectId::Chunk(chunk) => {
                 let blob = BlobKey { owner, chunk };
-                let hot = if buggify!(cx.simulation, "serve.hot-miss") { None } else { cx.hot.get(&blob) };
+                let miss = buggify!(cx.simulation, "serve.hot-miss");
+                let hot = if miss { cx.hot.get_written(&blob) } else { cx.hot.get(&blob) };
                 match hot {
                     Some(data) => loaded(cx, link_id, want, Some(data)),
                     None => read(cx, link_id, want, DiskOp::ReadBlob { blob }),

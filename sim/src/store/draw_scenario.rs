@@ -12,6 +12,7 @@ use forever_core::config::Config;
 use forever_core::record::Retention;
 use forever_core::simulation::Simulation;
 
+use super::scenario::know_each_other;
 use super::{Family, NodeSpec, Scenario, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Plan;
@@ -38,7 +39,7 @@ impl Scenario {
             config.simulation.buggify = Some(draws.at(BUGGIFY, 0, 0).next());
         }
         let core = draw_core(draws, shape, &nodes);
-        let faults = faults::draw(draws, tier, shape, count, &families);
+        let faults = faults::draw(draws, tier, shape, &nodes, &families);
         let ops = ops::draw(draws, shape, &nodes, config.chunk_size, &families, &faults);
         let mut times = draws.at(TIMES, 0, 0);
         let latency_us = slowest(&mut times, shape.latency_us);
@@ -157,13 +158,12 @@ fn draw_core(draws: Draws, shape: &Shape, nodes: &[NodeSpec]) -> Vec<usize> {
 }
 
 fn is_connected(nodes: &[NodeSpec], core: &[usize]) -> bool {
-    let knows = |a: usize, b: usize| nodes[a].bootstrap.contains(&b) || nodes[b].bootstrap.contains(&a);
     let mut reached: Vec<usize> = core.first().copied().into_iter().collect();
     let mut next = 0;
     while let Some(node) = reached.get(next).copied() {
         next += 1;
         for other in core {
-            if knows(node, *other) && !reached.contains(other) {
+            if know_each_other(nodes, node, *other) && !reached.contains(other) {
                 reached.push(*other);
             }
         }

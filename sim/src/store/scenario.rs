@@ -1,5 +1,7 @@
 //! A scenario: what a seed stands for, whole and printable. A run depends on nothing else.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Op};
@@ -74,7 +76,40 @@ pub struct Scenario {
     pub planted: Option<String>,
 }
 
+/// Whether one of two nodes dials the other.
+pub(crate) fn know_each_other(nodes: &[NodeSpec], a: usize, b: usize) -> bool {
+    nodes[a].bootstrap.contains(&b) || nodes[b].bootstrap.contains(&a)
+}
+
 impl Scenario {
+    /// Whether a node knows another without being told by a third, or is the same: there is no gossip of members yet.
+    #[must_use]
+    pub fn is_in_reach(&self, node: usize, other: usize) -> bool {
+        node == other || know_each_other(&self.nodes, node, other)
+    }
+
+    /// Whether the plan has a node lie at any time.
+    #[must_use]
+    pub fn lies(&self, node: usize) -> bool {
+        self.plan.faults.iter().any(|fault| matches!(fault.what, Fault::Liar { node: liar, .. } if liar == node))
+    }
+
+    /// After how long a link on which nothing comes is gone for certain. It is looked at once in a heartbeat; clocks that run
+    /// slow, and bytes on the way, take some more.
+    #[must_use]
+    pub fn link_is_dead(&self) -> Duration {
+        (self.config.link_timeout + self.config.heartbeat) * 2 + Duration::from_secs(2)
+    }
+
+    /// How long the core comes to rest at least before it is judged, in microseconds: links to nodes that were left dead must
+    /// be gone by then.
+    pub(crate) fn rest_us_min(&self) -> u64 {
+        if self.core.len() == self.nodes.len() {
+            return 0;
+        }
+        u64::try_from(self.link_is_dead().as_micros()).unwrap_or(u64::MAX) + 1
+    }
+
     /// The same without points in the code that go wrong; `None` if it has none.
     #[must_use]
     pub fn without_buggify(&self) -> Option<Self> {

@@ -165,10 +165,15 @@ impl TurmoilTier {
     pub(super) fn restart_if_degraded(&mut self, node: usize) {
         let is_degraded = self.open_store(node).is_some_and(|store| store.is_degraded());
         if is_degraded {
-            let left = self.hosts[node].fs.borrow().memory().after_kill();
-            self.take_down(node, left, false);
-            self.start_if_free(node);
+            self.restart(node);
         }
+    }
+
+    /// Kills a node's process and starts it again.
+    pub(super) fn restart(&mut self, node: usize) {
+        let left = self.hosts[node].fs.borrow().memory().after_kill();
+        self.take_down(node, left, false);
+        self.start_if_free(node);
     }
 
     /// The pairs clog one after the other in the first half of the fault, and clear in another order in the second.

@@ -1,10 +1,11 @@
 //! After the plan: the core of the cluster is healed, comes to rest, and answers what a judge wants to know.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::TurmoilTier;
-use crate::store::{Event, Op, OpKind, View};
+use crate::store::judge::Questions;
+use crate::store::{Event, Op, View};
 use crate::system::Step;
 
 /// A cluster is at rest when nothing but heartbeats has happened for so long.
@@ -12,9 +13,6 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// How long until it is looked again whether deliveries are owed: that reads whole disks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
-/// Questions of the judge that a node answers at once.
-const QUESTIONS_AT_ONCE: usize = 2;
 
 /// How far the cluster has settled.
 #[derive(Debug, Default)]
@@ -24,10 +22,10 @@ pub(super) struct Settling {
     healed_at: Duration,
     /// When it is looked next whether anything is owed.
     look_at: Duration,
-    /// Questions that are still to be asked, by node.
-    to_ask: BTreeMap<usize, VecDeque<(usize, Op)>>,
-    /// Questions under way, and at which node.
-    asked: BTreeMap<usize, usize>,
+    /// What is still to be asked, once it is.
+    questions: Option<Questions>,
+    /// Questions under way.
+    asked: BTreeMap<usize, Op>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,16 +63,17 @@ impl TurmoilTier {
             Phase::Resting | Phase::Judged if left.is_zero() => self.settling.phase = Phase::Over,
             Phase::Resting => {
                 self.step();
-                if (self.is_at_rest() && !self.is_anything_owed())
+                let has_rested = now - self.settling.healed_at >= Duration::from_micros(self.scenario.rest_us_min());
+                if (has_rested && self.is_at_rest() && !self.is_anything_owed())
                     || left * 2 <= Duration::from_micros(self.scenario.settle_us)
                 {
-                    self.settling.to_ask = self.questions();
+                    self.settling.questions = Some(Questions::new(&self.scenario));
                     self.settling.phase = Phase::Judged;
                 }
             }
             Phase::Judged => {
                 self.ask();
-                if self.settling.asked.is_empty() && self.settling.to_ask.values().all(VecDeque::is_empty) {
+                if self.settling.asked.is_empty() && self.settling.questions.as_ref().is_none_or(Questions::is_empty) {
                     self.settling.phase = Phase::Over;
                 } else {
                     self.step();
@@ -96,6 +95,10 @@ impl TurmoilTier {
         }
         for node in self.scenario.core.clone() {
             self.held_down[node].clear();
+            // What a liar kept from the wire its core may wait for.
+            if self.scenario.lies(node) {
+                self.restart(node);
+            }
             self.restart_if_degraded(node);
             self.start_if_free(node);
         }
@@ -110,7 +113,8 @@ impl TurmoilTier {
         let is_linked = core.iter().all(|node| {
             let shown = self.hosts[*node].status.shown();
             let others: BTreeSet<usize> = shown.links.values().copied().collect();
-            shown.is_up && core.iter().all(|other| other == node || others.contains(other))
+            let in_reach = core.iter().filter(|other| *other != node && self.scenario.is_in_reach(*node, **other));
+            shown.is_up && in_reach.into_iter().all(|other| others.contains(other))
         });
         let is_idle = core.iter().all(|node| self.board.open_at(*node).is_empty());
         let now = self.sim.elapsed();
@@ -129,37 +133,12 @@ impl TurmoilTier {
         core.iter().any(|node| self.contents(*node).rows.iter().any(|(key, _)| is_owed(key)))
     }
 
-    /// A list at each node of the core, then every file that its owner ever put.
-    fn questions(&self) -> BTreeMap<usize, VecDeque<(usize, Op)>> {
-        let plan = &self.scenario.plan;
-        let mut next = plan.ops.iter().map(|op| op.id + 1).max().unwrap_or(0);
-        let mut questions = BTreeMap::new();
-        for node in self.scenario.core.iter().copied() {
-            let owner = self.scenario.nodes[node].owner;
-            let puts = plan.ops.iter().filter(|op| self.scenario.nodes[op.what.node].owner == owner);
-            let files: BTreeSet<u32> = puts
-                .filter_map(|op| if let OpKind::Put { file, .. } = &op.what.what { Some(*file) } else { None })
-                .collect();
-            let gets = files.into_iter().map(|file| OpKind::Get { file, range: None, old: None });
-            let of_node: &mut VecDeque<(usize, Op)> = questions.entry(node).or_default();
-            for what in std::iter::once(OpKind::List).chain(gets) {
-                of_node.push_back((next, Op { node, what }));
-                next += 1;
-            }
-        }
-        questions
-    }
-
     fn ask(&mut self) {
-        let mut asked = Vec::new();
-        for (node, questions) in &mut self.settling.to_ask {
-            let under_way = self.settling.asked.values().filter(|at| *at == node).count();
-            let now = questions.len().min(QUESTIONS_AT_ONCE.saturating_sub(under_way));
-            asked.extend(questions.drain(..now));
-        }
-        for (id, op) in asked {
-            self.settling.asked.insert(id, op.node);
+        let Some(questions) = &mut self.settling.questions else { return };
+        let open: Vec<Op> = self.settling.asked.values().cloned().collect();
+        for (id, op) in questions.next(&open) {
             self.call(id, &op);
+            self.settling.asked.insert(id, op);
         }
     }
 }

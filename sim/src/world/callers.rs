@@ -24,8 +24,6 @@ pub(super) struct Ops {
     pub(super) running: BTreeMap<usize, Op>,
     /// The versions that puts of a file were told of, by owner and file.
     versions: BTreeMap<(usize, u32), BTreeSet<Version>>,
-    /// The files that were ever put, by owner.
-    pub(super) files: BTreeMap<usize, BTreeSet<u32>>,
 }
 
 impl Ops {
@@ -43,9 +41,6 @@ impl World {
         self.tell_oracles(Event::Started { op: id, what: op.clone() });
         self.ops.running.insert(id, op.clone());
         let host = &self.hosts[op.node];
-        if let OpKind::Put { file, .. } = op.what {
-            self.ops.files.entry(host.owner).or_default().insert(file);
-        }
         if host.process.is_none() {
             return self.end_op(id, OpResult::Failed(OpError::Down));
         }

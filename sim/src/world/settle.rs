@@ -1,10 +1,11 @@
 //! The end of a run: faults end, the core of the cluster comes to rest, and a judge asks every node of it for everything.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use super::World;
 use super::net::CUT_OFF;
-use crate::store::{Event, Fault, Op, OpKind};
+use crate::store::judge::Questions;
+use crate::store::{Event, Fault, Op};
 use crate::system::Step as _;
 
 /// How often it is looked whether the cluster has come to rest.
@@ -12,9 +13,6 @@ const LOOK_US: u64 = 1_000_000;
 
 /// How long nothing must be owed before the judge begins: what is decided later than it is written still gets done.
 const REST_US: u64 = 3_000_000;
-
-/// Questions of the judge that a node has open at a time.
-const QUESTIONS_MAX: usize = 4;
 
 /// How far the end has come.
 #[derive(Debug, Default)]
@@ -25,7 +23,7 @@ pub(super) enum Phase {
     /// Healed; nothing was owed since.
     Rest { until_us: u64, quiet_since_us: Option<u64> },
     /// The judge asks.
-    Judge { until_us: u64, questions: Vec<VecDeque<OpKind>>, next_op: usize },
+    Judge { until_us: u64, questions: Questions },
     /// All is said.
     Over,
 }
@@ -36,7 +34,7 @@ impl World {
         match std::mem::take(&mut self.phase) {
             Phase::Plan => self.heal(),
             Phase::Rest { until_us, quiet_since_us } => self.rest(until_us, quiet_since_us),
-            Phase::Judge { until_us, questions, next_op } => self.judge(until_us, questions, next_op),
+            Phase::Judge { until_us, questions } => self.judge(until_us, questions),
             Phase::Over => {
                 self.phase = Phase::Over;
                 return false;
@@ -67,8 +65,9 @@ impl World {
         for number in 0..self.hosts.len() {
             if core.contains(&number) {
                 self.hosts[number].held_down_by.clear();
-                // Whoever heals a disk that acknowledges nothing any more starts its node again.
-                if self.hosts[number].disk.is_degraded() {
+                // Whoever heals a disk that acknowledges nothing any more, or a node that lied, starts it again: what a liar
+                // kept from the wire its core may wait for.
+                if self.hosts[number].disk.is_degraded() || self.scenario.lies(number) {
                     self.kill(number, false);
                 }
                 self.boot(number);
@@ -89,55 +88,40 @@ impl World {
     fn rest(&mut self, until_us: u64, quiet_since_us: Option<u64>) {
         let is_quiet = self.ops.running.is_empty() && !self.is_anything_owed();
         let quiet_since_us = is_quiet.then(|| quiet_since_us.unwrap_or(self.now_us));
-        let has_rested = quiet_since_us.is_some_and(|since_us| self.now_us - since_us >= REST_US);
+        let healed_us = until_us - self.scenario.settle_us;
+        let has_rested = quiet_since_us.is_some_and(|since_us| self.now_us - since_us >= REST_US)
+            && self.now_us - healed_us >= self.scenario.rest_us_min();
         let last_us = until_us - self.scenario.settle_us / 4;
         if has_rested || self.now_us >= last_us {
-            self.phase = self.questions(until_us);
+            self.phase = Phase::Judge { until_us, questions: Questions::new(&self.scenario) };
             return;
         }
         self.phase = Phase::Rest { until_us, quiet_since_us };
         self.run_until((self.now_us + LOOK_US).min(last_us));
     }
 
-    /// Whether a node of the core lacks a link to another, or owes it a record.
+    /// Whether a node of the core lacks a link to another that it can know, or owes it a record.
     fn is_anything_owed(&self) -> bool {
         let core = &self.scenario.core;
         core.iter().any(|a| {
             let linked = self.linked(*a);
             core.iter().filter(|b| *b != a).any(|b| {
                 let owed = [&b"O"[..], &self.hosts[*b].id.0].concat();
-                !linked.contains(b) || self.hosts[*a].disk.has_key_from(&owed)
+                (self.scenario.is_in_reach(*a, *b) && !linked.contains(b)) || self.hosts[*a].disk.has_key_from(&owed)
             })
         })
     }
 
-    /// What the judge asks: of every node of the core, the list of files, and each file that its owner ever put.
-    fn questions(&self, until_us: u64) -> Phase {
-        let mut questions = vec![VecDeque::new(); self.hosts.len()];
-        for node in &self.scenario.core {
-            let files = self.ops.files.get(&self.hosts[*node].owner).into_iter().flatten();
-            questions[*node].push_back(OpKind::List);
-            questions[*node].extend(files.map(|file| OpKind::Get { file: *file, range: None, old: None }));
+    fn judge(&mut self, until_us: u64, mut questions: Questions) {
+        let open: Vec<Op> = self.ops.running.values().cloned().collect();
+        for (id, op) in questions.next(&open) {
+            self.start_op(id, &op);
         }
-        let next_op = self.scenario.plan.ops.iter().map(|op| op.id + 1).max().unwrap_or(0);
-        Phase::Judge { until_us, questions, next_op }
-    }
-
-    fn judge(&mut self, until_us: u64, mut questions: Vec<VecDeque<OpKind>>, mut next_op: usize) {
-        let open_max = QUESTIONS_MAX.min(self.scenario.config.requests_max as usize).max(1);
-        for (node, waiting) in questions.iter_mut().enumerate() {
-            while self.ops.running.values().filter(|op| op.node == node).count() < open_max {
-                let Some(what) = waiting.pop_front() else { break };
-                self.start_op(next_op, &Op { node, what });
-                next_op += 1;
-            }
-        }
-        let all_asked = questions.iter().all(VecDeque::is_empty);
-        if (all_asked && self.ops.running.is_empty()) || self.now_us >= until_us {
+        if (questions.is_empty() && self.ops.running.is_empty()) || self.now_us >= until_us {
             self.phase = Phase::Over;
             return;
         }
-        self.phase = Phase::Judge { until_us, questions, next_op };
+        self.phase = Phase::Judge { until_us, questions };
         self.run_until_event(until_us);
     }
 

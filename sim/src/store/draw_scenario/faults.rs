@@ -3,7 +3,8 @@
 //! Faults that destroy what was acknowledged hit few disks: a write is acknowledged when two nodes hold it, so with one
 //! destroyed disk all must still be readable, and that is what most seeds hold the store to.
 
-use super::super::{Family, Fault, Lie, Shape, Tier};
+use super::super::scenario::know_each_other;
+use super::super::{Family, Fault, Lie, NodeSpec, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Spanned;
 
@@ -92,12 +93,18 @@ const DISK: Weights = &[
 const LIAR: Weights = &[(Kind::Liar, 1)];
 
 /// Draws the faults, in order of their beginnings.
-pub(super) fn draw(draws: Draws, tier: Tier, shape: &Shape, nodes: usize, families: &[Family]) -> Vec<Spanned<Fault>> {
+pub(super) fn draw(
+    draws: Draws,
+    tier: Tier,
+    shape: &Shape,
+    nodes: &[NodeSpec],
+    families: &[Family],
+) -> Vec<Spanned<Fault>> {
     let tables: Vec<Vec<Kind>> = families.iter().filter_map(|family| table(*family, tier)).collect();
     if tables.is_empty() {
         return Vec::new();
     }
-    let victims = draw_victims(draws, nodes);
+    let cluster = Cluster { nodes: nodes.len(), linked: linked(nodes), victims: draw_victims(draws, nodes.len()) };
     let count = draws.at(COUNT, 0, 0).between(u64::from(shape.faults.0), u64::from(shape.faults.1));
     let mut faults: Vec<(u64, u64, Fault)> = Vec::new();
     for nth in 0..count {
@@ -106,7 +113,7 @@ pub(super) fn draw(draws: Draws, tier: Tier, shape: &Shape, nodes: usize, famili
         let kind = *draw.pick(table);
         let (from_ms, until_ms) = span(&mut draw, kind, shape.duration_ms);
         let mut ahead = draws.at(AHEAD, 0, nth);
-        faults.push((from_ms * 1_000, until_ms * 1_000, fault(&mut draw, &mut ahead, kind, nodes, &victims)));
+        faults.push((from_ms * 1_000, until_ms * 1_000, cluster.fault(&mut draw, &mut ahead, kind)));
     }
     if families.contains(&Family::Process) {
         faults.extend(companions(draws, &faults));
@@ -184,46 +191,61 @@ fn span(draw: &mut Draw, kind: Kind, duration_ms: u64) -> (u64, u64) {
     (from, from + draw.between(scaled(least), scaled(most)))
 }
 
-fn fault(draw: &mut Draw, ahead: &mut Draw, kind: Kind, nodes: usize, victims: &[usize]) -> Fault {
-    let node = draw.index(nodes);
-    let victim = *draw.pick(victims);
-    let (a, b) = pair(draw, nodes);
-    let small = |draw: &mut Draw, least: u64, most: u64| u32::try_from(draw.between(least, most)).expect("small");
-    match kind {
-        Kind::Partition => partition(draw, nodes),
-        Kind::OneWay => Fault::OneWay { from: a, to: b },
-        Kind::Hold => Fault::Hold { a, b },
-        Kind::LatencySpike => Fault::LatencySpike { extra_ms: small(draw, 20, 800) },
-        Kind::SlowPair => Fault::SlowPair { a, b, extra_ms: small(draw, 20, 800) },
-        Kind::Bandwidth => Fault::Bandwidth { node, bytes_per_s: *draw.pick(&[4_000, 20_000, 100_000]) },
-        Kind::DropBytes => Fault::DropBytes { a, b, per_mille: small(draw, 5, 100) },
-        Kind::DuplicateBytes => Fault::DuplicateBytes { a, b, per_mille: small(draw, 5, 100) },
-        Kind::ReorderBytes => Fault::ReorderBytes { a, b, per_mille: small(draw, 5, 100) },
-        Kind::Resets => Fault::Resets { a, b, every_ms: small(draw, 100, 2_000) },
-        Kind::HalfOpen => Fault::HalfOpen { node },
-        Kind::Clog => Fault::Clog { pairs: (0..draw.between(1, 5)).map(|_| pair(draw, nodes)).collect() },
-        Kind::Crash => Fault::Crash { node },
-        Kind::PowerLoss => Fault::PowerLoss { node },
-        Kind::Pause => Fault::Pause { node },
-        Kind::LostDisk => Fault::LostDisk { node: victim },
-        Kind::SlowStart => Fault::SlowStart { node },
-        Kind::Skew => Fault::Skew { node, ahead_ms: ahead_ms(ahead) },
-        Kind::Drift => {
-            let ppm = i32::try_from(draw.between(10, 50_000)).expect("small");
-            Fault::Drift { node, ppm: if draw.per_mille(500) { ppm } else { -ppm } }
+/// What faults can hit.
+struct Cluster {
+    nodes: usize,
+    /// Pairs of nodes that talk to each other, both ways round: what happens between others bites nobody.
+    linked: Vec<(usize, usize)>,
+    victims: Vec<usize>,
+}
+
+impl Cluster {
+    fn fault(&self, draw: &mut Draw, ahead: &mut Draw, kind: Kind) -> Fault {
+        let node = draw.index(self.nodes);
+        let victim = *draw.pick(&self.victims);
+        let (a, b) = *draw.pick(&self.linked);
+        let small = |draw: &mut Draw, least: u64, most: u64| u32::try_from(draw.between(least, most)).expect("small");
+        match kind {
+            Kind::Partition => partition(draw, self.nodes),
+            Kind::OneWay => Fault::OneWay { from: a, to: b },
+            Kind::Hold => Fault::Hold { a, b },
+            Kind::LatencySpike => Fault::LatencySpike { extra_ms: small(draw, 20, 800) },
+            Kind::SlowPair => Fault::SlowPair { a, b, extra_ms: small(draw, 20, 800) },
+            Kind::Bandwidth => Fault::Bandwidth { node, bytes_per_s: *draw.pick(&[4_000, 20_000, 100_000]) },
+            Kind::DropBytes => Fault::DropBytes { a, b, per_mille: small(draw, 5, 100) },
+            Kind::DuplicateBytes => Fault::DuplicateBytes { a, b, per_mille: small(draw, 5, 100) },
+            Kind::ReorderBytes => Fault::ReorderBytes { a, b, per_mille: small(draw, 5, 100) },
+            Kind::Resets => Fault::Resets { a, b, every_ms: small(draw, 100, 2_000) },
+            Kind::HalfOpen => Fault::HalfOpen { node },
+            Kind::Clog => Fault::Clog { pairs: (0..draw.between(1, 5)).map(|_| *draw.pick(&self.linked)).collect() },
+            Kind::Crash => Fault::Crash { node },
+            Kind::PowerLoss => Fault::PowerLoss { node },
+            Kind::Pause => Fault::Pause { node },
+            Kind::LostDisk => Fault::LostDisk { node: victim },
+            Kind::SlowStart => Fault::SlowStart { node },
+            Kind::Skew => Fault::Skew { node, ahead_ms: ahead_ms(ahead) },
+            Kind::Drift => {
+                let ppm = i32::try_from(draw.between(10, 50_000)).expect("small");
+                Fault::Drift { node, ppm: if draw.per_mille(500) { ppm } else { -ppm } }
+            }
+            Kind::Jump => Fault::Jump { node, ahead_ms: ahead_ms(ahead) },
+            Kind::ReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 20, 300) },
+            Kind::WriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 20, 300) },
+            Kind::SyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 20, 300) },
+            Kind::Full => Fault::Full { node, free_bytes: draw.between(0, 30_000) },
+            Kind::SlowDisk => Fault::SlowDisk { node, extra_ms: small(draw, 2, 150) },
+            Kind::StalledDisk => Fault::StalledDisk { node },
+            Kind::BitRot => Fault::BitRot { node: victim, per_mille: small(draw, 20, 300) },
+            Kind::Misdirected => Fault::Misdirected { node: victim, per_mille: small(draw, 20, 300) },
+            Kind::LostDirSyncs => Fault::LostDirSyncs { node: victim },
+            Kind::Liar => Fault::Liar { node: victim, lie: *draw.pick(&Lie::ALL) },
         }
-        Kind::Jump => Fault::Jump { node, ahead_ms: ahead_ms(ahead) },
-        Kind::ReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 20, 300) },
-        Kind::WriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 20, 300) },
-        Kind::SyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 20, 300) },
-        Kind::Full => Fault::Full { node, free_bytes: draw.between(0, 30_000) },
-        Kind::SlowDisk => Fault::SlowDisk { node, extra_ms: small(draw, 2, 150) },
-        Kind::StalledDisk => Fault::StalledDisk { node },
-        Kind::BitRot => Fault::BitRot { node: victim, per_mille: small(draw, 20, 300) },
-        Kind::Misdirected => Fault::Misdirected { node: victim, per_mille: small(draw, 20, 300) },
-        Kind::LostDirSyncs => Fault::LostDirSyncs { node: victim },
-        Kind::Liar => Fault::Liar { node: victim, lie: *draw.pick(&Lie::ALL) },
     }
+}
+
+fn linked(nodes: &[NodeSpec]) -> Vec<(usize, usize)> {
+    let pairs = (0..nodes.len()).flat_map(|a| (0..nodes.len()).map(move |b| (a, b)));
+    pairs.filter(|(a, b)| a != b && know_each_other(nodes, *a, *b)).collect()
 }
 
 /// A wrong clock: mostly by less than what would make peers refuse each other's signatures, seldom by more than a day.
@@ -237,12 +259,6 @@ fn ahead_ms(draw: &mut Draw) -> i64 {
     };
     let ahead = i64::try_from(draw.between(most / 10, most)).expect("30 hours");
     if draw.per_mille(500) { ahead } else { -ahead }
-}
-
-fn pair(draw: &mut Draw, nodes: usize) -> (usize, usize) {
-    let a = draw.index(nodes);
-    let b = (a + 1 + draw.index(nodes - 1)) % nodes;
-    (a, b)
 }
 
 /// One against all others, two halves, or two small sets.

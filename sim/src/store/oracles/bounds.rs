@@ -2,9 +2,10 @@
 //! goes on after its deadline, or for nobody; after settling, one link stands between two nodes of the core at most, and none to a node
 //! that has been unreachable for longer than the time after which a link is dead.
 //!
-//! A request's deadline moves with its progress, which nobody outside sees: what is held against it here is the time that
-//! it may take if each of its steps took all the time that a step may, and as long again as faults lasted. A tier that
-//! cannot tell a node's gauges or links shows none, and nothing is held against it.
+//! A request's deadline moves with its progress, which nobody outside sees. That it has one, no further away than it may be, is
+//! among the gauges; what is held against the request here is the time that faults lasted while it ran, the way of each of its
+//! chunks on a slow network, and a few timeouts. A tier that cannot tell a node's gauges or links shows none, and nothing is held
+//! against it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,8 +23,11 @@ const FRAME_LEN_END: usize = 64 << 10;
 /// Gauges are read once in so many events of a node: a queue that leaks stays full.
 const EVENTS_PER_LOOK: u64 = 8;
 
-/// Steps of a request besides those of each chunk: search, stamps, pages, commits.
-const STEPS: u32 = 12;
+/// Timeouts that a request may wait out one after the other: search, transfer, publication.
+const STEPS: u32 = 3;
+
+/// Messages and disk operations that each chunk may wait for.
+const OF_CHUNK: u32 = 8;
 
 /// How long the first dials may take, which a request waits for, and a node's start.
 const START: Duration = Duration::from_secs(8);
@@ -34,23 +38,40 @@ pub(crate) struct Bounds {
     /// Events of each node.
     seen: BTreeMap<usize, u64>,
     step: Duration,
-    fault_time: Duration,
-    link_is_dead: Duration,
+    /// When faults last, in microseconds since the start: spans that do not overlap, in order.
+    faults: Vec<(u64, u64)>,
+    /// How long a chunk may be under way on a network and disks without faults.
+    chunk_time: Duration,
+    /// Chunks of the largest content of the plan, and of all together.
+    chunks: (u32, u32),
     chunk_size: u32,
+    judge_has_begun: bool,
 }
 
 impl Bounds {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let config = &scenario.config;
-        let fault_us: u64 = scenario.plan.faults.iter().map(|fault| fault.until_us.saturating_sub(fault.from_us)).sum();
+        let chunk_us = (u64::from(scenario.latency_us.1) + u64::from(scenario.disk_us.1)) * u64::from(OF_CHUNK);
+        let chunks = scenario.plan.ops.iter().map(|op| match &op.what.what {
+            OpKind::Put { content, .. } => content.len.div_ceil(config.chunk_size.max(1)),
+            OpKind::Get { .. }
+            | OpKind::Evict { .. }
+            | OpKind::Restore
+            | OpKind::Delete { .. }
+            | OpKind::List
+            | OpKind::Stat { .. }
+            | OpKind::Versions { .. } => 0,
+        });
+        let chunks = chunks.fold((0, 0), |(most, all), of_op: u32| (of_op.max(most), of_op.saturating_add(all)));
         Self {
             history: History::default(),
             seen: BTreeMap::new(),
             step: config.request_timeout + config.answer_timeout + config.straggler_timeout,
-            fault_time: Duration::from_micros(fault_us),
-            // It is looked at once in a heartbeat. Clocks that run slow, and bytes on the way, take some more.
-            link_is_dead: (config.link_timeout + config.heartbeat) * 2 + Duration::from_secs(2),
-            chunk_size: config.chunk_size,
+            faults: spans(scenario),
+            chunk_time: Duration::from_micros(chunk_us),
+            chunks,
+            chunk_size: config.chunk_size.max(1),
+            judge_has_begun: false,
         }
     }
 
@@ -63,22 +84,32 @@ impl Bounds {
         check_gauges(node, view)
     }
 
-    fn longest(&self, operation: &Operation) -> Duration {
+    /// How long an operation may have taken at a time.
+    fn longest(&self, operation: &Operation, at: Duration) -> Duration {
         let chunks = match &operation.op.what {
             OpKind::Put { content, .. } => content.len.div_ceil(self.chunk_size),
-            // What it reads, or brings back, may be any of the contents.
-            OpKind::Get { .. } | OpKind::Evict { .. } | OpKind::Restore => 64,
+            OpKind::Get { .. } => self.chunks.0,
+            // What is dropped may be several versions, and what is brought back, all.
+            OpKind::Evict { .. } | OpKind::Restore => self.chunks.1,
             OpKind::Delete { .. } | OpKind::List | OpKind::Stat { .. } | OpKind::Versions { .. } => 0,
         };
-        self.step * (STEPS + chunks) + self.fault_time + START
+        self.step * STEPS + self.chunk_time * chunks + self.trouble(operation.started_at, at) + START
+    }
+
+    /// How long some fault lasted between two times.
+    fn trouble(&self, from: Duration, until: Duration) -> Duration {
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let (from, until) = (us(from), us(until));
+        let common = |(begin, end): &(u64, u64)| (*end).min(until).saturating_sub((*begin).max(from));
+        Duration::from_micros(self.faults.iter().map(common).sum())
     }
 
     fn check_time(&self, at: Duration, op: usize, operation: &Operation) -> Result<(), String> {
         let took = at.saturating_sub(operation.started_at);
-        if took <= self.longest(operation) {
+        let (node, longest) = (operation.op.node, self.longest(operation, at));
+        if took <= longest {
             return Ok(());
         }
-        let (node, longest) = (operation.op.node, self.longest(operation));
         Err(format!("operation {op} at node {node} has taken {took:?}, longer than the {longest:?} that it may take"))
     }
 
@@ -115,6 +146,21 @@ impl Bounds {
     }
 }
 
+/// The spans of all faults, joined where they overlap.
+fn spans(scenario: &Scenario) -> Vec<(u64, u64)> {
+    let mut spans: Vec<(u64, u64)> =
+        scenario.plan.faults.iter().map(|fault| (fault.from_us, fault.until_us.min(scenario.plan.end_us))).collect();
+    spans.sort_unstable();
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for (from, until) in spans {
+        match joined.last_mut() {
+            Some(last) if from <= last.1 => last.1 = last.1.max(until),
+            _ => joined.push((from, until)),
+        }
+    }
+    joined
+}
+
 /// How long a request may keep what it fetched after its caller has all.
 const AFTERWARDS: Duration = Duration::from_secs(20);
 
@@ -143,8 +189,17 @@ impl Rule for Bounds {
                 self.check_time(at, *op, operation)?;
                 self.look(node, view)
             }
+            // The cluster has come to rest, and what the judge asks from now on would hide what is left over.
+            Event::Started { op, .. } => {
+                let of_judge = self.history.ops.get(op).is_some_and(|operation| operation.of_judge);
+                if of_judge && !std::mem::replace(&mut self.judge_has_begun, true) {
+                    for node in (0..view.scenario().nodes.len()).filter(|node| view.is_up(*node)) {
+                        self.check_left_over(node, view)?;
+                    }
+                }
+                Ok(())
+            }
             Event::Healed
-            | Event::Started { .. }
             | Event::Up { .. }
             | Event::Down { .. }
             | Event::Bit { .. }
@@ -165,8 +220,9 @@ impl Rule for Bounds {
         for (op, operation) in self.history.ops.iter().filter(|(_, operation)| operation.ended.is_none()) {
             self.check_time(now, *op, operation)?;
         }
-        // Before, a node need not have noticed.
-        if self.history.healed.is_some_and(|(_, healed)| now.saturating_sub(healed) > self.link_is_dead) {
+        // Before, a node need not have noticed. Where nodes were left dead, the core rests for longer than that.
+        let link_is_dead = view.scenario().link_is_dead();
+        if self.history.healed.is_some_and(|(_, healed)| now.saturating_sub(healed) > link_is_dead) {
             return self.check_links(view);
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Rule: within the settling budget after the core is healed, every operation has ended, and every node of the core holds
-//! every acknowledged record that its writer could bring to it.
+//! every acknowledged record that its writer could bring to it. And the healed core works: each of its nodes that can reach
+//! another puts a file, evicts it if it can reach two, and deletes it.
 //!
 //! Present limit of the core: only the writer brings its records to others, and only to those that it knew when it wrote;
 //! so a record is demanded of a node if its writer is in the core, has its disk since, and had met the node before the write
@@ -9,9 +10,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use forever_core::event::RequestError;
 use forever_core::ids::BlobKey;
 
-use super::super::{Contents, Event, Holding, View, names};
+use super::super::{Contents, Event, Holding, OpError, OpKind, OpResult, View, names};
 use super::Rule;
 use super::history::{self, History};
 
@@ -25,6 +27,34 @@ pub(crate) struct Convergence {
 }
 
 impl Convergence {
+    /// What the judge asked for has been done.
+    fn check_works(&self, op: usize, result: &OpResult, view: &dyn View) -> Result<(), String> {
+        let Some(operation) = self.history.ops.get(&op).filter(|operation| operation.of_judge) else { return Ok(()) };
+        let OpResult::Failed(error) = result else { return Ok(()) };
+        let node = operation.op.node;
+        let others = (0..view.scenario().nodes.len())
+            .filter(|other| *other != node && view.is_core(*other) && history::is_in_reach(view, node, *other));
+        let needed = match operation.op.what {
+            OpKind::Put { .. } | OpKind::Delete { .. } => 1,
+            // Two others must promise.
+            OpKind::Evict { .. } => 2,
+            OpKind::Get { .. } | OpKind::List | OpKind::Stat { .. } | OpKind::Versions { .. } | OpKind::Restore => {
+                return Ok(());
+            }
+        };
+        // A clock that has once been far ahead makes versions that no write can follow for a day.
+        let is_clock = *error == OpError::Failed(RequestError::ClockBehind);
+        // What could not be put is not there to be evicted or deleted.
+        let is_absent = *error == OpError::Failed(RequestError::NotFound) && !operation.is_put();
+        if is_clock || is_absent || others.count() < needed {
+            return Ok(());
+        }
+        Err(format!(
+            "after the core has settled, operation {op} at node {node} ({:?}) fails: {error}",
+            operation.op.what
+        ))
+    }
+
     fn check_ended(&self) -> Result<(), String> {
         let open = self.history.ops.iter().find(|(_, operation)| operation.ended.is_none());
         open.map_or(Ok(()), |(op, operation)| {
@@ -38,6 +68,10 @@ impl Convergence {
         for ((_, file), versions) in &self.history.acked {
             for (version, acked) in versions {
                 let Some(operation) = self.history.ops.get(&acked.op) else { continue };
+                if operation.of_judge {
+                    // It was written a moment ago.
+                    continue;
+                }
                 let writer = operation.op.node;
                 let keys = view.keys(writer);
                 let (owner, name) = (keys.owner_id(), keys.name_id(&names::of(*file)));
@@ -79,7 +113,17 @@ impl Rule for Convergence {
 
     fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         self.history.note(at, event, view);
-        Ok(())
+        match event {
+            Event::Ended { op, result } => self.check_works(*op, result, view),
+            Event::Started { .. }
+            | Event::Up { .. }
+            | Event::Down { .. }
+            | Event::Bit { .. }
+            | Event::Lost { .. }
+            | Event::Frame { .. }
+            | Event::Probe { .. }
+            | Event::Healed => Ok(()),
+        }
     }
 
     fn judge(&mut self, view: &mut dyn View) -> Result<(), String> {

@@ -2,7 +2,9 @@
 //! holds it still after settling, unless the plan destroyed some of it or a caller evicted the file there. And an evict rests
 //! on promises: when it ends, each node that it names holds what was evicted, whole; and until the evictor has it whole again,
 //! none of them evicts its own copy. And a restore that says that nothing is missing has brought whatever every peer it could
-//! have asked had: what was acknowledged before it began and lay on the disks of all other nodes.
+//! have asked had: what was acknowledged before it began and lay on the disks of all other nodes. And every
+//! blob that a disk has is what its address says, whenever a node starts, when the core is healed and after it has settled,
+//! unless the plan damaged it.
 //!
 //! Of the versions of an evicted file only those are looked at that the evictor itself had written before: others may have
 //! come to it after the evict had chosen what to drop.
@@ -77,6 +79,22 @@ impl Copies {
             // One that failed or was cut short may have dropped some of it all the same.
             evict && operation.op.node == node && !over_before
         })
+    }
+
+    /// Every blob of a disk is what its address says.
+    fn check_blobs(&self, node: usize, view: &mut dyn View) -> Result<(), String> {
+        if self.history.is_untrusted(view, node) {
+            return Ok(());
+        }
+        let contents = view.contents(node);
+        let mut damaged = contents.blobs.iter().filter(|(_, is_intact)| !**is_intact).map(|(blob, _)| blob);
+        match damaged.find(|blob| !self.history.is_destroyed(node, 0, std::slice::from_ref(blob))) {
+            None => Ok(()),
+            Some(blob) => Err(format!(
+                "the disk of node {node} has chunk {} with bytes that are not its own, and nothing that the plan did explains it",
+                blob.chunk
+            )),
+        }
     }
 
     fn on_acked(&mut self, op: usize, view: &mut dyn View) {
@@ -208,18 +226,17 @@ impl Rule for Copies {
                 self.on_acked(*op, view);
                 Ok(())
             }
-            Event::Up { .. }
-            | Event::Down { .. }
-            | Event::Bit { .. }
-            | Event::Lost { .. }
-            | Event::Frame { .. }
-            | Event::Probe { .. }
-            | Event::Healed => Ok(()),
+            Event::Up { node } => self.check_blobs(*node, view),
+            Event::Healed => (0..view.scenario().nodes.len()).try_for_each(|node| self.check_blobs(node, view)),
+            Event::Down { .. } | Event::Bit { .. } | Event::Lost { .. } | Event::Frame { .. } | Event::Probe { .. } => {
+                Ok(())
+            }
         }
     }
 
     fn judge(&mut self, view: &mut dyn View) -> Result<(), String> {
         for node in 0..view.scenario().nodes.len() {
+            self.check_blobs(node, view)?;
             if !view.is_core(node) {
                 continue;
             }

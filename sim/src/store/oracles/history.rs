@@ -230,16 +230,14 @@ fn is_to_a_peer(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|kind| !matches!(kind, 0 | 1 | 3))
 }
 
-/// Whether a node knows another without being told by a third, or is the same: there is no gossip of members yet.
+/// Whether a node can ask another, or is the same.
 pub(crate) fn is_in_reach(view: &dyn View, node: usize, other: usize) -> bool {
-    let nodes = &view.scenario().nodes;
-    node == other || nodes[node].bootstrap.contains(&other) || nodes[other].bootstrap.contains(&node)
+    view.scenario().is_in_reach(node, other)
 }
 
 /// Whether the plan has a node lie at any time: nothing that it holds counts.
 pub(crate) fn is_liar(view: &dyn View, node: usize) -> bool {
-    let faults = &view.scenario().plan.faults;
-    faults.iter().any(|fault| matches!(fault.what, Fault::Liar { node: liar, .. } if liar == node))
+    view.scenario().lies(node)
 }
 
 /// Whether a node has begun to lie.

@@ -87,3 +87,26 @@ fn a_request_that_goes_on_for_nobody_is_a_violation() {
     run.start(2, get_of(1));
     run.judge().unwrap();
 }
+
+#[test]
+fn the_time_of_a_request_is_that_of_its_timeouts_and_of_the_faults_meanwhile() {
+    let scenario = Run::new(super::super::integrity::Integrity::default()).view.scenario;
+    let mut bounds = Bounds::new(&scenario);
+    bounds.faults = vec![(10, 20), (30, 50)];
+    assert_eq!(bounds.trouble(Duration::from_micros(15), Duration::from_micros(40)), Duration::from_micros(15));
+    assert_eq!(bounds.trouble(Duration::from_micros(50), Duration::from_micros(90)), Duration::ZERO);
+    let longest = (scenario.config.request_timeout + scenario.config.answer_timeout) * 4 + START * 2;
+    let mut run = run();
+    let op = run.start(0, OpKind::List);
+    run.now += longest;
+    assert!(run.end(op, gone()).unwrap_err().contains("longer"));
+}
+
+#[test]
+fn a_request_left_over_is_seen_before_the_judge_hides_it() {
+    let mut run = run();
+    run.heal().unwrap();
+    run.view.gauges = vec![("requests", 2, 12)];
+    let error = run.see(Event::Started { op: 90, what: crate::store::Op { node: 0, what: OpKind::List } }).unwrap_err();
+    assert!(error.contains("2 requests"), "{error}");
+}

@@ -68,3 +68,44 @@ fn nothing_is_demanded_whose_chunks_are_intact_only_out_of_reach() {
     run.view.scenario.nodes[2].bootstrap = vec![0];
     run.judge().unwrap();
 }
+
+fn failed(error: RequestError) -> OpResult {
+    OpResult::Failed(OpError::Failed(error))
+}
+
+fn too_few() -> OpResult {
+    failed(RequestError::NotEnoughPeers { needed: 2, have: 1, why: String::new() })
+}
+
+#[test]
+fn a_healed_core_that_does_not_do_what_the_judge_asks_is_a_violation() {
+    let mut run = run();
+    let before = run.start(0, put_of(1));
+    run.end(before, too_few()).unwrap();
+    run.heal().unwrap();
+    for what in [put_of(7), OpKind::Evict { file: 7 }, OpKind::Delete { file: 7 }] {
+        let op = run.start(0, what.clone());
+        assert!(run.end(op, too_few()).unwrap_err().contains("after the core has settled"), "{what:?}");
+    }
+    let read = run.start(0, get_of(7));
+    run.end(read, unavailable()).unwrap();
+}
+
+#[test]
+fn what_no_healed_core_could_do_is_not_asked_of_it() {
+    let mut run = run();
+    run.heal().unwrap();
+    let put = run.start(0, put_of(7));
+    run.end(put, failed(RequestError::ClockBehind)).unwrap();
+    let delete = run.start(0, OpKind::Delete { file: 7 });
+    run.end(delete, failed(RequestError::NotFound)).unwrap();
+    // Two nodes are too few for an evict, and one for a put.
+    run.view.scenario.core = vec![0, 1];
+    let evict = run.start(0, OpKind::Evict { file: 7 });
+    run.end(evict, too_few()).unwrap();
+    let put = run.start(0, put_of(7));
+    run.end(put, too_few()).unwrap_err();
+    run.view.scenario.core = vec![0];
+    let put = run.start(0, put_of(7));
+    run.end(put, too_few()).unwrap();
+}

@@ -103,3 +103,18 @@ fn a_restore_need_not_find_what_some_peer_lacks() {
     run.lose(0, DiskLoss::All);
     restore(&mut run, 0, 0, 1).unwrap();
 }
+
+#[test]
+fn bytes_that_are_not_their_address_are_a_violation_wherever_they_came_from() {
+    for moment in [Event::Up { node: 2 }, Event::Healed] {
+        let mut run = run();
+        run.put(0, 1, 100, &[0, 1]).unwrap();
+        let late = chunk_of(&run.view, 0, run.version(100, 0));
+        run.view.disks[2].blobs.insert(late, false);
+        let error = run.see(moment).unwrap_err();
+        assert!(error.contains("bytes that are not its own"), "{error}");
+        run.judge().unwrap_err();
+        run.lose(2, DiskLoss::Blobs(vec![late]));
+        run.judge().unwrap();
+    }
+}

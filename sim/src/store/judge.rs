@@ -1,0 +1,130 @@
+//! What a judge asks of the healed cluster, in both tiers: each node of its core lists its files, reads each that its owner ever
+//! put, and then does with a file of its own all that can be done with one. A cluster that only answers reads has not healed.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::{Content, Op, OpKind, Scenario};
+
+/// Operations of the judge that a node has open at a time.
+const OPEN_MAX: usize = 4;
+
+/// The file that the judge puts at node 0; those of the others follow. No plan has so many.
+const FILE: u32 = 1_000_000;
+
+/// What is still to be asked.
+#[derive(Debug)]
+pub(crate) struct Questions {
+    /// By node.
+    waiting: Vec<VecDeque<OpKind>>,
+    /// The number of the next operation: they go on from the plan's.
+    next: usize,
+    open_max: usize,
+    has_begun: bool,
+}
+
+impl Questions {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let mut waiting = vec![VecDeque::new(); scenario.nodes.len()];
+        for node in &scenario.core {
+            waiting[*node].push_back(OpKind::List);
+            let gets = files(scenario, *node).into_iter();
+            waiting[*node].extend(gets.map(|file| OpKind::Get { file, range: None, old: None }));
+            waiting[*node].extend(trial(scenario, *node));
+        }
+        let next = scenario.plan.ops.iter().map(|op| op.id + 1).max().unwrap_or(0);
+        let open_max = OPEN_MAX.min(scenario.config.requests_max as usize).max(1);
+        Self { waiting, next, open_max, has_begun: false }
+    }
+
+    /// Whether all has been asked.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.iter().all(VecDeque::is_empty)
+    }
+
+    /// The next operations to begin, with their numbers. `open` are those that have begun and not ended. The very first
+    /// begins alone, so that whoever sees it sees the cluster at rest.
+    pub(crate) fn next(&mut self, open: &[Op]) -> Vec<(usize, Op)> {
+        let mut begin = Vec::new();
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        for (node, waiting) in self.waiting.iter_mut().enumerate() {
+            let mut open: Vec<OpKind> = open.iter().filter(|op| op.node == node).map(|op| op.what.clone()).collect();
+            while let Some(what) = waiting.pop_front_if(|next| may_begin(next, &open, self.open_max)) {
+                if is_first {
+                    let op = (self.next, Op { node, what });
+                    self.next += 1;
+                    return vec![op];
+                }
+                open.push(what.clone());
+                begin.push((self.next, Op { node, what }));
+                self.next += 1;
+            }
+        }
+        begin
+    }
+}
+
+/// Reads go on together; what changes a file waits for all before it, and all wait for it.
+fn may_begin(next: &OpKind, open: &[OpKind], open_max: usize) -> bool {
+    let must_wait = !is_read(next) || open.iter().any(|what| !is_read(what));
+    open.is_empty() || (!must_wait && open.len() < open_max)
+}
+
+const fn is_read(what: &OpKind) -> bool {
+    match what {
+        OpKind::Get { .. } | OpKind::List | OpKind::Stat { .. } | OpKind::Versions { .. } => true,
+        OpKind::Put { .. } | OpKind::Delete { .. } | OpKind::Evict { .. } | OpKind::Restore => false,
+    }
+}
+
+/// The files that a node's owner ever put in the plan.
+fn files(scenario: &Scenario, node: usize) -> BTreeSet<u32> {
+    let owner = scenario.nodes[node].owner;
+    let of_owner = scenario.plan.ops.iter().filter(|op| scenario.nodes[op.what.node].owner == owner);
+    of_owner.filter_map(|op| if let OpKind::Put { file, .. } = op.what.what { Some(file) } else { None }).collect()
+}
+
+/// The life of a file of two chunks.
+fn trial(scenario: &Scenario, node: usize) -> [OpKind; 5] {
+    let file = FILE + u32::try_from(node).expect("a cluster has at most 200 nodes");
+    let content = Content { salt: u64::from(file), len: scenario.config.chunk_size + 1, changed: None };
+    [
+        OpKind::Put { file, content, abandon_after: None },
+        OpKind::Evict { file },
+        OpKind::Get { file, range: None, old: None },
+        OpKind::Delete { file },
+        OpKind::Get { file, range: None, old: None },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Shape, Tier};
+
+    #[test]
+    fn every_core_node_is_asked_for_every_file_and_changes_wait_for_all_else() {
+        let scenario = Scenario::draw(3, Tier::World, &Shape::of(Tier::World));
+        let mut questions = Questions::new(&scenario);
+        let mut open: Vec<(usize, Op)> = Vec::new();
+        let mut asked: Vec<Op> = Vec::new();
+        while !questions.is_empty() || !open.is_empty() {
+            let now: Vec<Op> = open.iter().map(|(_, op)| op.clone()).collect();
+            open.extend(questions.next(&now));
+            for node in &scenario.core {
+                let at_node: Vec<&OpKind> =
+                    open.iter().filter(|(_, op)| op.node == *node).map(|(_, op)| &op.what).collect();
+                assert!(at_node.len() <= OPEN_MAX);
+                assert!(at_node.len() <= 1 || at_node.iter().all(|what| is_read(what)), "{at_node:?}");
+            }
+            asked.push(open.remove(0).1);
+        }
+        for node in scenario.core.iter().copied() {
+            let of_node: Vec<&OpKind> = asked.iter().filter(|op| op.node == node).map(|op| &op.what).collect();
+            assert_eq!(of_node.len(), 1 + files(&scenario, node).len() + 5);
+            assert!(matches!(of_node[0], OpKind::List));
+            assert_eq!(of_node[of_node.len() - 5..], trial(&scenario, node).each_ref());
+        }
+        let of_plan = scenario.plan.ops.iter().map(|op| op.id).max();
+        assert!(questions.next > of_plan.unwrap() + asked.len());
+    }
+}
