@@ -50,7 +50,7 @@ pub const VALUE_LEN_MAX: usize = 1 << 20;
 pub enum DiskOp {
     /// Makes a blob present. Its bytes are hashed first, unless the core has just done so; [`DiskError::Mismatch`] if they
     /// are not what the key says.
-    /// Succeeds at once when the blob is present already.
+    /// When the blob is present already, what is there is read and checked instead, and replaced if it is damaged.
     WriteBlob {
         /// Its address.
         blob: BlobKey,

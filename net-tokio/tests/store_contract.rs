@@ -279,14 +279,17 @@ fn a_dying_disk_does_not_fill_itself_with_quarantined_files() {
 }
 
 #[test]
-fn a_write_repairs_a_file_that_is_missing_or_short() {
+fn a_write_repairs_a_file_that_is_missing_short_or_damaged() {
     let fs = MemoryFs::new();
     let store = open_memory(&fs);
     let (blob, bytes) = sample_blob(0, LARGE);
     assert_eq!(store.perform(write_op(blob, &bytes)), WRITTEN);
-    for damage in
-        [|fs: &MemoryFs, path: &Path| fs.delete(path), |fs: &MemoryFs, path: &Path| fs.overwrite(path, b"half")]
-    {
+    let damages: [fn(&MemoryFs, &Path); 3] = [
+        |fs, path| fs.delete(path),
+        |fs, path| fs.overwrite(path, b"half"),
+        |fs, path| fs.overwrite(path, &vec![7; LARGE]),
+    ];
+    for damage in damages {
         damage(&fs, &blob_file(&fs));
         assert_eq!(store.perform(write_op(blob, &bytes)), WRITTEN);
         assert_eq!(store.perform(read_op(blob)), Ok(DiskDone::Blob(bytes.clone())));

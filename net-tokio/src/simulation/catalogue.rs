@@ -17,6 +17,7 @@ pub const PROBES: &[(&str, &str)] = &[
     ("link.broken-in-mid-frame", "a connection broke"),
     ("link.closed-in-order", "a link was closed after all that was sent had left"),
     ("store.damaged-blob-put-aside", "a damaged blob was moved to the quarantine"),
+    ("store.damaged-blob-rewritten", "a blob that was found damaged when it was to be written is written anew"),
     ("store.index-frozen", "the index could only be read after a failure"),
     ("store.index-opened-again", "the index was opened again after a failure"),
     ("store.orphan-removed", "a file that no row points to was removed"),

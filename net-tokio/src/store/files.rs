@@ -15,7 +15,7 @@ use forever_core::path::PathTransform;
 
 use super::StoreConfig;
 use super::error::{disk_error, is_full};
-use super::fs::{Fs, Kind};
+use super::fs::Fs;
 use super::health::Health;
 use super::locks::lock;
 use crate::simulation::Simulated;
@@ -159,14 +159,6 @@ impl Files {
         match self.fs.read(&self.path(owner, relative), len.saturating_add(1)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(disk_error(&error)),
-        }
-    }
-
-    /// Whether a file of the right length is there. Its content is not looked at.
-    pub(crate) fn looks_whole(&self, owner: &OwnerId, relative: &str, len: u64) -> Result<bool, DiskError> {
-        match self.fs.kind(&self.path(owner, relative)) {
-            Ok(kind) => Ok(kind == Some(Kind::File { len })),
             Err(error) => Err(disk_error(&error)),
         }
     }

@@ -170,16 +170,21 @@ impl Store {
         Ok(Step::Commit(Pending { change: Change::PutBlob { blob, row }, guard: Some(guard) }))
     }
 
-    /// Whether a blob need not be written again. A file that is missing or has another length is found out here already.
+    /// Whether a blob need not be written again. It is read to find out: the answer counts as a copy, and who has the right
+    /// bytes at hand should not rely on damaged ones.
     fn is_present(&self, blob: &BlobKey) -> Result<bool, DiskError> {
         if self.is_corrupt(blob) {
             return Ok(false);
         }
         // The answer is an acknowledgement, so it must not rest on what a doubtful commit may have taken away.
-        match self.index.row_for_certain(blob)? {
-            None => Ok(false),
-            Some(Row::Inline(_)) => Ok(true),
-            Some(Row::File { len, path }) => self.files.looks_whole(&blob.owner, &path, len),
+        let Some(row) = self.index.row_for_certain(blob)? else { return Ok(false) };
+        match self.find(blob, &row)? {
+            Found::Good(_) => Ok(true),
+            Found::Bad => {
+                sometimes!(self.simulation, "store.damaged-blob-rewritten");
+                lock(&self.corrupt).insert(*blob);
+                Ok(false)
+            }
         }
     }
 
