@@ -41,6 +41,29 @@ pub enum DecodeError {
     Payload(u32),
 }
 
+/// Appends what bincode makes of a value, in the wire's configuration.
+///
+/// # Panics
+/// If the value has a type that bincode cannot encode, such as a map of unknown length.
+pub fn encode_onto(value: &impl serde::Serialize, buffer: &mut Vec<u8>) {
+    bincode::serde::encode_into_writer(value, Appender(buffer), bincode::config::standard())
+        .expect("only types that bincode can encode are encoded");
+}
+
+/// Appends to a vector. (Ids are encoded byte by byte, so that is what must be fast.)
+struct Appender<'a>(&'a mut Vec<u8>);
+
+impl bincode::enc::write::Writer for Appender<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+        match bytes {
+            [byte] => self.0.push(*byte),
+            _ => self.0.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+}
+
 /// The codec of the wire: bincode 2, standard configuration (little endian, variable-length integers).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bincode;
@@ -65,9 +88,7 @@ pub fn attach_payload(mut frame: Frame, bytes: Bytes) -> Result<Frame, DecodeErr
 
 impl Codec for Bincode {
     fn encode(&self, frame: &Frame, header: &mut Vec<u8>) {
-        let bytes = bincode::serde::encode_to_vec(frame, bincode::config::standard())
-            .expect("a frame holds only types that bincode can encode");
-        header.extend_from_slice(&bytes);
+        encode_onto(frame, header);
     }
 
     fn decode(&self, header: &[u8], payload: Bytes) -> Result<Frame, DecodeError> {

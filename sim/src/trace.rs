@@ -4,6 +4,7 @@ use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use forever_core::codec::encode_onto;
 use serde::Serialize;
 
 /// Bytes gathered before they are hashed: BLAKE3 is several times faster on many than on few.
@@ -83,10 +84,7 @@ impl Trace {
 
     /// Adds an event by what `serde` makes of it.
     pub fn record_value(&self, at: Duration, actor: &str, kind: &str, value: &(impl Serialize + Debug)) {
-        let encode = |buffer: &mut Vec<u8>| {
-            bincode::serde::encode_into_std_write(value, buffer, bincode::config::standard())
-                .expect("what a trace records can be encoded into memory");
-        };
+        let encode = |buffer: &mut Vec<u8>| encode_onto(value, buffer);
         self.state().add(at, actor, kind, encode, || format!("{value:?}"));
     }
 
