@@ -1,4 +1,5 @@
-//! Ctrl-C: the first ends what is under way with its report, the second ends the program.
+//! Ctrl-C: the first ends what is under way with its report, the second ends the program, with the exit code that shells give
+//! to what a signal ended.
 
 use std::process;
 use std::sync::Arc;
@@ -6,6 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::CliError;
+
+/// 128 and the number of the signal.
+const INTERRUPTED: i32 = 130;
 
 /// A flag that the first Ctrl-C sets.
 pub(crate) fn on_ctrl_c() -> Result<Arc<AtomicBool>, CliError> {
@@ -23,7 +27,7 @@ pub(crate) fn on_ctrl_c() -> Result<Arc<AtomicBool>, CliError> {
             while signals.recv().await.is_some() {
                 count += 1;
                 if count > 1 {
-                    process::exit(1);
+                    process::exit(INTERRUPTED);
                 }
                 flag.store(true, Ordering::Relaxed);
             }

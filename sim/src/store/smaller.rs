@@ -1,7 +1,7 @@
 //! What a case can do without: how scenarios are made smaller when a failure is shrunk.
 
 use super::{Content, Fault, Op, OpKind, Scenario};
-use crate::simulation;
+use crate::simulation::{self, Unrunnable};
 use crate::system::{Plan, Spanned, Timed};
 
 impl simulation::Scenario for Scenario {
@@ -22,6 +22,11 @@ impl simulation::Scenario for Scenario {
 
     fn nodes(&self) -> usize {
         self.nodes.len()
+    }
+
+    fn check(&self) -> Result<(), Unrunnable> {
+        self.check_settings()?;
+        self.check_plan()
     }
 
     fn tell(&self) -> String {
