@@ -1,5 +1,7 @@
 //! The diagram as SVG: time goes to the right, a lane per node from top to bottom.
 
+mod stocks;
+
 use std::fmt::Write as _;
 
 use super::html::escape;
@@ -16,7 +18,7 @@ const BAR: f64 = 15.0;
 const ROW: f64 = 18.0;
 /// Above and below a lane's bars.
 const LANE_TOP: f64 = 22.0;
-const LANE_BOTTOM: f64 = 22.0;
+const LANE_BOTTOM: f64 = 38.0;
 /// The width of a letter in a bar, about.
 const LETTER: f64 = 6.3;
 /// Labels may stick out of bars as long as there are no more than so many.
@@ -73,6 +75,7 @@ pub(super) fn diagram(timeline: &Timeline) -> Diagram {
     canvas.axis();
     canvas.lane_lines();
     timeline.spans.iter().enumerate().for_each(|(index, span)| canvas.fault(index, span));
+    canvas.stocks();
     canvas.outages();
     arrows.iter().for_each(|arrow| canvas.arrow(arrow, &families));
     timeline.bars.iter().enumerate().for_each(|(index, bar)| canvas.bar(index, bar));
@@ -114,8 +117,9 @@ impl<'a> Canvas<'a> {
 
     fn axis(&mut self) {
         let bottom = self.height;
-        for at in self.scale.ticks() {
-            let (x, label) = (self.x(at), seconds(at / 1_000 * 1_000));
+        let ticks = self.scale.ticks();
+        for (index, at) in ticks.iter().enumerate() {
+            let (x, label) = (self.x(*at), tick_label(&ticks, index));
             let _ = write!(self.svg, r#"<line class="tick" x1="{x:.1}" x2="{x:.1}" y1="22" y2="{bottom:.0}"/>"#);
             let _ = write!(self.svg, r#"<text class="time" x="{x:.1}" y="15">{label}</text>"#);
         }
@@ -284,6 +288,10 @@ impl<'a> Canvas<'a> {
         for (lane, name) in self.lanes.iter().zip(&self.timeline.lanes) {
             let (y, name) = (lane.line + 4.0, escape(name));
             let _ = write!(svg, r#"<text x="10" y="{y:.0}">{name}</text>"#);
+            if !self.timeline.stocks.is_empty() {
+                let y = lane.line + 24.0;
+                let _ = write!(svg, r#"<text class="held" x="10" y="{y:.0}">on its disk</text>"#);
+            }
         }
         let height = self.height + 26.0;
         format!(r#"<svg class="names" width="124" height="{height:.0}">{svg}</svg>"#)
@@ -296,6 +304,15 @@ impl<'a> Canvas<'a> {
             r##"<svg class="picture" width="{width:.0}" height="{height:.0}"><defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="#d4d4d8"/><line x1="0" x2="0" y1="0" y2="6" stroke="#52525b" stroke-width="3"/></pattern></defs>{svg}</svg>"##
         )
     }
+}
+
+/// A tick's time: to the millisecond, or to the microsecond where the next tick is closer than that.
+fn tick_label(ticks: &[u64], index: usize) -> String {
+    let at = ticks[index];
+    let around =
+        [index.checked_sub(1), index.checked_add(1)].into_iter().flatten().filter_map(|index| ticks.get(index));
+    let is_fine = around.into_iter().any(|other| other.abs_diff(at) < 1_000);
+    seconds(if is_fine { at } else { at / 1_000 * 1_000 })
 }
 
 /// All times at which something is drawn.
