@@ -1,5 +1,7 @@
 //! The diagram as SVG: time goes to the right, a lane per node from top to bottom.
 
+mod arrows;
+mod axis;
 mod stocks;
 
 use std::fmt::Write as _;
@@ -10,7 +12,7 @@ use super::scale::Scale;
 use super::{Bar, Ending, Mark, MarkKind, Span, Timeline, seconds};
 
 /// Left and right of the diagram, in pixels.
-const MARGIN: f64 = 24.0;
+const MARGIN: f64 = 40.0;
 /// The height of the time axis.
 const AXIS: f64 = 34.0;
 /// The height of a bar, and of the row it is in.
@@ -23,8 +25,6 @@ const LANE_BOTTOM: f64 = 38.0;
 const LETTER: f64 = 6.3;
 /// Labels may stick out of bars as long as there are no more than so many.
 const LABELS_MAX: usize = 60;
-/// An arrow whose arrival is unknown leans so far to the right.
-const LEAN: f64 = 7.0;
 /// The colours of families of messages, in the order of their appearance.
 const COLOURS: [&str; 8] = ["#2563eb", "#0d9488", "#9333ea", "#b45309", "#64748b", "#be185d", "#4d7c0f", "#0e7490"];
 
@@ -115,16 +115,6 @@ impl<'a> Canvas<'a> {
         MARGIN + self.scale.x(at_us)
     }
 
-    fn axis(&mut self) {
-        let bottom = self.height;
-        let ticks = self.scale.ticks();
-        for (index, at) in ticks.iter().enumerate() {
-            let (x, label) = (self.x(*at), tick_label(&ticks, index));
-            let _ = write!(self.svg, r#"<line class="tick" x1="{x:.1}" x2="{x:.1}" y1="22" y2="{bottom:.0}"/>"#);
-            let _ = write!(self.svg, r#"<text class="time" x="{x:.1}" y="15">{label}</text>"#);
-        }
-    }
-
     fn lane_lines(&mut self) {
         let right = MARGIN + self.scale.width();
         for (index, lane) in self.lanes.iter().enumerate() {
@@ -175,39 +165,6 @@ impl<'a> Canvas<'a> {
                 r#"<rect class="down" x="{from:.1}" y="{y:.1}" width="{width:.1}" height="8"><title>{detail}</title></rect>"#
             );
         }
-    }
-
-    fn arrow(&mut self, arrow: &Arrow<'_>, families: &[(&str, &str)]) {
-        let message = arrow.first;
-        let (Some(from), Some(to)) = (self.lanes.get(message.from), self.lanes.get(message.to)) else { return };
-        let (x1, y1, y2) = (self.x(message.sent_us), from.line, to.line);
-        let x2 = message.arrived_us.map_or(x1 + LEAN, |at| self.x(at));
-        let index = families.iter().position(|(family, _)| *family == message.family).unwrap_or(0);
-        let colour = families.get(index).map_or(COLOURS[0], |(_, colour)| colour);
-        let mut detail =
-            format!("{} to {}: {}", self.timeline.lanes[message.from], self.timeline.lanes[message.to], message.kind);
-        if arrow.count > 1 {
-            let _ = write!(detail, ", {} of them until {}", arrow.count, seconds(arrow.last_us));
-        }
-        let _ = write!(detail, ", {} bytes\nsent at {}", arrow.bytes, seconds(message.sent_us));
-        if let Some(at) = message.arrived_us {
-            let _ = write!(detail, ", arrived at {}", seconds(at));
-        }
-        if arrow.count == 1 && !message.detail.is_empty() {
-            let _ = write!(detail, "\n{}", message.detail);
-        }
-        let detail = escape(&detail);
-        let several = if arrow.count > 1 { " several" } else { "" };
-        let lost = if message.arrived_us.is_none() && self.knows_arrivals { " lost" } else { "" };
-        // The head: two short strokes back from the point.
-        let (dx, dy) = (x2 - x1, y2 - y1);
-        let length = dx.hypot(dy).max(1.0);
-        let (ux, uy) = (dx / length * 7.0, dy / length * 7.0);
-        let (ax, ay, bx, by) = (x2 - ux + uy * 0.5, y2 - uy - ux * 0.5, x2 - ux - uy * 0.5, y2 - uy + ux * 0.5);
-        let _ = write!(
-            self.svg,
-            r#"<g class="message f{index}{several}{lost}" stroke="{colour}" fill="{colour}"><title>{detail}</title><path d="M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}"/><path class="head" d="M{x2:.1} {y2:.1}L{ax:.1} {ay:.1}L{bx:.1} {by:.1}Z"/></g>"#
-        );
     }
 
     fn bar(&mut self, index: usize, bar: &Bar) {
@@ -304,15 +261,6 @@ impl<'a> Canvas<'a> {
             r##"<svg class="picture" width="{width:.0}" height="{height:.0}"><defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="#d4d4d8"/><line x1="0" x2="0" y1="0" y2="6" stroke="#52525b" stroke-width="3"/></pattern></defs>{svg}</svg>"##
         )
     }
-}
-
-/// A tick's time: to the millisecond, or to the microsecond where the next tick is closer than that.
-fn tick_label(ticks: &[u64], index: usize) -> String {
-    let at = ticks[index];
-    let around =
-        [index.checked_sub(1), index.checked_add(1)].into_iter().flatten().filter_map(|index| ticks.get(index));
-    let is_fine = around.into_iter().any(|other| other.abs_diff(at) < 1_000);
-    seconds(if is_fine { at } else { at / 1_000 * 1_000 })
 }
 
 /// All times at which something is drawn.

@@ -10,6 +10,8 @@ use super::{Canvas, letters};
 const DROP: f64 = 13.0;
 /// How high a track is where a disk holds the most that any does.
 const HEIGHT: f64 = 16.0;
+/// And where it holds anything at all.
+const HEIGHT_MIN: f64 = 2.0;
 
 impl Canvas<'_> {
     /// Draws all tracks.
@@ -30,7 +32,7 @@ impl Canvas<'_> {
         let (from, until) = (self.x(stock.at_us), self.x(until_us));
         let bottom = self.lanes[stock.lane].line + DROP + HEIGHT;
         let width = (until - from).max(1.0);
-        let height = |items: u64| HEIGHT * items as f64 / most;
+        let height = |items: u64| (HEIGHT * items as f64 / most).max(if items > 0 { HEIGHT_MIN } else { 0.0 });
         let times = format!("{} to {}", seconds(stock.at_us), seconds(until_us));
         let detail = escape(&format!("{}'s disk: {}\n{times}", self.timeline.lanes[stock.lane], stock.detail));
         let _ = write!(self.svg, r#"<g class="stock"><title>{detail}</title>"#);
