@@ -307,19 +307,57 @@ fn a_build_without_planted_bugs_says_how_to_get_one() {
     assert!(err.contains("--features planted-bugs"), "{err}");
 }
 
+/// A program that was told to stop once it had said that it can be, and the lines of its stderr from then on.
+#[cfg(unix)]
+fn interrupted<'a>(
+    folder: &Path,
+    args: impl IntoIterator<Item = &'a str>,
+) -> (std::process::Child, std::io::Lines<BufReader<std::process::ChildStderr>>) {
+    let mut command = program();
+    let mut child =
+        command.current_dir(folder).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("Ctrl-C ends it"));
+    interrupt(&child);
+    (child, lines)
+}
+
+#[cfg(unix)]
+fn interrupt(child: &std::process::Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_a_sweep_with_its_report() {
     let folder = tempfile::tempdir().unwrap();
-    let args = words("sweep --time 8h --jobs 1").into_iter().chain(SMALL);
-    let mut child =
-        program().current_dir(folder.path()).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    assert!(lines.next().unwrap().unwrap().contains("Ctrl-C ends it"));
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    let (mut child, _lines) = interrupted(folder.path(), words("sweep --time 8h --jobs 1").into_iter().chain(SMALL));
     let mut out = String::new();
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{out}");
     assert!(out.contains("World: ") && out.contains("no rule is broken"), "{out}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_ctrl_c_ends_the_program_as_signals_do() {
+    let folder = tempfile::tempdir().unwrap();
+    // One seed of Turmoil takes far longer than two signals.
+    let (mut child, mut lines) = interrupted(folder.path(), words("sweep --tier turmoil --time 8h --jobs 1"));
+    assert!(lines.next().unwrap().unwrap().contains("a second Ctrl-C"));
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[cfg(all(unix, feature = "planted-bugs"))]
+#[test]
+fn ctrl_c_ends_a_hunt_with_its_scoreboard() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = "mutants --only trust-fetched-blob --world-seeds 1000000 --turmoil-seeds 0 --json board.json";
+    let (mut child, _lines) = interrupted(folder.path(), words(args));
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{out}");
+    assert!(out.contains("stopped") && out.contains("1 of 1 hunts did not end"), "{out}");
+    assert!(std::fs::read_to_string(folder.path().join("board.json")).unwrap().contains("\"stopped\": true"));
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::CliError;
+use super::{CliError, eprint};
 
 /// 128 and the number of the signal.
 const INTERRUPTED: i32 = 130;
@@ -30,6 +30,7 @@ pub(crate) fn on_ctrl_c() -> Result<Arc<AtomicBool>, CliError> {
                     process::exit(INTERRUPTED);
                 }
                 flag.store(true, Ordering::Relaxed);
+                eprint("stopping after the seeds under way; a second Ctrl-C ends the program at once\n");
             }
         });
     });

@@ -10,6 +10,9 @@ use super::{Family, Tier};
 /// A day in milliseconds: the longest plan, and the longest budget for settling.
 const DAY_MS: u64 = 86_400_000;
 
+/// A bound: of what, its least and greatest value here, and the least and greatest that there may be.
+type Bound = (&'static str, (u64, u64), (u64, u64));
+
 /// Ranges that scenarios are drawn in. Pairs are least and most, both inclusive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,8 +147,7 @@ impl Shape {
         Ok(())
     }
 
-    /// What there are bounds for: its name, its least and greatest value here, and the bounds, both inclusive.
-    fn bounds(&self) -> [(&'static str, (u64, u64), (u64, u64)); 13] {
+    fn bounds(&self) -> [Bound; 13] {
         let wide = |(least, most): (u32, u32)| (u64::from(least), u64::from(most));
         let one = |value: u64| (value, value);
         let chunk_sizes = self.chunk_sizes.iter().map(|size| u64::from(*size));

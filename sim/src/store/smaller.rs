@@ -34,7 +34,8 @@ impl simulation::Scenario for Scenario {
         let owners: std::collections::BTreeSet<usize> = self.nodes.iter().map(|node| node.owner).collect();
         let (nodes_are, owners_are) = (if nodes == 1 { "node keeps" } else { "nodes keep" }, owners.len());
         let whose = if owners_are == 1 { "one owner".into() } else { format!("{owners_are} owners") };
-        format!("{nodes} {nodes_are} the files of {whose} (seed {seed}, tier {tier:?}).")
+        let bug = self.planted.as_ref().map_or_else(String::new, |bug| format!(", planted bug {bug}"));
+        format!("{nodes} {nodes_are} the files of {whose} (seed {seed}, tier {tier:?}{bug}).")
     }
 
     fn without_node(&self, node: usize) -> Option<Self> {

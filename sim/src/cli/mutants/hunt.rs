@@ -16,7 +16,7 @@ use forever_sim::trace::Keep;
 
 use crate::cli::again::replay_line;
 use crate::cli::output::{Output, check_folder, conclude};
-use crate::cli::{CliError, MutantsArgs, Verdict, case, cores, print, progress, stop, store};
+use crate::cli::{CliError, MutantsArgs, Verdict, case, cores, eprint, print, progress, stop, store};
 
 /// Gives up on a bug after so long in one tier.
 const TIME_MAX: Duration = Duration::from_secs(30 * 60);
@@ -28,6 +28,7 @@ pub(crate) fn hunt(args: &MutantsArgs) -> Result<Verdict, CliError> {
     let json = Output::open(args.json.as_deref())?;
     args.cases.as_deref().map_or(Ok(()), check_folder)?;
     let stop = stop::on_ctrl_c()?;
+    eprint(&format!("hunting {} bugs with {} jobs; Ctrl-C ends it with its scoreboard\n", bugs.len(), cores()));
     let bar = progress::counting(bugs.len() as u64);
     let scores = all(&bugs, args, &stores, &stop, &mut |score| {
         bar.inc(1);
