@@ -244,6 +244,7 @@ fn main() {
     let failure = report.first_failure().expect("the bug shows within 100 seeds");
     println!("Seed {}: {}.\n", failure.seed, failure.violation.what);
     let scenario = failure.scenario.as_ref().expect("what fails was drawn");
-    let small = shrink(&simulation, scenario, Effort::default(), &mut |_| {}).expect("what failed fails again");
+    let small = shrink(&simulation, scenario, &failure.violation, Effort::default(), &mut |_| {});
+    let small = small.expect("what failed fails again");
     print!("{}", story::tell(&small.scenario, Some(&small.violation), Some(Size::of(scenario)), &[]));
 }

@@ -1,11 +1,13 @@
 //! Case files: all it takes to run a failure again, as JSON that a person can read.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::simulation::{Outcome, Scenario};
+use crate::simulation::{Outcome, Scenario, Unrunnable};
+use crate::story::count;
 use crate::system::Violation;
 
 /// What is in [`Case::format`].
@@ -13,7 +15,7 @@ pub const FORMAT: &str = "forever-sim case 1";
 
 /// A failure of one seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(bound = "S: Scenario")]
+#[serde(bound = "S: Scenario", deny_unknown_fields)]
 pub struct Case<S> {
     /// Always [`FORMAT`].
     pub format: String,
@@ -35,6 +37,7 @@ pub struct Case<S> {
 
 /// How large a scenario is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Size {
     /// Nodes.
     pub nodes: usize,
@@ -49,6 +52,13 @@ impl Size {
     pub fn of<S: Scenario>(scenario: &S) -> Self {
         let plan = scenario.plan();
         Self { nodes: scenario.nodes(), ops: plan.ops.len(), faults: plan.faults.len() }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nodes, ops, faults } = *self;
+        write!(f, "{}, {} and {}", count(nodes, "node"), count(ops, "operation"), count(faults, "fault"))
     }
 }
 
@@ -86,6 +96,24 @@ pub enum CaseError {
         path: PathBuf,
         /// What it says.
         found: String,
+    },
+    /// It names one seed, and its scenario another.
+    #[error("{path} is of seed {seed}, and its scenario of seed {scenario}: take the file as it was written")]
+    Seed {
+        /// The file.
+        path: PathBuf,
+        /// The case's seed.
+        seed: u64,
+        /// The scenario's seed.
+        scenario: u64,
+    },
+    /// Its scenario cannot be run.
+    #[error("{path} cannot be run: {why}")]
+    Scenario {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: Unrunnable,
     },
 }
 
@@ -129,6 +157,11 @@ impl<S: Scenario> Case<S> {
         if case.format != FORMAT {
             return Err(CaseError::Version { path: path.into(), found: case.format });
         }
+        let (seed, scenario) = (case.seed, case.scenario.seed());
+        if seed != scenario {
+            return Err(CaseError::Seed { path: path.into(), seed, scenario });
+        }
+        case.scenario.check().map_err(|why| CaseError::Scenario { path: path.into(), why })?;
         Ok(case)
     }
 
@@ -159,10 +192,11 @@ fn format_error(path: &Path, bytes: &[u8], error: serde_json::Error) -> CaseErro
     }
 }
 
-/// The commit that this was built from: what `FOREVER_COMMIT` or `GITHUB_SHA` said at build time.
+/// The commit that this was built from: what `FOREVER_COMMIT` or `GITHUB_SHA` said at build time, or else what was checked
+/// out then; `unknown` where the sources are in no repository.
 #[must_use]
-pub fn commit() -> &'static str {
-    option_env!("FOREVER_COMMIT").or(option_env!("GITHUB_SHA")).unwrap_or("unknown")
+pub const fn commit() -> &'static str {
+    env!("FOREVER_SIM_COMMIT")
 }
 
 /// The features that this was built with.

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::{fmt, thread};
 
-use crate::simulation::{self, Simulation};
-use crate::trace::{Entry, Keep};
+use crate::simulation::{self, Outcome, Simulation};
+use crate::trace::{Entry, Keep, Trace};
 
 /// Events shown before the first that differs.
 const CONTEXT: u64 = 3;
@@ -35,6 +35,13 @@ pub enum Difference {
         /// The events around it in a run on a thread that had run another seed before.
         after_another: Vec<Entry>,
     },
+    /// In nothing that happened, but in what oracles made of it.
+    Judgement {
+        /// [`crate::simulation::Outcome::judgement`] of a run by itself.
+        alone: String,
+        /// That of a run on a thread that had run another seed before.
+        after_another: String,
+    },
     /// Not any more: two more runs were alike, so that what differs is not the seed's doing but the machine's.
     Gone,
 }
@@ -45,6 +52,11 @@ impl fmt::Display for Divergence {
         match &self.kind {
             Difference::Scenario => write!(f, "seed {seed}: it stands for two different scenarios"),
             Difference::Gone => write!(f, "seed {seed}: two runs differed, and two more did not"),
+            Difference::Judgement { alone, after_another } => {
+                writeln!(f, "seed {seed}: two runs are alike in all that happened, and judged differently")?;
+                writeln!(f, "  by itself: {alone}")?;
+                writeln!(f, "  after another seed: {after_another}")
+            }
             Difference::Event { number, alone, after_another } => {
                 writeln!(f, "seed {seed}: two runs differ from event #{number} on")?;
                 for (title, entries) in [("by itself", alone), ("after another seed", after_another)] {
@@ -64,7 +76,7 @@ impl fmt::Display for Divergence {
 }
 
 /// Runs every seed twice, by itself on a fresh thread, and on a thread that has just run the seed after it; returns the hash
-/// over all traces.
+/// over all that happened and what oracles made of it, which is a sweep's [`crate::sweep::Report::digest`].
 ///
 /// # Errors
 /// The first seed whose runs differ.
@@ -81,10 +93,14 @@ pub fn check<S: Simulation>(
         if alone.scenario != after.scenario {
             return Err(differs(Difference::Scenario));
         }
-        if alone.hash != after.hash {
+        if alone.outcome.trace_hash != after.outcome.trace_hash {
             return Err(differs(locate(simulation, seed)));
         }
-        hasher.update(&seed.to_le_bytes()).update(alone.hash.as_bytes());
+        let (judged, judged_after) = (alone.outcome.judgement(), after.outcome.judgement());
+        if judged != judged_after {
+            return Err(differs(Difference::Judgement { alone: judged, after_another: judged_after }));
+        }
+        hasher.update(&seed.to_le_bytes()).update(alone.outcome.digest().as_bytes());
         show(seed);
     }
     Ok(hasher.finalize())
@@ -92,7 +108,7 @@ pub fn check<S: Simulation>(
 
 struct Ran<S> {
     scenario: Result<S, String>,
-    hash: blake3::Hash,
+    outcome: Outcome,
     digests: Vec<u64>,
     entries: Vec<Entry>,
 }
@@ -101,11 +117,14 @@ struct Ran<S> {
 fn in_thread<S: Simulation>(simulation: &S, seed: u64, before: Option<u64>, keep: Keep) -> Ran<S::Scenario> {
     let run = |seed, keep| {
         let scenario = simulation::draw_caught(simulation, seed);
-        let Ok(drawn) = &scenario else {
-            return Ran { scenario, hash: blake3::hash(b""), digests: Vec::new(), entries: Vec::new() };
+        let (outcome, trace) = match &scenario {
+            Ok(drawn) => simulation::run_caught(simulation, drawn, keep),
+            Err(message) => {
+                let nothing = Trace::default();
+                (Outcome::of_panic(message.clone(), &nothing), nothing)
+            }
         };
-        let (outcome, trace) = simulation::run_caught(simulation, drawn, keep);
-        Ran { hash: outcome.trace_hash, digests: trace.digests(), entries: trace.entries(), scenario }
+        Ran { outcome, digests: trace.digests(), entries: trace.entries(), scenario }
     };
     thread::scope(|scope| {
         let thread = scope.spawn(|| {

@@ -1,10 +1,12 @@
 //! The command line: what each command takes. What it does is in the modules below.
 
+mod again;
 mod case;
 mod check;
 mod error;
 mod list;
 mod mutants;
+mod output;
 mod progress;
 mod range;
 mod replay;
@@ -37,25 +39,48 @@ struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 clean, 1 a rule is broken (the last line says how to replay it), 2 usage, or a \
                           file that cannot be used.";
 
+const SWEEP_GOALS: &str = "A sweep should test enough:
+  at least 90% of operations succeed, and at most 2% of reads are excused;
+  every seed that runs to its end has at least 100 operations, and at least 10 faults that took effect if it has any;
+  every probe is reached.
+The report says what falls short. The first line fails any sweep of 50 seeds or more without --set (exit code 1); all of them \
+fail one with --require-probes.
+
+Exit codes: 0 clean, 1 a rule is broken (the last line says how to replay it) or the sweep fell short, 2 usage, or a file that \
+cannot be written, 130 a second Ctrl-C.";
+
+const SHRINK_CODES: &str = "Exit codes: 0 the case was made as small as it gets, 2 usage, a file that cannot be used, or a case \
+                            that breaks another rule in this build, or none.";
+
+const TIMELINE_CODES: &str = "Exit codes: 0 the page was written, whatever the case does in this build, 2 usage, or a file that \
+                              cannot be used.";
+
+const MUTANTS_CODES: &str = "Exit codes: 0 all bugs were found, 1 one was not, 2 usage, or a file that cannot be written, 130 a \
+                             second Ctrl-C. The first ends the hunt with its scoreboard; what it stopped counts as neither.";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run one seed
     Run(RunArgs),
     /// Run many seeds on all cores; writes a case file for what it finds
+    #[command(after_help = SWEEP_GOALS)]
     Sweep(SweepArgs),
     /// Run every seed twice in different settings, and again in another process, and compare all that happens
     Check(CheckArgs),
     /// Run a case file again, or a recording that `forever node --record` made
     Replay(FileArg),
     /// Make a case as small as it gets with the same rule broken, and tell what is left as a story
+    #[command(after_help = SHRINK_CODES)]
     Shrink(ShrinkArgs),
     /// Draw a case as one HTML page
+    #[command(after_help = TIMELINE_CODES)]
     Timeline(TimelineArgs),
     /// Look for each planted bug until it is found, and print the scoreboard
+    #[command(after_help = MUTANTS_CODES)]
     Mutants(MutantsArgs),
     /// List what scenarios can be set to, and all faults, oracles and probes
     List,
-    /// Print one hash over the traces of some seeds
+    /// Print one hash over all that happens with some seeds, and what oracles make of it
     #[command(hide = true)]
     Digest(DigestArgs),
 }
@@ -122,7 +147,7 @@ struct SweepArgs {
     /// Writes a report as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Fails if a probe was never reached, or too few operations succeeded
+    /// Fails if the sweep tested too little in any way: see below
     #[arg(long)]
     require_probes: bool,
     /// Where case files go
@@ -177,6 +202,9 @@ struct MutantsArgs {
     /// Writes the scoreboard as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes a case file for each find, and prints how to replay it
+    #[arg(long, value_name = "DIR")]
+    cases: Option<PathBuf>,
     /// Gives up on a bug after so many seeds of World
     #[arg(long, value_name = "N", default_value_t = 2000)]
     world_seeds: u64,
@@ -238,18 +266,8 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn tier(text: &str) -> Result<Tier, String> {
-    match text {
-        "world" => Ok(Tier::World),
-        "turmoil" => Ok(Tier::Turmoil),
-        other => Err(format!("there is no tier `{other}`; there are world and turmoil")),
-    }
-}
-
-const fn tier_name(tier: Tier) -> &'static str {
-    match tier {
-        Tier::World => "world",
-        Tier::Turmoil => "turmoil",
-    }
+    let tier = Tier::ALL.into_iter().find(|tier| tier.name() == text);
+    tier.ok_or_else(|| format!("there is no tier `{text}`; there are world and turmoil"))
 }
 
 /// Prints to stdout. That nobody reads it (`forever-sim list | head`) is no failure.
@@ -260,11 +278,6 @@ fn print(text: &str) {
 /// Prints to stderr: what is not a result.
 fn eprint(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
-}
-
-/// The line that ends whatever found a broken rule.
-fn replay_line(case: &std::path::Path) -> String {
-    format!("forever-sim replay {}\n", case.display())
 }
 
 /// How many cores there are.

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::timeline::escape;
+
 /// A suite of tests that were run.
 #[derive(Clone, Debug, Default)]
 pub struct Suite {
@@ -61,11 +63,6 @@ impl Test {
             }
         }
     }
-}
-
-/// Makes text safe in XML, between tags and in attributes.
-fn escape(text: &str) -> String {
-    crate::timeline::escape(text)
 }
 
 #[cfg(test)]

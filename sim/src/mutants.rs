@@ -4,6 +4,7 @@
 mod needs;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use forever_core::simulation::PlantedBug;
@@ -29,6 +30,8 @@ pub struct Hunter<'a> {
     pub simulate: &'a (dyn Fn(&Scenario) -> Option<Violation> + Sync),
     /// Whether to find out which faults each find cannot do without.
     pub needs: bool,
+    /// Begins no seed after this was set.
+    pub stop: &'a AtomicBool,
     /// Time since some start.
     pub clock: &'a (dyn Fn() -> Duration + Sync),
 }
@@ -44,7 +47,8 @@ pub struct Find {
     pub tier: Tier,
     /// With which seed.
     pub seed: u64,
-    /// The families of the faults that this find cannot do without, each as often as it strikes, if that was asked for.
+    /// The families of the faults that this find cannot do without, each as often as it strikes, if that was asked for and
+    /// not stopped.
     pub needs: Option<Vec<String>>,
 }
 
@@ -59,6 +63,8 @@ pub struct Score {
     pub seeds: u64,
     /// Time it took.
     pub seconds: f64,
+    /// Whether the hunt was stopped before it had found the bug or come to its limit.
+    pub stopped: bool,
 }
 
 /// The tiers that a bug can show in: World has neither engine, channel nor driver.
@@ -83,20 +89,24 @@ pub fn hunt(hunter: &Hunter<'_>, bug: PlantedBug, tier: Tier, limit: Limit) -> S
     let start = (hunter.clock)();
     let mut seeds = 0;
     let mut found = None;
-    while found.is_none() && seeds < limit.seeds && (hunter.clock)() - start < limit.time {
+    let is_stopped = || hunter.stop.load(Ordering::Relaxed);
+    while found.is_none() && !is_stopped() && seeds < limit.seeds && (hunter.clock)() - start < limit.time {
         let seed = seeds;
         seeds += 1;
         let clean = (hunter.draw)(seed, tier);
         let planted = with_bug(clean.clone(), Some(bug));
         let Some(violation) = (hunter.simulate)(&planted) else { continue };
         if (hunter.simulate)(&clean).is_none() {
-            let fails = |scenario: &Scenario| (hunter.simulate)(scenario).is_some();
+            let fails = |scenario: &Scenario| !is_stopped() && (hunter.simulate)(scenario).is_some();
             let needs = hunter.needs.then(|| needs::needs(&planted, &fails));
+            // What was asked after the stop had no true answer.
+            let needs = needs.filter(|_| !is_stopped());
             found = Some(Find { oracle: violation.oracle, what: violation.what, tier, seed, needs });
         }
     }
     let seconds = ((hunter.clock)() - start).as_secs_f64();
-    Score { bug: bug.name().to_string(), found, seeds, seconds }
+    let stopped = found.is_none() && is_stopped();
+    Score { bug: bug.name().to_string(), found, seeds, seconds, stopped }
 }
 
 /// All scores.
@@ -113,13 +123,14 @@ impl Scoreboard {
         self.scores.iter().filter(|score| score.found.is_some()).count()
     }
 
-    /// How many seeds the median of the bugs found took.
+    /// How many seeds the median of all bugs took, those that were not found counting as more than any number: `None` if
+    /// the median is one of these.
     #[must_use]
     pub fn median_seeds(&self) -> Option<u64> {
         let mut seeds: Vec<u64> =
             self.scores.iter().filter(|score| score.found.is_some()).map(|score| score.seeds).collect();
         seeds.sort_unstable();
-        seeds.get(seeds.len() / 2).copied()
+        seeds.get(self.scores.len() / 2).copied()
     }
 }
 
@@ -128,7 +139,8 @@ impl fmt::Display for Scoreboard {
         writeln!(f, "{:<30} {:<16} {:<8} {:>6} {:>8}  needs", "bug", "found by", "tier", "seeds", "seconds")?;
         for score in &self.scores {
             let (oracle, tier) = match &score.found {
-                Some(found) => (found.oracle.as_str(), name_of(found.tier)),
+                Some(found) => (found.oracle.as_str(), found.tier.name()),
+                None if score.stopped => ("stopped", "-"),
                 None => ("not found", "-"),
             };
             let needs = score.found.as_ref().and_then(|found| found.needs.as_ref());
@@ -136,15 +148,8 @@ impl fmt::Display for Scoreboard {
             let (bug, seeds, seconds) = (&score.bug, score.seeds, score.seconds);
             writeln!(f, "{bug:<30} {oracle:<16} {tier:<8} {seeds:>6} {seconds:>8.1}  {needs}")?;
         }
-        let median = self.median_seeds().map_or("none".to_string(), |seeds| seeds.to_string());
+        let median = self.median_seeds().map_or("not found".to_string(), |seeds| seeds.to_string());
         write!(f, "{} of {} found; median seeds {median}", self.found(), self.scores.len())
-    }
-}
-
-fn name_of(tier: Tier) -> &'static str {
-    match tier {
-        Tier::World => "world",
-        Tier::Turmoil => "turmoil",
     }
 }
 

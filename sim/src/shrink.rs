@@ -59,20 +59,35 @@ pub enum ShrinkError {
     /// Nothing fails.
     #[error("this scenario breaks no rule in this build: check out the commit and the features that the case names")]
     NoFailure,
+    /// Something else fails.
+    #[error(
+        "this scenario now breaks '{}' ({}), not '{}' ({}): check out the commit and the features that the case names",
+        now.oracle, now.what, expected.oracle, expected.what
+    )]
+    AnotherFailure {
+        /// What fails.
+        now: Box<Violation>,
+        /// What should.
+        expected: Box<Violation>,
+    },
 }
 
-/// Makes a failing scenario small. The result follows from the scenario, the simulation and the effort.
+/// Makes a scenario small with which `expected` fails. The result follows from the scenario, the simulation and the effort.
 ///
 /// # Errors
-/// If it does not fail to begin with.
+/// If nothing fails to begin with, or something else.
 pub fn shrink<S: Simulation>(
     simulation: &S,
     scenario: &S::Scenario,
+    expected: &Violation,
     effort: Effort,
     show: &mut dyn FnMut(Progress),
 ) -> Result<Shrunk<S::Scenario>, ShrinkError> {
     let (outcome, _) = simulation::run_caught(simulation, scenario, Keep::Hash);
     let Some(violation) = outcome.violation.clone() else { return Err(ShrinkError::NoFailure) };
+    if !simulation::same_failure(&violation, expected) {
+        return Err(ShrinkError::AnotherFailure { now: Box::new(violation), expected: Box::new(expected.clone()) });
+    }
     let best = Shrunk { scenario: scenario.clone(), violation, outcome, tries: 1 };
     let mut shrinker = Shrinker { simulation, best, effort, phase: "", show };
     shrinker.rounds();

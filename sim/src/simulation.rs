@@ -39,6 +39,34 @@ pub trait Scenario: Clone + Debug + PartialEq + Serialize + DeserializeOwned + S
     /// How many nodes there are.
     fn nodes(&self) -> usize;
 
+    /// Whether it can be run at all. What was drawn can; a case file may have been changed by hand.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    fn check(&self) -> Result<(), Unrunnable> {
+        self.check_plan()
+    }
+
+    /// Whether all steps of the plan have numbers of their own and name only nodes that there are.
+    ///
+    /// # Errors
+    /// The first step that does not.
+    fn check_plan(&self) -> Result<(), Unrunnable> {
+        let plan = self.plan();
+        let ops = plan.ops.iter().map(|op| ("operation", op.id, op.what.nodes()));
+        let faults = plan.faults.iter().map(|fault| ("fault", fault.id, fault.what.nodes()));
+        let mut seen = BTreeSet::new();
+        for (kind, id, nodes) in ops.chain(faults) {
+            if !seen.insert((kind, id)) {
+                return Err(Unrunnable::SameNumber { kind, id });
+            }
+            if let Some(node) = nodes.into_iter().find(|node| *node >= self.nodes()) {
+                return Err(Unrunnable::NoSuchNode { by: format!("{kind} {id}"), node, nodes: self.nodes() });
+            }
+        }
+        Ok(())
+    }
+
     /// What runs, as the beginning of a story: one sentence with a full stop.
     fn tell(&self) -> String {
         format!("{} nodes, seed {}.", self.nodes(), self.seed())
@@ -84,6 +112,37 @@ pub struct Remark {
     pub text: String,
 }
 
+/// Why a scenario cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unrunnable {
+    /// Something names a node that there is not.
+    #[error("{by} names node {node}, and there are {nodes} nodes, numbered from 0")]
+    NoSuchNode {
+        /// What names it.
+        by: String,
+        /// The node that there is not.
+        node: usize,
+        /// How many there are.
+        nodes: usize,
+    },
+    /// Two steps of a plan have one number, by which draws tell them apart.
+    #[error("{kind} {id} is there twice; each has a number of its own")]
+    SameNumber {
+        /// Whether they are operations or faults.
+        kind: &'static str,
+        /// Their number.
+        id: usize,
+    },
+    /// A setting has a value that it cannot have.
+    #[error("`{field}` must be {must}")]
+    Setting {
+        /// The setting's name.
+        field: &'static str,
+        /// What it must be.
+        must: String,
+    },
+}
+
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -99,6 +158,37 @@ pub struct Outcome {
     pub events: u64,
     /// Simulated time that went by.
     pub sim_time: Duration,
+}
+
+impl Outcome {
+    /// What comes of a panic: a broken rule named [`PANIC`]. What had been counted until then is lost.
+    #[must_use]
+    pub fn of_panic(message: String, trace: &Trace) -> Self {
+        let sim_time = trace.last_at();
+        let at_us = u64::try_from(sim_time.as_micros()).unwrap_or(u64::MAX);
+        Self {
+            violation: Some(Violation { oracle: PANIC.into(), at_us, what: message }),
+            tally: Tally::default(),
+            probes: BTreeSet::new(),
+            trace_hash: trace.hash(),
+            events: trace.events(),
+            sim_time,
+        }
+    }
+
+    /// What oracles made of the run, as text: the broken rule, what was counted and which probes were reached.
+    #[must_use]
+    pub fn judgement(&self) -> String {
+        format!("{:?}; {:?}; reached {:?}", self.violation, self.tally, self.probes)
+    }
+
+    /// One hash over all that happened and what oracles made of it.
+    #[must_use]
+    pub fn digest(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.trace_hash.as_bytes()).update(self.judgement().as_bytes());
+        hasher.finalize()
+    }
 }
 
 /// What was counted in a run.
@@ -121,19 +211,13 @@ pub struct Tally {
 /// Runs a scenario. A panic, even one that a runtime swallowed, is a broken rule named [`PANIC`].
 pub fn run_caught<S: Simulation>(simulation: &S, scenario: &S::Scenario, keep: Keep) -> (Outcome, Trace) {
     let trace = Trace::keeping(keep);
-    let outcome = panics::catch(|| simulation.run(scenario, trace.clone())).unwrap_or_else(|message| {
-        let sim_time = trace.last_at();
-        let at_us = u64::try_from(sim_time.as_micros()).unwrap_or(u64::MAX);
-        Outcome {
-            violation: Some(Violation { oracle: PANIC.into(), at_us, what: message }),
-            tally: Tally::default(),
-            probes: BTreeSet::new(),
-            trace_hash: trace.hash(),
-            events: trace.events(),
-            sim_time,
-        }
-    });
+    let outcome = outcome_of(&trace, || simulation.run(scenario, trace.clone()));
     (outcome, trace)
+}
+
+/// What comes of a run that goes into `trace`, whether it ends or panics.
+pub(crate) fn outcome_of(trace: &Trace, run: impl FnOnce() -> Outcome) -> Outcome {
+    panics::catch(run).unwrap_or_else(|message| Outcome::of_panic(message, trace))
 }
 
 /// Draws the scenario of a seed.

@@ -20,7 +20,7 @@ pub fn tell<S: Scenario>(
     let _ = writeln!(story, "{}", scenario.tell());
     if let Some(before) = before {
         let left = Size::of(scenario);
-        let _ = writeln!(story, "Left of {}: {}.", sizes(before), sizes(left));
+        let _ = writeln!(story, "Left of {before}: {left}.");
     }
     let _ = writeln!(story);
     let end_us = violation.map_or(u64::MAX, |violation| violation.at_us);
@@ -68,12 +68,9 @@ fn lines<O: Step, F: Step>(plan: &Plan<O, F>, remarks: &[Remark]) -> Vec<(u64, S
     lines.into_iter().map(|(at_us, _, text)| (at_us, text)).collect()
 }
 
-fn sizes(size: Size) -> String {
-    let Size { nodes, ops, faults } = size;
-    format!("{}, {} and {}", count(nodes, "node"), count(ops, "operation"), count(faults, "fault"))
-}
-
-fn count(number: usize, of: &str) -> String {
+/// So many of something, with an `s` where it belongs.
+#[must_use]
+pub fn count(number: usize, of: &str) -> String {
     format!("{number} {of}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 pub use report::{BITES_PER_SEED_MIN, ByOracle, FAILURES_KEPT, Failure, OPS_PER_SEED_MIN, Report};
 
-use crate::simulation::{self, Outcome, PANIC, Simulation, Tally};
-use crate::system::Violation;
-use crate::trace::Keep;
+use crate::simulation::{self, Outcome, Simulation};
+use crate::trace::{Keep, Trace};
 
 /// How often a report is shown when nothing else happens.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
@@ -87,10 +86,8 @@ fn job<S: Simulation>(
     sender: Sender<Done<S::Scenario>>,
 ) {
     while !over() {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= end {
-            return;
-        }
+        let claimed = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seed| (seed < end).then(|| seed + 1));
+        let Ok(seed) = claimed else { return };
         if sender.send(one(simulation, seed)).is_err() {
             return;
         }
@@ -104,16 +101,6 @@ fn one<S: Simulation>(simulation: &S, seed: u64) -> Done<S::Scenario> {
             let scenario = outcome.violation.is_some().then_some(scenario);
             Done { seed, outcome, scenario }
         }
-        Err(what) => {
-            let outcome = Outcome {
-                violation: Some(Violation { oracle: PANIC.into(), at_us: 0, what }),
-                tally: Tally::default(),
-                probes: std::collections::BTreeSet::new(),
-                trace_hash: blake3::hash(b""),
-                events: 0,
-                sim_time: Duration::ZERO,
-            };
-            Done { seed, outcome, scenario: None }
-        }
+        Err(message) => Done { seed, outcome: Outcome::of_panic(message, &Trace::default()), scenario: None },
     }
 }

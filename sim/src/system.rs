@@ -25,6 +25,7 @@ pub trait Step: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send 
 
 /// Something that a caller does at a time.
 #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Timed<O> {
     /// Its number: stays what it was when others are removed.
     pub id: usize,
@@ -36,6 +37,7 @@ pub struct Timed<O> {
 
 /// Something that goes wrong for a while.
 #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spanned<F> {
     /// Its number: stays what it was when others are removed.
     pub id: usize,
@@ -49,6 +51,7 @@ pub struct Spanned<F> {
 
 /// All that is done to a system. Everything in it can be removed without moving the rest.
 #[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan<O, F> {
     /// What callers do.
     pub ops: Vec<Timed<O>>,
@@ -122,6 +125,7 @@ pub trait Workload<S: System> {
 
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Violation {
     /// The oracle's name.
     pub oracle: String,

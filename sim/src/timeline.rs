@@ -13,7 +13,7 @@ pub(crate) use html::escape;
 use crate::system::Violation;
 
 /// The most arrows that are drawn. Where there are many, messages of one kind that follow each other become one arrow; if that
-/// is not enough, the rest is left out and the page says so.
+/// is not enough, the earlier ones are left out and the page says so.
 pub const ARROWS_MAX: usize = 1500;
 
 /// What happened in a run, as far as it can be drawn. Times are microseconds since the start; lanes are numbered from 0.
@@ -35,6 +35,8 @@ pub struct Timeline {
     pub messages: Vec<Message>,
     /// What else happened to nodes.
     pub marks: Vec<Mark>,
+    /// What nodes hold durably, each time that it was seen to have changed; in the order of time.
+    pub stocks: Vec<Stock>,
     /// When the plan was over and the system was healed, if it came to that.
     pub healed_us: Option<u64>,
     /// When the run ended.
@@ -142,6 +144,32 @@ pub struct Mark {
     pub kind: MarkKind,
     /// All of it.
     pub detail: String,
+}
+
+/// What a node holds durably, until the next one of its lane.
+#[derive(Clone, Debug)]
+pub struct Stock {
+    /// Which node.
+    pub lane: usize,
+    /// Since when; it may have changed a little earlier.
+    pub at_us: u64,
+    /// Things that are intact.
+    pub whole: u64,
+    /// Things that are damaged.
+    pub damaged: u64,
+    /// How many of the intact things are new.
+    pub more: u64,
+    /// How many things that had been intact are gone, or damaged.
+    pub less: u64,
+    /// All of it.
+    pub detail: String,
+}
+
+impl Stock {
+    /// All things, damaged or not.
+    const fn held(&self) -> u64 {
+        self.whole + self.damaged
+    }
 }
 
 impl Timeline {

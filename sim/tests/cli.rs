@@ -26,7 +26,7 @@ const SMALL: [&str; 14] = [
 ];
 
 /// A budget that no cluster can meet, so that a sound one breaks a rule.
-const IMPOSSIBLE: [&str; 2] = ["--set", "settle_ms=0"];
+const IMPOSSIBLE: [&str; 4] = ["--set", "settle_ms=10000", "--set", "latency_us=[1000000,1000000]"];
 
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_forever-sim"))
@@ -67,6 +67,11 @@ fn what_cannot_be_understood_is_a_usage_error() {
         ("replay missing.json", "missing.json"),
         ("replay text", "forever node --record"),
         ("replay object", "forever-sim case 0"),
+        ("sweep --seeds 0..1 --json missing/report.json", "missing/report.json"),
+        ("sweep --seeds 0..1 --junit missing/report.xml", "missing/report.xml"),
+        ("sweep --seeds 0..1 --cases text/cases", "text"),
+        ("run --seed 1 --trace missing/events", "missing/events"),
+        ("run --seed 1 --cases text", "text"),
     ] {
         let (code, out, err) = ran(folder.path(), words(line));
         assert_eq!(code, 2, "{line}: {out}{err}");
@@ -116,6 +121,7 @@ fn a_clean_sweep_reports_and_exits_with_0() {
     }
     let json: Value = serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap();
     assert_eq!((&json["seeds"], &json["first_seed"], &json["failed"]), (&4.into(), &10.into(), &0.into()));
+    assert_eq!(json["seeds_that_ran_to_their_end"], 4);
     assert!(json["tally"]["ops"].as_u64().unwrap() >= 32, "{json}");
     assert!(std::fs::read_to_string(folder.path().join("report.xml")).unwrap().contains("failures=\"0\""));
 }
@@ -129,6 +135,66 @@ fn a_sweep_that_tested_too_little_fails_where_that_is_required() {
     assert!(out.contains("probes were never reached: "), "{out}");
     let junit = std::fs::read_to_string(folder.path().join("report.xml")).unwrap();
     assert!(junit.contains("name=\"tests enough\">"), "{junit}");
+    assert!(out.contains("fails: 1 of 1 seeds had fewer than 100 operations"), "{out}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_printed_all_the_same_and_a_broken_rule_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    // Can be opened, and written to as little as a full disk.
+    let args = words("sweep --seeds 0..1 --json /dev/full --junit report.xml --cases found");
+    let (code, out, err) = ran(here, args.clone().into_iter().chain(SMALL));
+    assert_eq!(code, 2, "{out}{err}");
+    assert!(out.contains("no rule is broken") && err.contains("/dev/full"), "{out}{err}");
+    assert!(std::fs::read_to_string(here.join("report.xml")).unwrap().contains("</testsuites>"));
+    let (code, out, err) = ran(here, args.into_iter().chain(SMALL).chain(IMPOSSIBLE));
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.lines().last().unwrap().starts_with("forever-sim replay found/world-0-"), "{out}");
+    assert!(err.contains("/dev/full"), "{err}");
+}
+
+#[test]
+fn a_failure_without_a_case_file_says_how_to_run_its_seed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    // Where the case file should go there is a folder.
+    for oracle in ["convergence", "durability", "sessions", "panic"] {
+        std::fs::create_dir_all(folder.path().join(format!("cases/world-0-{oracle}.json"))).unwrap();
+    }
+    for command in ["sweep --seeds 0..1", "run --seed 0"] {
+        let (code, out, err) = ran(folder.path(), words(command).into_iter().chain(SMALL).chain(IMPOSSIBLE));
+        assert_eq!(code, 1, "{out}{err}");
+        let last = out.lines().last().unwrap();
+        assert!(last.starts_with("forever-sim run --seed 0 --tier world --set 'nodes=[3,3]' --set "), "{last}");
+        assert!(
+            last.ends_with("--set 'latency_us=[1000000,1000000]'") && err.contains("cases/world-0-"),
+            "{last}{err}"
+        );
+    }
+}
+
+#[test]
+fn a_case_that_no_longer_fails_as_it_did_is_not_shrunk() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let args = words("run --seed 0 --cases found").into_iter().chain(SMALL).chain(IMPOSSIBLE);
+    let (code, out, _) = ran(here, args);
+    assert_eq!(code, 1, "{out}");
+    let case = out.lines().last().unwrap().strip_prefix("forever-sim replay ").unwrap();
+    let text = std::fs::read_to_string(here.join(case)).unwrap();
+    let mut changed: Value = serde_json::from_str(&text).unwrap();
+    changed["violation"]["oracle"] = "integrity".into();
+    std::fs::write(here.join("changed.json"), changed.to_string()).unwrap();
+    let (code, _, err) = ran(here, ["shrink", "changed.json"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("now breaks 'convergence'") && err.contains("not 'integrity'"), "{err}");
+    changed["scenario"]["core"] = serde_json::json!([7]);
+    std::fs::write(here.join("changed.json"), changed.to_string()).unwrap();
+    for command in ["replay changed.json", "shrink changed.json", "timeline changed.json -o page.html"] {
+        let (code, _, err) = ran(here, words(command));
+        assert_eq!(code, 2);
+        assert!(err.contains("core names node 7"), "{command}: {err}");
+    }
 }
 
 #[test]
@@ -209,6 +275,31 @@ fn a_list_has_what_there_is() {
 
 #[cfg(not(feature = "planted-bugs"))]
 #[test]
+fn a_case_of_a_planted_bug_says_which_build_runs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = r#"{"format": "forever-sim case 1", "scenario": {"planted": "skip-hash-check", "later": 1}}"#;
+    std::fs::write(folder.path().join("case.json"), case).unwrap();
+    let (code, _, err) = ran(folder.path(), ["replay", "case.json"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("skip-hash-check") && err.contains("--features planted-bugs"), "{err}");
+}
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn a_find_can_be_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = words("mutants --only count-refused-replica --world-seeds 30 --turmoil-seeds 0 --cases found");
+    let (code, out, err) = ran(folder.path(), args);
+    assert_eq!(code, 0, "{out}{err}");
+    let case = out.lines().last().unwrap().strip_prefix("forever-sim replay ").unwrap();
+    assert!(case.starts_with("found/count-refused-replica-world-"), "{case}");
+    let (code, out, err) = ran(folder.path(), ["replay", case]);
+    assert_eq!(code, 1, "{err}");
+    assert!(out.contains("as in the case, bit for bit"), "{out}");
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+#[test]
 fn a_build_without_planted_bugs_says_how_to_get_one() {
     let folder = tempfile::tempdir().unwrap();
     let (code, _, err) = ran(folder.path(), ["mutants"]);
@@ -216,19 +307,57 @@ fn a_build_without_planted_bugs_says_how_to_get_one() {
     assert!(err.contains("--features planted-bugs"), "{err}");
 }
 
+/// A program that was told to stop once it had said that it can be, and the lines of its stderr from then on.
+#[cfg(unix)]
+fn interrupted<'a>(
+    folder: &Path,
+    args: impl IntoIterator<Item = &'a str>,
+) -> (std::process::Child, std::io::Lines<BufReader<std::process::ChildStderr>>) {
+    let mut command = program();
+    let mut child =
+        command.current_dir(folder).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("Ctrl-C ends it"));
+    interrupt(&child);
+    (child, lines)
+}
+
+#[cfg(unix)]
+fn interrupt(child: &std::process::Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_a_sweep_with_its_report() {
     let folder = tempfile::tempdir().unwrap();
-    let args = words("sweep --time 8h --jobs 1").into_iter().chain(SMALL);
-    let mut child =
-        program().current_dir(folder.path()).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    assert!(lines.next().unwrap().unwrap().contains("Ctrl-C ends it"));
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    let (mut child, _lines) = interrupted(folder.path(), words("sweep --time 8h --jobs 1").into_iter().chain(SMALL));
     let mut out = String::new();
     child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{out}");
     assert!(out.contains("World: ") && out.contains("no rule is broken"), "{out}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_ctrl_c_ends_the_program_as_signals_do() {
+    let folder = tempfile::tempdir().unwrap();
+    // One seed of Turmoil takes far longer than two signals.
+    let (mut child, mut lines) = interrupted(folder.path(), words("sweep --tier turmoil --time 8h --jobs 1"));
+    assert!(lines.next().unwrap().unwrap().contains("a second Ctrl-C"));
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[cfg(all(unix, feature = "planted-bugs"))]
+#[test]
+fn ctrl_c_ends_a_hunt_with_its_scoreboard() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = "mutants --only trust-fetched-blob --world-seeds 1000000 --turmoil-seeds 0 --json board.json";
+    let (mut child, _lines) = interrupted(folder.path(), words(args));
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{out}");
+    assert!(out.contains("stopped") && out.contains("1 of 1 hunts did not end"), "{out}");
+    assert!(std::fs::read_to_string(folder.path().join("board.json")).unwrap().contains("\"stopped\": true"));
 }

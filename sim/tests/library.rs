@@ -8,7 +8,9 @@ use std::time::Duration;
 use forever_sim::case::{Case, CaseError, Size};
 use forever_sim::check::{Difference, check};
 use forever_sim::shrink::{Effort, ShrinkError, shrink};
-use forever_sim::simulation::{Outcome, PANIC, Remark, Seeded, Simulation, Tally, run_caught, same_failure};
+use forever_sim::simulation::{
+    Outcome, PANIC, Remark, Seeded, Simulation, Tally, Unrunnable, run_caught, same_failure,
+};
 use forever_sim::story;
 use forever_sim::sweep::{FAILURES_KEPT, Report, Sweep, sweep};
 use forever_sim::system::Violation;
@@ -123,20 +125,35 @@ fn a_sweep_ends_when_told_to_and_finishes_what_it_has_begun() {
 }
 
 #[test]
+fn the_last_seeds_that_there_are_do_not_lead_back_to_the_first() {
+    let report = seeds(&Fake(|_, _: &Trace| {}), u64::MAX - 1..u64::MAX, 2);
+    assert_eq!((report.seeds, report.failed()), (1, 0));
+}
+
+#[test]
+fn seeds_that_were_cut_short_do_not_count_as_seeds_that_did_too_little() {
+    let fake = Fake(|seed, _: &Trace| assert_ne!(seed, 4));
+    let report = seeds(&fake, 0..12, 2);
+    assert_eq!((report.seeds, report.seeds_whole, report.failed()), (12, 11, 1));
+}
+
+#[test]
 fn what_is_left_after_shrinking_is_what_the_failure_needs() {
     let simulation = simulation(true);
     let report = seeds(&simulation, 0..100, 2);
     let failure = report.first_failure().unwrap();
     let scenario = failure.scenario.as_ref().unwrap();
     let mut shown = Vec::new();
-    let shrunk = shrink(&simulation, scenario, Effort::default(), &mut |progress| shown.push(progress)).unwrap();
+    let shrunk =
+        shrink(&simulation, scenario, &failure.violation, Effort::default(), &mut |progress| shown.push(progress))
+            .unwrap();
     let plan = &shrunk.scenario.plan;
     assert_eq!((plan.ops.len(), plan.faults.len()), (1, 1), "{plan:?}");
     assert!(matches!(plan.faults[0].what, Fault::Twice { .. }));
     assert!(plan.end_us < 10_000, "{plan:?}");
     assert_eq!(shrunk.outcome.violation.as_ref(), Some(&shrunk.violation));
     assert_eq!(shrunk.violation.oracle, "total");
-    let again = shrink(&simulation, scenario, Effort::default(), &mut |_| {}).unwrap();
+    let again = shrink(&simulation, scenario, &failure.violation, Effort::default(), &mut |_| {}).unwrap();
     assert_eq!((again.scenario, again.tries), (shrunk.scenario.clone(), shrunk.tries));
     let (last, first) = (shown.last().unwrap(), shown.first().unwrap());
     assert!(last.ops < first.ops && last.faults < first.faults && last.tries == shrunk.tries);
@@ -149,15 +166,25 @@ fn what_is_left_after_shrinking_is_what_the_failure_needs() {
 
 #[test]
 fn shrinking_is_bounded_and_needs_a_failure() {
-    let scenario = simulation(true).draw(0);
+    let report = seeds(&simulation(true), 0..100, 1);
+    let failure = report.first_failure().unwrap();
+    let (scenario, violation) = (failure.scenario.as_ref().unwrap(), &failure.violation);
     assert!(matches!(
-        shrink(&simulation(false), &scenario, Effort::default(), &mut |_| {}),
+        shrink(&simulation(false), scenario, violation, Effort::default(), &mut |_| {}),
         Err(ShrinkError::NoFailure)
     ));
-    let report = seeds(&simulation(true), 0..100, 1);
-    let scenario = report.first_failure().unwrap().scenario.clone().unwrap();
-    let shrunk = shrink(&simulation(true), &scenario, Effort { tries_max: 7 }, &mut |_| {}).unwrap();
+    let shrunk = shrink(&simulation(true), scenario, violation, Effort { tries_max: 7 }, &mut |_| {}).unwrap();
     assert_eq!(shrunk.tries, 7);
+}
+
+#[test]
+fn shrinking_holds_to_the_rule_that_the_case_broke() {
+    let report = seeds(&simulation(true), 0..100, 1);
+    let failure = report.first_failure().unwrap();
+    let other = Violation { oracle: "order".into(), at_us: 1, what: "two before one".into() };
+    let error = shrink(&simulation(true), failure.scenario.as_ref().unwrap(), &other, Effort::default(), &mut |_| {});
+    let ShrinkError::AnotherFailure { now, expected } = error.unwrap_err() else { panic!("something fails") };
+    assert_eq!((&*now, &*expected), (&failure.violation, &other));
 }
 
 #[test]
@@ -204,6 +231,43 @@ fn a_case_file_holds_all_it_takes_to_run_a_failure_again() {
     assert!(matches!(Case::<Plain>::read(&path), Err(CaseError::Read { .. })));
 }
 
+/// A case file of the counter, changed by hand.
+fn changed(change: impl Fn(&mut serde_json::Value)) -> CaseError {
+    let scenario = simulation(true).draw(1);
+    let violation = Violation { oracle: "total".into(), at_us: 1, what: "wrong".into() };
+    let mut case = serde_json::to_value(Case::new(scenario, violation, blake3::hash(b""))).unwrap();
+    Case::<Plain>::parse(std::path::Path::new("case.json"), case.to_string().as_bytes()).unwrap();
+    change(&mut case);
+    Case::<Plain>::parse(std::path::Path::new("case.json"), case.to_string().as_bytes()).unwrap_err()
+}
+
+#[test]
+fn a_case_file_that_cannot_be_run_is_refused() {
+    let error = changed(|case| case["seed"] = 2.into());
+    assert!(matches!(error, CaseError::Seed { seed: 2, scenario: 1, .. }), "{error}");
+    let error = changed(|case| case["scenario"]["plan"]["ops"][4]["what"]["node"] = 3.into());
+    assert!(
+        matches!(error, CaseError::Scenario { why: Unrunnable::NoSuchNode { node: 3, nodes: 3, .. }, .. }),
+        "{error}"
+    );
+    let error = changed(|case| case["scenario"]["plan"]["ops"][4]["id"] = 5.into());
+    assert!(matches!(error, CaseError::Scenario { why: Unrunnable::SameNumber { id: 5, .. }, .. }), "{error}");
+    for place in ["", "/violation", "/scenario", "/scenario/plan", "/scenario/plan/ops/0", "/scenario/plan/faults/0"] {
+        let error = changed(|case| case.pointer_mut(place).unwrap()["extra"] = 1.into());
+        assert!(matches!(error, CaseError::Format { .. }) && error.to_string().contains("extra"), "{place}: {error}");
+    }
+}
+
+#[test]
+fn a_build_of_a_checkout_knows_its_commit() {
+    let commit = forever_sim::case::commit();
+    let is_hash = commit.len() == 40 && commit.chars().all(|digit| digit.is_ascii_hexdigit());
+    let git = std::process::Command::new("git").args(["ls-files", "--error-unmatch", "Cargo.toml"]).output();
+    let said = ["FOREVER_COMMIT", "GITHUB_SHA"].iter().any(|name| std::env::var_os(name).is_some());
+    let is_checkout = git.is_ok_and(|output| output.status.success());
+    assert!(is_hash || said || !is_checkout && commit == "unknown", "{commit}");
+}
+
 #[test]
 fn runs_that_are_alike_pass_the_check() {
     let mut seen = Vec::new();
@@ -233,6 +297,44 @@ fn a_check_shows_the_first_event_that_differs() {
     let text = divergence.to_string();
     assert!(text.starts_with("seed 2: two runs differ from event #7 on"), "{text}");
     assert_eq!(text.matches("\n  > #7 ").count(), 2, "{text}");
+}
+
+/// Runs in which the same happens, and whose tally, or broken rule, tells them apart.
+struct Judged<'a> {
+    runs: &'a AtomicU64,
+    breaks: bool,
+}
+
+impl Simulation for Judged<'_> {
+    type Scenario = Plain;
+
+    fn draw(&self, seed: u64) -> Plain {
+        Plain { seed, ..simulation(true).draw(1) }
+    }
+
+    fn run(&self, _: &Plain, trace: Trace) -> Outcome {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let violation = Violation { oracle: "total".into(), at_us: 1, what: format!("in run {run}") };
+        Outcome {
+            violation: self.breaks.then_some(violation),
+            tally: Tally { ops: if self.breaks { 0 } else { run }, ..Tally::default() },
+            probes: BTreeSet::new(),
+            trace_hash: trace.hash(),
+            events: 0,
+            sim_time: Duration::ZERO,
+        }
+    }
+}
+
+#[test]
+fn a_check_and_a_digest_compare_what_oracles_made_of_a_run_too() {
+    for breaks in [false, true] {
+        let runs = AtomicU64::new(0);
+        let judged = Judged { runs: &runs, breaks };
+        let divergence = check(&judged, 0..1, &mut |_| {}).unwrap_err();
+        assert!(matches!(divergence.kind, Difference::Judgement { .. }), "{divergence}");
+        assert_ne!(seeds(&judged, 0..1, 1).digest(), seeds(&judged, 0..1, 1).digest());
+    }
 }
 
 #[test]

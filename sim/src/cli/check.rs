@@ -7,7 +7,8 @@ use forever_sim::check;
 use forever_sim::store::Store;
 use forever_sim::sweep::{Sweep, sweep};
 
-use super::{CheckArgs, CliError, DigestArgs, StoreArgs, Verdict, cores, print, progress, tier_name};
+use super::again::{run_line, store_line};
+use super::{CheckArgs, CliError, DigestArgs, StoreArgs, Verdict, cores, print, progress};
 
 pub(crate) fn check(args: &CheckArgs) -> Result<Verdict, CliError> {
     let store = args.store.store()?;
@@ -34,7 +35,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Verdict, CliError> {
     print(&format!(
         "seed {seed}: another process runs it differently; compare what --trace FILE writes in two runs of\n"
     ));
-    print(&format!("forever-sim run --seed {seed} {}\n", store_line(&args.store)));
+    print(&run_line(seed, &args.store));
     Ok(Verdict::Broken)
 }
 
@@ -50,12 +51,12 @@ fn here(store: &Store, seeds: std::ops::Range<u64>) -> String {
     sweep(store, &range, &mut |_| {}).digest().to_string()
 }
 
-/// The hash over the traces of some seeds in another process.
+/// The hash over some seeds in another process.
 fn elsewhere(store: &StoreArgs, first: u64, end: u64) -> Result<String, CliError> {
     let failed = |why: String| CliError::Process(why);
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
     let mut command = Command::new(program);
-    command.args(["digest", "--tier", tier_name(store.tier), "--seeds", &format!("{first}..{end}")]);
+    command.args(["digest", "--tier", store.tier.name(), "--seeds", &format!("{first}..{end}")]);
     command.args(store.set.iter().flat_map(|assignment| ["--set", assignment]));
     let output = command.output().map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
@@ -76,12 +77,4 @@ fn first_different(store: &Store, args: &CheckArgs) -> Result<u64, CliError> {
 
 fn check_line(store: &StoreArgs, seeds: u64) -> String {
     format!("check --seeds {seeds} {}", store_line(store))
-}
-
-fn store_line(store: &StoreArgs) -> String {
-    let mut line = format!("--tier {}", tier_name(store.tier));
-    for assignment in &store.set {
-        line.push_str(&format!(" --set '{assignment}'"));
-    }
-    line
 }

@@ -20,7 +20,16 @@ pub(crate) enum CliError {
     /// A recording that cannot be used.
     #[error(transparent)]
     Recording(#[from] ReplayFileError),
-    /// A case that does not fail.
+    /// A file that is neither a case nor a recording.
+    #[error(
+        "{path} is neither a case file nor a recording: `forever-sim sweep` writes the former, `forever node --record FILE` \
+         the latter"
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A case that does not fail as it should.
     #[error("{path}: {error}")]
     Shrink {
         /// The file.

@@ -5,16 +5,14 @@ use std::fmt::Write as _;
 use forever_sim::store::{Fault, Shape, Tier, oracles, probes};
 use forever_sim::system::Step as _;
 
-use super::{Verdict, print, tier_name};
-
-const TIERS: [Tier; 2] = [Tier::World, Tier::Turmoil];
+use super::{Verdict, print};
 
 pub(crate) fn list() -> Verdict {
     let mut text = String::new();
     scenarios(&mut text);
     text.push_str("\nFaults\n");
     for fault in Fault::samples() {
-        let tiers: Vec<&str> = TIERS.into_iter().filter(|tier| fault.works_in(*tier)).map(tier_name).collect();
+        let tiers: Vec<&str> = Tier::ALL.into_iter().filter(|tier| fault.works_in(*tier)).map(Tier::name).collect();
         let _ = writeln!(text, "  {:<16} {:<8} {} [{}]", fault.name(), fault.family(), fault.about(), tiers.join(", "));
     }
     text.push_str("\nOracles\n");
@@ -33,7 +31,7 @@ pub(crate) fn list() -> Verdict {
 
 /// What `--set` takes, with what each tier has unless told otherwise.
 fn scenarios(text: &mut String) {
-    let shapes = TIERS.map(|tier| serde_json::to_value(Shape::of(tier)).expect("a shape is plain data"));
+    let shapes = Tier::ALL.map(|tier| serde_json::to_value(Shape::of(tier)).expect("a shape is plain data"));
     let _ = writeln!(text, "Scenarios (--set KEY=VALUE)");
     let _ = writeln!(text, "  {:<22} {:<40} turmoil, if different", "key", "world");
     let [Some(world), Some(turmoil)] = [shapes[0].as_object(), shapes[1].as_object()] else { return };

@@ -12,6 +12,6 @@ pub(crate) fn mutants(args: &MutantsArgs) -> Result<Verdict, CliError> {
 
 #[cfg(not(feature = "planted-bugs"))]
 pub(crate) const fn mutants(args: &MutantsArgs) -> Result<Verdict, CliError> {
-    let _ = (&args.only, &args.json, args.world_seeds, args.turmoil_seeds, &args.set, args.needs);
+    let _ = (&args.only, &args.json, &args.cases, args.world_seeds, args.turmoil_seeds, &args.set, args.needs);
     Err(CliError::NoMutants)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use forever_sim::case::Size;
 use forever_sim::shrink;
 use forever_sim::sweep::Report;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -54,7 +55,8 @@ pub(crate) fn shrinking() -> ProgressBar {
 /// Shows how far shrinking has got.
 pub(crate) fn show_shrinking(bar: &ProgressBar, progress: shrink::Progress) {
     let shrink::Progress { tries, phase, ops, faults, nodes } = progress;
-    bar.set_message(format!("{nodes} nodes, {ops} operations, {faults} faults left after {tries} tries: {phase}"));
+    let size = Size { nodes, ops, faults };
+    bar.set_message(format!("{size} left after {tries} tries: {phase}"));
     bar.tick();
 }
 

@@ -4,19 +4,25 @@ use std::path::Path;
 
 use forever_core::recording::ReplayError;
 use forever_sim::case::{self, Case};
-use forever_sim::recording::{ReplayFileError, replay_file};
+use forever_sim::recording::{ReplayFileError, is_recording, replay_file};
 use forever_sim::simulation::run_caught;
 use forever_sim::store::{Scenario, Store};
 use forever_sim::trace::Keep;
 
-use super::case::usable;
+use super::again::replay_line;
+use super::case::parse;
 use super::run::summary;
-use super::{CliError, Verdict, print, replay_line};
+use super::{CliError, Verdict, print};
 
 pub(crate) fn replay(path: &Path) -> Result<Verdict, CliError> {
     let bytes = std::fs::read(path).map_err(CliError::file(path))?;
-    let looks_like_json = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    if looks_like_json { replay_case(path, usable(path, Case::parse(path, &bytes)?)?) } else { replay_recording(path) }
+    if is_recording(&bytes) {
+        return replay_recording(path);
+    }
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(CliError::Unknown { path: path.into() });
+    }
+    replay_case(path, parse(path, &bytes)?)
 }
 
 fn replay_case(path: &Path, case: Case<Scenario>) -> Result<Verdict, CliError> {

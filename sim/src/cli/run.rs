@@ -1,51 +1,56 @@
 //! `forever-sim run`: one seed.
 
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::Path;
-
 use forever_sim::case::Size;
 use forever_sim::simulation::{self, Outcome};
 use forever_sim::store::Scenario;
 use forever_sim::trace::{Keep, Trace};
+use std::fmt::Write as _;
 
-use super::{CliError, RunArgs, Verdict, case, print, replay_line};
+use super::again::{replay_line, run_line};
+use super::output::{Output, check_folder, conclude};
+use super::{CliError, RunArgs, Verdict, case, print};
 
 pub(crate) fn run(args: &RunArgs) -> Result<Verdict, CliError> {
     let store = args.store.store()?;
+    let events = Output::open(args.trace.as_deref())?;
+    check_folder(&args.cases)?;
     let drawn = simulation::draw_caught(&store, args.seed);
     let scenario = drawn.map_err(|message| CliError::Draw { seed: args.seed, message })?;
     if args.print_config {
         let config = serde_json::to_string_pretty(&scenario).expect("a scenario is plain data");
         print(&format!("{config}\n"));
     }
-    let keep = if args.trace.is_some() { Keep::Events { from: 0, count: u64::MAX } } else { Keep::Hash };
+    let keep = if events.is_some() { Keep::Events { from: 0, count: u64::MAX } } else { Keep::Hash };
     let (outcome, trace) = simulation::run_caught(&store, &scenario, keep);
-    if let Some(path) = &args.trace {
-        write_trace(path, &trace).map_err(CliError::file(path))?;
-    }
     print(&summary(&scenario, &outcome));
-    let Some(violation) = outcome.violation else { return Ok(Verdict::Clean) };
-    let path = case::write(&args.cases, scenario, violation, outcome.trace_hash)?;
-    print(&replay_line(&path));
-    Ok(Verdict::Broken)
+    let mut errors = Vec::new();
+    errors.extend(events.and_then(|file| file.write(&lines(&trace)).err()));
+    let Some(violation) = outcome.violation else { return conclude(Verdict::Clean, errors) };
+    match case::write(&args.cases, scenario, violation, outcome.trace_hash) {
+        Ok(path) => print(&replay_line(&path)),
+        Err(error) => {
+            errors.push(error);
+            print(&run_line(args.seed, &args.store));
+        }
+    }
+    conclude(Verdict::Broken, errors)
 }
 
-fn write_trace(path: &Path, trace: &Trace) -> std::io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
+/// All events, one a line.
+fn lines(trace: &Trace) -> String {
+    let mut text = String::new();
     for entry in trace.entries() {
-        writeln!(file, "{entry}")?;
+        let _ = writeln!(text, "{entry}");
     }
-    file.flush()
+    text
 }
 
 /// What came of a run, in a few lines.
 pub(crate) fn summary(scenario: &Scenario, outcome: &Outcome) -> String {
     let mut text = String::new();
-    let Size { nodes, ops, faults } = Size::of(scenario);
+    let size = Size::of(scenario);
     let (seed, tier) = (scenario.seed, scenario.tier);
-    let _ = writeln!(text, "seed {seed} in {tier:?}: {nodes} nodes, {ops} operations, {faults} faults");
+    let _ = writeln!(text, "seed {seed} in {tier:?}: {size}");
     let tally = &outcome.tally;
     let bitten: u64 = tally.bites.values().sum();
     let _ = writeln!(

@@ -1,11 +1,15 @@
-//! Ctrl-C: the first ends what is under way with its report, the second ends the program.
+//! Ctrl-C: the first ends what is under way with its report, the second ends the program, with the exit code that shells give
+//! to what a signal ended.
 
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::CliError;
+use super::{CliError, eprint};
+
+/// 128 and the number of the signal.
+const INTERRUPTED: i32 = 130;
 
 /// A flag that the first Ctrl-C sets.
 pub(crate) fn on_ctrl_c() -> Result<Arc<AtomicBool>, CliError> {
@@ -23,9 +27,10 @@ pub(crate) fn on_ctrl_c() -> Result<Arc<AtomicBool>, CliError> {
             while signals.recv().await.is_some() {
                 count += 1;
                 if count > 1 {
-                    process::exit(1);
+                    process::exit(INTERRUPTED);
                 }
                 flag.store(true, Ordering::Relaxed);
+                eprint("stopping after the seeds under way; a second Ctrl-C ends the program at once\n");
             }
         });
     });

@@ -7,15 +7,19 @@ use std::time::Duration;
 use forever_sim::store::{Scenario, oracles, probes};
 use forever_sim::sweep::{self, Report, Sweep};
 
+use super::again::{replay_line, run_line};
+use super::output::{Output, check_folder, conclude};
 use super::progress::Sweeping;
 use super::report::{Context, json, junit, text};
-use super::{CliError, SweepArgs, Verdict, case, cores, eprint, print, replay_line, stop};
+use super::{CliError, SweepArgs, Verdict, case, cores, eprint, print, stop};
 
 /// How long a sweep goes on if nothing else is said.
 const TIME: Duration = Duration::from_secs(60);
 
 pub(crate) fn sweep(args: &SweepArgs) -> Result<Verdict, CliError> {
     let store = args.store.store()?;
+    let (json, junit) = (Output::open(args.json.as_deref())?, Output::open(args.junit.as_deref())?);
+    check_folder(&args.cases)?;
     let stop = stop::on_ctrl_c()?;
     let seeds = args.seeds.map_or(0..u64::MAX, super::Seeds::range);
     let bounded = args.seeds.and_then(|seeds| Some(seeds.end? - seeds.first));
@@ -26,37 +30,37 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Verdict, CliError> {
     let progress = Sweeping::new(bounded, time, known_probes.len());
     let report = sweep::sweep(&store, &Sweep { seeds, time, jobs, stop: &stop }, &mut |report| progress.show(report));
     progress.finish();
-    let cases = write_cases(&report, &args.cases)?;
+    let (cases, mut errors) = write_cases(&report, &args.cases);
     let context = Context {
-        tier: store.tier,
+        store: &args.store,
         jobs,
         probes: known_probes,
         oracles: oracles::ALL.iter().map(|(name, _)| *name).collect(),
         cases: &cases,
         required: args.require_probes,
     };
-    write(args.json.as_deref(), || json::report(&report, &context))?;
-    write(args.junit.as_deref(), || junit::report(&report, &context))?;
     print(&text::report(&report, &context));
-    if let Some(path) = report.first_failure().and_then(|failure| cases.get(&failure.seed)) {
-        print(&replay_line(path));
+    errors.extend(json.and_then(|file| file.write(&json::report(&report, &context)).err()));
+    errors.extend(junit.and_then(|file| file.write(&junit::report(&report, &context)).err()));
+    if let Some(failure) = report.first_failure() {
+        let again = cases.get(&failure.seed).map(|path| replay_line(path));
+        print(&again.unwrap_or_else(|| run_line(failure.seed, &args.store)));
     }
-    let is_tested = !args.require_probes || context.shortcomings(&report).is_empty();
-    Ok(Verdict::of(report.failed() == 0 && is_tested))
+    let is_tested = context.shortcomings(&report).iter().all(|shortcoming| !shortcoming.fails);
+    conclude(Verdict::of(report.failed() == 0 && is_tested), errors)
 }
 
-/// Case files of the failures that were kept, by seed.
-fn write_cases(report: &Report<Scenario>, folder: &Path) -> Result<BTreeMap<u64, PathBuf>, CliError> {
-    let mut cases = BTreeMap::new();
+/// Writes case files of the failures that were kept: by seed, and what could not be written.
+fn write_cases(report: &Report<Scenario>, folder: &Path) -> (BTreeMap<u64, PathBuf>, Vec<CliError>) {
+    let (mut cases, mut errors) = (BTreeMap::new(), Vec::new());
     for failure in report.failures.values().flat_map(|failures| &failures.first) {
-        if let Some(scenario) = &failure.scenario {
-            let path = case::write(folder, scenario.clone(), failure.violation.clone(), failure.trace_hash)?;
-            cases.insert(failure.seed, path);
+        let Some(scenario) = &failure.scenario else { continue };
+        match case::write(folder, scenario.clone(), failure.violation.clone(), failure.trace_hash) {
+            Ok(path) => {
+                cases.insert(failure.seed, path);
+            }
+            Err(error) => errors.push(error),
         }
     }
-    Ok(cases)
-}
-
-fn write(path: Option<&Path>, text: impl FnOnce() -> String) -> Result<(), CliError> {
-    path.map_or(Ok(()), |path| std::fs::write(path, text()).map_err(CliError::file(path)))
+    (cases, errors)
 }

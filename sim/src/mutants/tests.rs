@@ -28,7 +28,8 @@ fn hunt_where(violates: impl Fn(&Scenario) -> bool + Sync) -> Score {
         violates(scenario).then(|| Violation { oracle: "integrity".into(), at_us: 0, what })
     };
     let clock = || Duration::ZERO;
-    let hunter = Hunter { draw: &scenario, simulate: &violation, needs: false, clock: &clock };
+    let hunter =
+        Hunter { draw: &scenario, simulate: &violation, needs: false, stop: &AtomicBool::new(false), clock: &clock };
     hunt(&hunter, PlantedBug::SkipHashCheck, Tier::World, Limit { seeds: 10, time: Duration::from_secs(1) })
 }
 
@@ -51,7 +52,8 @@ fn a_hunt_ends_when_its_time_is_over() {
         static NOW: Cell<u64> = const { Cell::new(0) };
     }
     let clock = || Duration::from_secs(NOW.replace(NOW.get() + 1));
-    let hunter = Hunter { draw: &scenario, simulate: &|_| None, needs: false, clock: &clock };
+    let hunter =
+        Hunter { draw: &scenario, simulate: &|_| None, needs: false, stop: &AtomicBool::new(false), clock: &clock };
     let limit = Limit { seeds: 1_000, time: Duration::from_secs(5) };
     let score = hunt(&hunter, PlantedBug::SkipHashCheck, Tier::World, limit);
     assert_eq!((score.seeds, score.found), (4, None));
@@ -70,27 +72,60 @@ fn bugs_have_names_of_their_own_that_lead_back_to_them() {
     }
 }
 
+/// Of labels only: what bugs need is their author's reading. What their finds need is measured: `needs`.
 #[test]
-fn the_bugs_are_as_many_as_promised_and_of_all_families() {
+fn the_bugs_are_as_many_as_promised_and_their_labels_name_every_family() {
     assert!(PlantedBug::ALL.len() >= 30);
     let of_two = PlantedBug::ALL.iter().filter(|bug| bug.needs().len() >= 2).count();
-    assert!(of_two >= 10, "{of_two} need two faults");
+    assert!(of_two >= 10, "{of_two} are said to need two faults");
     for family in crate::store::Family::ALL {
         let name = serde_json::to_value(family).unwrap();
         let alone = |bug: &&PlantedBug| bug.needs().len() == 1 && name == bug.needs()[0];
-        assert!(PlantedBug::ALL.iter().any(|bug| alone(&bug)), "no bug shows by {name} alone");
+        assert!(PlantedBug::ALL.iter().any(|bug| alone(&bug)), "no bug is said to show by {name} alone");
     }
 }
 
 #[test]
 fn a_scoreboard_reads_like_a_table() {
     let find = |seed| Find { oracle: "integrity".into(), what: "wrong".into(), tier: Tier::World, seed, needs: None };
-    let score = |bug: &str, seeds, found| Score { bug: bug.into(), found, seeds, seconds: 0.5 };
+    let score = |bug: &str, seeds, found| Score { bug: bug.into(), found, seeds, seconds: 0.5, stopped: false };
     let board =
         Scoreboard { scores: vec![score("a", 1, Some(find(0))), score("b", 9, Some(find(8))), score("c", 50, None)] };
     let text = board.to_string();
     assert!(text.ends_with("2 of 3 found; median seeds 9"), "{text}");
     assert!(text.contains("not found"));
+}
+
+#[test]
+fn a_bug_that_is_not_found_takes_more_seeds_than_any_in_the_median() {
+    let find = Find { oracle: "integrity".into(), what: "wrong".into(), tier: Tier::World, seed: 0, needs: None };
+    let median = |seeds: &[Option<u64>]| {
+        let score = |seeds: &Option<u64>| Score {
+            bug: "a".into(),
+            found: seeds.map(|_| find.clone()),
+            seeds: seeds.unwrap_or(400),
+            seconds: 0.5,
+            stopped: false,
+        };
+        Scoreboard { scores: seeds.iter().map(score).collect() }.median_seeds()
+    };
+    assert_eq!(median(&[Some(9), Some(1), None]), Some(9));
+    assert_eq!(median(&[Some(9), Some(1), None, None]), None);
+    assert_eq!(median(&[]), None);
+}
+
+#[test]
+fn a_hunt_that_is_stopped_begins_no_seed_and_says_so() {
+    let stop = AtomicBool::new(false);
+    let simulate = |scenario: &Scenario| {
+        stop.store(scenario.seed == 2, Ordering::Relaxed);
+        None
+    };
+    let hunter = Hunter { draw: &scenario, simulate: &simulate, needs: false, stop: &stop, clock: &|| Duration::ZERO };
+    let limit = Limit { seeds: 10, time: Duration::from_secs(1) };
+    let score = hunt(&hunter, PlantedBug::SkipHashCheck, Tier::World, limit);
+    assert_eq!((score.seeds, score.found.clone(), score.stopped), (3, None, true));
+    assert!(Scoreboard { scores: vec![score] }.to_string().contains("stopped"));
 }
 
 #[test]

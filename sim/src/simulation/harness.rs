@@ -8,6 +8,7 @@ use crate::trace::Trace;
 
 /// A seed and its plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Seeded<O, F> {
     /// Where the system's own draws come from.
     pub seed: u64,

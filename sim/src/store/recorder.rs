@@ -1,12 +1,17 @@
 //! Sees a run as an oracle does, finds fault with nothing, and writes down what a timeline shows and a story tells.
 
+mod disks;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::{DiskLoss, Event, Fault, Op, OpKind, OpResult, Scenario, View, messages};
+use disks::Disks;
+
 use crate::simulation::{Remark, Scenario as _};
+use crate::story::count;
 use crate::system::{Oracle, Step as _, System, Violation};
 use crate::timeline::{Bar, Ending, Mark, MarkKind, Outage, Span, Timeline};
 
@@ -24,6 +29,7 @@ struct Record {
     bars: BTreeMap<usize, usize>,
     /// Nodes that were started at least once.
     started: BTreeSet<usize>,
+    disks: Disks,
     /// Faults and probes that have a mark: of each, the first time says enough.
     marked: BTreeSet<String>,
 }
@@ -47,13 +53,7 @@ impl Recorder {
         );
         Timeline {
             title: format!("Seed {} in the {:?} tier", scenario.seed, scenario.tier),
-            about: format!(
-                "{} Callers used the nodes while faults were put in on purpose, all in simulated time: {} operations and \
-                 {} faults. {rule}",
-                scenario.tell(),
-                scenario.plan.ops.len(),
-                scenario.plan.faults.len()
-            ),
+            about: format!("{} {} {rule}", scenario.tell(), about(scenario)),
             lanes: (0..scenario.nodes.len()).map(|node| format!("node {node}")).collect(),
             spans: spans.collect(),
             end_us,
@@ -75,7 +75,10 @@ impl<S: System<Op = Op, Fault = Fault, Event = Event, View = dyn View>> Oracle<S
     }
 
     fn observe(&mut self, at: Duration, event: &Event, view: &mut (dyn View + 'static)) -> Result<(), String> {
-        self.record.borrow_mut().add(micros(at), event, view.scenario());
+        let mut record = self.record.borrow_mut();
+        record.add(micros(at), event, view.scenario());
+        let stocks = record.disks.observe(micros(at), event, view);
+        record.timeline.stocks.extend(stocks);
         Ok(())
     }
 
@@ -104,7 +107,7 @@ impl Record {
             }
             Event::Lost { node, what } => {
                 let what = loss(what);
-                self.remark(at_us, format!("{what} of node {node}'s disk is lost"));
+                self.remark(at_us, format!("lost from the disk of node {node}: {what}"));
                 self.mark(at_us, Some(*node), MarkKind::Loss, format!("{what} of the disk"));
             }
             Event::Frame { from, to, bytes } => {
@@ -162,6 +165,17 @@ impl Record {
     }
 }
 
+/// What is done in a scenario, in a sentence.
+fn about(scenario: &Scenario) -> String {
+    let ops = count(scenario.plan.ops.len(), "operation");
+    let faults = match scenario.plan.faults.len() {
+        0 => "nothing was made to go wrong".to_string(),
+        1 => "1 fault was put in on purpose".to_string(),
+        number => format!("{number} faults were put in on purpose"),
+    };
+    format!("Callers used the nodes ({ops}) while {faults}, all in simulated time.")
+}
+
 fn label(what: &OpKind) -> String {
     match what {
         OpKind::Put { file, .. } => format!("put {file}"),
@@ -178,18 +192,18 @@ fn label(what: &OpKind) -> String {
 fn ending(result: &OpResult) -> (Ending, String) {
     let text = match result {
         OpResult::Put(report) => {
-            format!("stored on {} nodes, {} still to come", report.write.replicas, report.write.pending)
+            format!("stored on {}, {} still to come", nodes(report.write.replicas), report.write.pending)
         }
-        OpResult::Got(got) => format!("{} bytes", got.bytes.len()),
-        OpResult::Deleted(report) => format!("deleted on {} nodes, {} still to come", report.replicas, report.pending),
-        OpResult::Listed(files) => format!("{} files", files.len()),
-        OpResult::Stat(stat) => stat
-            .holders
-            .as_ref()
-            .map_or_else(|| "nothing of its holders".into(), |holders| format!("{} peers hold it", holders.len())),
-        OpResult::Versions(versions) => format!("{} versions", versions.len()),
+        OpResult::Got(got) => count(got.bytes.len(), "byte"),
+        OpResult::Deleted(report) => format!("deleted on {}, {} still to come", nodes(report.replicas), report.pending),
+        OpResult::Listed(files) => count(files.len(), "file"),
+        OpResult::Stat(stat) => stat.holders.as_ref().map_or_else(
+            || "nothing of its holders".into(),
+            |holders| format!("held by {}", count(holders.len(), "peer")),
+        ),
+        OpResult::Versions(versions) => count(versions.len(), "version"),
         OpResult::Evicted { freed_bytes, promised_by } => {
-            format!("{freed_bytes} bytes freed, promised by {} nodes", promised_by.len())
+            format!("{freed_bytes} bytes freed, promised by {}", count(promised_by.len(), "node"))
         }
         OpResult::Restored(report) => format!("{} records restored, {} missing", report.records, report.missing),
         OpResult::Abandoned => "nothing, having gone away on purpose".into(),
@@ -198,10 +212,14 @@ fn ending(result: &OpResult) -> (Ending, String) {
     (Ending::Well, text)
 }
 
+fn nodes(number: u32) -> String {
+    count(number as usize, "node")
+}
+
 fn loss(what: &DiskLoss) -> String {
     match what {
         DiskLoss::All => "all".into(),
-        DiskLoss::Blobs(blobs) => format!("{} blobs", blobs.len()),
+        DiskLoss::Blobs(blobs) => count(blobs.len(), "blob"),
         DiskLoss::Unknown => "an unknown part".into(),
     }
 }

@@ -2,10 +2,18 @@
 
 use std::time::Duration;
 
+use forever_core::manifest::CHUNK_LEN_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Op};
+use crate::simulation::Unrunnable;
 use crate::system::Plan;
+
+/// The most nodes of a scenario.
+pub(super) const NODES_MAX: usize = 200;
+
+/// The longest plan, and the longest time to settle, in microseconds: ten days.
+const TIME_US_MAX: u64 = 10 * 86_400_000_000;
 
 /// Which machinery runs a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -15,6 +23,20 @@ pub enum Tier {
     World,
     /// The real driver, channel and storage engine on turmoil's network: for depth.
     Turmoil,
+}
+
+impl Tier {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::World, Self::Turmoil];
+
+    /// Its name, as case files and command lines have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::World => "world",
+            Self::Turmoil => "turmoil",
+        }
+    }
 }
 
 /// A family of faults, switched on or off as a whole for a seed.
@@ -42,6 +64,7 @@ impl Family {
 
 /// A simulated node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NodeSpec {
     /// Whose it is: nodes with the same number are devices of one owner.
     pub owner: usize,
@@ -51,6 +74,7 @@ pub struct NodeSpec {
 
 /// All of a simulation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Where all further draws come from.
     pub seed: u64,
@@ -110,12 +134,37 @@ impl Scenario {
         u64::try_from(self.link_is_dead().as_micros()).unwrap_or(u64::MAX) + 1
     }
 
+    /// What its plan does not say of whether it can be run.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub(super) fn check_settings(&self) -> Result<(), Unrunnable> {
+        let count = self.nodes.len();
+        let wants = |holds: bool, field, must: String| {
+            if holds { Ok(()) } else { Err(Unrunnable::Setting { field, must }) }
+        };
+        wants((1..=NODES_MAX).contains(&count), "nodes", format!("a list of 1 to {NODES_MAX} nodes"))?;
+        for (number, node) in self.nodes.iter().enumerate() {
+            if let Some(other) = node.bootstrap.iter().copied().find(|other| *other >= count) {
+                return Err(Unrunnable::NoSuchNode { by: format!("node {number}"), node: other, nodes: count });
+            }
+        }
+        if let Some(node) = self.core.iter().copied().find(|node| *node >= count) {
+            return Err(Unrunnable::NoSuchNode { by: "core".into(), node, nodes: count });
+        }
+        wants(!self.core.is_empty(), "core", "a list of at least one node".into())?;
+        let chunk_sizes = 1..=CHUNK_LEN_MAX;
+        wants(chunk_sizes.contains(&self.config.chunk_size), "chunk_size", format!("1 to {CHUNK_LEN_MAX}"))?;
+        wants(self.latency_us.0 <= self.latency_us.1, "latency_us", "the shortest time, then the longest".into())?;
+        wants(self.disk_us.0 <= self.disk_us.1, "disk_us", "the shortest time, then the longest".into())?;
+        wants((1..=TIME_US_MAX).contains(&self.plan.end_us), "end_us", "1 microsecond to ten days".into())?;
+        wants(self.settle_us <= TIME_US_MAX, "settle_us", "at most ten days".into())
+    }
+
     /// The same without points in the code that go wrong; `None` if it has none.
     #[must_use]
     pub fn without_buggify(&self) -> Option<Self> {
-        if self.config.simulation.buggify.is_none() {
-            return None;
-        }
+        self.config.simulation.buggify?;
         let mut calm = self.clone();
         calm.families.retain(|family| *family != Family::Buggify);
         calm.config.simulation.buggify = None;

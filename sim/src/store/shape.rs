@@ -2,7 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use forever_core::manifest::CHUNK_LEN_MAX;
+
+use super::scenario::NODES_MAX;
 use super::{Family, Tier};
+
+/// A day in milliseconds: the longest plan, and the longest budget for settling.
+const DAY_MS: u64 = 86_400_000;
+
+/// A bound: of what, its least and greatest value here, and the least and greatest that there may be.
+type Bound = (&'static str, (u64, u64), (u64, u64));
 
 /// Ranges that scenarios are drawn in. Pairs are least and most, both inclusive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,27 +126,47 @@ impl Shape {
         let bad = |why: String| ShapeError::BadValue { key: key.to_string(), value: value.to_string(), why };
         fields_map.insert(key.to_string(), json_of(value, fields_map[key].is_array()));
         let changed: Self = serde_json::from_value(fields).map_err(|error| bad(error.to_string()))?;
-        changed.check().map_err(|why| bad(why.to_string()))?;
+        changed.check().map_err(bad)?;
         *self = changed;
         Ok(())
     }
 
-    fn check(&self) -> Result<(), &'static str> {
-        let ordered = |(least, most): (u32, u32)| least <= most;
+    fn check(&self) -> Result<(), String> {
         let ranges = [self.nodes, self.ops, self.faults, self.files, self.latency_us];
-        if !ranges.into_iter().all(ordered) {
-            return Err("a range starts with the lesser number");
+        if !ranges.into_iter().all(|(least, most)| least <= most) {
+            return Err("a range starts with the lesser number".into());
         }
-        if self.nodes.0.min(self.nodes_usual) < 2 || self.nodes.1.max(self.nodes_usual) > 200 {
-            return Err("a cluster has 2 to 200 nodes");
+        if self.chunk_sizes.is_empty() {
+            return Err("there must be a chunk size to choose".into());
         }
-        if self.files.0 == 0 || self.chunk_sizes.is_empty() || self.chunk_sizes.contains(&0) {
-            return Err("there must be files, and chunks of some size");
-        }
-        if self.duration_ms < 2_000 || self.duration_ms > 86_400_000 {
-            return Err("a plan goes on for 2 seconds to a day");
+        for (what, (least, most), (from, to)) in self.bounds() {
+            if least < from || most > to {
+                return Err(format!("{what} must be from {from} to {to}"));
+            }
         }
         Ok(())
+    }
+
+    fn bounds(&self) -> [Bound; 13] {
+        let wide = |(least, most): (u32, u32)| (u64::from(least), u64::from(most));
+        let one = |value: u64| (value, value);
+        let chunk_sizes = self.chunk_sizes.iter().map(|size| u64::from(*size));
+        let (chunk_least, chunk_most) = (chunk_sizes.clone().min(), chunk_sizes.max());
+        [
+            ("the number of nodes", wide(self.nodes), (2, NODES_MAX as u64)),
+            ("the usual number of nodes", one(self.nodes_usual.into()), (2, NODES_MAX as u64)),
+            ("the plan's length in ms", one(self.duration_ms), (2_000, DAY_MS)),
+            ("the budget for settling in ms", one(self.settle_ms), (10_000, DAY_MS)),
+            ("the number of operations", wide(self.ops), (0, 100_000)),
+            ("the number of faults", wide(self.faults), (0, 10_000)),
+            ("the number of files", wide(self.files), (1, 100_000)),
+            ("a file's chunks", one(self.chunks_max.into()), (1, 100_000)),
+            ("a file's bytes", one(self.file_bytes_max.into()), (1, 256 << 20)),
+            ("a chunk's bytes", (chunk_least.unwrap_or(0), chunk_most.unwrap_or(0)), (1, CHUNK_LEN_MAX.into())),
+            ("a share of a thousand", one(self.families_per_mille.into()), (0, 1_000)),
+            ("a share of a thousand", one(self.heal_all_per_mille.into()), (0, 1_000)),
+            ("a message's time in µs", wide(self.latency_us), (1, 10_000_000)),
+        ]
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::arrivals;
 use super::oracles::{self, SharedFindings};
 use super::{Event, Fault, Op, Recorder, Scenario, Shape, Tier, View};
-use crate::simulation::{Outcome, Remark, Simulation, Tally};
+use crate::simulation::{self, Outcome, Remark, Simulation, Tally};
 use crate::system::{self, Oracle, System};
 use crate::timeline::Timeline;
 use crate::trace::{Keep, Trace};
@@ -34,12 +34,12 @@ impl Store {
         Self { tier, shape: Shape::of(tier) }
     }
 
-    /// Runs a scenario and writes down what a picture shows and a story tells.
+    /// Runs a scenario and writes down what a picture shows and a story tells: up to a panic, if it comes to that.
     #[must_use]
     pub fn watch(scenario: &Scenario) -> Watched {
         let recorder = Recorder::default();
         let trace = Trace::keeping(Keep::Events { from: 0, count: WATCHED_MAX });
-        let outcome = simulate(scenario, trace.clone(), Some(&recorder));
+        let outcome = simulation::outcome_of(&trace, || simulate(scenario, trace.clone(), Some(&recorder)));
         let mut timeline = recorder.timeline(scenario, outcome.violation.as_ref(), outcome.sim_time);
         arrivals::complete(&mut timeline.messages, &trace.entries());
         Watched { outcome, timeline, remarks: recorder.remarks() }
@@ -146,3 +146,6 @@ impl<S: System<Op = Op, Fault = Fault, Event = Event, View = dyn View>> Oracle<S
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

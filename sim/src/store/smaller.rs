@@ -1,7 +1,7 @@
 //! What a case can do without: how scenarios are made smaller when a failure is shrunk.
 
 use super::{Content, Fault, Op, OpKind, Scenario};
-use crate::simulation;
+use crate::simulation::{self, Unrunnable};
 use crate::system::{Plan, Spanned, Timed};
 
 impl simulation::Scenario for Scenario {
@@ -24,12 +24,18 @@ impl simulation::Scenario for Scenario {
         self.nodes.len()
     }
 
+    fn check(&self) -> Result<(), Unrunnable> {
+        self.check_settings()?;
+        self.check_plan()
+    }
+
     fn tell(&self) -> String {
         let (nodes, seed, tier) = (self.nodes.len(), self.seed, self.tier);
         let owners: std::collections::BTreeSet<usize> = self.nodes.iter().map(|node| node.owner).collect();
         let (nodes_are, owners_are) = (if nodes == 1 { "node keeps" } else { "nodes keep" }, owners.len());
         let whose = if owners_are == 1 { "one owner".into() } else { format!("{owners_are} owners") };
-        format!("{nodes} {nodes_are} the files of {whose} (seed {seed}, tier {tier:?}).")
+        let bug = self.planted.as_ref().map_or_else(String::new, |bug| format!(", planted bug {bug}"));
+        format!("{nodes} {nodes_are} the files of {whose} (seed {seed}, tier {tier:?}{bug}).")
     }
 
     fn without_node(&self, node: usize) -> Option<Self> {

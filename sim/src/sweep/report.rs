@@ -46,11 +46,14 @@ pub struct Report<S> {
     pub seeds: u64,
     /// Sums over all seeds.
     pub tally: Tally,
-    /// Seeds with at least [`OPS_PER_SEED_MIN`] operations.
+    /// Seeds that ran to their end. Only of these can be said whether they did enough: a broken rule or a panic cut the
+    /// others short.
+    pub seeds_whole: u64,
+    /// Those of them with at least [`OPS_PER_SEED_MIN`] operations.
     pub seeds_with_ops: u64,
-    /// Seeds with faults in their plans.
+    /// Those of them with faults in their plans.
     pub seeds_with_faults: u64,
-    /// Those of them in which faults took effect at least [`BITES_PER_SEED_MIN`] times.
+    /// And those of these in which faults took effect at least [`BITES_PER_SEED_MIN`] times.
     pub seeds_bitten: u64,
     /// In how many seeds each fault took effect.
     pub bitten_by: BTreeMap<&'static str, u64>,
@@ -73,6 +76,7 @@ impl<S> Report<S> {
             first_seed,
             seeds: 0,
             tally: Tally::default(),
+            seeds_whole: 0,
             seeds_with_ops: 0,
             seeds_with_faults: 0,
             seeds_bitten: 0,
@@ -93,10 +97,13 @@ impl<S> Report<S> {
     pub(super) fn add(&mut self, outcome: Outcome, scenario: Option<S>) {
         let seed = self.next_seed();
         self.seeds += 1;
-        self.hasher.update(&seed.to_le_bytes()).update(outcome.trace_hash.as_bytes());
+        self.hasher.update(&seed.to_le_bytes()).update(outcome.digest().as_bytes());
         self.events += outcome.events;
         self.sim_time += outcome.sim_time;
-        self.count(&outcome.tally);
+        self.add_tally(&outcome.tally);
+        if outcome.violation.is_none() {
+            self.add_whole(&outcome.tally);
+        }
         for probe in outcome.probes {
             *self.probes.entry(probe).or_default() += 1;
         }
@@ -110,11 +117,15 @@ impl<S> Report<S> {
         }
     }
 
-    fn count(&mut self, tally: &Tally) {
+    fn add_whole(&mut self, tally: &Tally) {
         let bites: u64 = tally.bites.values().sum();
+        self.seeds_whole += 1;
         self.seeds_with_ops += u64::from(tally.ops >= OPS_PER_SEED_MIN);
         self.seeds_with_faults += u64::from(tally.faults > 0);
         self.seeds_bitten += u64::from(tally.faults > 0 && bites >= BITES_PER_SEED_MIN);
+    }
+
+    fn add_tally(&mut self, tally: &Tally) {
         let sum = &mut self.tally;
         sum.ops += tally.ops;
         sum.succeeded += tally.succeeded;
@@ -139,7 +150,7 @@ impl<S> Report<S> {
         self.failures.values().filter_map(|failures| failures.first.first()).min_by_key(|failure| failure.seed)
     }
 
-    /// One hash over the traces of all seeds.
+    /// One hash over all that happened with all seeds, and what oracles made of it.
     #[must_use]
     pub fn digest(&self) -> blake3::Hash {
         self.hasher.finalize()

@@ -1,5 +1,9 @@
 //! The diagram as SVG: time goes to the right, a lane per node from top to bottom.
 
+mod arrows;
+mod axis;
+mod stocks;
+
 use std::fmt::Write as _;
 
 use super::html::escape;
@@ -8,7 +12,7 @@ use super::scale::Scale;
 use super::{Bar, Ending, Mark, MarkKind, Span, Timeline, seconds};
 
 /// Left and right of the diagram, in pixels.
-const MARGIN: f64 = 24.0;
+const MARGIN: f64 = 40.0;
 /// The height of the time axis.
 const AXIS: f64 = 34.0;
 /// The height of a bar, and of the row it is in.
@@ -16,13 +20,11 @@ const BAR: f64 = 15.0;
 const ROW: f64 = 18.0;
 /// Above and below a lane's bars.
 const LANE_TOP: f64 = 22.0;
-const LANE_BOTTOM: f64 = 22.0;
+const LANE_BOTTOM: f64 = 38.0;
 /// The width of a letter in a bar, about.
 const LETTER: f64 = 6.3;
 /// Labels may stick out of bars as long as there are no more than so many.
 const LABELS_MAX: usize = 60;
-/// An arrow whose arrival is unknown leans so far to the right.
-const LEAN: f64 = 7.0;
 /// The colours of families of messages, in the order of their appearance.
 const COLOURS: [&str; 8] = ["#2563eb", "#0d9488", "#9333ea", "#b45309", "#64748b", "#be185d", "#4d7c0f", "#0e7490"];
 
@@ -73,6 +75,7 @@ pub(super) fn diagram(timeline: &Timeline) -> Diagram {
     canvas.axis();
     canvas.lane_lines();
     timeline.spans.iter().enumerate().for_each(|(index, span)| canvas.fault(index, span));
+    canvas.stocks();
     canvas.outages();
     arrows.iter().for_each(|arrow| canvas.arrow(arrow, &families));
     timeline.bars.iter().enumerate().for_each(|(index, bar)| canvas.bar(index, bar));
@@ -110,15 +113,6 @@ impl<'a> Canvas<'a> {
 
     fn x(&self, at_us: u64) -> f64 {
         MARGIN + self.scale.x(at_us)
-    }
-
-    fn axis(&mut self) {
-        let bottom = self.height;
-        for at in self.scale.ticks() {
-            let (x, label) = (self.x(at), seconds(at / 1_000 * 1_000));
-            let _ = write!(self.svg, r#"<line class="tick" x1="{x:.1}" x2="{x:.1}" y1="22" y2="{bottom:.0}"/>"#);
-            let _ = write!(self.svg, r#"<text class="time" x="{x:.1}" y="15">{label}</text>"#);
-        }
     }
 
     fn lane_lines(&mut self) {
@@ -171,39 +165,6 @@ impl<'a> Canvas<'a> {
                 r#"<rect class="down" x="{from:.1}" y="{y:.1}" width="{width:.1}" height="8"><title>{detail}</title></rect>"#
             );
         }
-    }
-
-    fn arrow(&mut self, arrow: &Arrow<'_>, families: &[(&str, &str)]) {
-        let message = arrow.first;
-        let (Some(from), Some(to)) = (self.lanes.get(message.from), self.lanes.get(message.to)) else { return };
-        let (x1, y1, y2) = (self.x(message.sent_us), from.line, to.line);
-        let x2 = message.arrived_us.map_or(x1 + LEAN, |at| self.x(at));
-        let index = families.iter().position(|(family, _)| *family == message.family).unwrap_or(0);
-        let colour = families.get(index).map_or(COLOURS[0], |(_, colour)| colour);
-        let mut detail =
-            format!("{} to {}: {}", self.timeline.lanes[message.from], self.timeline.lanes[message.to], message.kind);
-        if arrow.count > 1 {
-            let _ = write!(detail, ", {} of them until {}", arrow.count, seconds(arrow.last_us));
-        }
-        let _ = write!(detail, ", {} bytes\nsent at {}", arrow.bytes, seconds(message.sent_us));
-        if let Some(at) = message.arrived_us {
-            let _ = write!(detail, ", arrived at {}", seconds(at));
-        }
-        if arrow.count == 1 && !message.detail.is_empty() {
-            let _ = write!(detail, "\n{}", message.detail);
-        }
-        let detail = escape(&detail);
-        let several = if arrow.count > 1 { " several" } else { "" };
-        let lost = if message.arrived_us.is_none() && self.knows_arrivals { " lost" } else { "" };
-        // The head: two short strokes back from the point.
-        let (dx, dy) = (x2 - x1, y2 - y1);
-        let length = dx.hypot(dy).max(1.0);
-        let (ux, uy) = (dx / length * 7.0, dy / length * 7.0);
-        let (ax, ay, bx, by) = (x2 - ux + uy * 0.5, y2 - uy - ux * 0.5, x2 - ux - uy * 0.5, y2 - uy + ux * 0.5);
-        let _ = write!(
-            self.svg,
-            r#"<g class="message f{index}{several}{lost}" stroke="{colour}" fill="{colour}"><title>{detail}</title><path d="M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}"/><path class="head" d="M{x2:.1} {y2:.1}L{ax:.1} {ay:.1}L{bx:.1} {by:.1}Z"/></g>"#
-        );
     }
 
     fn bar(&mut self, index: usize, bar: &Bar) {
@@ -284,6 +245,10 @@ impl<'a> Canvas<'a> {
         for (lane, name) in self.lanes.iter().zip(&self.timeline.lanes) {
             let (y, name) = (lane.line + 4.0, escape(name));
             let _ = write!(svg, r#"<text x="10" y="{y:.0}">{name}</text>"#);
+            if !self.timeline.stocks.is_empty() {
+                let y = lane.line + 24.0;
+                let _ = write!(svg, r#"<text class="held" x="10" y="{y:.0}">on its disk</text>"#);
+            }
         }
         let height = self.height + 26.0;
         format!(r#"<svg class="names" width="124" height="{height:.0}">{svg}</svg>"#)

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::draw::{self, Diagram};
-use super::{Ending, MarkKind, Timeline, seconds};
+use super::{Ending, MarkKind, Stock, Timeline, seconds};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -44,7 +44,7 @@ pub(super) fn page(timeline: &Timeline) -> String {
     if without_arrow > 0 {
         let _ = writeln!(
             page,
-            "<p class=\"note\">{without_arrow} later messages are not drawn: shrink the case first.</p>"
+            "<p class=\"note\">{without_arrow} earlier messages are not drawn: shrink the case first.</p>"
         );
     }
     let _ = write!(
@@ -87,6 +87,11 @@ fn legend(timeline: &Timeline, diagram: &Diagram) -> String {
     entry(marks(MarkKind::Loss), "<i class=\"loss\">✖</i>", "stored bytes are destroyed");
     entry(marks(MarkKind::Bite), "<i class=\"bite\">⚡</i>", "a fault takes effect");
     entry(marks(MarkKind::Probe), "<i class=\"probe\">★</i>", "an interesting state");
+    let stocks = |is_there: fn(&Stock) -> bool| timeline.stocks.iter().any(is_there);
+    entry(stocks(|_| true), &swatch("stock"), "how many blobs (sealed pieces of files) the node's disk holds");
+    entry(stocks(|stock| stock.damaged > 0), &swatch("damaged"), "damaged ones");
+    entry(stocks(|stock| stock.more > 0), &swatch("stored"), "something has been stored durably");
+    entry(stocks(|stock| stock.less > 0), &swatch("gone"), "something is gone from the disk, or damaged");
     entry(timeline.healed_us.is_some(), &swatch("healed"), "the plan is over, the core is healed");
     entry(timeline.violation.is_some(), &swatch("violation"), "the broken rule");
     for (index, (family, colour)) in diagram.families.iter().enumerate() {

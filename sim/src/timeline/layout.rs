@@ -44,9 +44,10 @@ pub(super) fn arrows(messages: &[Message]) -> (Vec<Arrow<'_>>, usize) {
             break;
         }
     }
-    let without = arrows.iter().skip(ARROWS_MAX).map(|arrow| arrow.count).sum();
-    arrows.truncate(ARROWS_MAX);
-    (arrows, without)
+    // Those nearest to the end, where the failure is.
+    let without = arrows.len().saturating_sub(ARROWS_MAX);
+    let earlier = arrows.drain(..without).map(|arrow| arrow.count).sum();
+    (arrows, earlier)
 }
 
 /// One arrow for all messages of a kind, each sent at most so long after the one before.
@@ -115,5 +116,6 @@ mod tests {
         let messages: Vec<Message> = (0..2_000).map(|at| message(0, at * 1_000_000, "data")).collect();
         let (arrows, without) = arrows(&messages);
         assert_eq!((arrows.len(), without), (ARROWS_MAX, 500));
+        assert_eq!(arrows.last().map(|arrow| arrow.first.sent_us), Some(1_999_000_000));
     }
 }

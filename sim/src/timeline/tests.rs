@@ -47,6 +47,10 @@ fn sample() -> Timeline {
         outages: vec![Outage { lane: 2, from_us: 500_000, until_us: Some(700_000) }],
         messages: vec![message(0, 1, 120_000, "announce"), message(1, 0, 170_000, "announced")],
         marks: vec![Mark { lane: Some(2), at_us: 500_000, kind: MarkKind::Loss, detail: "3 blobs".into() }],
+        stocks: vec![
+            Stock { lane: 1, at_us: 400_000, whole: 3, damaged: 0, more: 3, less: 0, detail: "3 blobs & more".into() },
+            Stock { lane: 1, at_us: 900_000, whole: 1, damaged: 1, more: 0, less: 2, detail: "1 of 2 damaged".into() },
+        ],
         healed_us: Some(1_000_000),
         end_us: 61_000_000,
         violation: Some(Violation { oracle: "durability".into(), at_us: 61_000_000, what: "file 1 is <gone>".into() }),
@@ -71,6 +75,11 @@ fn a_page_holds_all_operations_faults_and_the_broken_rule() {
         (">power-loss</text>", 1),
         ("node 2 loses power", 1),
         ("Lost: 3 blobs", 1),
+        (r#"<g class="stock">"#, 2),
+        ("node 1's disk: 3 blobs &amp; more\n0.4 s to 0.9 s".replace('\'', "&#39;").as_str(), 1),
+        (r#"<rect class="damaged""#, 1),
+        (r#"<line class="stored""#, 1),
+        (r#"<line class="gone""#, 1),
         ("file 1 is &lt;gone&gt;", 2),
         ("The same in words", 1),
     ] {
@@ -96,13 +105,37 @@ fn a_legend_explains_what_is_there_and_nothing_else() {
     let all = sample().page();
     assert!(all.contains("one that failed") && all.contains("the node is down") && all.contains("the broken rule"));
     let quiet = Timeline { end_us: 1_000_000, ..Timeline::default() }.page();
-    assert!(!quiet.contains("one that failed") && !quiet.contains("the node is down"));
+    assert!(
+        !quiet.contains("one that failed") && !quiet.contains("the node is down") && !quiet.contains("on its disk")
+    );
     assert!(quiet.contains("No rule is broken in 1 s."));
 }
 
 #[test]
 fn a_page_is_the_same_every_time() {
     assert_eq!(sample().page(), sample().page());
+}
+
+#[test]
+fn ticks_closer_than_a_millisecond_show_microseconds() {
+    let bar = |from_us| Bar {
+        lane: 0,
+        from_us,
+        until_us: Some(from_us + 1),
+        label: String::new(),
+        detail: String::new(),
+        ending: Ending::Well,
+    };
+    let lanes = vec!["node 0".into()];
+    let timeline = |times: [u64; 2]| Timeline {
+        lanes: lanes.clone(),
+        bars: times.map(bar).into(),
+        end_us: times[1] + 1,
+        ..Timeline::default()
+    };
+    let fine = timeline([412, 987]).page();
+    assert!(fine.contains(">0.000412 s</text>") && fine.contains(">0.000987 s</text>"), "{fine}");
+    assert!(timeline([5_412, 9_987]).page().contains(">0.005 s</text>"));
 }
 
 #[test]

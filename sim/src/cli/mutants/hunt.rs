@@ -1,19 +1,22 @@
 //! The hunt: several bugs at once, each with seeds from 0 on.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use forever_core::simulation::PlantedBug;
-use forever_sim::mutants::{Hunter, Limit, Score, Scoreboard, hunt as hunt_in_tier, tiers};
+use forever_sim::mutants::{Find, Hunter, Limit, Score, Scoreboard, hunt as hunt_in_tier, tiers, with_bug};
 use forever_sim::simulation::{draw_caught, run_caught};
 use forever_sim::store::{Scenario, Store, Tier};
 use forever_sim::system::Violation;
 use forever_sim::trace::Keep;
 
-use crate::cli::{CliError, MutantsArgs, Verdict, cores, print, progress, stop, store};
+use crate::cli::again::replay_line;
+use crate::cli::output::{Output, check_folder, conclude};
+use crate::cli::{CliError, MutantsArgs, Verdict, case, cores, eprint, print, progress, stop, store};
 
 /// Gives up on a bug after so long in one tier.
 const TIME_MAX: Duration = Duration::from_secs(30 * 60);
@@ -22,7 +25,10 @@ pub(crate) fn hunt(args: &MutantsArgs) -> Result<Verdict, CliError> {
     let bugs = chosen(args.only.as_deref())?;
     // Both tiers are given what is set; what one of them cannot have is said before anything runs.
     let stores = Stores { world: store(Tier::World, &args.set)?, turmoil: store(Tier::Turmoil, &args.set)? };
+    let json = Output::open(args.json.as_deref())?;
+    args.cases.as_deref().map_or(Ok(()), check_folder)?;
     let stop = stop::on_ctrl_c()?;
+    eprint(&format!("hunting {} bugs with {} jobs; Ctrl-C ends it with its scoreboard\n", bugs.len(), cores()));
     let bar = progress::counting(bugs.len() as u64);
     let scores = all(&bugs, args, &stores, &stop, &mut |score| {
         bar.inc(1);
@@ -30,12 +36,44 @@ pub(crate) fn hunt(args: &MutantsArgs) -> Result<Verdict, CliError> {
     });
     bar.finish_and_clear();
     let board = Scoreboard { scores };
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&board).expect("a scoreboard is plain data");
-        std::fs::write(path, text + "\n").map_err(CliError::file(path))?;
-    }
     print(&format!("{board}\n"));
-    Ok(Verdict::of(board.found() == bugs.len()))
+    let ended = board.scores.iter().filter(|score| !score.stopped).count();
+    if ended < bugs.len() {
+        print(&format!("stopped: {} of {} hunts did not end\n", bugs.len() - ended, bugs.len()));
+    }
+    let mut errors = Vec::new();
+    if let Some(file) = json {
+        let text = serde_json::to_string_pretty(&board).expect("a scoreboard is plain data");
+        errors.extend(file.write(&(text + "\n")).err());
+    }
+    if let Some(folder) = &args.cases {
+        errors.extend(write_cases(&board, &stores, folder));
+    }
+    conclude(Verdict::of(board.found() == ended), errors)
+}
+
+/// Writes a case of each find and prints how to replay it, by a build with planted bugs; returns what could not be written.
+fn write_cases(board: &Scoreboard, stores: &Stores, folder: &Path) -> Vec<CliError> {
+    let mut errors = Vec::new();
+    for score in &board.scores {
+        let (Some(found), Ok(bug)) = (&score.found, score.bug.parse()) else { continue };
+        match write_case(found, bug, stores, folder) {
+            Ok(line) => print(&line),
+            Err(error) => errors.push(error),
+        }
+    }
+    errors
+}
+
+fn write_case(found: &Find, bug: PlantedBug, stores: &Stores, folder: &Path) -> Result<String, CliError> {
+    let scenario = with_bug(drawn(stores, found.seed, found.tier), Some(bug));
+    let outcome = run_caught(stores.of(found.tier), &scenario, Keep::Hash).0;
+    let violation = outcome.violation.expect("the same scenario breaks the same rule again");
+    Ok(replay_line(&case::write(folder, scenario, violation, outcome.trace_hash)?))
+}
+
+fn drawn(stores: &Stores, seed: u64, tier: Tier) -> Scenario {
+    draw_caught(stores.of(tier), seed).expect("drawing a scenario of a shape that was checked does not panic")
 }
 
 fn chosen(only: Option<&str>) -> Result<Vec<PlantedBug>, CliError> {
@@ -82,11 +120,10 @@ fn all(
 /// Hunts for a bug in each tier in which it can show, the fast one first.
 fn one(bug: PlantedBug, args: &MutantsArgs, stores: &Stores, stop: &AtomicBool) -> Score {
     let start = Instant::now();
-    let draw = |seed, tier| {
-        draw_caught(stores.of(tier), seed).expect("drawing a scenario of a shape that was checked does not panic")
-    };
-    let hunter = Hunter { draw: &draw, simulate: &violation, needs: args.needs, clock: &|| start.elapsed() };
-    let mut total = Score { bug: bug.name().into(), found: None, seeds: 0, seconds: 0.0 };
+    let draw = |seed, tier| drawn(stores, seed, tier);
+    let clock = || start.elapsed();
+    let hunter = Hunter { draw: &draw, simulate: &violation, needs: args.needs, stop, clock: &clock };
+    let mut total = Score { bug: bug.name().into(), found: None, seeds: 0, seconds: 0.0, stopped: false };
     for tier in tiers(bug) {
         let seeds = match tier {
             Tier::World => args.world_seeds,
@@ -100,6 +137,7 @@ fn one(bug: PlantedBug, args: &MutantsArgs, stores: &Stores, stop: &AtomicBool) 
         total.seconds += score.seconds;
         total.found = score.found;
     }
+    total.stopped = total.found.is_none() && stop.load(Ordering::Relaxed);
     total
 }
 

@@ -6,24 +6,24 @@ use forever_sim::sweep::Report;
 use serde_json::{Value, json};
 
 use super::Context;
-use crate::cli::tier_name;
 
 /// The report. All but `timing` follows from the seeds.
 pub(crate) fn report(report: &Report<Scenario>, context: &Context<'_>) -> String {
     let value = json!({
-        "tier": tier_name(context.tier),
+        "tier": context.store.tier.name(),
         "commit": case::commit(),
         "features": case::features(),
         "first_seed": report.first_seed,
         "seeds": report.seeds,
         "tally": report.tally,
+        "seeds_that_ran_to_their_end": report.seeds_whole,
         "seeds_with_100_ops": report.seeds_with_ops,
         "seeds_with_faults": report.seeds_with_faults,
         "seeds_with_10_effects": report.seeds_bitten,
         "seeds_by_fault": report.bitten_by,
         "seeds_by_probe": report.probes,
         "probes_never_reached": context.unreached(report),
-        "shortcomings": context.shortcomings(report),
+        "shortcomings": shortcomings(report, context),
         "events": report.events,
         "simulated_s": report.sim_time.as_secs_f64(),
         "hash": report.digest().to_string(),
@@ -37,6 +37,11 @@ pub(crate) fn report(report: &Report<Scenario>, context: &Context<'_>) -> String
         },
     });
     format!("{value:#}\n")
+}
+
+fn shortcomings(report: &Report<Scenario>, context: &Context<'_>) -> Vec<Value> {
+    let all = context.shortcomings(report).into_iter();
+    all.map(|shortcoming| json!({ "what": shortcoming.text, "fails": shortcoming.fails })).collect()
 }
 
 fn failures(report: &Report<Scenario>, context: &Context<'_>) -> Vec<Value> {

@@ -15,9 +15,14 @@ const WIDTH: usize = 120;
 /// The report, without the line that says how to replay.
 pub(crate) fn report(report: &Report<Scenario>, context: &Context<'_>) -> String {
     let mut text = String::new();
-    let (tier, seeds, first) = (context.tier, report.seeds, report.first_seed);
+    let (tier, seeds, first) = (context.store.tier, report.seeds, report.first_seed);
     let wall = report.wall.as_secs_f64();
-    let _ = writeln!(text, "{tier:?}: {seeds} seeds from {first} on, in {wall:.1} s with {} jobs", context.jobs);
+    let _ = writeln!(
+        text,
+        "{tier:?}: {} from {first} on, in {wall:.1} s with {}",
+        many(seeds, "seed"),
+        many(context.jobs as u64, "job")
+    );
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<26}{}", wrapped(&value));
     };
@@ -25,8 +30,14 @@ pub(crate) fn report(report: &Report<Scenario>, context: &Context<'_>) -> String
     line("operations", tally.ops.to_string());
     line("succeeded", format!("{} (goal: at least 90%)", percent(tally.succeeded, tally.ops)));
     line("reads excused", format!("{} of {} (goal: at most 2%)", percent(tally.excused, tally.reads), tally.reads));
-    line(&format!("seeds with {OPS_PER_SEED_MIN} operations"), format!("{} of {seeds}", report.seeds_with_ops));
-    line("seeds with faults", format!("{} of {seeds}", report.seeds_with_faults));
+    line(
+        &format!("seeds with {OPS_PER_SEED_MIN} operations"),
+        format!("{} of the {} that ran to their end", report.seeds_with_ops, report.seeds_whole),
+    );
+    line(
+        "seeds with faults",
+        format!("{} of the {} that ran to their end", report.seeds_with_faults, report.seeds_whole),
+    );
     line(
         "faults that took effect",
         format!(
@@ -42,32 +53,37 @@ pub(crate) fn report(report: &Report<Scenario>, context: &Context<'_>) -> String
     line("probes never reached", if unreached.is_empty() { "none".into() } else { unreached.join(", ") });
     line("seeds a second", format!("{:.1}", report.seeds_per_s()));
     line("simulated time", format!("{:.0} s, {:.0} a second", report.sim_time.as_secs_f64(), report.sim_per_wall()));
-    line("hash over all traces", report.digest().to_string());
+    line("hash over all runs", report.digest().to_string());
     failures(&mut text, report, context);
     text
 }
 
 fn failures(text: &mut String, report: &Report<Scenario>, context: &Context<'_>) {
     let failed = report.failed();
-    let _ =
-        writeln!(text, "{}", if failed == 0 { "no rule is broken".into() } else { format!("{failed} seeds failed") });
+    let _ = writeln!(
+        text,
+        "{}",
+        if failed == 0 { "no rule is broken".into() } else { format!("{} failed", many(failed, "seed")) }
+    );
     for (oracle, failures) in &report.failures {
         let Some(first) = failures.first.first() else { continue };
         let (count, seed, at) = (failures.count, first.seed, first.violation.at_us as f64 / 1e6);
-        let _ = writeln!(text, "  {oracle}: {count} seeds, first {seed} at {at:.6} s: {}", first.violation.what);
+        let _ =
+            writeln!(text, "  {oracle}: {}, first {seed} at {at:.6} s: {}", many(count, "seed"), first.violation.what);
         for failure in &failures.first {
             if let Some(path) = context.cases.get(&failure.seed) {
                 let _ = writeln!(text, "    {}", path.display());
             }
         }
     }
-    let shortcomings = context.shortcomings(report);
-    if context.required && !shortcomings.is_empty() {
-        let _ = writeln!(text, "this sweep tested too little:");
-        for shortcoming in shortcomings {
-            let _ = writeln!(text, "  {shortcoming}");
-        }
+    for shortcoming in context.shortcomings(report) {
+        let so = if shortcoming.fails { "fails" } else { "falls short" };
+        let _ = writeln!(text, "this sweep {so}: {}", shortcoming.text);
     }
+}
+
+fn many(number: u64, of: &str) -> String {
+    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
 }
 
 fn counts(counts: &BTreeMap<&'static str, u64>) -> String {
