@@ -117,7 +117,7 @@ impl World {
         for node in &self.scenario.core {
             let files = self.ops.files.get(&self.hosts[*node].owner).into_iter().flatten();
             questions[*node].push_back(OpKind::List);
-            questions[*node].extend(files.map(|file| OpKind::Get { file: *file, range: None, old: None }));
+            questions[*node].extend(files.map(|file| OpKind::get(*file)));
         }
         let next_op = self.scenario.plan.ops.iter().map(|op| op.id + 1).max().unwrap_or(0);
         Phase::Judge { until_us, questions, next_op }

@@ -68,7 +68,11 @@ impl Bounds {
             OpKind::Put { content, .. } => content.len.div_ceil(self.chunk_size),
             // What it reads, or brings back, may be any of the contents.
             OpKind::Get { .. } | OpKind::Evict { .. } | OpKind::Restore => 64,
-            OpKind::Delete { .. } | OpKind::List | OpKind::Stat { .. } | OpKind::Versions { .. } => 0,
+            OpKind::Delete { .. }
+            | OpKind::List
+            | OpKind::ListPart(_)
+            | OpKind::Stat { .. }
+            | OpKind::Versions { .. } => 0,
         };
         self.step * (STEPS + chunks) + self.fault_time + START
     }
@@ -145,6 +149,7 @@ impl Rule for Bounds {
             }
             Event::Healed
             | Event::Started { .. }
+            | Event::Delivered { .. }
             | Event::Up { .. }
             | Event::Down { .. }
             | Event::Bit { .. }

@@ -192,7 +192,7 @@ impl Rule for Copies {
     fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         self.history.note(at, event, view);
         match event {
-            Event::Started { op, what } => {
+            Event::Started { op, what, .. } => {
                 if let (OpKind::Evict { .. }, Some(operation)) = (&what.what, self.history.ops.get(op)) {
                     // It was whole again, or it is about to ask anew.
                     let key = operation.file().map(|file| (operation.owner, file));
@@ -211,6 +211,7 @@ impl Rule for Copies {
             Event::Up { .. }
             | Event::Down { .. }
             | Event::Bit { .. }
+            | Event::Delivered { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
             | Event::Probe { .. }

@@ -149,7 +149,7 @@ impl Durability {
             OpResult::Failed(error) => Err(error.to_string()),
             OpResult::Put(_)
             | OpResult::Deleted(_)
-            | OpResult::Listed(_)
+            | OpResult::Listed { .. }
             | OpResult::Stat(_)
             | OpResult::Versions(_)
             | OpResult::Evicted { .. }

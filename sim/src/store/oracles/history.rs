@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use forever_core::command::CommandError;
+use forever_core::command::{CommandError, VersionSelector};
 use forever_core::ids::{BlobKey, NodeId};
 use forever_core::version::Version;
 
@@ -26,6 +26,8 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) op: Op,
+    /// The version that it asks for, if it is an old one.
+    pub(crate) asked: Option<VersionSelector>,
     pub(crate) owner: usize,
     /// The event that started it, and when.
     pub(crate) started: u64,
@@ -68,7 +70,7 @@ pub(crate) fn file_of(what: &OpKind) -> Option<u32> {
         | OpKind::Stat { file }
         | OpKind::Versions { file }
         | OpKind::Evict { file } => Some(*file),
-        OpKind::List | OpKind::Restore => None,
+        OpKind::List | OpKind::ListPart(_) | OpKind::Restore => None,
     }
 }
 
@@ -104,11 +106,18 @@ impl History {
         self.now += 1;
         self.at = at;
         match event {
-            Event::Started { op, what } => {
+            Event::Started { op, what, asked } => {
                 let owner = view.scenario().nodes[what.node].owner;
                 let of_judge = self.healed.is_some();
-                let operation =
-                    Operation { op: what.clone(), owner, started: self.now, started_at: at, ended: None, of_judge };
+                let operation = Operation {
+                    op: what.clone(),
+                    asked: *asked,
+                    owner,
+                    started: self.now,
+                    started_at: at,
+                    ended: None,
+                    of_judge,
+                };
                 self.ops.insert(*op, operation);
             }
             Event::Ended { op, result } => self.end(*op, at, result, view),
@@ -120,7 +129,7 @@ impl History {
                     self.met.entry((*from, *to)).or_insert(self.now);
                 }
             }
-            Event::Down { .. } | Event::Bit { .. } | Event::Probe { .. } => {}
+            Event::Down { .. } | Event::Bit { .. } | Event::Probe { .. } | Event::Delivered { .. } => {}
         }
     }
 
@@ -198,7 +207,7 @@ fn outcome_of(result: &OpResult) -> Outcome {
         OpResult::Put(report) => Outcome::Acked { version: report.write.version, replicas: report.write.replicas },
         OpResult::Deleted(report) => Outcome::Acked { version: report.version, replicas: report.replicas },
         OpResult::Got(_)
-        | OpResult::Listed(_)
+        | OpResult::Listed { .. }
         | OpResult::Stat(_)
         | OpResult::Versions(_)
         | OpResult::Evicted { .. }

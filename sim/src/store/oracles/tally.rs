@@ -84,6 +84,7 @@ impl Rule for Counter {
             Event::Bit { fault } if self.bitten.insert(*fault) => self.findings.borrow_mut().tally.faults += 1,
             Event::Healed => self.plan_is_over = true,
             Event::Started { .. }
+            | Event::Delivered { .. }
             | Event::Ended { .. }
             | Event::Bit { .. }
             | Event::Up { .. }
@@ -100,28 +101,30 @@ impl Rule for Counter {
     }
 }
 
-/// Whether a caller got what it could expect. That there is no such file is an answer; whether it is true is another
-/// oracle's business. A caller who goes away wants nothing more.
+/// Whether a caller got what it could expect. That there is no such file, or that a length is not the one announced, is an
+/// answer; whether it is true is another oracle's business. A caller who goes away wants nothing more.
 pub(crate) fn is_success(result: &OpResult) -> bool {
     match result {
         OpResult::Put(_)
         | OpResult::Got(_)
         | OpResult::Deleted(_)
-        | OpResult::Listed(_)
+        | OpResult::Listed { .. }
         | OpResult::Stat(_)
         | OpResult::Versions(_)
         | OpResult::Evicted { .. }
         | OpResult::Restored(_)
         | OpResult::Abandoned => true,
         OpResult::Failed(OpError::Failed(error)) => match error {
-            RequestError::NotFound | RequestError::NoSuchVersion | RequestError::Range { .. } => true,
+            RequestError::NotFound
+            | RequestError::NoSuchVersion
+            | RequestError::Range { .. }
+            | RequestError::Length { .. } => true,
             RequestError::NotEnoughPeers { .. }
             | RequestError::Unavailable(_)
             | RequestError::Integrity(_)
             | RequestError::DiskFull
             | RequestError::Disk(_)
             | RequestError::Deadline(_)
-            | RequestError::Length { .. }
             | RequestError::ClockBehind
             | RequestError::Stopping => false,
         },
