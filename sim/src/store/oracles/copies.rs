@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use forever_core::event::RestoreReport;
-use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
+use forever_core::ids::{BlobKey, NodeId};
 use forever_core::version::Version;
 
-use super::super::{Event, Holding, OpKind, OpResult, View, names};
+use super::super::{Event, Holding, OpKind, OpResult, View};
 use super::Rule;
 use super::history::{self, FileKey, History};
 
@@ -37,12 +37,6 @@ struct Promise {
     since: u64,
 }
 
-/// What a file is to peers.
-fn address(view: &dyn View, (owner, file): FileKey) -> Option<(OwnerId, NameId)> {
-    let device = view.scenario().nodes.iter().position(|spec| spec.owner == owner)?;
-    Some((view.keys(device).owner_id(), view.keys(device).name_id(&names::of(file))))
-}
-
 /// The oracle.
 #[derive(Default)]
 pub(crate) struct Copies {
@@ -53,7 +47,7 @@ pub(crate) struct Copies {
 
 impl Copies {
     fn holding(view: &mut dyn View, node: usize, key: FileKey, version: &Version) -> Holding {
-        match address(view, key) {
+        match history::address(view, key) {
             Some((owner, name)) => view.holding(node, owner, name, version),
             None => Holding::Absent,
         }
@@ -226,7 +220,7 @@ impl Rule for Copies {
             }
             let contents = view.contents(node);
             for copy in self.copies.iter().filter(|copy| copy.node == node) {
-                let Some((owner, name)) = address(view, copy.key) else { continue };
+                let Some((owner, name)) = history::address(view, copy.key) else { continue };
                 let holding = contents.holding(owner, name, &copy.version);
                 let evicted = self.was_evicted(node, copy.key, copy.since);
                 if !evicted && !self.is_explained(view, node, copy.since, &holding) {

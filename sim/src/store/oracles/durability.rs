@@ -5,19 +5,24 @@
 //! A read that fails is excused only by proof: no disk in reach of the reader holds all of it between them, and each disk
 //! that held it when it was acknowledged has been destroyed since, lies, or was left dead. Nothing else excuses it.
 //!
+//! That there is no such file is excused by a deletion, newer than the acknowledged version, on a disk in reach. And if a newer
+//! version, which nobody was told of, hides the acknowledged one and cannot be read, the device that wrote it must have been
+//! left dead or out of reach, must lie, must have lost some of it, or must have evicted it: it had all of it when it wrote.
+//!
 //! Present limit of the core, which this allows and counts (`unrepaired`): a device that holds an older version answers from
 //! its own disk, and only the writer brings newer versions to it. If the writer is dead, has lost its disk, or had never
 //! met that device, the older version is what it reads. Whether the bytes are right is the integrity oracle's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forever_core::event::RequestError;
-use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
+use forever_core::ids::{BlobKey, NodeId};
+use forever_core::record::RecordBody;
 use forever_core::version::Version;
 
-use super::super::{Contents, Event, Holding, OpError, OpKind, OpResult, View, names};
-use super::history::{self, FileKey, History, Outcome};
+use super::super::{Contents, Event, Holding, OpError, OpKind, OpResult, View};
+use super::history::{self, Address, FileKey, History, Outcome};
 use super::{Rule, SharedFindings};
 
 /// The rule in a sentence.
@@ -36,20 +41,16 @@ pub(crate) struct Durability {
     findings: SharedFindings,
     history: History,
     stored: BTreeMap<(FileKey, Version), Stored>,
+    /// Nodes whose disks named a member of the cluster when they last started.
+    remembering: BTreeSet<usize>,
 }
 
-/// What a name is to peers.
-type Address = (OwnerId, NameId);
+/// The first byte of the keys of members (see `core/FORMAT.md`).
+const MEMBER_KIND: u8 = b'N';
 
 impl Durability {
     pub(crate) fn new(findings: SharedFindings) -> Self {
-        Self { findings, history: History::default(), stored: BTreeMap::new() }
-    }
-
-    fn address(view: &dyn View, (owner, file): FileKey) -> Option<Address> {
-        let device = view.scenario().nodes.iter().position(|node| node.owner == owner)?;
-        let keys = view.keys(device);
-        Some((keys.owner_id(), keys.name_id(&names::of(file))))
+        Self { findings, history: History::default(), stored: BTreeMap::new(), remembering: BTreeSet::new() }
     }
 
     /// Looks at the disks at the very moment of an acknowledgement.
@@ -57,9 +58,12 @@ impl Durability {
         let Some(operation) = self.history.ops.get(&op).cloned() else { return Ok(()) };
         let Some(file) = operation.file() else { return Ok(()) };
         let key = (operation.owner, file);
-        let Some((owner, name)) = Self::address(view, key) else { return Ok(()) };
+        let Some((owner, name)) = history::address(view, key) else { return Ok(()) };
         let writer = operation.op.node;
-        if replicas < 2 && !view.scenario().nodes[writer].bootstrap.is_empty() {
+        let knows_others = !view.scenario().nodes[writer].bootstrap.is_empty()
+            || self.remembering.contains(&writer)
+            || self.history.had_met_anybody(writer, operation.started);
+        if replicas < 2 && knows_others {
             return Err(format!(
                 "operation {op} was acknowledged on {replicas} node although node {writer} knows others"
             ));
@@ -92,6 +96,15 @@ impl Durability {
         }
         self.stored.insert((key, version), stored);
         Ok(())
+    }
+
+    /// A node without addresses to dial knows others if its disk names some.
+    fn on_up(&mut self, node: usize, view: &mut dyn View) {
+        self.remembering.remove(&node);
+        let has_addresses = !view.scenario().nodes[node].bootstrap.is_empty();
+        if !has_addresses && view.contents(node).rows.iter().any(|(key, _)| key.first() == Some(&MEMBER_KIND)) {
+            self.remembering.insert(node);
+        }
     }
 
     /// Whether the plan, or an evict by a caller, took away what a node had a moment before the acknowledgement.
@@ -143,9 +156,6 @@ impl Durability {
         self.findings.borrow_mut().tally.reads += 1;
         let found = match result {
             OpResult::Got(got) => Ok(got.file.version),
-            OpResult::Failed(OpError::Failed(RequestError::NotFound)) if self.history.may_be_deleted(key) => {
-                return Ok(());
-            }
             OpResult::Failed(error) => Err(error.to_string()),
             OpResult::Put(_)
             | OpResult::Deleted(_)
@@ -162,7 +172,8 @@ impl Durability {
             Err(error) => format!("failed: {error}"),
         };
         let read = format!("node {reader}'s read of file {file} {what}");
-        self.excuse(view, reader, key, newest, acked.op, found.ok()).map_err(|why| {
+        let is_absent = matches!(result, OpResult::Failed(OpError::Failed(RequestError::NotFound)));
+        self.excuse(view, reader, key, (newest, acked.op), found.ok(), is_absent).map_err(|why| {
             format!("{read}; version {} was acknowledged by operation {}, and {why}", history::show(&newest), acked.op)
         })
     }
@@ -173,12 +184,15 @@ impl Durability {
         view: &mut dyn View,
         reader: usize,
         key: FileKey,
-        newest: Version,
-        op: usize,
+        (newest, op): (Version, usize),
         found: Option<Version>,
+        is_absent: bool,
     ) -> Result<(), String> {
-        let Some(address) = Self::address(view, key) else { return Ok(()) };
+        let Some(address) = history::address(view, key) else { return Ok(()) };
         let disks = disks_in_reach(view, reader);
+        if is_absent && disks.values().any(|contents| is_deleted_above(contents, address, &newest)) {
+            return Ok(());
+        }
         let here = disks.get(&reader).and_then(|contents| winner(contents, address));
         let wanted = here.or_else(|| disks.values().filter_map(|contents| winner(contents, address)).max());
         if here.is_some_and(|here| here < newest) {
@@ -200,12 +214,45 @@ impl Durability {
         if wanted == newest {
             let reach: Vec<usize> = disks.keys().copied().collect();
             self.prove_destroyed(view, key, newest, &reach)?;
-        } else if self.history.losses.is_empty() && view.scenario().core.len() == view.scenario().nodes.len() {
-            return Err(format!("a newer version {} hides it that no disk holds", history::show(&wanted)));
+        } else {
+            self.prove_unreadable(view, reader, key, &wanted, &disks)?;
         }
         self.findings.borrow_mut().tally.excused += 1;
         self.findings.borrow_mut().probes.insert("excused read");
         Ok(())
+    }
+
+    /// The device that wrote a version, which nobody was told of, had all of it: why can it not be read?
+    fn prove_unreadable(
+        &self,
+        view: &dyn View,
+        reader: usize,
+        key: FileKey,
+        version: &Version,
+        disks: &BTreeMap<usize, Contents>,
+    ) -> Result<(), String> {
+        let shown = history::show(version);
+        let Some(writer) = history::node_of(view, version.node) else {
+            return Err(format!("a newer version {shown} hides it that nobody wrote"));
+        };
+        let Some(contents) = disks.get(&writer).filter(|_| history::is_in_reach(view, reader, writer)) else {
+            return Ok(());
+        };
+        let Some((owner, name)) = history::address(view, key) else { return Ok(()) };
+        let missing = match contents.holding(owner, name, version) {
+            Holding::Broken(missing) => missing,
+            Holding::Absent | Holding::Whole(_) => Vec::new(),
+        };
+        let evicted = self
+            .history
+            .of_file(key)
+            .any(|(_, operation)| matches!(operation.op.what, OpKind::Evict { .. }) && operation.op.node == writer);
+        if evicted || self.history.is_untrusted(view, writer) || self.history.is_destroyed(writer, 0, &missing) {
+            return Ok(());
+        }
+        Err(format!(
+            "a newer version {shown} hides it, which node {writer} wrote and has lost nothing of, and which no disk holds"
+        ))
     }
 
     /// Every disk in reach that held a version must have been destroyed since.
@@ -234,6 +281,16 @@ fn disks_in_reach(view: &mut dyn View, reader: usize) -> BTreeMap<usize, Content
 fn winner(contents: &Contents, (owner, name): Address) -> Option<Version> {
     let records = contents.records.iter().map(|held| &held.record.record);
     records.filter(|record| record.owner == owner && record.name_id == name).map(|record| record.version).max()
+}
+
+/// Whether a disk holds a deletion of a name that stands above a version.
+fn is_deleted_above(contents: &Contents, (owner, name): Address, version: &Version) -> bool {
+    let mut records = contents.records.iter().map(|held| &held.record.record);
+    records.any(|record| {
+        (record.owner, record.name_id) == (owner, name)
+            && record.body == RecordBody::Tombstone
+            && record.version > *version
+    })
 }
 
 /// The disks that have a version's record, if all its chunks lie intact on some of the disks.
@@ -269,6 +326,9 @@ impl Rule for Durability {
 
     fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         self.history.note(at, event, view);
+        if let Event::Up { node } = event {
+            self.on_up(*node, view);
+        }
         let Event::Ended { op, result } = event else { return Ok(()) };
         let Some(operation) = self.history.ops.get(op) else { return Ok(()) };
         let (uncertain, of_judge) = (operation.is_uncertain(), operation.of_judge);
@@ -294,7 +354,7 @@ impl Rule for Durability {
         let files: Vec<FileKey> = self.history.acked.keys().copied().collect();
         for key in files {
             let Some((version, acked)) = self.history.newest(key).filter(|(_, acked)| !acked.deleted) else { continue };
-            let Some(address) = Self::address(view, key) else { continue };
+            let Some(address) = history::address(view, key) else { continue };
             if holders_between_them(&disks, address, &version).is_none() {
                 self.prove_destroyed(view, key, version, &core).map_err(|why| {
                     let (file, version, op) = (key.1, history::show(&version), acked.op);

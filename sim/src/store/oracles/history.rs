@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use forever_core::command::{CommandError, VersionSelector};
-use forever_core::ids::{BlobKey, NodeId};
+use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
 use forever_core::version::Version;
 
-use super::super::{DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, View};
+use super::super::{DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, View, names};
 
 /// How an operation ended, as far as its effect goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +76,9 @@ pub(crate) fn file_of(what: &OpKind) -> Option<u32> {
 
 /// A file of an owner.
 pub(crate) type FileKey = (usize, u32);
+
+/// What a name is to peers.
+pub(crate) type Address = (OwnerId, NameId);
 
 /// An acknowledged write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,9 +161,9 @@ impl History {
         self.ops.iter().filter(move |(_, operation)| is_of(operation)).map(|(id, operation)| (*id, operation))
     }
 
-    /// Whether some delete of the file may have taken effect without anybody being told its version.
-    pub(crate) fn may_be_deleted(&self, file: FileKey) -> bool {
-        self.of_file(file).any(|(_, operation)| operation.is_delete() && operation.is_uncertain())
+    /// Whether a node, in its present life and before an event, had found another to be a member of the cluster.
+    pub(crate) fn had_met_anybody(&self, node: usize, before: u64) -> bool {
+        self.met.iter().any(|((from, _), since)| *from == node && *since < before)
     }
 
     /// Whether something of a node's disk was destroyed from an event on: all of it, or one of these blobs.
@@ -226,6 +229,13 @@ fn outcome_of(result: &OpResult) -> Outcome {
             OpError::Gone | OpError::Failed(_) | OpError::Nonsense(_) => Outcome::Unknown,
         },
     }
+}
+
+/// What a file is to peers.
+pub(crate) fn address(view: &dyn View, (owner, file): FileKey) -> Option<Address> {
+    let device = view.scenario().nodes.iter().position(|spec| spec.owner == owner)?;
+    let keys = view.keys(device);
+    Some((keys.owner_id(), keys.name_id(&names::of(file))))
 }
 
 /// The node of an id.

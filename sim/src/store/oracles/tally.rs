@@ -23,8 +23,6 @@ pub struct Tally {
     pub excused: u64,
     /// Those that found an older version, because the only repair there is yet (by the writer) could not happen.
     pub unrepaired: u64,
-    /// Faults that took effect.
-    pub faults: u64,
 }
 
 impl Tally {
@@ -48,7 +46,6 @@ impl AddAssign for Tally {
         self.reads += other.reads;
         self.excused += other.excused;
         self.unrepaired += other.unrepaired;
-        self.faults += other.faults;
     }
 }
 
@@ -72,7 +69,7 @@ impl Rule for Counter {
         "tally"
     }
 
-    fn observe(&mut self, _at: Duration, event: &Event, _view: &mut dyn View) -> Result<(), String> {
+    fn observe(&mut self, _at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         match event {
             Event::Started { op, .. } if !self.plan_is_over => {
                 self.open.insert(*op);
@@ -81,7 +78,12 @@ impl Rule for Counter {
             Event::Ended { op, result } if self.open.remove(op) => {
                 self.findings.borrow_mut().tally.succeeded += u64::from(is_success(result));
             }
-            Event::Bit { fault } if self.bitten.insert(*fault) => self.findings.borrow_mut().tally.faults += 1,
+            Event::Bit { fault } if self.bitten.insert(*fault) => {
+                let planned = view.scenario().plan.faults.iter().find(|planned| planned.id == *fault);
+                if let Some(planned) = planned {
+                    *self.findings.borrow_mut().bites.entry(planned.what.name()).or_default() += 1;
+                }
+            }
             Event::Healed => self.plan_is_over = true,
             Event::Started { .. }
             | Event::Delivered { .. }
