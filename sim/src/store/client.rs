@@ -13,7 +13,6 @@ const SLOW_PIECES_MAX: u32 = 8;
 
 /// What a caller does next.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "few are alive at a time")]
 pub enum Next {
     /// Gives these commands, in order; refusals go to [`OpClient::refused`].
     Commands(Vec<Command>),
@@ -231,3 +230,6 @@ fn done(result: OpResult) -> Next {
 fn nonsense(request: &str, what: &What) -> Next {
     done(OpResult::Failed(OpError::Nonsense(format!("{request} was answered by {what:?}"))))
 }
+
+#[cfg(test)]
+mod tests;

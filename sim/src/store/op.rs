@@ -317,3 +317,6 @@ impl Step for Op {
         vec![self.node]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,9 +78,7 @@ impl Scenario {
     /// The same without points in the code that go wrong; `None` if it has none.
     #[must_use]
     pub fn without_buggify(&self) -> Option<Self> {
-        if self.config.simulation.buggify.is_none() {
-            return None;
-        }
+        self.config.simulation.buggify?;
         let mut calm = self.clone();
         calm.families.retain(|family| *family != Family::Buggify);
         calm.config.simulation.buggify = None;

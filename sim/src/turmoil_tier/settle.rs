@@ -140,7 +140,7 @@ impl TurmoilTier {
             let files: BTreeSet<u32> = puts
                 .filter_map(|op| if let OpKind::Put { file, .. } = &op.what.what { Some(*file) } else { None })
                 .collect();
-            let gets = files.into_iter().map(|file| OpKind::get(file));
+            let gets = files.into_iter().map(OpKind::get);
             let of_node: &mut VecDeque<(usize, Op)> = questions.entry(node).or_default();
             for what in std::iter::once(OpKind::List).chain(gets) {
                 of_node.push_back((next, Op { node, what }));

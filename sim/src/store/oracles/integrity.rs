@@ -284,16 +284,7 @@ impl Integrity {
         match error {
             RequestError::NotFound | RequestError::NoSuchVersion => self.check_absent(view, op, operation),
             RequestError::Range { len } => self.check_outside(view, operation, *len),
-            RequestError::Length { announced, got } => match &operation.op.what {
-                OpKind::Put { content, said, .. }
-                    if announced != got
-                        && *got == u64::from(content.len)
-                        && said.meta(content.len).len == Some(*announced) =>
-                {
-                    Ok(())
-                }
-                what => Err(format!("{got} bytes where {announced} were announced, to {what:?}")),
-            },
+            RequestError::Length { announced, got } => check_length(operation, *announced, *got),
             RequestError::NotEnoughPeers { .. }
             | RequestError::Unavailable(_)
             | RequestError::Integrity(_)
@@ -304,6 +295,18 @@ impl Integrity {
             | RequestError::Stopping => Ok(()),
         }
     }
+}
+
+/// A put was told that its length is not the one that it announced.
+fn check_length(operation: &Operation, announced: u64, got: u64) -> Result<(), String> {
+    if let OpKind::Put { content, said, .. } = &operation.op.what
+        && announced != got
+        && got == u64::from(content.len)
+        && said.meta(content.len).len == Some(announced)
+    {
+        return Ok(());
+    }
+    Err(format!("{got} bytes where {announced} were announced, to {:?}", operation.op.what))
 }
 
 fn check_asked(asked: Option<VersionSelector>, version: &Version) -> Result<(), String> {
