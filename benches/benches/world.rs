@@ -35,7 +35,7 @@ fn scenario(nodes: usize, dials: usize, seconds: u64) -> Scenario {
 fn put(scenario: &mut Scenario, at_us: u64, node: usize, file: u32, len: u32) {
     let id = scenario.plan.ops.len();
     let content = Content { salt: id as u64, len, changed: None };
-    let what = Op { node, what: OpKind::Put { file, content, abandon_after: None } };
+    let what = Op { node, what: OpKind::put(file, content) };
     scenario.plan.ops.push(Timed { id, at_us, what });
 }
 

@@ -22,9 +22,9 @@ mod simulation;
 mod smaller;
 
 pub use client::{Next, OpClient};
-pub use event::{Contents, DiskLoss, Event, Got, Held, Holding, OpError, OpResult, View};
+pub use event::{Contents, DiskLoss, Event, Got, Held, Holding, OpError, OpResult, Piece, View};
 pub use fault::{Fault, Lie};
-pub use op::{Content, Op, OpKind, Range};
+pub use op::{Content, Length, Op, OpKind, Part, Range, Reader, Said};
 pub use recorder::Recorder;
 pub use scenario::{Family, NodeSpec, Scenario, Tier};
 pub use shape::{Shape, ShapeError};

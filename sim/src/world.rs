@@ -22,6 +22,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use forever_core::command::{Command, VersionSelector};
 use forever_core::event::What;
 use forever_core::ids::{OpId, RequestId};
 use forever_core::input::Input;
@@ -117,7 +118,9 @@ enum Happening {
     /// A piece of work is done.
     Work { host: usize, life: u32, op: OpId, what: Box<WorkOp> },
     /// A caller reaches its node.
-    Begin { host: usize, life: u32, op: usize },
+    Begin { host: usize, life: u32, op: usize, asked: Option<VersionSelector> },
+    /// A caller that took its time gives its node a command.
+    Give { host: usize, life: u32, request: RequestId, command: Box<Command> },
     /// A caller is told something.
     Tell { host: usize, life: u32, request: RequestId, what: Box<What> },
     /// Connections are reset.
@@ -218,6 +221,7 @@ impl World {
             | Happening::Disk { .. }
             | Happening::Work { .. }
             | Happening::Begin { .. }
+            | Happening::Give { .. }
             | Happening::Tell { .. }
             | Happening::Boot { .. }
             | Happening::Arrive { .. }
@@ -251,7 +255,8 @@ impl World {
             Happening::CloseTimeout { conn, side } => self.close_timeout(conn, side),
             Happening::Disk { host, op, nth, .. } => self.finish_disk(host, op, nth),
             Happening::Work { host, op, what, .. } => self.finish_work(host, op, *what),
-            Happening::Begin { op, .. } => self.begin_op(op),
+            Happening::Begin { op, asked, .. } => self.begin_op(op, asked),
+            Happening::Give { host, request, command, .. } => self.give_now(host, request, *command),
             Happening::Tell { host, request, what, .. } => self.tell(host, request, *what),
             Happening::Reset { fault, nth } => self.doom(fault, nth),
             Happening::Clog { fault, pair, on } => self.clog(fault, pair, on),
@@ -268,6 +273,7 @@ impl Happening {
             | Self::Disk { host, life, .. }
             | Self::Work { host, life, .. }
             | Self::Begin { host, life, .. }
+            | Self::Give { host, life, .. }
             | Self::Tell { host, life, .. } => Some((*host, *life)),
             Self::Boot { .. }
             | Self::Sent { .. }

@@ -202,6 +202,6 @@ fn nodes_outside_the_core_stay_as_they_are() {
     let mut ran = ran(&scenario);
     use forever_sim::system::System as _;
     assert!(!ran.world.view().is_up(3) && ran.world.view().is_up(2));
-    let asked = |event: &Event| matches!(event, Event::Started { op: 1.., what } if what.node > 1);
+    let asked = |event: &Event| matches!(event, Event::Started { op: 1.., what, .. } if what.node > 1);
     assert!(!ran.events.iter().any(|(_, event)| asked(event)), "the judge asks the core only");
 }

@@ -3,7 +3,7 @@
 
 mod small_world;
 
-use forever_sim::store::{Event, OpKind, OpResult, Range, names};
+use forever_sim::store::{Event, OpKind, OpResult, Range, Reader, names};
 use forever_sim::system::System as _;
 use small_world::{fault, get, op, put, ran, scenario};
 
@@ -12,7 +12,12 @@ fn a_file_that_one_node_puts_is_read_again_and_listed() {
     let mut scenario = scenario(3, 10);
     let write = op(&mut scenario, 1_000, 0, put(1, 7, 4_500));
     let read = op(&mut scenario, 3_000, 0, get(1));
-    let part = OpKind::Get { file: 1, range: Some(Range { first: 900, len: 300 }), old: None };
+    let part = OpKind::Get {
+        file: 1,
+        range: Some(Range::Slice { first: 900, len: 300 }),
+        old: None,
+        reader: Reader::default(),
+    };
     let part = op(&mut scenario, 3_000, 0, part);
     let list = op(&mut scenario, 3_000, 0, OpKind::List);
     let ran = ran(&scenario);
@@ -20,7 +25,7 @@ fn a_file_that_one_node_puts_is_read_again_and_listed() {
     assert_eq!(report.write.replicas, 3);
     assert_eq!(ran.got(read), names::content(7, 4_500));
     assert_eq!(ran.got(part), names::content(7, 4_500)[900..1_200]);
-    let OpResult::Listed(files) = ran.result(list) else { panic!("no list") };
+    let OpResult::Listed { files, .. } = ran.result(list) else { panic!("no list") };
     assert_eq!(files.len(), 1);
     ran.assert_healed(&scenario);
 }

@@ -13,7 +13,7 @@ use crate::record::{RecordBody, SignedRecord};
 ///
 /// # Errors
 /// `NotFound` if there is none or the newest is a tombstone, `NoSuchVersion` if there are others, `Unavailable` if nobody
-/// who might know could be asked.
+/// who might know could be asked, `Disk` if this disk could not be read, which may have had a newer one.
 pub(crate) fn choose(
     cx: &Context,
     located: &Located,
@@ -29,6 +29,10 @@ pub(crate) fn choose(
         None => located.records.winner(),
         Some(wanted) => located.records.iter().find(|record| wanted.matches(&record.record.version)),
     };
+    if located.disk_failed && (version.is_none() || found.is_none()) {
+        // What this disk holds may be newer than what peers have, or be the version asked for.
+        return Err(disk_failed());
+    }
     match found {
         Some(record) if record.record.body != RecordBody::Tombstone => Ok(record.clone()),
         Some(_) => Err(RequestError::NotFound),
@@ -36,9 +40,13 @@ pub(crate) fn choose(
     }
 }
 
+fn disk_failed() -> RequestError {
+    RequestError::Disk("the index could not be read".to_string())
+}
+
 fn nothing_found(cx: &Context, located: &Located) -> RequestError {
     if located.disk_failed {
-        return RequestError::Disk("the index could not be read".to_string());
+        return disk_failed();
     }
     let others = cx.members.count() + cx.strangers();
     if located.alone && others > 0 {

@@ -217,7 +217,7 @@ impl Task for Versions {
     }
 
     fn on_located(&mut self, cx: &mut Context, located: Located) -> Flow {
-        if located.records.is_empty() {
+        if located.records.is_empty() || located.disk_failed {
             let error = choose::choose(cx, &located, None).err().unwrap_or(RequestError::NotFound);
             cx.fail(self.id, error);
             return Flow::Done;

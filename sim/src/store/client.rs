@@ -1,19 +1,28 @@
 //! A caller of a node: from an operation to commands, and from events to its result. The same in both tiers.
 
 use forever_core::bulk::PlainChunk;
-use forever_core::command::{Command, CommandError, PutMeta, RangeRequest, VersionSelector};
+use forever_core::command::{Command, CommandError, VersionSelector};
 use forever_core::event::{FileInfo, What};
 use forever_core::ids::RequestId;
 
-use super::event::{Got, OpError, OpResult};
-use super::{OpKind, names};
+use super::event::{Got, OpError, OpResult, Piece};
+use super::{OpKind, Part, Reader, names};
+
+/// How many pieces a slow caller is slow with: it is to hold the node up, not the simulation.
+const SLOW_PIECES_MAX: u32 = 8;
 
 /// What a caller does next.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "few are alive at a time")]
 pub enum Next {
     /// Gives these commands, in order; refusals go to [`OpClient::refused`].
     Commands(Vec<Command>),
+    /// Gives this command after so many milliseconds.
+    Later {
+        /// How many.
+        after_ms: u32,
+        /// The command.
+        command: Command,
+    },
     /// It has its result. If the request has not ended by itself, it is to be cancelled.
     Done {
         /// The result.
@@ -32,8 +41,19 @@ pub struct OpClient {
 #[derive(Debug)]
 enum Doing {
     Put { content: Vec<u8>, given: usize, chunk_size: usize, ended: bool, abandon_after: Option<u32> },
-    Get { file: Option<FileInfo>, first: u64, len: u64, bytes: Vec<u8> },
+    Get(Reading),
     Other,
+}
+
+/// A get in the middle.
+#[derive(Debug, Default)]
+struct Reading {
+    reader: Reader,
+    file: Option<FileInfo>,
+    first: u64,
+    len: u64,
+    pieces: u32,
+    bytes: Vec<u8>,
 }
 
 impl OpClient {
@@ -42,23 +62,20 @@ impl OpClient {
     pub fn new(what: &OpKind, chunk_size: u32, old: Option<VersionSelector>) -> (Self, Command) {
         let mut doing = Doing::Other;
         let command = match what {
-            OpKind::Put { file, content, abandon_after } => {
+            OpKind::Put { file, content, abandon_after, said } => {
+                let meta = said.meta(content.len);
                 let content = content.bytes();
-                let meta = PutMeta { len: Some(content.len() as u64), ..PutMeta::default() };
                 let chunk_size = chunk_size as usize;
                 doing = Doing::Put { content, given: 0, chunk_size, ended: false, abandon_after: *abandon_after };
                 Command::Put { name: names::of(*file), meta }
             }
-            OpKind::Get { file, range, .. } => {
-                doing = Doing::Get { file: None, first: 0, len: 0, bytes: Vec::new() };
-                let range = range.map(|range| RangeRequest::From {
-                    first: range.first,
-                    last: Some(range.first + range.len.max(1) - 1),
-                });
-                Command::Get { name: names::of(*file), version: old, range }
+            OpKind::Get { file, range, reader, .. } => {
+                doing = Doing::Get(Reading { reader: *reader, ..Reading::default() });
+                Command::Get { name: names::of(*file), version: old, range: range.map(|range| range.request()) }
             }
             OpKind::Delete { file } => Command::Delete { name: names::of(*file) },
-            OpKind::List => Command::List { prefix: String::new(), after: None, limit: 10_000 },
+            OpKind::List => list(&Part::ALL),
+            OpKind::ListPart(part) => list(part),
             OpKind::Stat { file } => Command::Stat { name: names::of(*file), version: None, holders: true },
             OpKind::Versions { file } => Command::Versions { name: names::of(*file) },
             OpKind::Evict { file } => Command::Evict { name: names::of(*file) },
@@ -74,7 +91,7 @@ impl OpClient {
         }
         match &mut self.doing {
             Doing::Put { .. } => self.on_put(request, what),
-            Doing::Get { .. } => self.on_get(request, what),
+            Doing::Get(_) => self.on_get(request, what),
             Doing::Other => on_other(what),
         }
     }
@@ -125,26 +142,33 @@ impl OpClient {
         Next::Commands(commands)
     }
 
+    /// The bytes that an event of this request delivers.
+    #[must_use]
+    pub fn piece(&self, what: &What) -> Option<Piece> {
+        let (Doing::Get(reading), What::GetData(plain)) = (&self.doing, what) else { return None };
+        let first = reading.first + reading.bytes.len() as u64;
+        Some(Piece { version: reading.file.as_ref()?.version, first, bytes: plain.0.clone() })
+    }
+
     fn on_get(&mut self, request: RequestId, what: What) -> Next {
-        let Doing::Get { file, first, len, bytes } = &mut self.doing else { unreachable!("called for gets only") };
+        let Doing::Get(reading) = &mut self.doing else { unreachable!("called for gets only") };
         match what {
-            What::GetStart { file: found, first: from, len: announced } => {
-                (*file, *first, *len) = (Some(found), from, announced);
+            What::GetStart { file, first, len } if reading.file.is_none() => {
+                (reading.file, reading.first, reading.len) = (Some(file), first, len);
                 Next::Commands(Vec::new())
             }
-            What::GetData(plain) => {
-                bytes.extend_from_slice(&plain.0);
-                Next::Commands(vec![Command::GetCredit { request, bytes: plain.0.len() as u64 }])
-            }
+            What::GetData(plain) if reading.file.is_some() => reading.on_data(request, &plain.0),
             What::GetDone => {
-                let Some(file) = file.take() else { return nonsense("a get", &What::GetDone) };
-                if bytes.len() as u64 != *len {
-                    let what = format!("a get announced {len} bytes and delivered {}", bytes.len());
+                let Some(file) = reading.file.take() else { return nonsense("a get", &What::GetDone) };
+                if reading.bytes.len() as u64 != reading.len {
+                    let what = format!("a get announced {} bytes and delivered {}", reading.len, reading.bytes.len());
                     return done(OpResult::Failed(OpError::Nonsense(what)));
                 }
-                done(OpResult::Got(Got { file, first: *first, bytes: std::mem::take(bytes) }))
+                done(OpResult::Got(Got { file, first: reading.first, bytes: std::mem::take(&mut reading.bytes) }))
             }
             other @ (What::PutReady { .. }
+            | What::GetStart { .. }
+            | What::GetData(_)
             | What::PutDone(_)
             | What::Deleted(_)
             | What::Listed { .. }
@@ -160,10 +184,29 @@ impl OpClient {
     }
 }
 
+impl Reading {
+    fn on_data(&mut self, request: RequestId, plain: &[u8]) -> Next {
+        self.bytes.extend_from_slice(plain);
+        self.pieces += 1;
+        if self.reader.abandon_after.is_some_and(|after| self.pieces >= after) {
+            return Next::Done { result: OpResult::Abandoned, cancel: true };
+        }
+        let command = Command::GetCredit { request, bytes: plain.len() as u64 };
+        if self.reader.slow_ms > 0 && self.pieces <= SLOW_PIECES_MAX {
+            return Next::Later { after_ms: self.reader.slow_ms, command };
+        }
+        Next::Commands(vec![command])
+    }
+}
+
+fn list(part: &Part) -> Command {
+    Command::List { prefix: part.prefix(), after: part.after(), limit: part.limit }
+}
+
 fn on_other(what: What) -> Next {
     match what {
         What::Deleted(report) => done(OpResult::Deleted(report)),
-        What::Listed { files, .. } => done(OpResult::Listed(files)),
+        What::Listed { files, more } => done(OpResult::Listed { files, more }),
         What::Stat(stat) => done(OpResult::Stat(stat)),
         What::Versions(versions) => done(OpResult::Versions(versions)),
         What::Evicted { freed_bytes, promised_by } => done(OpResult::Evicted { freed_bytes, promised_by }),
@@ -187,3 +230,6 @@ fn done(result: OpResult) -> Next {
 fn nonsense(request: &str, what: &What) -> Next {
     done(OpResult::Failed(OpError::Nonsense(format!("{request} was answered by {what:?}"))))
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,7 @@ impl Scenario {
         }
         let core = draw_core(draws, shape, &nodes);
         let faults = faults::draw(draws, tier, shape, &nodes, &families);
-        let ops = ops::draw(draws, shape, &nodes, config.chunk_size, &families, &faults);
+        let ops = ops::draw(draws, shape, &nodes, &config, &families, &faults);
         let mut times = draws.at(TIMES, 0, 0);
         let latency_us = slowest(&mut times, shape.latency_us);
         let disk_us = slowest(&mut times, (20, 8_000));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use forever_core::command::CommandError;
+use forever_core::command::{CommandError, VersionSelector};
 use forever_core::event::{FileInfo, FileStat, PutReport, RequestError, RestoreReport, VersionInfo, WriteReport};
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
 use forever_core::record::SignedRecord;
@@ -21,6 +21,15 @@ pub enum Event {
         op: usize,
         /// What.
         what: Op,
+        /// The version that it asks for, if it is an old one.
+        asked: Option<VersionSelector>,
+    },
+    /// A get delivered bytes to its caller, whatever becomes of it later.
+    Delivered {
+        /// Its number.
+        op: usize,
+        /// The bytes.
+        piece: Piece,
     },
     /// A caller has its answer.
     Ended {
@@ -69,6 +78,23 @@ pub enum Event {
     Healed,
 }
 
+/// Bytes that a get delivered.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// The version that they are of, as the get said.
+    pub version: Version,
+    /// Their place in the file.
+    pub first: u64,
+    /// They.
+    pub bytes: Bytes,
+}
+
+impl std::fmt::Debug for Piece {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes from byte {}", self.bytes.len(), self.first)
+    }
+}
+
 /// Which stored bytes were destroyed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiskLoss {
@@ -89,8 +115,13 @@ pub enum OpResult {
     Got(Got),
     /// A delete was acknowledged.
     Deleted(WriteReport),
-    /// The files.
-    Listed(Vec<FileInfo>),
+    /// Files.
+    Listed {
+        /// In order of names.
+        files: Vec<FileInfo>,
+        /// Whether there are more.
+        more: bool,
+    },
     /// All of a file.
     Stat(FileStat),
     /// The history of a file.

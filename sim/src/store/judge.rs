@@ -1,5 +1,5 @@
 //! What a judge asks of the healed cluster, in both tiers: each node of its core lists its files, reads each that its owner ever
-//! put, and then does with a file of its own all that can be done with one. A cluster that only answers reads has not healed.
+//! put and tells who holds it, and then does with a file of its own all that can be done with one. A cluster that only answers reads has not healed.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -27,8 +27,8 @@ impl Questions {
         let mut waiting = vec![VecDeque::new(); scenario.nodes.len()];
         for node in &scenario.core {
             waiting[*node].push_back(OpKind::List);
-            let gets = files(scenario, *node).into_iter();
-            waiting[*node].extend(gets.map(|file| OpKind::Get { file, range: None, old: None }));
+            let files = files(scenario, *node).into_iter();
+            waiting[*node].extend(files.flat_map(|file| [OpKind::get(file), OpKind::Stat { file }]));
             waiting[*node].extend(trial(scenario, *node));
         }
         let next = scenario.plan.ops.iter().map(|op| op.id + 1).max().unwrap_or(0);
@@ -71,7 +71,7 @@ fn may_begin(next: &OpKind, open: &[OpKind], open_max: usize) -> bool {
 
 const fn is_read(what: &OpKind) -> bool {
     match what {
-        OpKind::Get { .. } | OpKind::List | OpKind::Stat { .. } | OpKind::Versions { .. } => true,
+        OpKind::Get { .. } | OpKind::List | OpKind::ListPart(_) | OpKind::Stat { .. } | OpKind::Versions { .. } => true,
         OpKind::Put { .. } | OpKind::Delete { .. } | OpKind::Evict { .. } | OpKind::Restore => false,
     }
 }
@@ -87,13 +87,7 @@ fn files(scenario: &Scenario, node: usize) -> BTreeSet<u32> {
 fn trial(scenario: &Scenario, node: usize) -> [OpKind; 5] {
     let file = FILE + u32::try_from(node).expect("a cluster has at most 200 nodes");
     let content = Content { salt: u64::from(file), len: scenario.config.chunk_size + 1, changed: None };
-    [
-        OpKind::Put { file, content, abandon_after: None },
-        OpKind::Evict { file },
-        OpKind::Get { file, range: None, old: None },
-        OpKind::Delete { file },
-        OpKind::Get { file, range: None, old: None },
-    ]
+    [OpKind::put(file, content), OpKind::Evict { file }, OpKind::get(file), OpKind::Delete { file }, OpKind::get(file)]
 }
 
 #[cfg(test)]
@@ -120,7 +114,7 @@ mod tests {
         }
         for node in scenario.core.iter().copied() {
             let of_node: Vec<&OpKind> = asked.iter().filter(|op| op.node == node).map(|op| &op.what).collect();
-            assert_eq!(of_node.len(), 1 + files(&scenario, node).len() + 5);
+            assert_eq!(of_node.len(), 1 + 2 * files(&scenario, node).len() + 5);
             assert!(matches!(of_node[0], OpKind::List));
             assert_eq!(of_node[of_node.len() - 5..], trial(&scenario, node).each_ref());
         }

@@ -8,10 +8,19 @@ pub const CANARY: &[u8] = b"canary-5f1e";
 /// A content holds a canary word at each multiple of so many bytes, so that every chunk has one.
 pub const CANARY_EVERY: usize = 128;
 
+/// How many folders there are.
+pub const FOLDERS: u32 = 4;
+
+/// What the names of the files in a folder start with.
+#[must_use]
+pub fn folder(number: u32) -> String {
+    format!("{}/folder-{number}/", String::from_utf8_lossy(CANARY))
+}
+
 /// The name of a file.
 #[must_use]
 pub fn of(file: u32) -> Name {
-    let text = format!("{}/folder-{}/file-{file}", String::from_utf8_lossy(CANARY), file % 4);
+    let text = format!("{}file-{file}", folder(file % FOLDERS));
     Name::new(&text).expect("plain words and slashes are a name")
 }
 

@@ -1,5 +1,6 @@
 //! What callers do with the store.
 
+use forever_core::command::{PutMeta, RangeRequest};
 use serde::{Deserialize, Serialize};
 
 use super::names;
@@ -25,6 +26,9 @@ pub enum OpKind {
         content: Content,
         /// The caller goes away after so many chunks, if it does.
         abandon_after: Option<u32>,
+        /// What the caller says of it.
+        #[serde(default)]
+        said: Said,
     },
     /// Reads a file.
     Get {
@@ -34,6 +38,9 @@ pub enum OpKind {
         range: Option<Range>,
         /// The so many-th oldest version that the oracles know of, modulo their number; the newest if `None`.
         old: Option<u32>,
+        /// How the caller takes what it is given.
+        #[serde(default)]
+        reader: Reader,
     },
     /// Deletes a file.
     Delete {
@@ -42,6 +49,8 @@ pub enum OpKind {
     },
     /// Lists all files.
     List,
+    /// Lists some of them.
+    ListPart(Part),
     /// Tells all of a file and asks the peers who holds it.
     Stat {
         /// Which.
@@ -61,13 +70,171 @@ pub enum OpKind {
     Restore,
 }
 
-/// Bytes from `first` on, so many; may lie outside the file.
+impl OpKind {
+    /// A put of a file by a caller who says its length and nothing else of it.
+    #[must_use]
+    pub fn put(file: u32, content: Content) -> Self {
+        Self::Put { file, content, abandon_after: None, said: Said::default() }
+    }
+
+    /// A get of the whole of a file's newest version.
+    #[must_use]
+    pub fn get(file: u32) -> Self {
+        Self::Get { file, range: None, old: None, reader: Reader::default() }
+    }
+
+    /// Whether it is a put whose caller never ends it, or ends it with another length than it announced: it stores nothing.
+    #[must_use]
+    pub fn comes_to_nothing(&self, chunk_size: u32) -> bool {
+        let Self::Put { content, abandon_after, said, .. } = self else { return false };
+        let is_abandoned =
+            abandon_after.is_some_and(|after| content.len > 0 && content.len >= after.saturating_mul(chunk_size));
+        is_abandoned || said.is_wrong(content.len)
+    }
+}
+
+/// What the caller of a put says of the file besides its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// Its length.
+    pub length: Length,
+    /// Time, mode and content type, which follow from this number; nothing of them if `None`.
+    pub details: Option<u32>,
+}
+
+/// The length that is announced with a put.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Length {
+    /// The right one.
+    #[default]
+    Right,
+    /// None.
+    Unknown,
+    /// Another one.
+    Wrong(u32),
+}
+
+impl Said {
+    /// What the node is told of a file of so many bytes.
+    #[must_use]
+    pub fn meta(&self, len: u32) -> PutMeta {
+        let len = match self.length {
+            Length::Right => Some(u64::from(len)),
+            Length::Unknown => None,
+            Length::Wrong(wrong) => Some(u64::from(wrong)),
+        };
+        let Some(number) = self.details else { return PutMeta { len, ..PutMeta::default() } };
+        // Each of them may be missing, and the edges of what they can be come up.
+        PutMeta {
+            len,
+            mtime_ms: [None, Some(0), Some(u64::MAX), Some(u64::from(number))][number as usize % 4],
+            mode: [None, Some(0o644), Some(u32::MAX)][number as usize / 4 % 3],
+            content_type: [None, Some(String::new()), Some(format!("text/{number}"))][number as usize / 12 % 3].clone(),
+        }
+    }
+
+    fn is_wrong(&self, len: u32) -> bool {
+        matches!(self.length, Length::Wrong(wrong) if wrong != len)
+    }
+}
+
+/// How the caller of a get takes what it is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reader {
+    /// It goes away after so many pieces, if it does.
+    pub abandon_after: Option<u32>,
+    /// How many milliseconds it takes over each of the first pieces before it lets the node deliver more.
+    pub slow_ms: u32,
+}
+
+/// Part of an owner's files: names in order, at most `limit` of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Range {
-    /// First byte.
-    pub first: u64,
-    /// How many; at least 1.
-    pub len: u64,
+pub struct Part {
+    /// Only those in this folder, if one is named.
+    pub folder: Option<u32>,
+    /// Only those after the name of this file, if one is named.
+    pub after: Option<u32>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+impl Part {
+    /// All files.
+    pub const ALL: Self = Self { folder: None, after: None, limit: 10_000 };
+
+    /// What the names start with.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        self.folder.map_or(String::new(), names::folder)
+    }
+
+    /// The name after which it begins, exclusive.
+    #[must_use]
+    pub fn after(&self) -> Option<String> {
+        self.after.map(|file| names::of(file).as_str().to_string())
+    }
+
+    /// Whether a name belongs to it if the limit is not reached before.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        name.starts_with(&self.prefix()) && self.after().is_none_or(|after| name > after.as_str())
+    }
+}
+
+/// Which bytes of a file; may lie outside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Range {
+    /// So many bytes from one on.
+    Slice {
+        /// First byte.
+        first: u64,
+        /// How many; at least 1.
+        len: u64,
+    },
+    /// All from one on.
+    From {
+        /// First byte.
+        from: u64,
+    },
+    /// The last so many.
+    Last {
+        /// How many.
+        last: u64,
+    },
+}
+
+impl Range {
+    /// What a node is asked for.
+    #[must_use]
+    pub fn request(&self) -> RangeRequest {
+        match *self {
+            Self::Slice { first, len } => {
+                RangeRequest::From { first, last: Some(first.saturating_add(len.max(1) - 1)) }
+            }
+            Self::From { from } => RangeRequest::From { first: from, last: None },
+            Self::Last { last } => RangeRequest::Suffix { len: last },
+        }
+    }
+
+    /// First byte and end (exclusive) of it in a file of so many bytes; `None` if it has none of them.
+    #[must_use]
+    pub fn within(&self, size: u64) -> Option<(u64, u64)> {
+        let (first, end) = match *self {
+            Self::Slice { first, len } => (first, first.saturating_add(len.max(1)).min(size)),
+            Self::From { from } => (from, size),
+            Self::Last { last } => (size.saturating_sub(last), size),
+        };
+        (first < end).then_some((first, end))
+    }
+
+    fn tell(&self) -> String {
+        match self {
+            Self::Slice { first, len } => format!(", {len} bytes from byte {first}"),
+            Self::From { from } => format!(" from byte {from} on"),
+            Self::Last { last } => format!(", its last {last} bytes"),
+        }
+    }
 }
 
 /// A file's content: bytes that follow from a salt, one of whose chunks may be another's.
@@ -100,19 +267,32 @@ impl Step for Op {
     fn tell(&self) -> String {
         let node = self.node;
         match &self.what {
-            OpKind::Put { file, content, abandon_after } => {
+            OpKind::Put { file, content, abandon_after, said } => {
                 let length = content.len;
                 let end = abandon_after.map_or(String::new(), |chunks| format!(" and goes away after {chunks} chunks"));
-                format!("a caller of node {node} puts file {file} of {length} bytes{end}")
+                let announced = match said.length {
+                    Length::Right => String::new(),
+                    Length::Unknown => ", whose length it does not say,".into(),
+                    Length::Wrong(wrong) => format!(", of which it announces {wrong},"),
+                };
+                format!("a caller of node {node} puts file {file} of {length} bytes{announced}{end}")
             }
-            OpKind::Get { file, range, old } => {
+            OpKind::Get { file, range, old, reader } => {
                 let which = old.map_or("", |_| "an old version of ");
-                let part =
-                    range.map_or(String::new(), |range| format!(", {} bytes from byte {}", range.len, range.first));
-                format!("a caller of node {node} reads {which}file {file}{part}")
+                let part = range.map_or(String::new(), |range| range.tell());
+                let pace = if reader.slow_ms > 0 { " slowly" } else { "" };
+                let leaves = |pieces| format!(" and goes away after {pieces} pieces");
+                let end = reader.abandon_after.map_or(String::new(), leaves);
+                format!("a caller of node {node} reads{pace} {which}file {file}{part}{end}")
             }
             OpKind::Delete { file } => format!("a caller of node {node} deletes file {file}"),
             OpKind::List => format!("a caller of node {node} lists its files"),
+            OpKind::ListPart(part) => {
+                let limit = part.limit;
+                let folder = part.folder.map_or(String::new(), |folder| format!(" in folder {folder}"));
+                let after = part.after.map_or(String::new(), |file| format!(" after file {file}"));
+                format!("a caller of node {node} lists at most {limit} files{folder}{after}")
+            }
             OpKind::Stat { file } => format!("a caller of node {node} asks who holds file {file}"),
             OpKind::Versions { file } => format!("a caller of node {node} asks for the versions of file {file}"),
             OpKind::Evict { file } => format!("a caller of node {node} evicts file {file} from it"),
@@ -125,7 +305,7 @@ impl Step for Op {
             OpKind::Put { .. } => "put",
             OpKind::Get { .. } => "get",
             OpKind::Delete { .. } => "delete",
-            OpKind::List => "list",
+            OpKind::List | OpKind::ListPart(_) => "list",
             OpKind::Stat { .. } => "stat",
             OpKind::Versions { .. } => "versions",
             OpKind::Evict { .. } => "evict",
@@ -137,3 +317,6 @@ impl Step for Op {
         vec![self.node]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,13 +11,14 @@ pub mod convergence;
 mod copies;
 pub mod durability;
 pub(crate) mod history;
+mod holders;
 pub mod integrity;
 pub mod resurrection;
 pub mod sessions;
 mod tally;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(crate) trait Rule {
 pub struct Findings {
     /// How operations went.
     pub tally: Tally,
+    /// How many faults of each kind took effect.
+    pub bites: BTreeMap<&'static str, u64>,
     /// Interesting states that were reached.
     pub probes: BTreeSet<&'static str>,
 }
@@ -92,6 +95,7 @@ where
         Box::new(Judge(tally::Counter::new(findings.clone()))),
         Box::new(Judge(probes::Probes::new(findings.clone()))),
         Box::new(Judge(integrity::Integrity::default())),
+        Box::new(Judge(holders::Holders::default())),
         Box::new(Judge(sessions::Sessions::default())),
         Box::new(Judge(authority::Authority::default())),
         Box::new(Judge(confidentiality::Confidentiality::default())),

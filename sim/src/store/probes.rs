@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forever_core::event::RequestError;
+use forever_core::manifest::PAGE_ENTRIES_MAX;
 
 use super::oracles::history::{FileKey, History, Operation, Outcome};
 use super::oracles::{Rule, SharedFindings};
@@ -37,14 +38,21 @@ pub const ALL: &[(&str, &str)] = &[
     ("blobs destroyed", "some blobs of a disk were destroyed"),
     ("same content put again", "a put stored no new bytes because its content was there"),
     ("excused read", "a read failed, and no copy was left"),
+    ("wrong length refused", "a put failed because its length was not the one announced"),
+    ("list cut short", "a list had as many files as were asked for, and there were more"),
+    ("get given up", "a caller went away in the middle of a get"),
     ("part of the core left dead", "the cluster settled without some of its nodes"),
 ];
+
+/// Those that only World reaches, which has chunks small enough.
+const WORLD: &[(&str, &str)] =
+    &[("several manifest pages read", "a file of more chunks than fit into a page of a manifest was read whole")];
 
 /// All probes that a tier can reach: those here and those of the code that it runs.
 #[must_use]
 pub fn of(tier: Tier) -> Vec<(&'static str, &'static str)> {
     let driver: &[(&str, &str)] = match tier {
-        Tier::World => &[],
+        Tier::World => WORLD,
         Tier::Turmoil => forever_net_tokio::simulation::PROBES,
     };
     [ALL, forever_core::simulation::PROBES, driver].concat()
@@ -120,6 +128,7 @@ impl Probes {
         self.reach_if("empty file read", got.file.size == 0);
         let whole = got.bytes.len() as u64 == got.file.size;
         self.reach_if("many chunks read", whole && got.file.chunks > 16);
+        self.reach_if("several manifest pages read", whole && got.file.chunks > PAGE_ENTRIES_MAX as u64);
         let end = got.first + got.bytes.len() as u64;
         let across = !got.bytes.is_empty() && got.first / chunk_size != (end - 1) / chunk_size;
         self.reach_if("range across chunks read", !whole && across);
@@ -134,6 +143,7 @@ impl Probes {
             OpError::Failed(RequestError::NotEnoughPeers { .. }) => {
                 self.reach_if("put for want of peers failed", operation.is_put());
             }
+            OpError::Failed(RequestError::Length { .. }) => self.reach("wrong length refused"),
             OpError::Failed(RequestError::DiskFull) => self.reach_if("write failed on a full disk", is_write),
             OpError::Failed(RequestError::ClockBehind) => self.reach_if("stamp far ahead refused", is_write),
             OpError::Failed(RequestError::NotFound) => {
@@ -149,7 +159,6 @@ impl Probes {
                 | RequestError::Integrity(_)
                 | RequestError::Disk(_)
                 | RequestError::Deadline(_)
-                | RequestError::Length { .. }
                 | RequestError::Stopping,
             )
             | OpError::Down
@@ -180,10 +189,13 @@ impl Probes {
             OpResult::Evicted { .. }
             | OpResult::Put(_)
             | OpResult::Deleted(_)
-            | OpResult::Listed(_)
             | OpResult::Stat(_)
-            | OpResult::Versions(_)
-            | OpResult::Abandoned => {}
+            | OpResult::Versions(_) => {}
+            OpResult::Listed { more, .. } => self.reach_if("list cut short", *more),
+            OpResult::Abandoned => {
+                let is_get = matches!(operation.op.what, OpKind::Get { .. });
+                self.reach_if("get given up", is_get);
+            }
         }
     }
 }
@@ -221,7 +233,7 @@ impl Rule for Probes {
                 let scenario = view.scenario();
                 self.reach_if("part of the core left dead", scenario.core.len() < scenario.nodes.len());
             }
-            Event::Bit { .. } | Event::Frame { .. } => {}
+            Event::Bit { .. } | Event::Frame { .. } | Event::Delivered { .. } => {}
         }
         Ok(())
     }

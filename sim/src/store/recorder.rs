@@ -90,7 +90,7 @@ impl<S: System<Op = Op, Fault = Fault, Event = Event, View = dyn View>> Oracle<S
 impl Record {
     fn add(&mut self, at_us: u64, event: &Event, scenario: &Scenario) {
         match event {
-            Event::Started { op, what } => self.op_started(at_us, *op, what),
+            Event::Started { op, what, .. } => self.op_started(at_us, *op, what),
             Event::Ended { op, result } => self.op_ended(at_us, *op, result),
             Event::Up { node } => self.up(at_us, *node),
             Event::Down { node } => {
@@ -118,6 +118,8 @@ impl Record {
                     self.mark(at_us, None, MarkKind::Probe, (*name).into());
                 }
             }
+            // The bar of the operation says enough.
+            Event::Delivered { .. } => {}
             Event::Healed => self.timeline.healed_us = Some(at_us),
         }
     }
@@ -181,7 +183,7 @@ fn label(what: &OpKind) -> String {
         OpKind::Put { file, .. } => format!("put {file}"),
         OpKind::Get { file, .. } => format!("get {file}"),
         OpKind::Delete { file } => format!("delete {file}"),
-        OpKind::List => "list".into(),
+        OpKind::List | OpKind::ListPart(_) => "list".into(),
         OpKind::Stat { file } => format!("stat {file}"),
         OpKind::Versions { file } => format!("versions {file}"),
         OpKind::Evict { file } => format!("evict {file}"),
@@ -196,7 +198,7 @@ fn ending(result: &OpResult) -> (Ending, String) {
         }
         OpResult::Got(got) => count(got.bytes.len(), "byte"),
         OpResult::Deleted(report) => format!("deleted on {}, {} still to come", nodes(report.replicas), report.pending),
-        OpResult::Listed(files) => count(files.len(), "file"),
+        OpResult::Listed { files, .. } => count(files.len(), "file"),
         OpResult::Stat(stat) => stat.holders.as_ref().map_or_else(
             || "nothing of its holders".into(),
             |holders| format!("held by {}", count(holders.len(), "peer")),

@@ -1,10 +1,5 @@
 //! The store as a kind of simulation: what sweeps, checks and shrinking run.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
-use std::time::Duration;
-
 use super::arrivals;
 use super::oracles::{self, SharedFindings};
 use super::{Event, Fault, Op, Recorder, Scenario, Shape, Tier, View};
@@ -88,8 +83,7 @@ where
     S: System<Op = Op, Fault = Fault, Event = Event, View = dyn View>,
 {
     let findings = SharedFindings::default();
-    let bites = Bites::default();
-    let mut judges: Vec<Box<dyn Oracle<S>>> = vec![Box::new(bites.clone())];
+    let mut judges: Vec<Box<dyn Oracle<S>>> = Vec::new();
     if let Some(recorder) = recorder {
         judges.push(Box::new(recorder.clone()));
     }
@@ -102,7 +96,7 @@ where
         reads: found.tally.reads,
         excused: found.tally.excused + found.tally.unrepaired,
         faults: scenario.plan.faults.len() as u64,
-        bites: bites.by_name(),
+        bites: found.bites.clone(),
     };
     let trace = system.trace();
     Outcome {
@@ -112,38 +106,6 @@ where
         trace_hash: trace.hash(),
         events: trace.events(),
         sim_time: system.now(),
-    }
-}
-
-/// Notes which faults took effect.
-#[derive(Clone, Debug, Default)]
-struct Bites {
-    seen: Rc<RefCell<BTreeMap<&'static str, BTreeSet<usize>>>>,
-}
-
-impl Bites {
-    /// How many faults of each kind took effect.
-    fn by_name(&self) -> BTreeMap<&'static str, u64> {
-        self.seen.borrow().iter().map(|(name, faults)| (*name, faults.len() as u64)).collect()
-    }
-}
-
-impl<S: System<Op = Op, Fault = Fault, Event = Event, View = dyn View>> Oracle<S> for Bites {
-    fn name(&self) -> &'static str {
-        "bites"
-    }
-
-    fn observe(&mut self, _: Duration, event: &Event, view: &mut (dyn View + 'static)) -> Result<(), String> {
-        if let Event::Bit { fault } = event
-            && let Some(planned) = view.scenario().plan.faults.iter().find(|planned| planned.id == *fault)
-        {
-            self.seen.borrow_mut().entry(planned.what.name()).or_default().insert(*fault);
-        }
-        Ok(())
-    }
-
-    fn judge(&mut self, _: &mut (dyn View + 'static)) -> Result<(), String> {
-        Ok(())
     }
 }
 

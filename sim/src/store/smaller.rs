@@ -1,6 +1,6 @@
 //! What a case can do without: how scenarios are made smaller when a failure is shrunk.
 
-use super::{Content, Fault, Op, OpKind, Scenario};
+use super::{Content, Fault, Op, OpKind, Reader, Said, Scenario};
 use crate::simulation::{self, Unrunnable};
 use crate::system::{Plan, Spanned, Timed};
 
@@ -152,11 +152,15 @@ fn fault_without(fault: &Fault, gone: usize) -> Option<Fault> {
 /// The same operation, each with one thing less.
 fn simpler_op(what: &OpKind) -> Vec<OpKind> {
     match what {
-        OpKind::Put { file, content, abandon_after } => {
-            let put = |content, abandon_after| OpKind::Put { file: *file, content, abandon_after };
+        OpKind::Put { file, content, abandon_after, said } => {
+            let put = |content, abandon_after| OpKind::Put { file: *file, content, abandon_after, said: *said };
             let mut all = Vec::new();
             if abandon_after.is_some() {
                 all.push(put(*content, None));
+            }
+            if *said != Said::default() {
+                let (content, abandon_after) = (*content, *abandon_after);
+                all.push(OpKind::Put { file: *file, content, abandon_after, said: Said::default() });
             }
             if content.changed.is_some() {
                 all.push(put(Content { changed: None, ..*content }, *abandon_after));
@@ -166,16 +170,21 @@ fn simpler_op(what: &OpKind) -> Vec<OpKind> {
             }
             all
         }
-        OpKind::Get { file, range, old } => {
+        OpKind::Get { file, range, old, reader } => {
+            let get = |range, old, reader| OpKind::Get { file: *file, range, old, reader };
             let mut all = Vec::new();
             if range.is_some() {
-                all.push(OpKind::Get { file: *file, range: None, old: *old });
+                all.push(get(None, *old, *reader));
             }
             if old.is_some() {
-                all.push(OpKind::Get { file: *file, range: *range, old: None });
+                all.push(get(*range, None, *reader));
+            }
+            if *reader != Reader::default() {
+                all.push(get(*range, *old, Reader::default()));
             }
             all
         }
+        OpKind::ListPart(_) => vec![OpKind::List],
         OpKind::Delete { .. }
         | OpKind::List
         | OpKind::Stat { .. }

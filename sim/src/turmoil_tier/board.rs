@@ -8,7 +8,7 @@ use std::time::Duration;
 use forever_core::ids::NodeId;
 
 use crate::draw::{Draw, Draws, Site};
-use crate::store::{DiskLoss, Event, Fault, OpResult};
+use crate::store::{DiskLoss, Event, Fault, OpResult, Piece};
 
 /// Clones are the same board.
 #[derive(Clone, Debug)]
@@ -119,6 +119,14 @@ impl Board {
     /// A caller has begun at a node.
     pub(crate) fn opened(&self, op: usize, node: usize) {
         self.state().open.insert(op, node);
+    }
+
+    /// A get delivered bytes, unless its caller was told before that its node has gone.
+    pub(crate) fn delivered(&self, op: usize, piece: Piece) {
+        let mut state = self.state();
+        if state.open.contains_key(&op) {
+            state.events.push(Event::Delivered { op, piece });
+        }
     }
 
     /// A caller has its answer, unless it was told before that its node has gone.

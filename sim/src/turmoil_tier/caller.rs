@@ -1,6 +1,7 @@
 //! Callers of a node, on its own host: operations as requests through its [`Handle`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use forever_core::command::{CommandError, VersionSelector};
 use forever_core::event::What;
@@ -53,12 +54,21 @@ impl Callers {
         loop {
             let Some(what) = request.next().await else { return OpResult::Failed(OpError::Gone) };
             self.note(call.op, &what);
+            if let Some(piece) = client.piece(&what) {
+                self.board.delivered(call.op, piece);
+            }
             match client.on_event(request.id, what) {
                 Next::Commands(commands) => {
                     for command in commands {
                         if let Some(result) = give(&client, &request, command).await {
                             return result;
                         }
+                    }
+                }
+                Next::Later { after_ms, command } => {
+                    tokio::time::sleep(Duration::from_millis(u64::from(after_ms))).await;
+                    if let Some(result) = give(&client, &request, command).await {
+                        return result;
                     }
                 }
                 // A request that is dropped before its end is cancelled.

@@ -261,9 +261,9 @@ impl TurmoilTier {
     /// A caller of a node begins.
     pub(super) fn call(&mut self, id: usize, op: &Op) {
         self.trace.record_value(self.sim.elapsed(), "tier", "call", &(id as u64, op));
-        self.board.emit(Event::Started { op: id, what: op.clone() });
-        self.board.opened(id, op.node);
         let old = self.old_version(op);
+        self.board.emit(Event::Started { op: id, what: op.clone(), asked: old });
+        self.board.opened(id, op.node);
         let host = &self.hosts[op.node];
         let call = Call { op: id, what: op.what.clone(), old };
         let is_taken =
@@ -307,7 +307,7 @@ fn kind_of(result: &OpResult) -> String {
         OpResult::Put(_) => "put".into(),
         OpResult::Got(_) => "got".into(),
         OpResult::Deleted(_) => "deleted".into(),
-        OpResult::Listed(_) => "listed".into(),
+        OpResult::Listed { .. } => "listed".into(),
         OpResult::Stat(_) => "stat".into(),
         OpResult::Versions(_) => "versions".into(),
         OpResult::Evicted { .. } => "evicted".into(),

@@ -38,14 +38,21 @@ impl World {
     /// A caller begins.
     pub(super) fn start_op(&mut self, id: usize, op: &Op) {
         record::other(&self.trace, self.now_us, &self.hosts[op.node].name, "op", &(id, op));
-        self.tell_oracles(Event::Started { op: id, what: op.clone() });
+        let asked = self.asked(op);
+        self.tell_oracles(Event::Started { op: id, what: op.clone(), asked });
         self.ops.running.insert(id, op.clone());
         let host = &self.hosts[op.node];
         if host.process.is_none() {
             return self.end_op(id, OpResult::Failed(OpError::Down));
         }
-        let begin = Happening::Begin { host: op.node, life: host.life, op: id };
+        let begin = Happening::Begin { host: op.node, life: host.life, op: id, asked };
         self.happen(begin);
+    }
+
+    /// The old version that an operation asks for.
+    fn asked(&self, op: &Op) -> Option<VersionSelector> {
+        let OpKind::Get { file, old: Some(nth), .. } = op.what else { return None };
+        self.ops.old(self.hosts[op.node].owner, file, nth)
     }
 
     /// Operations at a host whose process is stopped, so that they have not reached it.
@@ -63,21 +70,9 @@ impl World {
     }
 
     /// A caller reaches its node.
-    pub(super) fn begin_op(&mut self, id: usize) {
+    pub(super) fn begin_op(&mut self, id: usize, asked: Option<VersionSelector>) {
         let Some(op) = self.ops.running.get(&id).cloned() else { return };
-        let owner = self.hosts[op.node].owner;
-        let old = match op.what {
-            OpKind::Get { file, old: Some(nth), .. } => self.ops.old(owner, file, nth),
-            OpKind::Get { old: None, .. }
-            | OpKind::Put { .. }
-            | OpKind::Delete { .. }
-            | OpKind::List
-            | OpKind::Stat { .. }
-            | OpKind::Versions { .. }
-            | OpKind::Evict { .. }
-            | OpKind::Restore => None,
-        };
-        let (client, command) = OpClient::new(&op.what, self.scenario.config.chunk_size, old);
+        let (client, command) = OpClient::new(&op.what, self.scenario.config.chunk_size, asked);
         match self.command(op.node, command) {
             Ok(request) => {
                 let Some(process) = &mut self.hosts[op.node].process else { return };
@@ -101,8 +96,16 @@ impl World {
         let Some(process) = &mut self.hosts[number].process else { return };
         let Some(caller) = process.callers.get_mut(&request) else { return };
         let id = caller.op;
+        if let Some(piece) = caller.client.piece(&what) {
+            self.events.push(Event::Delivered { op: id, piece });
+        }
         match caller.client.on_event(request, what) {
             Next::Commands(commands) => self.give(number, request, id, commands),
+            Next::Later { after_ms, command } => {
+                let life = self.hosts[number].life;
+                let give = Happening::Give { host: number, life, request, command: Box::new(command) };
+                self.queue.push(self.now_us + u64::from(after_ms) * 1_000, give);
+            }
             Next::Done { result, cancel } => {
                 process.callers.remove(&request);
                 if cancel {
@@ -112,6 +115,15 @@ impl World {
                 self.end_op(id, result);
             }
         }
+        self.blame_clock(number);
+        self.carry_out(number);
+    }
+
+    /// A caller that took its time gives a command.
+    pub(super) fn give_now(&mut self, number: usize, request: RequestId, command: Command) {
+        let Some(process) = &self.hosts[number].process else { return };
+        let Some(id) = process.callers.get(&request).map(|caller| caller.op) else { return };
+        self.give(number, request, id, vec![command]);
         self.blame_clock(number);
         self.carry_out(number);
     }

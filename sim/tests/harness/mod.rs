@@ -53,11 +53,11 @@ pub(crate) fn content(salt: u64, len: u32) -> Content {
 }
 
 pub(crate) fn put(file: u32, salt: u64, len: u32) -> OpKind {
-    OpKind::Put { file, content: content(salt, len), abandon_after: None }
+    OpKind::put(file, content(salt, len))
 }
 
 pub(crate) fn get(file: u32) -> OpKind {
-    OpKind::Get { file, range: None, old: None }
+    OpKind::get(file)
 }
 
 pub(crate) struct Run {

@@ -32,11 +32,11 @@ pub fn scenario(nodes: usize, seconds: u64) -> Scenario {
 }
 
 pub fn put(file: u32, salt: u64, len: u32) -> OpKind {
-    OpKind::Put { file, content: Content { salt, len, changed: None }, abandon_after: None }
+    OpKind::put(file, Content { salt, len, changed: None })
 }
 
 pub fn get(file: u32) -> OpKind {
-    OpKind::Get { file, range: None, old: None }
+    OpKind::get(file)
 }
 
 /// Adds an operation and gives its number.
@@ -146,7 +146,7 @@ impl Ran {
         let (mut put, mut asked, mut answers) = (BTreeSet::new(), BTreeMap::new(), 0);
         for (_, event) in &self.events {
             match event {
-                Event::Started { op, what } => drop(asked.insert(*op, file_of(what))),
+                Event::Started { op, what, .. } => drop(asked.insert(*op, file_of(what))),
                 Event::Ended { op, result: OpResult::Put(_) } => drop(put.insert(asked[op])),
                 Event::Ended { op, result } if *op >= scenario.plan.ops.len() => {
                     answers += 1;

@@ -24,7 +24,7 @@ fn a_file_comes_back_after_an_evict_and_is_gone_after_a_delete() {
     let deleted = run.run(OWNER, OpKind::Delete { file: 1 });
     assert!(matches!(deleted, OpResult::Deleted(_)), "{deleted:?}");
     assert_eq!(run.run(OWNER, get(1)), OpResult::Failed(OpError::Failed(RequestError::NotFound)));
-    let OpResult::Listed(files) = run.run(OWNER, OpKind::List) else { panic!("no list") };
+    let OpResult::Listed { files, .. } = run.run(OWNER, OpKind::List) else { panic!("no list") };
     assert_eq!(files.len(), 1);
 }
 
@@ -80,7 +80,11 @@ fn a_put_resumes_after_a_power_loss_and_sends_less() {
 
     run.end(fault, &loss);
     run.until_linked();
-    assert_eq!(run.run(OWNER, OpKind::List), OpResult::Listed(Vec::new()), "what was not acknowledged is not there");
+    assert_eq!(
+        run.run(OWNER, OpKind::List),
+        OpResult::Listed { files: Vec::new(), more: false },
+        "what was not acknowledged is not there"
+    );
     let OpResult::Put(report) = run.run(OWNER, put(1, 1, FILE_LEN)) else { panic!("no put") };
     let all = u64::from(FILE_LEN);
     assert!(report.sent_bytes > 0 && report.sent_bytes < 2 * all * 3 / 4, "{} bytes were sent", report.sent_bytes);

@@ -29,6 +29,7 @@ impl Oracle<TurmoilTier> for Counter {
     fn observe(&mut self, _: Duration, event: &Event, _: &mut (dyn View + 'static)) -> Result<(), String> {
         match event {
             Event::Started { op, .. } => self.started.push(*op),
+            Event::Delivered { .. } => {}
             Event::Ended { op, result } => {
                 if !self.started.contains(op) || self.ended.contains(op) {
                     return Err(format!("operation {op} ended when it could not"));

@@ -19,7 +19,7 @@ fn a_paused_node_does_nothing_until_it_goes_on() {
     assert!(run.result(op).is_none() && run.has_bitten(id) && run.is_up(1));
     run.end(id, &pause);
     run.advance(Duration::from_millis(5));
-    assert!(matches!(run.result(op), Some(OpResult::Listed(_))));
+    assert!(matches!(run.result(op), Some(OpResult::Listed { .. })));
     run.until_linked();
     run.put(0, 1, CHUNK);
 }

@@ -1,6 +1,10 @@
 //! What callers do in a scenario.
 
-use super::super::{Content, Family, Fault, NodeSpec, Op, OpKind, Range, Shape};
+use forever_core::config::Config;
+use forever_core::manifest::PAGE_ENTRIES_MAX;
+
+use super::super::names::FOLDERS;
+use super::super::{Content, Family, Fault, Length, NodeSpec, Op, OpKind, Part, Range, Reader, Said, Shape};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::{Spanned, Timed};
 
@@ -12,9 +16,20 @@ const CONTENT: Site = Site::new("ops.content");
 const POOL: Site = Site::new("ops.pool");
 const ECHO: Site = Site::new("ops.echo");
 const RESTORE: Site = Site::new("ops.restore");
+const RANGE: Site = Site::new("ops.range");
+const READER: Site = Site::new("ops.reader");
+const SAID: Site = Site::new("ops.said");
+const PART: Site = Site::new("ops.part");
+const PAGES: Site = Site::new("ops.pages");
 
 /// Contents that several puts share, whoever's they are.
 const POOL_LEN: u64 = 4;
+
+/// A file whose manifest takes more than one page is put only if its chunks are as small as this, in bytes, ...
+const PAGED_CHUNK_SIZE: u32 = 64;
+
+/// ... and if so many of them may be under way at once, so that it does not take all the time that there is.
+const PAGED_WINDOW: u32 = 4;
 
 /// The first operations come when the first links may stand.
 const FIRST_MS: u64 = 300;
@@ -57,7 +72,7 @@ pub(super) fn draw(
     draws: Draws,
     shape: &Shape,
     nodes: &[NodeSpec],
-    chunk_size: u32,
+    config: &Config,
     families: &[Family],
     faults: &[Spanned<Fault>],
 ) -> Vec<Timed<Op>> {
@@ -76,7 +91,7 @@ pub(super) fn draw(
         kinds,
         files,
         nodes: nodes.len(),
-        chunk_size,
+        chunk_size: config.chunk_size,
         chunks_max: shape.chunks_max,
         file_bytes_max: shape.file_bytes_max,
     };
@@ -89,6 +104,7 @@ pub(super) fn draw(
         .collect();
     ops.extend(echoes(draws, nodes, &ops));
     ops.extend(restores(draws, faults));
+    ops.extend(paged(draws, nodes, config, families, alphabet.files));
     ops.retain(|(at_us, _)| *at_us < shape.duration_ms * 1_000);
     ops.sort_by_key(|(at_us, _)| *at_us);
     ops.into_iter().enumerate().map(|(id, (at_us, what))| Timed { id, at_us, what }).collect()
@@ -122,6 +138,30 @@ fn restores(draws: Draws, faults: &[Spanned<Fault>]) -> Vec<(u64, Op)> {
     restores
 }
 
+/// In some scenarios one file, of a name of its own, has so many chunks that its manifest takes two pages. It is put early and
+/// read across the pages' border, evicted, and read whole.
+fn paged(draws: Draws, nodes: &[NodeSpec], config: &Config, families: &[Family], files: u64) -> Vec<(u64, Op)> {
+    let mut draw = draws.at(PAGES, 0, 0);
+    let has_time = config.put_window_chunks >= PAGED_WINDOW && !families.contains(&Family::Network);
+    if config.chunk_size != PAGED_CHUNK_SIZE || !has_time || !draw.per_mille(500) {
+        return Vec::new();
+    }
+    let node = draw.index(nodes.len());
+    let file = u32::try_from(files).expect("files are few");
+    let border = PAGE_ENTRIES_MAX as u64 * u64::from(config.chunk_size);
+    let len = u32::try_from(border + 1 + draw.below(300)).expect("a page of small chunks is less than a megabyte");
+    let content = Content { salt: draw.next(), len, changed: None };
+    let range = Range::Slice { first: border - draw.between(1, 200), len: draw.between(2, 400) };
+    let (reader, old) = (Reader::default(), None);
+    let steps = [
+        (FIRST_MS, 8_000, OpKind::put(file, content)),
+        (30_000, 36_000, OpKind::Get { file, range: Some(range), old, reader }),
+        (38_000, 42_000, OpKind::Evict { file }),
+        (44_000, 48_000, OpKind::get(file)),
+    ];
+    steps.into_iter().map(|(from, to, what)| (1_000 * draw.between(from, to), Op { node, what })).collect()
+}
+
 impl Alphabet {
     fn op(&self, draws: Draws, draw: &mut Draw, nth: u64) -> Op {
         let node = draw.index(self.nodes);
@@ -130,14 +170,14 @@ impl Alphabet {
             Kind::Put => {
                 let content = self.content(draws, nth);
                 let abandon_after = draw.per_mille(40).then(|| 1 + u32::try_from(draw.below(3)).expect("below 3"));
-                OpKind::Put { file, content, abandon_after }
+                OpKind::Put { file, content, abandon_after, said: said(draws, nth, content.len) }
             }
             Kind::Get => {
                 let old = draw.per_mille(150).then(|| u32::try_from(draw.below(8)).expect("below 8"));
-                OpKind::Get { file, range: self.range(draw), old }
+                OpKind::Get { file, range: self.range(draws, draw, nth), old, reader: reader(draws, nth) }
             }
             Kind::Delete => OpKind::Delete { file },
-            Kind::List => OpKind::List,
+            Kind::List => part(draws, nth, self.files).map_or(OpKind::List, OpKind::ListPart),
             Kind::Stat => OpKind::Stat { file },
             Kind::Versions => OpKind::Versions { file },
             Kind::Evict => OpKind::Evict { file },
@@ -146,9 +186,19 @@ impl Alphabet {
         Op { node, what }
     }
 
-    fn range(&self, draw: &mut Draw) -> Option<Range> {
+    fn range(&self, draws: Draws, draw: &mut Draw, nth: u64) -> Option<Range> {
         let chunk = u64::from(self.chunk_size);
-        draw.per_mille(300).then(|| Range { first: draw.below(4 * chunk), len: 1 + draw.below(5 * chunk) })
+        if !draw.per_mille(300) {
+            return None;
+        }
+        let (first, len) = (draw.below(4 * chunk), 1 + draw.below(5 * chunk));
+        Some(match draws.at(RANGE, 0, nth).below(10) {
+            0 => Range::From { from: first },
+            1 => Range::Last { last: len - 1 },
+            // Beyond the end of most files.
+            2 => Range::Slice { first: first + 10 * chunk, len },
+            _ => Range::Slice { first, len },
+        })
     }
 
     /// New, the same as another's, or changed from some point on.
@@ -187,4 +237,37 @@ impl Alphabet {
         let len = if rest == 0 { chunks * size } else { (chunks - 1) * size + rest };
         u32::try_from(len).expect("a file is at most file_bytes_max and a chunk")
     }
+}
+
+/// Some callers go away in the middle of a get, and some take their time.
+fn reader(draws: Draws, nth: u64) -> Reader {
+    let mut draw = draws.at(READER, 0, nth);
+    let small = |number: u64| u32::try_from(number).expect("drawn to be small");
+    let abandon_after = draw.per_mille(40).then(|| small(draw.between(1, 4)));
+    let slow_ms = if draw.per_mille(50) { small(draw.between(20, 400)) } else { 0 };
+    Reader { abandon_after, slow_ms }
+}
+
+/// Most callers of puts say the right length and nothing else.
+fn said(draws: Draws, nth: u64, len: u32) -> Said {
+    let mut draw = draws.at(SAID, 0, nth);
+    let length = match draw.below(100) {
+        0..10 => Length::Unknown,
+        10 => Length::Wrong(len + 1),
+        11 if len > 0 => Length::Wrong(u32::try_from(draw.below(u64::from(len))).expect("below a u32")),
+        _ => Length::Right,
+    };
+    let details = draw.per_mille(300).then(|| u32::try_from(draw.below(1_000)).expect("below 1,000"));
+    Said { length, details }
+}
+
+/// Half of the lists ask for some of the files only.
+fn part(draws: Draws, nth: u64, files: u64) -> Option<Part> {
+    let mut draw = draws.at(PART, 0, nth);
+    let small = |number: u64| u32::try_from(number).expect("files are few");
+    draw.per_mille(500).then(|| Part {
+        folder: draw.per_mille(400).then(|| small(draw.below(u64::from(FOLDERS)))),
+        after: draw.per_mille(500).then(|| small(draw.below(files))),
+        limit: small(draw.between(1, 4)),
+    })
 }

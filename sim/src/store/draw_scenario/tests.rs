@@ -66,6 +66,33 @@ fn seeds_differ_in_families_kinds_knobs_and_topology() {
 }
 
 #[test]
+fn callers_ask_for_all_kinds_of_ranges_parts_and_lengths() {
+    use crate::store::{Length, OpKind, Range, Reader, Said};
+    let scenarios: Vec<Scenario> = (0..300).map(|seed| draw(seed, Tier::World)).collect();
+    let ops: Vec<&OpKind> = scenarios.iter().flat_map(|scenario| &scenario.plan.ops).map(|op| &op.what.what).collect();
+    let some = |is: &dyn Fn(&OpKind) -> bool| {
+        let count = ops.iter().filter(|what| is(what)).count();
+        assert!(count > 0 && count < ops.len() / 2, "{count}");
+    };
+    some(&|what| matches!(what, OpKind::Get { range: Some(Range::From { .. }), .. }));
+    some(&|what| matches!(what, OpKind::Get { range: Some(Range::Last { .. }), .. }));
+    some(&|what| matches!(what, OpKind::Get { range: Some(Range::Slice { .. }), .. }));
+    some(&|what| matches!(what, OpKind::Get { reader: Reader { abandon_after: Some(_), .. }, .. }));
+    some(&|what| matches!(what, OpKind::Get { reader: Reader { slow_ms: 1.., .. }, .. }));
+    some(&|what| matches!(what, OpKind::Put { said: Said { length: Length::Unknown, .. }, .. }));
+    some(&|what| matches!(what, OpKind::Put { said: Said { length: Length::Wrong(_), .. }, .. }));
+    some(&|what| matches!(what, OpKind::Put { said: Said { details: Some(_), .. }, .. }));
+    some(&|what| matches!(what, OpKind::ListPart(part) if part.folder.is_some() && part.after.is_some()));
+    let pages = |scenario: &&Scenario| {
+        let chunk_size = scenario.config.chunk_size;
+        let chunks = |what: &OpKind| if let OpKind::Put { content, .. } = what { content.len / chunk_size } else { 0 };
+        scenario.plan.ops.iter().any(|op| chunks(&op.what.what) as usize >= forever_core::manifest::PAGE_ENTRIES_MAX)
+    };
+    let paged = scenarios.iter().filter(pages).count();
+    assert!((1..30).contains(&paged), "a file of several pages takes long: {paged}");
+}
+
+#[test]
 fn few_disks_are_destroyed() {
     for seed in 0..300 {
         let scenario = draw(seed, Tier::World);

@@ -124,6 +124,7 @@ impl Rule for Authority {
         match event {
             Event::Healed => self.check(view),
             Event::Started { .. }
+            | Event::Delivered { .. }
             | Event::Ended { .. }
             | Event::Up { .. }
             | Event::Down { .. }

@@ -59,6 +59,7 @@ impl Bounds {
             | OpKind::Restore
             | OpKind::Delete { .. }
             | OpKind::List
+            | OpKind::ListPart(_)
             | OpKind::Stat { .. }
             | OpKind::Versions { .. } => 0,
         });
@@ -91,7 +92,11 @@ impl Bounds {
             OpKind::Get { .. } => self.chunks.0,
             // What is dropped may be several versions, and what is brought back, all.
             OpKind::Evict { .. } | OpKind::Restore => self.chunks.1,
-            OpKind::Delete { .. } | OpKind::List | OpKind::Stat { .. } | OpKind::Versions { .. } => 0,
+            OpKind::Delete { .. }
+            | OpKind::List
+            | OpKind::ListPart(_)
+            | OpKind::Stat { .. }
+            | OpKind::Versions { .. } => 0,
         };
         self.step * STEPS + self.chunk_time * chunks + self.trouble(operation.started_at, at) + START
     }
@@ -200,6 +205,7 @@ impl Rule for Bounds {
                 Ok(())
             }
             Event::Healed
+            | Event::Delivered { .. }
             | Event::Up { .. }
             | Event::Down { .. }
             | Event::Bit { .. }

@@ -38,7 +38,12 @@ impl Convergence {
             OpKind::Put { .. } | OpKind::Delete { .. } => 1,
             // Two others must promise.
             OpKind::Evict { .. } => 2,
-            OpKind::Get { .. } | OpKind::List | OpKind::Stat { .. } | OpKind::Versions { .. } | OpKind::Restore => {
+            OpKind::Get { .. }
+            | OpKind::List
+            | OpKind::ListPart(_)
+            | OpKind::Stat { .. }
+            | OpKind::Versions { .. }
+            | OpKind::Restore => {
                 return Ok(());
             }
         };
@@ -119,6 +124,7 @@ impl Rule for Convergence {
             | Event::Up { .. }
             | Event::Down { .. }
             | Event::Bit { .. }
+            | Event::Delivered { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
             | Event::Probe { .. }

@@ -13,10 +13,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use forever_core::event::RestoreReport;
-use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
+use forever_core::ids::{BlobKey, NodeId};
 use forever_core::version::Version;
 
-use super::super::{Event, Holding, OpKind, OpResult, View, names};
+use super::super::{Event, Holding, OpKind, OpResult, View};
 use super::Rule;
 use super::history::{self, FileKey, History};
 
@@ -39,12 +39,6 @@ struct Promise {
     since: u64,
 }
 
-/// What a file is to peers.
-fn address(view: &dyn View, (owner, file): FileKey) -> Option<(OwnerId, NameId)> {
-    let device = view.scenario().nodes.iter().position(|spec| spec.owner == owner)?;
-    Some((view.keys(device).owner_id(), view.keys(device).name_id(&names::of(file))))
-}
-
 /// The oracle.
 #[derive(Default)]
 pub(crate) struct Copies {
@@ -55,7 +49,7 @@ pub(crate) struct Copies {
 
 impl Copies {
     fn holding(view: &mut dyn View, node: usize, key: FileKey, version: &Version) -> Holding {
-        match address(view, key) {
+        match history::address(view, key) {
             Some((owner, name)) => view.holding(node, owner, name, version),
             None => Holding::Absent,
         }
@@ -210,7 +204,7 @@ impl Rule for Copies {
     fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         self.history.note(at, event, view);
         match event {
-            Event::Started { op, what } => {
+            Event::Started { op, what, .. } => {
                 if let (OpKind::Evict { .. }, Some(operation)) = (&what.what, self.history.ops.get(op)) {
                     // It was whole again, or it is about to ask anew.
                     let key = operation.file().map(|file| (operation.owner, file));
@@ -228,9 +222,12 @@ impl Rule for Copies {
             }
             Event::Up { node } => self.check_blobs(*node, view),
             Event::Healed => (0..view.scenario().nodes.len()).try_for_each(|node| self.check_blobs(node, view)),
-            Event::Down { .. } | Event::Bit { .. } | Event::Lost { .. } | Event::Frame { .. } | Event::Probe { .. } => {
-                Ok(())
-            }
+            Event::Down { .. }
+            | Event::Bit { .. }
+            | Event::Delivered { .. }
+            | Event::Lost { .. }
+            | Event::Frame { .. }
+            | Event::Probe { .. } => Ok(()),
         }
     }
 
@@ -242,7 +239,7 @@ impl Rule for Copies {
             }
             let contents = view.contents(node);
             for copy in self.copies.iter().filter(|copy| copy.node == node) {
-                let Some((owner, name)) = address(view, copy.key) else { continue };
+                let Some((owner, name)) = history::address(view, copy.key) else { continue };
                 let holding = contents.holding(owner, name, &copy.version);
                 let evicted = self.was_evicted(node, copy.key, copy.since);
                 if !evicted && !self.is_explained(view, node, copy.since, &holding) {

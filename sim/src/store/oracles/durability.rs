@@ -5,20 +5,27 @@
 //! A read that fails is excused only by proof: no disk in reach of the reader holds all of it between them, and each disk
 //! that held it when it was acknowledged has been destroyed since, lies, or was left dead. Nothing else excuses it.
 //!
+//! That there is no such file is excused by a deletion, newer than the acknowledged version, on a disk in reach. And if a newer
+//! version, which nobody was told of, hides the acknowledged one and cannot be read, the device that wrote it must have been
+//! left dead or out of reach, must lie, must have lost some of it, or must have evicted it: it had all of it when it wrote.
+//!
 //! Present limit of the core, which this allows and counts (`unrepaired`): a device that holds an older version answers from
 //! its own disk, and only the writer brings newer versions to it. If the writer is dead, has lost its disk, or had never
 //! met that device, the older version is what it reads. Whether the bytes are right is the integrity oracle's business.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forever_core::event::RequestError;
-use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
+use forever_core::ids::{BlobKey, NodeId};
 use forever_core::version::Version;
 
-use super::super::{Contents, Event, Holding, OpError, OpKind, OpResult, View, names};
+use super::super::{Contents, Event, Holding, OpError, OpKind, OpResult, View};
 use super::history::{self, FileKey, History, Outcome};
 use super::{Rule, SharedFindings};
+use excuse::holders_between_them;
+
+mod excuse;
 
 /// The rule in a sentence.
 pub const RULE: &str = "what was acknowledged is durable on as many disks as reported, and can be read afterwards unless \
@@ -36,20 +43,16 @@ pub(crate) struct Durability {
     findings: SharedFindings,
     history: History,
     stored: BTreeMap<(FileKey, Version), Stored>,
+    /// Nodes whose disks named a member of the cluster when they last started.
+    remembering: BTreeSet<usize>,
 }
 
-/// What a name is to peers.
-type Address = (OwnerId, NameId);
+/// The first byte of the keys of members (see `core/FORMAT.md`).
+const MEMBER_KIND: u8 = b'N';
 
 impl Durability {
     pub(crate) fn new(findings: SharedFindings) -> Self {
-        Self { findings, history: History::default(), stored: BTreeMap::new() }
-    }
-
-    fn address(view: &dyn View, (owner, file): FileKey) -> Option<Address> {
-        let device = view.scenario().nodes.iter().position(|node| node.owner == owner)?;
-        let keys = view.keys(device);
-        Some((keys.owner_id(), keys.name_id(&names::of(file))))
+        Self { findings, history: History::default(), stored: BTreeMap::new(), remembering: BTreeSet::new() }
     }
 
     /// Looks at the disks at the very moment of an acknowledgement.
@@ -57,9 +60,12 @@ impl Durability {
         let Some(operation) = self.history.ops.get(&op).cloned() else { return Ok(()) };
         let Some(file) = operation.file() else { return Ok(()) };
         let key = (operation.owner, file);
-        let Some((owner, name)) = Self::address(view, key) else { return Ok(()) };
+        let Some((owner, name)) = history::address(view, key) else { return Ok(()) };
         let writer = operation.op.node;
-        if replicas < 2 && !view.scenario().nodes[writer].bootstrap.is_empty() {
+        let knows_others = !view.scenario().nodes[writer].bootstrap.is_empty()
+            || self.remembering.contains(&writer)
+            || self.history.had_met_anybody(writer, operation.started);
+        if replicas < 2 && knows_others {
             return Err(format!(
                 "operation {op} was acknowledged on {replicas} node although node {writer} knows others"
             ));
@@ -92,6 +98,15 @@ impl Durability {
         }
         self.stored.insert((key, version), stored);
         Ok(())
+    }
+
+    /// A node without addresses to dial knows others if its disk names some.
+    fn on_up(&mut self, node: usize, view: &mut dyn View) {
+        self.remembering.remove(&node);
+        let has_addresses = !view.scenario().nodes[node].bootstrap.is_empty();
+        if !has_addresses && view.contents(node).rows.iter().any(|(key, _)| key.first() == Some(&MEMBER_KIND)) {
+            self.remembering.insert(node);
+        }
     }
 
     /// Whether the plan, or an evict by a caller, took away what a node had a moment before the acknowledgement.
@@ -143,13 +158,10 @@ impl Durability {
         self.findings.borrow_mut().tally.reads += 1;
         let found = match result {
             OpResult::Got(got) => Ok(got.file.version),
-            OpResult::Failed(OpError::Failed(RequestError::NotFound)) if self.history.may_be_deleted(key) => {
-                return Ok(());
-            }
             OpResult::Failed(error) => Err(error.to_string()),
             OpResult::Put(_)
             | OpResult::Deleted(_)
-            | OpResult::Listed(_)
+            | OpResult::Listed { .. }
             | OpResult::Stat(_)
             | OpResult::Versions(_)
             | OpResult::Evicted { .. }
@@ -162,104 +174,11 @@ impl Durability {
             Err(error) => format!("failed: {error}"),
         };
         let read = format!("node {reader}'s read of file {file} {what}");
-        self.excuse(view, reader, key, newest, acked.op, found.ok()).map_err(|why| {
+        let is_absent = matches!(result, OpResult::Failed(OpError::Failed(RequestError::NotFound)));
+        self.excuse(view, reader, key, (newest, acked.op), found.ok(), is_absent).map_err(|why| {
             format!("{read}; version {} was acknowledged by operation {}, and {why}", history::show(&newest), acked.op)
         })
     }
-
-    /// Looks for an excuse for a read that did not find the newest acknowledged version.
-    fn excuse(
-        &mut self,
-        view: &mut dyn View,
-        reader: usize,
-        key: FileKey,
-        newest: Version,
-        op: usize,
-        found: Option<Version>,
-    ) -> Result<(), String> {
-        let Some(address) = Self::address(view, key) else { return Ok(()) };
-        let disks = disks_in_reach(view, reader);
-        let here = disks.get(&reader).and_then(|contents| winner(contents, address));
-        let wanted = here.or_else(|| disks.values().filter_map(|contents| winner(contents, address)).max());
-        if here.is_some_and(|here| here < newest) {
-            if self.history.is_beyond_repair(view, op, reader) {
-                self.findings.borrow_mut().tally.unrepaired += 1;
-                return Ok(());
-            }
-            return Err(format!("node {reader} holds only an older version although its writer could have brought it"));
-        }
-        let wanted = wanted.filter(|wanted| *wanted >= newest).unwrap_or(newest);
-        if found.is_none_or(|found| found < newest)
-            && let Some(holders) = holders_between_them(&disks, address, &wanted)
-        {
-            let version = history::show(&wanted);
-            return Err(format!(
-                "the disks of nodes {holders:?}, in reach, hold all of version {version} between them"
-            ));
-        }
-        if wanted == newest {
-            let reach: Vec<usize> = disks.keys().copied().collect();
-            self.prove_destroyed(view, key, newest, &reach)?;
-        } else if self.history.losses.is_empty() && view.scenario().core.len() == view.scenario().nodes.len() {
-            return Err(format!("a newer version {} hides it that no disk holds", history::show(&wanted)));
-        }
-        self.findings.borrow_mut().tally.excused += 1;
-        self.findings.borrow_mut().probes.insert("excused read");
-        Ok(())
-    }
-
-    /// Every disk in reach that held a version must have been destroyed since.
-    fn prove_destroyed(&self, view: &dyn View, key: FileKey, version: Version, reach: &[usize]) -> Result<(), String> {
-        let Some(stored) = self.stored.get(&(key, version)) else { return Ok(()) };
-        for (node, since) in &stored.holders {
-            let destroyed = !view.is_core(*node)
-                || self.history.is_untrusted(view, *node)
-                || self.history.is_destroyed(*node, *since, &stored.chunks);
-            if !destroyed && reach.contains(node) {
-                return Err(format!("node {node} held it, and the plan has destroyed nothing of it there since"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The disks of the core that a reader can ask.
-fn disks_in_reach(view: &mut dyn View, reader: usize) -> BTreeMap<usize, Contents> {
-    let in_reach = |other: &usize| view.is_core(*other) && history::is_in_reach(view, reader, *other);
-    let in_reach: Vec<usize> = (0..view.scenario().nodes.len()).filter(in_reach).collect();
-    in_reach.into_iter().map(|node| (node, view.contents(node))).collect()
-}
-
-/// The highest version of a name on a disk.
-fn winner(contents: &Contents, (owner, name): Address) -> Option<Version> {
-    let records = contents.records.iter().map(|held| &held.record.record);
-    records.filter(|record| record.owner == owner && record.name_id == name).map(|record| record.version).max()
-}
-
-/// The disks that have a version's record, if all its chunks lie intact on some of the disks.
-fn holders_between_them(
-    disks: &BTreeMap<usize, Contents>,
-    (owner, name): Address,
-    version: &Version,
-) -> Option<Vec<usize>> {
-    let mut holders = Vec::new();
-    let mut missing: Option<Vec<BlobKey>> = None;
-    for (node, contents) in disks {
-        match contents.holding(owner, name, version) {
-            Holding::Absent => continue,
-            Holding::Whole(_) => missing = Some(Vec::new()),
-            // Without its manifest it is of no use.
-            Holding::Broken(chunks) if chunks.is_empty() => continue,
-            Holding::Broken(chunks) => {
-                if missing.is_none() {
-                    missing = Some(chunks);
-                }
-            }
-        }
-        holders.push(*node);
-    }
-    let is_intact = |chunk: &BlobKey| disks.values().any(|contents| contents.blobs.get(chunk) == Some(&true));
-    missing?.iter().all(is_intact).then_some(holders)
 }
 
 impl Rule for Durability {
@@ -269,6 +188,9 @@ impl Rule for Durability {
 
     fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         self.history.note(at, event, view);
+        if let Event::Up { node } = event {
+            self.on_up(*node, view);
+        }
         let Event::Ended { op, result } = event else { return Ok(()) };
         let Some(operation) = self.history.ops.get(op) else { return Ok(()) };
         let (uncertain, of_judge) = (operation.is_uncertain(), operation.of_judge);
@@ -294,7 +216,7 @@ impl Rule for Durability {
         let files: Vec<FileKey> = self.history.acked.keys().copied().collect();
         for key in files {
             let Some((version, acked)) = self.history.newest(key).filter(|(_, acked)| !acked.deleted) else { continue };
-            let Some(address) = Self::address(view, key) else { continue };
+            let Some(address) = history::address(view, key) else { continue };
             if holders_between_them(&disks, address, &version).is_none() {
                 self.prove_destroyed(view, key, version, &core).map_err(|why| {
                     let (file, version, op) = (key.1, history::show(&version), acked.op);

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use forever_core::command::CommandError;
-use forever_core::ids::{BlobKey, NodeId};
+use forever_core::command::{CommandError, VersionSelector};
+use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
 use forever_core::version::Version;
 
-use super::super::{DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, View};
+use super::super::{DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, View, names};
 
 /// How an operation ended, as far as its effect goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) op: Op,
+    /// The version that it asks for, if it is an old one.
+    pub(crate) asked: Option<VersionSelector>,
     pub(crate) owner: usize,
     /// The event that started it, and when.
     pub(crate) started: u64,
@@ -68,12 +70,15 @@ pub(crate) fn file_of(what: &OpKind) -> Option<u32> {
         | OpKind::Stat { file }
         | OpKind::Versions { file }
         | OpKind::Evict { file } => Some(*file),
-        OpKind::List | OpKind::Restore => None,
+        OpKind::List | OpKind::ListPart(_) | OpKind::Restore => None,
     }
 }
 
 /// A file of an owner.
 pub(crate) type FileKey = (usize, u32);
+
+/// What a name is to peers.
+pub(crate) type Address = (OwnerId, NameId);
 
 /// An acknowledged write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,11 +109,18 @@ impl History {
         self.now += 1;
         self.at = at;
         match event {
-            Event::Started { op, what } => {
+            Event::Started { op, what, asked } => {
                 let owner = view.scenario().nodes[what.node].owner;
                 let of_judge = self.healed.is_some();
-                let operation =
-                    Operation { op: what.clone(), owner, started: self.now, started_at: at, ended: None, of_judge };
+                let operation = Operation {
+                    op: what.clone(),
+                    asked: *asked,
+                    owner,
+                    started: self.now,
+                    started_at: at,
+                    ended: None,
+                    of_judge,
+                };
                 self.ops.insert(*op, operation);
             }
             Event::Ended { op, result } => self.end(*op, at, result, view),
@@ -120,7 +132,7 @@ impl History {
                     self.met.entry((*from, *to)).or_insert(self.now);
                 }
             }
-            Event::Down { .. } | Event::Bit { .. } | Event::Probe { .. } => {}
+            Event::Down { .. } | Event::Bit { .. } | Event::Probe { .. } | Event::Delivered { .. } => {}
         }
     }
 
@@ -149,9 +161,9 @@ impl History {
         self.ops.iter().filter(move |(_, operation)| is_of(operation)).map(|(id, operation)| (*id, operation))
     }
 
-    /// Whether some delete of the file may have taken effect without anybody being told its version.
-    pub(crate) fn may_be_deleted(&self, file: FileKey) -> bool {
-        self.of_file(file).any(|(_, operation)| operation.is_delete() && operation.is_uncertain())
+    /// Whether a node, in its present life and before an event, had found another to be a member of the cluster.
+    pub(crate) fn had_met_anybody(&self, node: usize, before: u64) -> bool {
+        self.met.iter().any(|((from, _), since)| *from == node && *since < before)
     }
 
     /// Whether something of a node's disk was destroyed from an event on: all of it, or one of these blobs.
@@ -198,7 +210,7 @@ fn outcome_of(result: &OpResult) -> Outcome {
         OpResult::Put(report) => Outcome::Acked { version: report.write.version, replicas: report.write.replicas },
         OpResult::Deleted(report) => Outcome::Acked { version: report.version, replicas: report.replicas },
         OpResult::Got(_)
-        | OpResult::Listed(_)
+        | OpResult::Listed { .. }
         | OpResult::Stat(_)
         | OpResult::Versions(_)
         | OpResult::Evicted { .. }
@@ -217,6 +229,13 @@ fn outcome_of(result: &OpResult) -> Outcome {
             OpError::Gone | OpError::Failed(_) | OpError::Nonsense(_) => Outcome::Unknown,
         },
     }
+}
+
+/// What a file is to peers.
+pub(crate) fn address(view: &dyn View, (owner, file): FileKey) -> Option<Address> {
+    let device = view.scenario().nodes.iter().position(|spec| spec.owner == owner)?;
+    let keys = view.keys(device);
+    Some((keys.owner_id(), keys.name_id(&names::of(file))))
 }
 
 /// The node of an id.

@@ -56,7 +56,7 @@ impl Rule for Resurrection {
                 self.check(view, node, owner, *file, got.file.version)
             }
             (OpKind::Stat { file }, OpResult::Stat(stat)) => self.check(view, node, owner, *file, stat.file.version),
-            (OpKind::List, OpResult::Listed(files)) => files.iter().try_for_each(|info| {
+            (OpKind::List | OpKind::ListPart(_), OpResult::Listed { files, .. }) => files.iter().try_for_each(|info| {
                 let Some(file) = names::file_of(&info.name) else { return Ok(()) };
                 self.check(view, node, owner, file, info.version)
             }),

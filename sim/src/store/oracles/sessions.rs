@@ -4,19 +4,25 @@
 //! that were read there and lie on its disk. (A version that was read from a peer and not kept is seen again only if that
 //! peer can be reached.) "No such file" is right if some delete, by whichever device of the owner, may stand above. A node
 //! that loses its disk starts anew.
+//!
+//! And what a node tells is well formed: a list is in order, has what was asked for and lacks nothing before its end; a history
+//! is in order, its newest version alone is the current one, and it lacks none that lies on the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use forever_core::event::RequestError;
+use forever_core::event::{FileInfo, RequestError, VersionInfo};
 use forever_core::version::Version;
 
-use super::super::{Event, Holding, OpError, OpKind, OpResult, View, names};
+use super::super::{Event, Holding, OpError, OpKind, OpResult, Part, View, names};
 use super::Rule;
 use super::history::{self, FileKey, History, Operation, Outcome};
 
 /// The rule in a sentence.
 pub const RULE: &str = "on one node, reads see its writes and never go back, and stamps only grow";
+
+/// Of so many of a file's newest versions it is looked whether a history tells of them.
+const LOOKED_AT_MAX: usize = 4;
 
 /// What a node must show from an event on.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +40,8 @@ pub(crate) struct Sessions {
     floors: BTreeMap<(usize, FileKey), Vec<Floor>>,
     /// The highest stamp of each node so far, by event.
     stamps: BTreeMap<usize, Vec<(u64, Version)>>,
+    /// The versions that lay on a node's disk when it was asked for a history, by operation.
+    held: BTreeMap<usize, Vec<Version>>,
 }
 
 impl Sessions {
@@ -96,22 +104,90 @@ impl Sessions {
         }
     }
 
-    fn check_list(&self, operation: &Operation, files: &[forever_core::event::FileInfo]) -> Result<(), String> {
-        let mut listed: BTreeMap<u32, Version> = BTreeMap::new();
+    /// A list is in order, keeps to what was asked for, and lacks nothing up to where it ends.
+    fn check_list(&self, operation: &Operation, part: &Part, files: &[FileInfo], more: bool) -> Result<(), String> {
+        if let Some(pair) = files.windows(2).find(|pair| pair[0].name.as_str() >= pair[1].name.as_str()) {
+            return Err(format!("lists {:?} before {:?}", pair[0].name.as_str(), pair[1].name.as_str()));
+        }
+        if let Some(stray) = files.iter().find(|info| !part.has(info.name.as_str())) {
+            return Err(format!("lists {:?}, which was not asked for", stray.name.as_str()));
+        }
+        if files.len() > part.limit as usize || (more && files.len() < part.limit as usize) {
+            let (listed, limit) = (files.len(), part.limit);
+            return Err(format!("lists {listed} files where {limit} were asked for, and more is {more}"));
+        }
+        let mut listed: BTreeSet<u32> = BTreeSet::new();
         for info in files {
             let Some(file) = names::file_of(&info.name) else { continue };
             self.check_seen(operation, file, info.version)?;
-            listed.insert(file, info.version);
+            listed.insert(file);
         }
+        let end = files.last().filter(|_| more).map(|info| info.name.as_str().to_string());
+        let is_due = |file: u32| {
+            let name = names::of(file);
+            part.has(name.as_str()) && end.as_ref().is_none_or(|end| name.as_str() <= end.as_str())
+        };
         let node = operation.op.node;
         let of_node = self.floors.keys().filter(|(of, (owner, _))| *of == node && *owner == operation.owner);
-        for (_, (_, file)) in of_node.filter(|(_, (_, file))| !listed.contains_key(file)) {
+        for (_, (_, file)) in of_node.filter(|(_, (_, file))| !listed.contains(file) && is_due(*file)) {
             self.check_absent(operation, *file)?;
         }
         Ok(())
     }
 
-    fn check(&mut self, operation: &Operation, result: &OpResult, view: &mut dyn View) -> Result<(), String> {
+    /// A history is in order, newest first; the newest, and only that, is the current one; and it lacks no acknowledged
+    /// version that lay on the disk all the while.
+    fn check_versions(
+        &self,
+        operation: &Operation,
+        op: usize,
+        file: u32,
+        versions: &[VersionInfo],
+        view: &mut dyn View,
+    ) -> Result<(), String> {
+        if let Some(pair) = versions.windows(2).find(|pair| pair[0].version <= pair[1].version) {
+            let (one, other) = (history::show(&pair[0].version), history::show(&pair[1].version));
+            return Err(format!("tells of version {one} of file {file} before version {other}"));
+        }
+        if let Some(odd) = versions.iter().enumerate().find(|(place, info)| info.current != (*place == 0)) {
+            let version = history::show(&odd.1.version);
+            return Err(format!("tells of version {version} of file {file} as current, or not, wrongly"));
+        }
+        let Some(newest) = versions.first() else { return Err(format!("tells of no version of file {file}")) };
+        self.check_seen(operation, file, newest.version)?;
+        for version in self.held.get(&op).into_iter().flatten() {
+            let is_told = versions.iter().any(|info| info.version == *version);
+            if !is_told && Self::is_held(view, operation.op.node, file, version) {
+                let version = history::show(version);
+                return Err(format!("tells nothing of version {version} of file {file}, which lies on its disk"));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_held(view: &mut dyn View, node: usize, file: u32, version: &Version) -> bool {
+        let (owner, name) = (view.keys(node).owner_id(), view.keys(node).name_id(&names::of(file)));
+        view.holding(node, owner, name, version) != Holding::Absent
+    }
+
+    /// Notes which acknowledged versions lie on the disk of a node that is asked for a history.
+    fn on_started(&mut self, op: usize, view: &mut dyn View) {
+        let Some(operation) = self.history.ops.get(&op) else { return };
+        let OpKind::Versions { file } = operation.op.what else { return };
+        let node = operation.op.node;
+        let acked = self.history.acked.get(&(operation.owner, file)).into_iter().flatten().rev();
+        let newest: Vec<Version> = acked.map(|(version, _)| *version).take(LOOKED_AT_MAX).collect();
+        let held = newest.into_iter().filter(|version| Self::is_held(view, node, file, version));
+        self.held.insert(op, held.collect());
+    }
+
+    fn check(
+        &mut self,
+        operation: &Operation,
+        op: usize,
+        result: &OpResult,
+        view: &mut dyn View,
+    ) -> Result<(), String> {
         let node = operation.op.node;
         if let Some(Outcome::Acked { version, .. }) = operation.outcome() {
             let (version, deleted) = (*version, operation.is_delete());
@@ -127,14 +203,16 @@ impl Sessions {
             }
             (OpKind::Stat { file }, OpResult::Stat(stat)) => self.on_read(operation, *file, stat.file.version, view),
             (OpKind::Versions { file }, OpResult::Versions(versions)) => {
-                let Some(newest) = versions.iter().find(|info| info.current) else { return Ok(()) };
-                self.check_seen(operation, *file, newest.version)
+                self.check_versions(operation, op, *file, versions, view)
             }
             (
                 OpKind::Get { file, old: None, .. } | OpKind::Stat { file },
                 OpResult::Failed(OpError::Failed(RequestError::NotFound)),
             ) => self.check_absent(operation, *file),
-            (OpKind::List, OpResult::Listed(files)) => self.check_list(operation, files),
+            (OpKind::List, OpResult::Listed { files, more }) => self.check_list(operation, &Part::ALL, files, *more),
+            (OpKind::ListPart(part), OpResult::Listed { files, more }) => {
+                self.check_list(operation, part, files, *more)
+            }
             // All else tells nothing of what is there.
             (_, _) => Ok(()),
         }
@@ -149,8 +227,7 @@ impl Sessions {
     ) -> Result<(), String> {
         self.check_seen(operation, file, version)?;
         let node = operation.op.node;
-        let (owner, name) = (view.keys(node).owner_id(), view.keys(node).name_id(&names::of(file)));
-        if view.holding(node, owner, name, &version) != Holding::Absent {
+        if Self::is_held(view, node, file, &version) {
             self.raise(node, (operation.owner, file), version, false);
         }
         Ok(())
@@ -171,7 +248,13 @@ impl Rule for Sessions {
                 if self.history.is_untrusted(view, node) {
                     return Ok(());
                 }
-                self.check(&operation, result, view).map_err(|what| format!("operation {op} at node {node} {what}"))
+                let checked = self.check(&operation, *op, result, view);
+                self.held.remove(op);
+                checked.map_err(|what| format!("operation {op} at node {node} {what}"))
+            }
+            Event::Started { op, .. } => {
+                self.on_started(*op, view);
+                Ok(())
             }
             Event::Lost { node, .. } if self.history.is_wiped(*node, self.history.now) => {
                 self.floors.retain(|(of, _), _| of != node);
@@ -179,7 +262,7 @@ impl Rule for Sessions {
                 Ok(())
             }
             Event::Lost { .. }
-            | Event::Started { .. }
+            | Event::Delivered { .. }
             | Event::Up { .. }
             | Event::Down { .. }
             | Event::Bit { .. }

@@ -23,8 +23,6 @@ pub struct Tally {
     pub excused: u64,
     /// Those that found an older version, because the only repair there is yet (by the writer) could not happen.
     pub unrepaired: u64,
-    /// Faults that took effect.
-    pub faults: u64,
 }
 
 impl Tally {
@@ -48,7 +46,6 @@ impl AddAssign for Tally {
         self.reads += other.reads;
         self.excused += other.excused;
         self.unrepaired += other.unrepaired;
-        self.faults += other.faults;
     }
 }
 
@@ -72,7 +69,7 @@ impl Rule for Counter {
         "tally"
     }
 
-    fn observe(&mut self, _at: Duration, event: &Event, _view: &mut dyn View) -> Result<(), String> {
+    fn observe(&mut self, _at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         match event {
             Event::Started { op, .. } if !self.plan_is_over => {
                 self.open.insert(*op);
@@ -81,9 +78,15 @@ impl Rule for Counter {
             Event::Ended { op, result } if self.open.remove(op) => {
                 self.findings.borrow_mut().tally.succeeded += u64::from(is_success(result));
             }
-            Event::Bit { fault } if self.bitten.insert(*fault) => self.findings.borrow_mut().tally.faults += 1,
+            Event::Bit { fault } if self.bitten.insert(*fault) => {
+                let planned = view.scenario().plan.faults.iter().find(|planned| planned.id == *fault);
+                if let Some(planned) = planned {
+                    *self.findings.borrow_mut().bites.entry(planned.what.name()).or_default() += 1;
+                }
+            }
             Event::Healed => self.plan_is_over = true,
             Event::Started { .. }
+            | Event::Delivered { .. }
             | Event::Ended { .. }
             | Event::Bit { .. }
             | Event::Up { .. }
@@ -100,28 +103,30 @@ impl Rule for Counter {
     }
 }
 
-/// Whether a caller got what it could expect. That there is no such file is an answer; whether it is true is another
-/// oracle's business. A caller who goes away wants nothing more.
+/// Whether a caller got what it could expect. That there is no such file, or that a length is not the one announced, is an
+/// answer; whether it is true is another oracle's business. A caller who goes away wants nothing more.
 pub(crate) fn is_success(result: &OpResult) -> bool {
     match result {
         OpResult::Put(_)
         | OpResult::Got(_)
         | OpResult::Deleted(_)
-        | OpResult::Listed(_)
+        | OpResult::Listed { .. }
         | OpResult::Stat(_)
         | OpResult::Versions(_)
         | OpResult::Evicted { .. }
         | OpResult::Restored(_)
         | OpResult::Abandoned => true,
         OpResult::Failed(OpError::Failed(error)) => match error {
-            RequestError::NotFound | RequestError::NoSuchVersion | RequestError::Range { .. } => true,
+            RequestError::NotFound
+            | RequestError::NoSuchVersion
+            | RequestError::Range { .. }
+            | RequestError::Length { .. } => true,
             RequestError::NotEnoughPeers { .. }
             | RequestError::Unavailable(_)
             | RequestError::Integrity(_)
             | RequestError::DiskFull
             | RequestError::Disk(_)
             | RequestError::Deadline(_)
-            | RequestError::Length { .. }
             | RequestError::ClockBehind
             | RequestError::Stopping => false,
         },

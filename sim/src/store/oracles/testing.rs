@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use forever_core::command::VersionSelector;
 use forever_core::config::Config;
 use forever_core::event::{FileInfo, PutReport, RequestError, WriteReport};
 use forever_core::ids::{BlobKey, ChunkId, NodeId, PageId};
@@ -13,8 +14,8 @@ use forever_core::version::Version;
 
 use super::Rule;
 use crate::store::{
-    Content, Contents, DiskLoss, Event, Fault, Got, Held, NodeSpec, Op, OpError, OpKind, OpResult, Scenario, Tier,
-    View, names,
+    Content, Contents, DiskLoss, Event, Fault, Got, Held, NodeSpec, Op, OpError, OpKind, OpResult, Reader, Scenario,
+    Tier, View, names,
 };
 use crate::system::{Plan, Spanned};
 
@@ -110,7 +111,17 @@ impl<R: Rule> Run<R> {
     pub(crate) fn start(&mut self, node: usize, what: OpKind) -> usize {
         let op = self.next;
         self.next += 1;
-        self.see(Event::Started { op, what: Op { node, what } }).unwrap();
+        self.see(Event::Started { op, what: Op { node, what }, asked: None }).unwrap();
+        op
+    }
+
+    /// A get of the version of this wall time by node 0 begins.
+    pub(crate) fn start_old(&mut self, node: usize, file: u32, wall_ms: u64) -> usize {
+        let op = self.next;
+        self.next += 1;
+        let asked = Some(VersionSelector::from(&self.version(wall_ms, 0)));
+        let what = OpKind::Get { file, range: None, old: Some(0), reader: Reader::default() };
+        self.see(Event::Started { op, what: Op { node, what }, asked }).unwrap();
         op
     }
 
@@ -213,11 +224,11 @@ pub(crate) fn content(file: u32) -> Content {
 }
 
 pub(crate) fn put_of(file: u32) -> OpKind {
-    OpKind::Put { file, content: content(file), abandon_after: None }
+    OpKind::put(file, content(file))
 }
 
 pub(crate) fn get_of(file: u32) -> OpKind {
-    OpKind::Get { file, range: None, old: None }
+    OpKind::get(file)
 }
 
 pub(crate) fn info(file: u32, version: Version) -> FileInfo {

@@ -31,7 +31,11 @@ impl Disks {
                 self.look(at_us, *node, view).into_iter().collect()
             }
             // Too many to look at each: what they lead to is seen soon after.
-            Event::Started { .. } | Event::Bit { .. } | Event::Frame { .. } | Event::Probe { .. } => Vec::new(),
+            Event::Started { .. }
+            | Event::Bit { .. }
+            | Event::Delivered { .. }
+            | Event::Frame { .. }
+            | Event::Probe { .. } => Vec::new(),
         }
     }
 

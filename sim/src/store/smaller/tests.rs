@@ -17,7 +17,7 @@ fn scenario(faults: Vec<Fault>) -> Scenario {
         disk_us: (10, 10),
         families: vec![Family::Network, Family::Buggify],
         plan: Plan {
-            ops: vec![op(0, 0, OpKind::Put { file: 1, content, abandon_after: None }), op(1, 2, OpKind::List)],
+            ops: vec![op(0, 0, OpKind::put(1, content)), op(1, 2, OpKind::List)],
             faults: faults.into_iter().enumerate().map(span).collect(),
             end_us: 10_000,
         },

@@ -107,6 +107,8 @@ fn a_request_left_over_is_seen_before_the_judge_hides_it() {
     let mut run = run();
     run.heal().unwrap();
     run.view.gauges = vec![("requests", 2, 12)];
-    let error = run.see(Event::Started { op: 90, what: crate::store::Op { node: 0, what: OpKind::List } }).unwrap_err();
+    let error = run
+        .see(Event::Started { op: 90, asked: None, what: crate::store::Op { node: 0, what: OpKind::List } })
+        .unwrap_err();
     assert!(error.contains("2 requests"), "{error}");
 }

@@ -147,13 +147,56 @@ fn an_older_version_is_a_violation_unless_its_writer_could_not_bring_the_newer()
 }
 
 #[test]
-fn a_read_need_not_find_what_a_delete_of_unknown_outcome_may_have_deleted() {
+fn a_read_need_not_find_what_a_delete_of_unknown_outcome_has_deleted() {
+    let deleted_at = |wall_ms: u64| {
+        let mut run = run();
+        run.put(0, 1, 100, &[0, 2]).unwrap();
+        let delete = run.start(0, OpKind::Delete { file: 1 });
+        let version = run.version(wall_ms, 0);
+        run.store(2, 0, 1, version, true);
+        run.end(delete, gone()).unwrap();
+        run.heal().unwrap();
+        run.get(0, 1, not_found())
+    };
+    deleted_at(110).unwrap();
+    // A delete that had ended before the file was put again explains nothing.
+    assert!(deleted_at(90).unwrap_err().contains("hold all of version"));
+}
+
+#[test]
+fn a_node_that_has_met_others_needs_them_for_an_acknowledgement() {
+    let mut run = Run::new(Durability::new(SharedFindings::default()));
+    run.view.scenario.nodes[0].bootstrap.clear();
+    run.see(Event::Up { node: 0 }).unwrap();
+    run.put(0, 1, 100, &[0]).unwrap();
+    run.meet();
+    assert!(run.put(0, 1, 200, &[0]).unwrap_err().contains("on 1 node"));
+    // It starts again: what it had met counts if its disk remembers.
+    run.see(Event::Up { node: 0 }).unwrap();
+    run.put(0, 1, 300, &[0]).unwrap();
+    run.view.disks[0].rows.push((bytes::Bytes::from_static(b"N..."), bytes::Bytes::new()));
+    run.see(Event::Up { node: 0 }).unwrap();
+    assert!(run.put(0, 1, 400, &[0]).unwrap_err().contains("on 1 node"));
+}
+
+#[test]
+fn a_newer_version_that_hides_the_acknowledged_one_must_have_been_lost_by_its_writer() {
     let mut run = run();
     run.put(0, 1, 100, &[0, 2]).unwrap();
-    let delete = run.start(0, OpKind::Delete { file: 1 });
-    run.end(delete, gone()).unwrap();
+    let newer = run.version(200, 0);
+    let chunk = chunk_of(&run.view, 0, newer);
+    for node in [0, 2] {
+        run.store(node, 0, 1, newer, false);
+        run.view.disks[node].blobs.remove(&chunk);
+    }
     run.heal().unwrap();
-    run.get(0, 1, not_found()).unwrap();
+    // Losses elsewhere do not explain it.
+    run.lose(1, DiskLoss::All);
+    let error = run.get(0, 1, unavailable()).unwrap_err();
+    assert!(error.contains("has lost nothing of"), "{error}");
+    run.lose(0, DiskLoss::Blobs(vec![chunk]));
+    run.get(0, 1, unavailable()).unwrap();
+    assert_eq!(tally(&run).excused, 1);
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn serving_or_listing_what_was_deleted_is_a_violation_once_healed() {
     assert!(run.get(1, 1, got).unwrap_err().contains("deleted"));
     let list = run.start(1, OpKind::List);
     let file = info(1, run.version(100, 0));
-    run.end(list, OpResult::Listed(vec![file])).unwrap_err();
+    run.end(list, OpResult::Listed { files: vec![file], more: false }).unwrap_err();
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn a_node_that_does_not_see_its_own_write_is_a_violation() {
     assert!(run.get(0, 1, older).unwrap_err().contains("written or read there before"));
     run.get(0, 1, not_found()).unwrap_err();
     let list = run.start(0, OpKind::List);
-    run.end(list, OpResult::Listed(Vec::new())).unwrap_err();
+    run.end(list, OpResult::Listed { files: Vec::new(), more: false }).unwrap_err();
 }
 
 #[test]
@@ -84,4 +84,56 @@ fn a_node_that_lost_its_disk_starts_anew() {
     run.lose(0, DiskLoss::All);
     run.get(0, 1, not_found()).unwrap();
     run.put(0, 2, 150, &[0, 1]).unwrap();
+}
+
+#[test]
+fn a_part_of_a_list_is_in_order_keeps_to_what_was_asked_for_and_lacks_nothing_before_its_end() {
+    let mut run = Run::new(Sessions::default());
+    for (file, wall_ms) in [(1, 10), (5, 20), (9, 30), (2, 40)] {
+        run.put(0, file, wall_ms, &[0, 1]).unwrap();
+    }
+    let files = |run: &Run<Sessions>, all: &[(u32, u64)]| {
+        all.iter().map(|(file, wall_ms)| info(*file, run.version(*wall_ms, 0))).collect::<Vec<_>>()
+    };
+    // Files 1, 5 and 9 share a folder.
+    for (after, limit, listed, more, right) in [
+        (None, 2, &[(1, 10), (5, 20)][..], true, true),
+        (Some(5), 2, &[(9, 30)], false, true),
+        (None, 3, &[(1, 10), (5, 20), (9, 30)], false, true),
+        (None, 2, &[(5, 20), (1, 10)], true, false),
+        (None, 2, &[(1, 10), (1, 10)], true, false),
+        (None, 2, &[(1, 10), (9, 30)], true, false),
+        (None, 3, &[(1, 10), (5, 20)], false, false),
+        (None, 3, &[(1, 10), (5, 20)], true, false),
+        (None, 2, &[(1, 10), (5, 20), (9, 30)], false, false),
+        (Some(1), 2, &[(1, 10), (5, 20)], true, false),
+        (None, 9, &[(1, 10), (5, 20), (9, 30), (2, 40)], false, false),
+    ] {
+        let list = run.start(0, OpKind::ListPart(Part { folder: Some(1), after, limit }));
+        let files = files(&run, listed);
+        let checked = run.end(list, OpResult::Listed { files, more });
+        assert_eq!(checked.is_ok(), right, "after {after:?}, at most {limit}: {listed:?}, {more}: {checked:?}");
+    }
+}
+
+#[test]
+fn a_history_is_in_order_has_one_current_version_and_lacks_none_of_the_disk() {
+    let mut run = run();
+    let (older, newer) = (run.version(100, 0), run.version(200, 0));
+    let told = |version, current| VersionInfo { version, deleted: false, size: Some(200), current };
+    for (versions, right) in [
+        (vec![told(newer, true), told(older, false)], true),
+        (vec![told(newer, true)], false),
+        (vec![told(older, false), told(newer, true)], false),
+        (vec![told(newer, true), told(older, true)], false),
+        (vec![told(newer, false), told(older, false)], false),
+        (Vec::new(), false),
+    ] {
+        let op = run.start(0, OpKind::Versions { file: 1 });
+        let checked = run.end(op, OpResult::Versions(versions.clone()));
+        assert_eq!(checked.is_ok(), right, "{versions:?}: {checked:?}");
+    }
+    // What is not on the disk need not be known.
+    let op = run.start(1, OpKind::Versions { file: 1 });
+    run.end(op, OpResult::Versions(vec![told(older, true)])).unwrap();
 }

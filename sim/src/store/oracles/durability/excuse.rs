@@ -1,0 +1,159 @@
+//! Why a read may fail to find what was acknowledged, and the proof of it.
+
+use std::collections::BTreeMap;
+
+use forever_core::ids::BlobKey;
+use forever_core::record::RecordBody;
+use forever_core::version::Version;
+
+use super::super::super::{Contents, Holding, OpKind, View};
+use super::super::history::{self, Address, FileKey};
+use super::Durability;
+
+impl Durability {
+    /// Looks for an excuse for a read that did not find the newest acknowledged version.
+    pub(super) fn excuse(
+        &mut self,
+        view: &mut dyn View,
+        reader: usize,
+        key: FileKey,
+        (newest, op): (Version, usize),
+        found: Option<Version>,
+        is_absent: bool,
+    ) -> Result<(), String> {
+        let Some(address) = history::address(view, key) else { return Ok(()) };
+        let disks = disks_in_reach(view, reader);
+        if is_absent && disks.values().any(|contents| is_deleted_above(contents, address, &newest)) {
+            return Ok(());
+        }
+        let here = disks.get(&reader).and_then(|contents| winner(contents, address));
+        let wanted = here.or_else(|| disks.values().filter_map(|contents| winner(contents, address)).max());
+        if here.is_some_and(|here| here < newest) {
+            if self.history.is_beyond_repair(view, op, reader) {
+                self.findings.borrow_mut().tally.unrepaired += 1;
+                return Ok(());
+            }
+            return Err(format!("node {reader} holds only an older version although its writer could have brought it"));
+        }
+        let wanted = wanted.filter(|wanted| *wanted >= newest).unwrap_or(newest);
+        if found.is_none_or(|found| found < newest)
+            && let Some(holders) = holders_between_them(&disks, address, &wanted)
+        {
+            let version = history::show(&wanted);
+            return Err(format!(
+                "the disks of nodes {holders:?}, in reach, hold all of version {version} between them"
+            ));
+        }
+        if wanted == newest {
+            let reach: Vec<usize> = disks.keys().copied().collect();
+            self.prove_destroyed(view, key, newest, &reach)?;
+        } else {
+            self.prove_unreadable(view, reader, key, &wanted, &disks)?;
+        }
+        self.findings.borrow_mut().tally.excused += 1;
+        self.findings.borrow_mut().probes.insert("excused read");
+        Ok(())
+    }
+
+    /// The device that wrote a version, which nobody was told of, had all of it: why can it not be read?
+    fn prove_unreadable(
+        &self,
+        view: &dyn View,
+        reader: usize,
+        key: FileKey,
+        version: &Version,
+        disks: &BTreeMap<usize, Contents>,
+    ) -> Result<(), String> {
+        let shown = history::show(version);
+        let Some(writer) = history::node_of(view, version.node) else {
+            return Err(format!("a newer version {shown} hides it that nobody wrote"));
+        };
+        let Some(contents) = disks.get(&writer).filter(|_| history::is_in_reach(view, reader, writer)) else {
+            return Ok(());
+        };
+        let Some((owner, name)) = history::address(view, key) else { return Ok(()) };
+        let missing = match contents.holding(owner, name, version) {
+            Holding::Broken(missing) => missing,
+            Holding::Absent | Holding::Whole(_) => Vec::new(),
+        };
+        let evicted = self
+            .history
+            .of_file(key)
+            .any(|(_, operation)| matches!(operation.op.what, OpKind::Evict { .. }) && operation.op.node == writer);
+        if evicted || self.history.is_untrusted(view, writer) || self.history.is_destroyed(writer, 0, &missing) {
+            return Ok(());
+        }
+        Err(format!(
+            "a newer version {shown} hides it, which node {writer} wrote and has lost nothing of, and which no disk holds"
+        ))
+    }
+
+    /// Every disk in reach that held a version must have been destroyed since.
+    pub(super) fn prove_destroyed(
+        &self,
+        view: &dyn View,
+        key: FileKey,
+        version: Version,
+        reach: &[usize],
+    ) -> Result<(), String> {
+        let Some(stored) = self.stored.get(&(key, version)) else { return Ok(()) };
+        for (node, since) in &stored.holders {
+            let destroyed = !view.is_core(*node)
+                || self.history.is_untrusted(view, *node)
+                || self.history.is_destroyed(*node, *since, &stored.chunks);
+            if !destroyed && reach.contains(node) {
+                return Err(format!("node {node} held it, and the plan has destroyed nothing of it there since"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The disks of the core that a reader can ask.
+fn disks_in_reach(view: &mut dyn View, reader: usize) -> BTreeMap<usize, Contents> {
+    let in_reach = |other: &usize| view.is_core(*other) && history::is_in_reach(view, reader, *other);
+    let in_reach: Vec<usize> = (0..view.scenario().nodes.len()).filter(in_reach).collect();
+    in_reach.into_iter().map(|node| (node, view.contents(node))).collect()
+}
+
+/// The highest version of a name on a disk.
+fn winner(contents: &Contents, (owner, name): Address) -> Option<Version> {
+    let records = contents.records.iter().map(|held| &held.record.record);
+    records.filter(|record| record.owner == owner && record.name_id == name).map(|record| record.version).max()
+}
+
+/// Whether a disk holds a deletion of a name that stands above a version.
+fn is_deleted_above(contents: &Contents, (owner, name): Address, version: &Version) -> bool {
+    let mut records = contents.records.iter().map(|held| &held.record.record);
+    records.any(|record| {
+        (record.owner, record.name_id) == (owner, name)
+            && record.body == RecordBody::Tombstone
+            && record.version > *version
+    })
+}
+
+/// The disks that have a version's record, if all its chunks lie intact on some of the disks.
+pub(super) fn holders_between_them(
+    disks: &BTreeMap<usize, Contents>,
+    (owner, name): Address,
+    version: &Version,
+) -> Option<Vec<usize>> {
+    let mut holders = Vec::new();
+    let mut missing: Option<Vec<BlobKey>> = None;
+    for (node, contents) in disks {
+        match contents.holding(owner, name, version) {
+            Holding::Absent => continue,
+            Holding::Whole(_) => missing = Some(Vec::new()),
+            // Without its manifest it is of no use.
+            Holding::Broken(chunks) if chunks.is_empty() => continue,
+            Holding::Broken(chunks) => {
+                if missing.is_none() {
+                    missing = Some(chunks);
+                }
+            }
+        }
+        holders.push(*node);
+    }
+    let is_intact = |chunk: &BlobKey| disks.values().any(|contents| contents.blobs.get(chunk) == Some(&true));
+    missing?.iter().all(is_intact).then_some(holders)
+}
