@@ -3,12 +3,14 @@
 
 mod arrivals;
 mod catalogue;
+pub(crate) mod clear;
 mod client;
 mod draw_scenario;
 mod event;
 mod fault;
 pub mod inspect;
 pub mod liar;
+pub(crate) mod machine;
 mod messages;
 pub mod names;
 mod op;

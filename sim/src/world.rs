@@ -27,7 +27,7 @@ use forever_core::ids::{OpId, RequestId};
 use forever_core::input::Input;
 use forever_core::work::WorkOp;
 
-use crate::draw::{Draw, Draws, Site};
+use crate::draw::{Draw, Draws, Site, fold};
 use crate::store::inspect::Inspector;
 use crate::store::{Event, Fault, Op, Scenario, View};
 use crate::system::System;
@@ -169,7 +169,7 @@ impl World {
     /// A draw, noted in the trace with the next input.
     fn draw(&mut self, site: Site, actor: u64, nth: u64) -> Draw {
         let draw = self.draws.at(site, actor, nth);
-        self.drawn = record::fold(self.drawn ^ draw.clone().next());
+        self.drawn = fold(self.drawn ^ draw.clone().next());
         draw
     }
 

@@ -14,10 +14,10 @@ use turmoil::Sim;
 
 use super::board::Board;
 use super::caller::Call;
-use super::clock::{EPOCH_MS, SimClock};
+use super::clock::SimClock;
 use super::faulty_fs::FaultyFs;
 use super::gate::Gate;
-use super::host::{self, Host, PORT, Secrets};
+use super::host::{self, Host, PORT};
 use super::net::{Panics, TurmoilNet, name_of};
 use super::settle::Settling;
 use super::view::Eyes;
@@ -25,6 +25,7 @@ use super::watch::Status;
 use super::ways::{Also, Ways};
 use super::wire::Wire;
 use crate::draw::{Draws, Site};
+use crate::store::machine::{EPOCH_MS, Secrets};
 use crate::store::{Event, Fault, Op, OpError, OpKind, OpResult, Scenario, View, names};
 use crate::system::System;
 use crate::trace::{Trace, Tracer};
@@ -58,7 +59,6 @@ pub struct TurmoilTier {
     pub(super) board: Board,
     pub(super) wire: Wire,
     pub(super) trace: Trace,
-    pub(super) draws: Draws,
     panics: Panics,
     ways: Ways,
     agenda: BTreeMap<(Duration, usize), Due>,
@@ -116,7 +116,6 @@ impl TurmoilTier {
             board,
             wire,
             trace,
-            draws,
             panics,
             ways: Ways::new(nodes, latency),
             agenda: BTreeMap::new(),
