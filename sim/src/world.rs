@@ -16,7 +16,7 @@
 //! | `disk`, `storage` | disks in memory; operations over time and what goes wrong with them |
 //! | `work` | pure work, remembered |
 //! | `callers`, `settle` | operations of the plan, and those of the judge at the end |
-//! | `faults` | how each fault begins and ends |
+//! | `faults`, `ways` | how each fault begins and ends; what it does to the ways between hosts |
 //! | `view` | what oracles see |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +48,7 @@ mod settle;
 mod storage;
 mod traffic;
 mod view;
+mod ways;
 mod work;
 
 use callers::Ops;
