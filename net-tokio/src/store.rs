@@ -51,6 +51,8 @@ use std::sync::{Arc, Mutex};
 pub use error::{ExportError, OpenError};
 pub use executor::StoreDisk;
 pub use open::clear;
+#[doc(hidden)]
+pub use perform::assert_bounds;
 pub use real_fs::RealFs;
 
 use files::Files;

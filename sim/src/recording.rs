@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use forever_core::recording::{ReplayError, Report, replay};
+use forever_core::recording::{Replay, ReplayError, Report};
+
+use crate::simulation::caught;
 
 /// Why a file was not replayed to its end.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,16 @@ pub enum ReplayFileError {
         /// What is wrong.
         error: ReplayError,
     },
+    /// The fresh node panics, which the recorded one did not, or it would have recorded nothing more.
+    #[error("{}: the node panics at entry {entry}: {message}", path.display())]
+    Panicked {
+        /// The file.
+        path: PathBuf,
+        /// At which entry, from 0.
+        entry: u64,
+        /// The panic's place and message.
+        message: String,
+    },
 }
 
 /// Replays the recording in a file through a fresh node, and compares what that does, byte for byte.
@@ -32,7 +44,15 @@ pub enum ReplayFileError {
 /// [`ReplayFileError`].
 pub fn replay_file(path: &Path) -> Result<Report, ReplayFileError> {
     let recording = std::fs::read(path).map_err(|error| ReplayFileError::Read { path: path.into(), error })?;
-    replay(&recording).map_err(|error| ReplayFileError::Replay { path: path.into(), error })
+    let wrong = |error| ReplayFileError::Replay { path: path.into(), error };
+    let panicked = |entry| move |message| ReplayFileError::Panicked { path: path.into(), entry, message };
+    let mut replay = caught(|| Replay::open(&recording)).map_err(panicked(0))?.map_err(wrong)?;
+    loop {
+        let entry = replay.report().entries;
+        if !caught(|| replay.step()).map_err(panicked(entry))?.map_err(wrong)? {
+            return replay.finish().map_err(wrong);
+        }
+    }
 }
 
 /// Whether a file starts as a recording does, so that it is not taken for a case.

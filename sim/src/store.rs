@@ -3,6 +3,7 @@
 
 mod arrivals;
 mod catalogue;
+pub(crate) mod clear;
 mod client;
 mod draw_scenario;
 mod event;
@@ -10,6 +11,7 @@ mod fault;
 pub mod inspect;
 pub(crate) mod judge;
 pub mod liar;
+pub(crate) mod machine;
 mod messages;
 pub mod names;
 mod op;

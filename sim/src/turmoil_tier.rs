@@ -14,13 +14,16 @@
 
 mod board;
 mod caller;
+mod calls;
 mod clock;
 mod disk;
 mod faults;
 mod faulty_fs;
 mod gate;
 mod host;
+mod make;
 mod net;
+mod panics;
 mod settle;
 mod tier;
 mod view;

@@ -16,7 +16,7 @@
 //! | `disk`, `storage` | disks in memory; operations over time and what goes wrong with them |
 //! | `work` | pure work, remembered |
 //! | `callers`, `settle` | operations of the plan, and those of the judge at the end |
-//! | `faults` | how each fault begins and ends |
+//! | `faults`, `ways` | how each fault begins and ends; what it does to the ways between hosts |
 //! | `view` | what oracles see |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ use forever_core::ids::{OpId, RequestId};
 use forever_core::input::Input;
 use forever_core::work::WorkOp;
 
-use crate::draw::{Draw, Draws, Site};
+use crate::draw::{Draw, Draws, Site, fold};
 use crate::store::inspect::Inspector;
 use crate::store::{Event, Fault, Op, Scenario, View};
 use crate::system::System;
@@ -49,6 +49,7 @@ mod settle;
 mod storage;
 mod traffic;
 mod view;
+mod ways;
 mod work;
 
 use callers::Ops;
@@ -172,7 +173,7 @@ impl World {
     /// A draw, noted in the trace with the next input.
     fn draw(&mut self, site: Site, actor: u64, nth: u64) -> Draw {
         let draw = self.draws.at(site, actor, nth);
-        self.drawn = record::fold(self.drawn ^ draw.clone().next());
+        self.drawn = fold(self.drawn ^ draw.clone().next());
         draw
     }
 

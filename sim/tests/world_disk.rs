@@ -9,6 +9,7 @@ use bytes::Bytes;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Write};
 use forever_core::ids::{BlobKey, OpId};
 use forever_net_tokio::store::conformance::crash::{Rig, survives_power_loss_at_every_operation};
+use forever_net_tokio::store::conformance::trouble::{self, keeps_the_contract_in_trouble};
 use forever_net_tokio::store::conformance::{Perform, SUITE, commit_op, put, sample_blob, write_op};
 use forever_sim::draw::{Draws, Site};
 use forever_sim::world::disk::MemoryDisk;
@@ -196,4 +197,105 @@ fn a_damaged_blob_is_told_once_and_then_absent() {
     assert_eq!(disk.perform(DiskOp::ReadBlob { blob }), Err(DiskError::Corrupt));
     assert_eq!(disk.perform(DiskOp::ReadBlob { blob }), Err(DiskError::NotFound));
     assert_eq!(disk.perform(write_op(blob, &bytes)), Ok(DiskDone::Written { new: true }));
+}
+
+/// The disk in memory, to be brought into trouble.
+struct Troubled(RefCell<Trouble>);
+
+struct Trouble {
+    disk: MemoryDisk,
+    next: u64,
+    fails_sync: bool,
+}
+
+impl trouble::Rig for Troubled {
+    fn new() -> Self {
+        Self(RefCell::new(Trouble { disk: MemoryDisk::default(), next: 0, fails_sync: false }))
+    }
+
+    fn perform_all(&self, ops: Vec<DiskOp>) -> Vec<DiskResult> {
+        let state = &mut *self.0.borrow_mut();
+        let first = state.next;
+        for what in ops {
+            state.disk.submit(OpId(state.next), what);
+            state.next += 1;
+        }
+        let finish = |op| match std::mem::take(&mut state.fails_sync) {
+            true => state.disk.fail_sync(op).unwrap(),
+            false => state.disk.complete(op).unwrap(),
+        };
+        (first..state.next).map(OpId).map(finish).collect()
+    }
+
+    fn damage(&self, blob: &BlobKey) {
+        assert!(self.0.borrow_mut().disk.damage(blob, &mut Draws::new(1).at(TEST, 0, 0)));
+    }
+
+    fn fill(&self) {
+        self.0.borrow_mut().disk.set_free(Some(0));
+    }
+
+    fn exhaust(&self) {
+        self.fill();
+        let mut filler = 0..;
+        while self
+            .0
+            .borrow_mut()
+            .disk
+            .perform(commit_op(vec![put(&format!("f{}", filler.next().unwrap()), "")]))
+            .is_ok()
+        {}
+    }
+
+    fn make_room(&self) {
+        self.0.borrow_mut().disk.set_free(None);
+    }
+
+    fn fail_sync(&self) {
+        self.0.borrow_mut().fails_sync = true;
+    }
+
+    fn restarted(self) -> Self {
+        self.0.borrow_mut().disk.crash(&mut Draws::new(1).at(TEST, 1, 0));
+        self
+    }
+}
+
+#[test]
+fn it_keeps_the_contract_in_trouble_as_the_engine_does() {
+    keeps_the_contract_in_trouble::<Troubled>();
+}
+
+#[test]
+fn a_full_disk_counts_what_its_index_takes_and_gives_back() {
+    let mut disk = MemoryDisk::default();
+    disk.set_free(Some(1_000));
+    let free = |disk: &mut MemoryDisk| match disk.perform(DiskOp::Usage) {
+        Ok(DiskDone::Usage(usage)) => usage.free_bytes.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    disk.perform(commit_op(vec![put("key", "seven..")])).unwrap();
+    assert_eq!(free(&mut disk), 990);
+    disk.perform(commit_op(vec![put("key", "two")])).unwrap();
+    assert_eq!(free(&mut disk), 994);
+    disk.perform(commit_op(vec![Write::Delete { key: Bytes::from_static(b"key") }])).unwrap();
+    assert_eq!(free(&mut disk), 1_000);
+}
+
+#[test]
+fn a_write_that_fails_may_have_been_done() {
+    let mut disk = MemoryDisk::default();
+    disk.submit(OpId(0), commit_op(vec![put("one", "1")]));
+    disk.submit(OpId(1), commit_op(vec![put("two", "2")]));
+    let error = DiskError::Io("input/output error".into());
+    assert_eq!(disk.fail_after(OpId(0), error.clone()), Some(Err(error.clone())));
+    assert_eq!(disk.fail(OpId(1), error.clone()), Some(Err(error)));
+    assert_eq!(disk.rows(), [(Bytes::from_static(b"one"), Bytes::from_static(b"1"))]);
+}
+
+#[test]
+#[should_panic(expected = "a key of 513 bytes")]
+fn an_operation_beyond_the_bounds_is_a_bug_here_too() {
+    let key = Bytes::from(vec![1; 513]);
+    let _ = MemoryDisk::default().perform(commit_op(vec![Write::Put { key, value: Bytes::new() }]));
 }

@@ -143,5 +143,18 @@ fn who_acknowledges_only_stores_nothing() {
     assert_eq!(report.write.replicas, 3);
     let owner = ran.world.view().keys(0).owner_id();
     assert!(ran.world.view().contents(2).blobs.keys().any(|blob| blob.owner == owner));
-    assert!(!ran.world.view().contents(1).blobs.keys().any(|blob| blob.owner == owner));
+    let liar = ran.world.view().contents(1);
+    assert!(!liar.blobs.keys().any(|blob| blob.owner == owner));
+    assert!(!liar.records.iter().any(|held| held.record.record.owner == owner), "nor does it keep records");
+}
+
+#[test]
+fn commits_fail_for_want_of_room_when_the_reserve_is_used_up() {
+    let mut scenario = scenario(1, 30);
+    let puts: Vec<usize> =
+        (0..40).map(|file| op(&mut scenario, 3_500 + 100 * u64::from(file), 0, put(file, 7, 0))).collect();
+    fault(&mut scenario, 3_000, 12_000, Fault::Full { node: 0, free_bytes: 0 });
+    let ran = ran(&scenario);
+    assert!(ran.bit(0) && ran.is_ok(puts[0]), "an empty file needs no room for blobs: {:?}", ran.result(puts[0]));
+    assert_eq!(failed(&ran, puts[39]), RequestError::DiskFull);
 }

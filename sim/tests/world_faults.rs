@@ -6,7 +6,11 @@ mod small_world;
 
 use std::time::Duration;
 
+use forever_core::config::Config;
 use forever_sim::store::{DiskLoss, Event, Fault, OpResult, Scenario, names};
+use forever_sim::system::System as _;
+use forever_sim::trace::Trace;
+use forever_sim::world::World;
 use small_world::{Ran, fault, get, op, put, ran, scenario};
 
 /// When the operation that is watched begins, in milliseconds; the fault begins before and ends long after.
@@ -129,20 +133,55 @@ fn a_lost_disk_is_empty_and_the_peers_still_have_its_files() {
     assert_eq!(ran.got(2), names::content(7, 5_000));
 }
 
+/// After how long node 0 has no link to node 1 any more, which something happens to.
+fn link_is_gone_after(what: &Fault) -> Duration {
+    let mut world = World::new(&scenario(2, 60), Trace::default());
+    let advance = |world: &mut World, until| {
+        while world.now() < until {
+            world.advance(until, &mut Vec::new());
+        }
+    };
+    let start = Duration::from_secs(3);
+    advance(&mut world, start);
+    assert_eq!(world.view().links(0), [1]);
+    world.begin(0, what, &mut Vec::new());
+    while !world.view().links(0).is_empty() {
+        let next = world.now() + Duration::from_millis(1);
+        advance(&mut world, next);
+        assert!(next < Duration::from_secs(60), "{what:?} goes unnoticed");
+    }
+    world.now() - start
+}
+
 #[test]
 fn peers_learn_of_a_kill_at_once_and_of_a_power_loss_by_its_silence() {
-    let took = |what| {
-        let mut scenario = scenario(2, 40);
-        op(&mut scenario, AT_MS, 0, put(1, 7, 5_000));
-        fault(&mut scenario, FROM_MS, 30_000, what);
-        let ran = ran(&scenario);
-        let gone = ran.events.iter().find(|(_, event)| matches!(event, Event::Down { node: 1 })).unwrap().0;
-        (gone, ran)
-    };
-    for what in [Fault::Crash { node: 1 }, Fault::PowerLoss { node: 1 }] {
-        let (_, ran) = took(what);
-        assert!(ran.took(0) > Duration::from_secs(20) || !ran.is_ok(0), "two copies need two nodes");
-    }
+    let of_kill = link_is_gone_after(&Fault::Crash { node: 1 });
+    assert!(of_kill < Duration::from_millis(20), "{of_kill:?}");
+    let of_silence = link_is_gone_after(&Fault::PowerLoss { node: 1 });
+    let timeout = Config::default().link_timeout;
+    assert!(of_silence > timeout / 2 && of_silence < timeout * 2, "{of_silence:?} of {timeout:?}");
+}
+
+#[test]
+fn a_slow_start_of_a_node_that_runs_is_none() {
+    let mut scenario = scenario(2, 10);
+    fault(&mut scenario, 2_000, 5_000, Fault::SlowStart { node: 1 });
+    let late = op(&mut scenario, 3_000, 1, put(1, 7, 5_000));
+    let ran = ran(&scenario);
+    assert!(ran.is_ok(late) && !ran.bit(0));
+}
+
+#[test]
+fn a_node_that_is_paused_starts_when_it_goes_on() {
+    let mut scenario = scenario(2, 20);
+    fault(&mut scenario, 2_000, 4_000, Fault::Crash { node: 1 });
+    fault(&mut scenario, 3_000, 9_000, Fault::Pause { node: 1 });
+    let early = op(&mut scenario, 6_000, 1, put(1, 7, 5_000));
+    let late = op(&mut scenario, 11_000, 1, put(1, 7, 5_000));
+    let ran = ran(&scenario);
+    let ups = ran.events.iter().filter(|(_, event)| matches!(event, Event::Up { node: 1 }));
+    assert_eq!(ups.map(|(at, _)| at.as_secs()).collect::<Vec<_>>(), [0, 9]);
+    assert!(ran.is_down(early) && ran.is_ok(late) && ran.bit(1));
 }
 
 #[test]
@@ -200,7 +239,6 @@ fn nodes_outside_the_core_stay_as_they_are() {
     op(&mut scenario, 1_000, 0, put(1, 7, 5_000));
     fault(&mut scenario, 5_000, 60_000, Fault::Crash { node: 3 });
     let mut ran = ran(&scenario);
-    use forever_sim::system::System as _;
     assert!(!ran.world.view().is_up(3) && ran.world.view().is_up(2));
     let asked = |event: &Event| matches!(event, Event::Started { op: 1.., what, .. } if what.node > 1);
     assert!(!ran.events.iter().any(|(_, event)| asked(event)), "the judge asks the core only");

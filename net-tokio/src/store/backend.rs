@@ -54,8 +54,7 @@ impl Watch {
     /// The index as it was synced last, over a file whose later writes are of unknown fate. Needs nothing but the first
     /// page of that time: `redb` never overwrites a page of its last durable commit, or no crash could be survived.
     pub(crate) fn frozen(&self, file: Box<dyn StorageBackend>) -> io::Result<FrozenBackend> {
-        let len = file.len()?;
-        let frozen = FrozenBackend { state: Mutex::new(Frozen { file_len: len, len, blocks: BTreeMap::new() }), file };
+        let frozen = FrozenBackend::over(file)?;
         if let Some(header) = &lock(&self.headers).synced {
             frozen.write(0, header)?;
         }
@@ -152,12 +151,21 @@ struct Frozen {
 }
 
 impl FrozenBackend {
+    /// A file as it is now.
+    pub(crate) fn over(file: Box<dyn StorageBackend>) -> io::Result<Self> {
+        let len = file.len()?;
+        Ok(Self { state: Mutex::new(Frozen { file_len: len, len, blocks: BTreeMap::new() }), file })
+    }
+
     /// A block of the file alone, zero past its end.
     fn file_block(&self, file_len: u64, number: u64) -> io::Result<Vec<u8>> {
         let start = number * BLOCK_LEN as u64;
         let present = file_len.saturating_sub(start).min(BLOCK_LEN as u64);
         let mut block = vec![0; BLOCK_LEN];
         let present = usize::try_from(present).expect("at most a block");
+        if present == 0 {
+            return Ok(block);
+        }
         self.file.read(start, &mut block[..present])?;
         Ok(block)
     }

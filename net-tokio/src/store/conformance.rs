@@ -7,6 +7,7 @@ use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Usage, Write};
 use forever_core::ids::{BlobKey, ChunkId, OwnerId};
 
 pub mod crash;
+pub mod trouble;
 
 /// Performs an operation on the disk under test and waits for its completion.
 pub type Perform<'a> = dyn Fn(DiskOp) -> DiskResult + 'a;
@@ -19,6 +20,7 @@ pub const SUITE: &[Case] = &[
     ("a written blob is read back", written_blob_is_read_back),
     ("a blob is written once", blob_is_written_once),
     ("wrong bytes are refused", wrong_bytes_are_refused),
+    ("wrong bytes that were said to be known are found out when they are read", known_wrong_bytes_are_found_out),
     ("an absent blob is not found", absent_blob_is_not_found),
     ("owners hold their blobs apart", owners_hold_their_blobs_apart),
     ("a dropped blob is absent and alone", dropped_blob_is_absent_and_alone),
@@ -128,6 +130,18 @@ fn wrong_bytes_are_refused(perform: &Perform<'_>) {
     assert_eq!(perform(write_op(blob, &whole)), Ok(DiskDone::Written { new: true }));
     assert_eq!(perform(write_op(blob, &short)), Err(DiskError::Mismatch), "also when the blob is present");
     assert_eq!(perform(DiskOp::ReadBlob { blob }), Ok(DiskDone::Blob(whole)));
+}
+
+fn known_wrong_bytes_are_found_out(perform: &Perform<'_>) {
+    for (seed, len) in [(0, 100), (1, 100_000)] {
+        let (blob, whole) = sample_blob(seed, len);
+        let wrong = DiskOp::WriteBlob { blob, data: whole.slice(1..).into(), known: true };
+        assert_eq!(perform(wrong), Ok(DiskDone::Written { new: true }), "nobody looks");
+        assert_eq!(perform(DiskOp::ReadBlob { blob }), Err(DiskError::Corrupt));
+        assert_eq!(perform(DiskOp::ReadBlob { blob }), Err(DiskError::NotFound));
+        assert_eq!(perform(write_op(blob, &whole)), Ok(DiskDone::Written { new: true }));
+        assert_eq!(perform(DiskOp::ReadBlob { blob }), Ok(DiskDone::Blob(whole)));
+    }
 }
 
 fn absent_blob_is_not_found(perform: &Perform<'_>) {

@@ -70,7 +70,7 @@ impl Files {
 
     /// The file of a blob.
     pub(crate) fn path(&self, owner: &OwnerId, relative: &str) -> PathBuf {
-        self.root.join(BLOBS).join(owner.to_string()).join(relative)
+        blob_file(&self.root, owner, relative)
     }
 
     /// Bytes that may still be written after the reserve, if known.
@@ -232,6 +232,11 @@ fn temp_of(path: &Path) -> PathBuf {
     let mut temp = path.as_os_str().to_owned();
     temp.push(TEMP_SUFFIX);
     temp.into()
+}
+
+/// The file of a blob in the store below a root.
+pub(crate) fn blob_file(root: &Path, owner: &OwnerId, relative: &str) -> PathBuf {
+    root.join(BLOBS).join(owner.to_string()).join(relative)
 }
 
 /// Where a blob's file lies below its owner's folder.

@@ -296,7 +296,7 @@ pub(crate) fn builder(cache_bytes: usize) -> redb::Builder {
     builder
 }
 
-fn index_error(error: redb::Error) -> DiskError {
+pub(crate) fn index_error(error: redb::Error) -> DiskError {
     if let redb::Error::Io(error) = error {
         return disk_error(&error);
     }

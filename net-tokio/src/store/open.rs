@@ -16,7 +16,7 @@ use super::index::{BLOB_ROWS, ENTRIES, Index, META, META_FORMAT, Opened, builder
 use super::sweep::Sweep;
 use super::{FORMAT, Store, StoreConfig};
 
-const INDEX: &str = "index.redb";
+pub(crate) const INDEX: &str = "index.redb";
 /// An index being made: it becomes the index only when it is whole.
 const INDEX_NEW: &str = "index.redb.new";
 /// Tells that a sync failed: what the file system shows of the index may not be on the disk, although it looks synced.

@@ -331,7 +331,11 @@ impl Step {
 }
 
 /// Asserts the bounds that the core keeps, on the thread that submits: a violation is a bug, not a failure of the disk.
-pub(crate) fn assert_bounds(what: &DiskOp) {
+///
+/// # Panics
+///
+/// On such a violation.
+pub fn assert_bounds(what: &DiskOp) {
     match what {
         DiskOp::HasBlobs { blobs } => assert!(blobs.len() <= KEYS_MAX, "too many blobs in one operation"),
         DiskOp::Lookup { keys } => assert!(keys.len() <= KEYS_MAX, "too many keys in one operation"),

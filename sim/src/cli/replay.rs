@@ -57,13 +57,23 @@ fn replay_recording(path: &Path) -> Result<Verdict, CliError> {
             print(&format!(
                 "a recording of node {node}: told something {entries} times, did {outputs} things, the same again\n"
             ));
-            if report.truncated {
-                print("its end is cut off, as that of a node that was killed\n");
+            if report.left_bytes > 0 {
+                let left = report.left_bytes;
+                print(&format!(
+                    "its last {left} bytes are cut off within an entry, as when a node is killed: not replayed\n"
+                ));
             }
             Ok(Verdict::Clean)
         }
         Err(ReplayFileError::Replay { error: ReplayError::Diverged(divergence), .. }) => {
             print(&format!("the node does otherwise than its recording says: {divergence}\n{}", replay_line(path)));
+            Ok(Verdict::Broken)
+        }
+        Err(ReplayFileError::Panicked { entry, message, .. }) => {
+            print(&format!(
+                "the node does otherwise than its recording says: at entry {entry} it {message}\n{}",
+                replay_line(path)
+            ));
             Ok(Verdict::Broken)
         }
         Err(error) => Err(error.into()),

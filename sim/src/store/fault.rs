@@ -47,7 +47,7 @@ pub enum Fault {
     Pause { node: usize },
     /// The process is killed and its disk replaced by an empty one; keys remain. Starts again at the end.
     LostDisk { node: usize },
-    /// The node starts only at the end.
+    /// The node starts only at the end. One that runs already has started.
     SlowStart { node: usize },
     // Clock.
     /// A node's wall clock is off by so much.
@@ -63,18 +63,19 @@ pub enum Fault {
     WriteErrors { node: usize, per_mille: u32 },
     /// Syncs fail.
     SyncErrors { node: usize, per_mille: u32 },
-    /// No more than so many bytes can be written.
+    /// So many bytes of blobs can still be written; the index may use a small reserve besides.
     Full { node: usize, free_bytes: u64 },
     /// Every operation takes so much longer.
     SlowDisk { node: usize, extra_ms: u32 },
     /// Nothing completes before the end.
     StalledDisk { node: usize },
-    /// Bits of blobs that lie on the disk flip, and stay flipped: in so many of a thousand blobs.
+    /// Bits of blobs that lie on the disk flip, and stay flipped: in so many of a thousand blobs. In Turmoil, of blobs in files
+    /// of their own: a bit of the index is in a page that the next start checks, and it takes more than blobs with it then.
     BitRot { node: usize, per_mille: u32 },
     /// Writes of blobs go to the place of another blob: what was there is damaged, what was written is not where it should be.
     Misdirected { node: usize, per_mille: u32 },
-    /// Syncs of folders do nothing: names may be gone after a power loss, although the disk said otherwise. A disk that does
-    /// this lies, so what is lost in a power loss at the end counts as destroyed.
+    /// Syncs of folders do nothing: names may be gone after a power loss, although the disk said otherwise; the power goes for a
+    /// moment at the end. A disk that does this lies, so what is lost then counts as destroyed.
     LostDirSyncs { node: usize },
     // Liars.
     /// A node lies.

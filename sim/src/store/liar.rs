@@ -1,6 +1,7 @@
 //! A peer that lies, one frame at a time: it meddles with what its honest core sends. The same in both tiers.
 //!
-//! [`Lie::AcknowledgesOnly`] changes no frame: that liar's disk says that it has stored what it has not.
+//! With [`Lie::AcknowledgesOnly`], the disk says that it has stored what it has not; an honest core that does not find a record
+//! there afterwards refuses it, and here it says all the same that it has it.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +66,7 @@ impl Liar {
     pub fn meddle(&mut self, frame: &mut Frame) -> Fate {
         match self.lie {
             Lie::WrongBytes => self.flip_payload(frame),
-            Lie::AcknowledgesOnly => Fate::Honest,
+            Lie::AcknowledgesOnly => acknowledge(frame),
             Lie::ForgedRecords => self.change_records(frame, Self::forged),
             Lie::OldRecords => {
                 each_record(frame, |bytes| self.remember(bytes));
@@ -166,6 +167,16 @@ impl Liar {
         }
         Fate::Changed
     }
+}
+
+/// Says that it has stored what it has refused.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only records are refused")]
+fn acknowledge(frame: &mut Frame) -> Fate {
+    match frame {
+        Frame::Announced { outcome: outcome @ AnnounceOutcome::Refused(_), .. } => *outcome = AnnounceOutcome::Stored,
+        _ => return Fate::Honest,
+    }
+    Fate::Changed
 }
 
 /// Says that there is nothing.

@@ -100,7 +100,7 @@ impl Shape {
                 duration_ms: 30_000,
                 settle_ms: 300_000,
                 ops: (100, 120),
-                faults: (18, 26),
+                faults: (22, 30),
                 file_bytes_max: 512 << 10,
                 chunk_sizes: vec![256, 4096, 16_384, 65_536],
                 latency_us: (1_000, 30_000),

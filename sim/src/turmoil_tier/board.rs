@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use forever_core::ids::NodeId;
 
-use crate::draw::{Draw, Draws, Site};
+use crate::draw::{Draw, Draws, Site, fold};
 use crate::store::{DiskLoss, Event, Fault, OpResult, Piece};
 
 /// Clones are the same board.
@@ -23,6 +23,8 @@ struct State {
     bitten: BTreeSet<usize>,
     /// How often was drawn, by site and actor.
     drawn: BTreeMap<(Site, u64), u64>,
+    /// All values drawn so far, folded: for the trace.
+    folded: u64,
     events: Vec<Event>,
     probes: BTreeSet<&'static str>,
     /// Operations under way, and at which node.
@@ -30,8 +32,6 @@ struct State {
     nodes: Vec<NodeId>,
     /// When something happened last that a cluster at rest would not do.
     busy_at: Duration,
-    /// Whether oracles are looking at disks: faults leave them alone.
-    is_looking: bool,
     /// Whether nodes take rare paths no more.
     is_calm: bool,
 }
@@ -53,7 +53,14 @@ impl Board {
 
     /// The draw that stands for a fault, whenever it is asked for.
     pub(crate) fn draw_of(&self, site: Site, fault: usize, nth: u64) -> Draw {
-        self.draws.at(site, fault as u64, nth)
+        let draw = self.draws.at(site, fault as u64, nth);
+        self.state().fold(&draw);
+        draw
+    }
+
+    /// All that was drawn so far, folded.
+    pub(crate) fn drawn(&self) -> u64 {
+        self.state().folded
     }
 
     pub(crate) fn begin(&self, id: usize, fault: Fault) {
@@ -72,9 +79,6 @@ impl Board {
     /// What is wanted of the faults at work.
     pub(crate) fn pick<T>(&self, wanted: impl Fn(&Fault) -> Option<T>) -> Vec<(usize, T)> {
         let state = self.state();
-        if state.is_looking {
-            return Vec::new();
-        }
         state.active.iter().filter_map(|(id, fault)| Some((*id, wanted(fault)?))).collect()
     }
 
@@ -166,18 +170,19 @@ impl Board {
     pub(crate) fn is_calm(&self) -> bool {
         self.state().is_calm
     }
-
-    /// Keeps faults away from disks while oracles look at them, or no longer.
-    pub(crate) fn look(&self, is_looking: bool) {
-        self.state().is_looking = is_looking;
-    }
 }
 
 impl State {
     fn draw(&mut self, draws: Draws, site: Site, actor: u64) -> Draw {
         let nth = self.drawn.entry((site, actor)).or_default();
         *nth += 1;
-        draws.at(site, actor, *nth)
+        let draw = draws.at(site, actor, *nth);
+        self.fold(&draw);
+        draw
+    }
+
+    fn fold(&mut self, draw: &Draw) {
+        self.folded = fold(self.folded ^ draw.clone().next());
     }
 
     fn bite(&mut self, fault: usize) {

@@ -8,9 +8,7 @@ use forever_net_tokio::clock::Clock;
 
 use super::board::Board;
 use crate::store::Fault;
-
-/// When all simulations start, in milliseconds since the Unix epoch: 2026-01-01. Far enough from zero for a clock to go wrong.
-pub(crate) const EPOCH_MS: u64 = 1_767_225_600_000;
+use crate::store::machine::EPOCH_MS;
 
 /// A million, of which drifts are parts.
 const MILLION: i128 = 1_000_000;

@@ -1,11 +1,11 @@
 //! The storage engine, on one task of the host, taking simulated time.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use forever_core::disk::{DiskDone, DiskOp, DiskResult};
+use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult};
 use forever_net_tokio::disk::{Completion, Disk};
 use forever_net_tokio::simulation::Simulated;
 use forever_net_tokio::store::fs::Fs;
@@ -21,11 +21,16 @@ use crate::store::{Fault, Lie};
 /// Where the store lives.
 pub(crate) const ROOT: &str = "/store";
 
+/// The file of the index.
+pub(crate) fn index_path() -> PathBuf {
+    Path::new(ROOT).join("index.redb")
+}
+
 /// Memory that the index may keep pages in, in bytes: enough for the small stores here.
 const CACHE_BYTES: usize = 1 << 20;
 
 /// Space that blobs leave free, in bytes: as much for a small store here as the default is for a real one.
-const RESERVE_BYTES: u64 = 256 << 10;
+pub(crate) const RESERVE_BYTES: u64 = 256 << 10;
 
 /// How often a disk that has stalled looks whether it may go on.
 const STALL_POLL: Duration = Duration::from_millis(5);
@@ -190,10 +195,20 @@ impl DiskTask {
             }
         }
         let results = self.store.perform_all(ops);
+        if results.contains(&Err(DiskError::Full)) {
+            self.blame_full();
+        }
         // Nobody hears of what was done in the moment that the power went.
         if !self.setup.fs.is_dead() {
             dones.into_iter().zip(results).for_each(|(done, result)| done.complete(result));
         }
+    }
+
+    /// The disk has refused something for want of room.
+    fn blame_full(&self) {
+        let node = self.setup.node;
+        let is_full = |fault: &Fault| matches!(fault, Fault::Full { node: full, .. } if *full == node).then_some(());
+        self.setup.board.pick(is_full).iter().for_each(|(id, ())| self.setup.board.bite(*id));
     }
 
     /// What a liar's disk says to have done, when it does nothing.

@@ -35,8 +35,13 @@ impl TurmoilTier {
                 }
             }
             Fault::Clog { pairs } => self.clog(id, pairs),
-            Fault::Crash { node } | Fault::SlowStart { node } => {
-                self.hold_down(id, *node, false);
+            Fault::Crash { node } => self.hold_down(id, *node, false),
+            // A node that runs already has started.
+            Fault::SlowStart { node } => {
+                if !self.hosts[*node].is_wanted.get() {
+                    self.held_down[*node].insert(id);
+                    self.board.bite(id);
+                }
             }
             Fault::PowerLoss { node } => self.begin_power_loss(id, *node),
             Fault::Pause { node } => self.hosts[*node].gate.pause(id),
@@ -95,6 +100,7 @@ impl TurmoilTier {
             }
             Fault::Pause { node } => self.hosts[*node].gate.resume(id),
             Fault::SyncErrors { node, .. } => self.restart_if_degraded(*node),
+            Fault::LostDirSyncs { node } => self.show_lost_names(*node),
             Fault::HalfOpen { .. }
             | Fault::BitRot { .. }
             | Fault::Liar { .. }
@@ -111,8 +117,7 @@ impl TurmoilTier {
             | Fault::Full { .. }
             | Fault::SlowDisk { .. }
             | Fault::StalledDisk { .. }
-            | Fault::Misdirected { .. }
-            | Fault::LostDirSyncs { .. } => {}
+            | Fault::Misdirected { .. } => {}
         }
     }
 
@@ -122,17 +127,23 @@ impl TurmoilTier {
             self.lose_power(node);
         }
         self.held_down[node].insert(id);
-        // At the start, nothing runs yet that could be ended.
-        if self.hosts[node].is_wanted.get() || self.sim.elapsed().is_zero() {
+        if self.hosts[node].is_wanted.get() {
             self.board.bite(id);
         }
-        let left = if is_emptied { MemoryFs::new() } else { self.hosts[node].fs.borrow().memory().after_kill() };
+        let left = if is_emptied {
+            self.hosts[node].fs.borrow().forget();
+            MemoryFs::new()
+        } else {
+            self.hosts[node].fs.borrow().memory().after_kill()
+        };
         self.take_down(node, left, false);
     }
 
     fn begin_power_loss(&mut self, id: usize, node: usize) {
         self.held_down[node].insert(id);
-        self.board.bite(id);
+        if self.hosts[node].is_wanted.get() {
+            self.board.bite(id);
+        }
         let accesses = self.board.draw_of(POWER, id, 0).below(ACCESSES_MAX);
         if accesses == 0 || !self.hosts[node].is_wanted.get() {
             return self.lose_power(node);
@@ -156,9 +167,15 @@ impl TurmoilTier {
     fn lose_power(&mut self, node: usize) {
         self.failing.remove(&node);
         let host = &self.hosts[node];
-        let seed = self.draws.at(POWER_LEFT, node as u64, host.starts.get()).next();
+        let seed = self.board.draw_of(POWER_LEFT, node, host.starts.get()).next();
         let left = host.fs.borrow().after_power_loss(seed);
         self.take_down(node, left, true);
+    }
+
+    /// The power goes for a moment: only that shows that names were not synced.
+    fn show_lost_names(&mut self, node: usize) {
+        self.lose_power(node);
+        self.start_if_free(node);
     }
 
     /// A disk that failed to sync is not trusted until the node starts again, which its operator sees to.

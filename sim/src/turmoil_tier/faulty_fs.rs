@@ -6,23 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use forever_core::ids::BlobKey;
 use forever_net_tokio::store::fs::{Entry, Fs, FsFile, Kind};
 use forever_net_tokio::store::memory_fs::MemoryFs;
 use redb::StorageBackend;
 
 use super::board::Board;
-use super::disk::ROOT;
+use super::disk::RESERVE_BYTES;
 use crate::draw::Site;
-use crate::store::{DiskLoss, Fault};
+use crate::store::Fault;
 use crate::system::Step;
+
+mod damage;
 
 const READS: Site = Site::new("turmoil.fs.read");
 const WRITES: Site = Site::new("turmoil.fs.write");
 const SYNCS: Site = Site::new("turmoil.fs.sync");
-const MISDIRECTED: Site = Site::new("turmoil.fs.misdirected");
-const VICTIM: Site = Site::new("turmoil.fs.victim");
-const ROT: Site = Site::new("turmoil.fs.rot");
 
 /// The disk of a node, over the starts of its process. Clones are the same disk.
 #[derive(Clone, Debug)]
@@ -56,6 +54,11 @@ impl FaultyFs {
     /// The same disk after its file system became another one: the process has ended.
     pub(crate) fn replaced_by(&self, fs: MemoryFs) -> Self {
         Self { fs, ..self.clone() }
+    }
+
+    /// Another disk in its place, without any history.
+    pub(crate) fn forget(&self) {
+        *self.state() = State::default();
     }
 
     /// Whether a fault at work may be why something fails.
@@ -98,7 +101,7 @@ impl FaultyFs {
         Ok(())
     }
 
-    /// Bytes that may still be written, if there is a limit, and the fault that sets it.
+    /// Bytes that may still be written, if there is a limit, and the fault that sets it. Blobs leave the engine's reserve.
     fn left(&self) -> Option<(usize, u64)> {
         let full = self.board.pick(|fault| {
             if let Fault::Full { node, free_bytes } = fault {
@@ -108,7 +111,9 @@ impl FaultyFs {
             }
         });
         let mut state = self.state();
-        full.into_iter().map(|(id, free)| (id, *state.left.entry(id).or_insert(free))).min_by_key(|(_, left)| *left)
+        full.into_iter()
+            .map(|(id, free)| (id, *state.left.entry(id).or_insert(free.saturating_add(RESERVE_BYTES))))
+            .min_by_key(|(_, left)| *left)
     }
 
     /// Takes space, if there is enough.
@@ -121,99 +126,6 @@ impl FaultyFs {
         self.state().left.insert(id, left - bytes);
         Ok(())
     }
-
-    /// The files of blobs that are whole.
-    fn blob_files(&self) -> Vec<(PathBuf, BlobKey)> {
-        let mut files = Vec::new();
-        self.fs.each_file(|path, _| files.extend(blob_at(path).map(|blob| (path.to_path_buf(), blob))));
-        files
-    }
-
-    /// Lets bits of blobs flip that lie there now, each with a chance of so many in a thousand, once for each fault.
-    pub(crate) fn rot(&self, fault: usize, per_mille: u32) {
-        let mut damaged = Vec::new();
-        for (path, blob) in self.blob_files() {
-            if !self.state().spared.insert((fault, path.clone())) {
-                continue;
-            }
-            let mut draw = self.board.draw(ROT, fault as u64);
-            let Ok(bytes) = self.fs.read(&path, u64::MAX) else { continue };
-            if draw.per_mille(u64::from(per_mille)) && !bytes.is_empty() {
-                let mut bytes = bytes.to_vec();
-                let place = draw.index(bytes.len());
-                bytes[place] ^= 1 << draw.below(8);
-                self.fs.overwrite(&path, &bytes);
-                damaged.push(blob);
-            }
-        }
-        self.destroyed(fault, damaged);
-    }
-
-    /// Lets the file at `temp`, about to become the blob's at `path`, be written over another blob, with nothing but zeros
-    /// where it should be.
-    fn misdirect(&self, temp: &Path, path: &Path) {
-        let Some(blob) = blob_at(path) else { return };
-        let rates = self.board.pick(|fault| {
-            if let Fault::Misdirected { node, per_mille } = fault {
-                (*node == self.node).then_some(*per_mille)
-            } else {
-                None
-            }
-        });
-        for (id, per_mille) in rates {
-            let others = self.blob_files();
-            let others: Vec<_> = others.iter().filter(|(other, _)| other != path).collect();
-            let strikes = self.board.draw(MISDIRECTED, id as u64).per_mille(u64::from(per_mille));
-            let Ok(bytes) = self.fs.read(temp, u64::MAX) else { return };
-            if strikes && !others.is_empty() {
-                let (victim, lost) = self.board.draw(VICTIM, id as u64).pick(&others);
-                self.fs.overwrite(victim, &bytes);
-                self.fs.overwrite(temp, &vec![0; bytes.len()]);
-                self.destroyed(id, vec![*lost, blob]);
-            }
-        }
-    }
-
-    fn destroyed(&self, fault: usize, blobs: Vec<BlobKey>) {
-        if !blobs.is_empty() {
-            self.board.lost(self.node, DiskLoss::Blobs(blobs));
-            self.board.bite(fault);
-        }
-    }
-
-    /// What a power loss leaves, and tells what it destroyed because syncs of folders had done nothing.
-    pub(crate) fn after_power_loss(&self, seed: u64) -> MemoryFs {
-        let left = self.fs.after_power_loss(seed);
-        let mut lost = Vec::new();
-        let mut index_is_lost = false;
-        let mut folders = std::mem::take(&mut self.state().unsynced_folders);
-        self.fs.each_file(|path, _| {
-            let fault = path.parent().and_then(|folder| folders.get(folder)).copied();
-            if let Some(fault) = fault
-                && left.stamp(path).is_none()
-            {
-                self.board.bite(fault);
-                lost.extend(blob_at(path));
-                index_is_lost |= path == Path::new(ROOT).join("index.redb");
-            }
-        });
-        folders.clear();
-        if index_is_lost || left.stamp(&Path::new(ROOT).join("index.redb")).is_none() && !lost.is_empty() {
-            self.board.lost(self.node, DiskLoss::All);
-            return MemoryFs::new();
-        }
-        if !lost.is_empty() {
-            self.board.lost(self.node, DiskLoss::Blobs(lost));
-        }
-        left
-    }
-}
-
-/// The blob whose file lies at a path, if it is one's and whole.
-fn blob_at(path: &Path) -> Option<BlobKey> {
-    let relative = path.strip_prefix(Path::new(ROOT).join("blobs")).ok()?.to_str()?;
-    let (owner, chunk) = relative.split_once('/')?;
-    Some(BlobKey { owner: owner.parse().ok()?, chunk: chunk.replace('/', "").parse().ok()? })
 }
 
 impl Fs for FaultyFs {
@@ -343,3 +255,6 @@ impl StorageBackend for FaultyIndex {
         self.file.write(offset, data)
     }
 }
+
+#[cfg(test)]
+mod tests;

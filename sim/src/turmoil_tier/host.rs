@@ -9,8 +9,6 @@ use forever_core::codec::Bincode;
 use forever_core::config::Config;
 use forever_core::node::Node;
 use forever_core::recording::{Header, Recorder};
-use forever_core::secrets::{OwnerKeys, OwnerSecret};
-use forever_net_tokio::channel::Identity;
 use forever_net_tokio::clock::Clock;
 use forever_net_tokio::drive::{Parts, drive};
 use forever_net_tokio::handle::Handle;
@@ -30,6 +28,7 @@ use super::watch::{SharedRecorder, Status, Watch};
 use super::{SimClock, SimWork};
 use crate::draw::{Draws, Site};
 use crate::store::Event;
+use crate::store::machine::Secrets;
 use crate::trace::Tracer;
 
 /// The port that every node listens at.
@@ -41,32 +40,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a store that cannot be opened because of a fault waits until it is tried again.
 const OPEN_AGAIN: Duration = Duration::from_millis(250);
 
-const NODE_KEY: Site = Site::new("node key");
-const CLUSTER_KEY: Site = Site::new("cluster key");
-const OWNER_SECRET: Site = Site::new("owner secret");
 const NODE_SEED: Site = Site::new("node seed");
 const DRIVER_SEED: Site = Site::new("driver seed");
-
-/// What is secret about a node.
-#[derive(Clone)]
-pub(crate) struct Secrets {
-    pub(crate) node_key: [u8; 32],
-    pub(crate) cluster_key: [u8; 32],
-    pub(crate) owner: OwnerSecret,
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) keys: OwnerKeys,
-}
-
-impl Secrets {
-    /// A key of each node's own, an owner secret that its owner's devices share, and one cluster key.
-    pub(crate) fn draw(draws: Draws, node: usize, owner: usize) -> Self {
-        let node_key = draws.at(NODE_KEY, node as u64, 0).bytes32();
-        let cluster_key = draws.at(CLUSTER_KEY, 0, 0).bytes32();
-        let owner = OwnerSecret::new(draws.at(OWNER_SECRET, owner as u64, 0).bytes32());
-        let identity = Arc::new(Identity::new(node_key, cluster_key));
-        Self { keys: OwnerKeys::derive(&owner), node_key, cluster_key, owner, identity }
-    }
-}
 
 /// What of a node outlives its process.
 pub(crate) struct Host {

@@ -6,7 +6,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,34 +16,9 @@ use tokio::time::Sleep;
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::gate::{Gate, Gated};
+use super::panics::Panics;
 use super::wire::{End, Verdict, Wire};
 use crate::trace::Tracer;
-
-/// Whether a task has panicked. tokio keeps a panic in a background task to itself, and a simulation must not.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Panics(Arc<AtomicBool>);
-
-impl Panics {
-    pub(crate) fn any(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// To be held by a task for as long as it runs.
-    pub(crate) fn guard(&self) -> PanicGuard {
-        PanicGuard(self.clone())
-    }
-}
-
-/// Dropped by a panic, it tells so.
-pub(crate) struct PanicGuard(Panics);
-
-impl Drop for PanicGuard {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.0.store(true, Ordering::Relaxed);
-        }
-    }
-}
 
 /// The name of a node's host.
 pub(crate) fn name_of(node: usize) -> String {
@@ -303,6 +277,3 @@ impl AsyncWrite for TurmoilStream {
         result
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,33 +1,27 @@
 //! The tier as a system under test: nodes, operations and faults by number.
 
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
-use forever_core::command::VersionSelector;
-use forever_core::config::Config;
 use forever_core::version::Version;
 use forever_net_tokio::store::memory_fs::MemoryFs;
 use turmoil::Sim;
 
 use super::board::Board;
-use super::caller::Call;
-use super::clock::{EPOCH_MS, SimClock};
-use super::faulty_fs::FaultyFs;
-use super::gate::Gate;
-use super::host::{self, Host, PORT, Secrets};
-use super::net::{Panics, TurmoilNet, name_of};
+use super::host::{self, Host};
+use super::make::{Shared, latency_of};
+use super::panics::Panics;
 use super::settle::Settling;
 use super::view::Eyes;
-use super::watch::Status;
 use super::ways::{Also, Ways};
 use super::wire::Wire;
 use crate::draw::{Draws, Site};
-use crate::store::{Event, Fault, Op, OpError, OpKind, OpResult, Scenario, View, names};
+use crate::store::machine::{EPOCH_MS, Secrets};
+use crate::store::{Event, Fault, Op, OpError, OpResult, Scenario, View};
 use crate::system::System;
-use crate::trace::{Trace, Tracer};
+use crate::trace::Trace;
 
 /// Simulated time of one step. Latencies below it would make hosts that run later in a step see messages earlier.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
@@ -58,7 +52,6 @@ pub struct TurmoilTier {
     pub(super) board: Board,
     pub(super) wire: Wire,
     pub(super) trace: Trace,
-    pub(super) draws: Draws,
     panics: Panics,
     ways: Ways,
     agenda: BTreeMap<(Duration, usize), Due>,
@@ -72,7 +65,7 @@ pub struct TurmoilTier {
     pub(super) settling: Settling,
     pub(super) eyes: Eyes,
     /// Versions that callers know of, by owner and file.
-    known: BTreeMap<(usize, u32), BTreeSet<Version>>,
+    pub(super) known: BTreeMap<(usize, u32), BTreeSet<Version>>,
     is_started: bool,
 }
 
@@ -116,7 +109,6 @@ impl TurmoilTier {
             board,
             wire,
             trace,
-            draws,
             panics,
             ways: Ways::new(nodes, latency),
             agenda: BTreeMap::new(),
@@ -257,64 +249,6 @@ impl TurmoilTier {
             self.board.emit(Event::Down { node });
         }
     }
-
-    /// A caller of a node begins.
-    pub(super) fn call(&mut self, id: usize, op: &Op) {
-        self.trace.record_value(self.sim.elapsed(), "tier", "call", &(id as u64, op));
-        let old = self.old_version(op);
-        self.board.emit(Event::Started { op: id, what: op.clone(), asked: old });
-        self.board.opened(id, op.node);
-        let host = &self.hosts[op.node];
-        let call = Call { op: id, what: op.what.clone(), old };
-        let is_taken =
-            host.status.shown().is_up && host.calls.borrow().as_ref().is_some_and(|calls| calls.send(call).is_ok());
-        if !is_taken {
-            self.board.ended(id, OpResult::Failed(OpError::Down));
-        }
-    }
-
-    fn old_version(&self, op: &Op) -> Option<VersionSelector> {
-        let OpKind::Get { file, old: Some(nth), .. } = &op.what else { return None };
-        let versions = self.known.get(&(self.scenario.nodes[op.node].owner, *file))?;
-        versions.iter().nth(*nth as usize % versions.len()).map(VersionSelector::from)
-    }
-
-    /// All that has happened since the last call.
-    pub(super) fn tell(&mut self, events: &mut Vec<Event>) {
-        for event in self.board.take_events() {
-            if let Event::Ended { op, result: OpResult::Put(report) } = &event
-                && let Some(file) = names::file_of(&report.file.name)
-                && let Some(owner) = self.owner_of_op(*op)
-            {
-                self.known.entry((owner, file)).or_default().insert(report.file.version);
-            }
-            if let Event::Ended { op, result } = &event {
-                self.settling.ended(*op);
-                self.trace.record(self.sim.elapsed(), "tier", "ended", format!("{op} {}", kind_of(result)).as_bytes());
-            }
-            events.push(event);
-        }
-    }
-
-    fn owner_of_op(&self, op: usize) -> Option<usize> {
-        let planned = self.scenario.plan.ops.iter().find(|planned| planned.id == op)?;
-        Some(self.scenario.nodes[planned.what.node].owner)
-    }
-}
-
-fn kind_of(result: &OpResult) -> String {
-    match result {
-        OpResult::Put(_) => "put".into(),
-        OpResult::Got(_) => "got".into(),
-        OpResult::Deleted(_) => "deleted".into(),
-        OpResult::Listed { .. } => "listed".into(),
-        OpResult::Stat(_) => "stat".into(),
-        OpResult::Versions(_) => "versions".into(),
-        OpResult::Evicted { .. } => "evicted".into(),
-        OpResult::Restored(_) => "restored".into(),
-        OpResult::Abandoned => "abandoned".into(),
-        OpResult::Failed(error) => format!("failed: {error}"),
-    }
 }
 
 impl System for TurmoilTier {
@@ -363,71 +297,4 @@ impl System for TurmoilTier {
     fn trace(&self) -> &Trace {
         &self.trace
     }
-}
-
-/// What all hosts are made of.
-struct Shared<'a> {
-    scenario: &'a Scenario,
-    draws: Draws,
-    board: &'a Board,
-    wire: &'a Wire,
-    panics: &'a Panics,
-    trace: &'a Trace,
-}
-
-impl Shared<'_> {
-    fn host(&self, node: usize, secrets: Secrets) -> Host {
-        let name = name_of(node);
-        let tracer = Tracer::new(self.trace.clone(), &name);
-        let gate = Gate::new(self.board.clone());
-        let bootstrap = &self.scenario.nodes[node].bootstrap;
-        let config = Config {
-            listen: vec![address_of(node)],
-            bootstrap: bootstrap.iter().copied().map(address_of).collect(),
-            ..self.scenario.config.clone()
-        };
-        #[cfg(feature = "planted-bugs")]
-        let config = with_planted(config, self.scenario);
-        Host {
-            name,
-            number: node,
-            draws: self.draws,
-            config,
-            disk_us: self.scenario.disk_us,
-            secrets,
-            net: TurmoilNet::new(node, self.wire.clone(), gate.clone(), tracer.clone(), self.panics.clone()),
-            clock: SimClock::new(node, self.board.clone()),
-            gate,
-            board: self.board.clone(),
-            tracer,
-            status: Status::default(),
-            fs: RefCell::new(FaultyFs::new(MemoryFs::new(), node, self.board.clone())),
-            store: Default::default(),
-            calls: RefCell::new(None),
-            starts: Cell::new(0),
-            is_wanted: Cell::new(false),
-            recorders: RefCell::new(None),
-        }
-    }
-}
-
-/// The configuration with the bug that the scenario wants, if it wants one.
-#[cfg(feature = "planted-bugs")]
-fn with_planted(mut config: Config, scenario: &Scenario) -> Config {
-    if let Some(name) = &scenario.planted {
-        let bug = name.parse().unwrap_or_else(|error| panic!("{name}: {error}"));
-        config.simulation.planted = Some(bug);
-    }
-    config
-}
-
-fn address_of(node: usize) -> String {
-    format!("{}:{PORT}", name_of(node))
-}
-
-/// In whole milliseconds, at least a tick.
-fn latency_of(scenario: &Scenario) -> (Duration, Duration) {
-    let (first, last) = scenario.latency_us;
-    let ms = |us: u32| Duration::from_millis((u64::from(us) + 500) / 1000).max(TICK);
-    (ms(first), ms(last.max(first)))
 }

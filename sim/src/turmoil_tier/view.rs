@@ -4,19 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use forever_core::disk::DiskError;
 use forever_core::ids::{BlobKey, NodeId};
 use forever_core::secrets::OwnerKeys;
-use forever_net_tokio::simulation::Simulated;
 use forever_net_tokio::store::Store;
 use forever_net_tokio::store::fs::Fs;
-use forever_net_tokio::store::inspect::Place;
+use forever_net_tokio::store::inspect::{self, Place, Seen};
 use forever_net_tokio::store::memory_fs::MemoryFs;
 
 use super::TurmoilTier;
 use super::disk;
 use crate::store::inspect::Inspector;
-use crate::store::{Contents, Scenario, View};
+use crate::store::{Contents, Scenario, View, machine};
 
 /// Which file a path is of, and how often it was changed: see [`MemoryFs::stamp`].
 type Stamp = (usize, u64);
@@ -27,13 +25,9 @@ pub(super) struct Eyes {
     inspector: Inspector,
     /// Whether the bytes of a file are what its address says.
     files: BTreeMap<(usize, PathBuf), (Stamp, bool)>,
-    /// The stores of nodes that are down, opened aside.
-    aside: BTreeMap<usize, Aside>,
+    /// What the index of a node says, of which start of the node.
+    indices: BTreeMap<usize, (Stamp, u64, Seen)>,
 }
-
-/// A store opened aside: the stamp of the index that it was opened at, after which start of its node, and the store if it
-/// could be opened.
-type Aside = (Option<Stamp>, u64, Option<Arc<Store>>);
 
 impl TurmoilTier {
     /// The store that is open on a node.
@@ -41,39 +35,32 @@ impl TurmoilTier {
         self.hosts[node].store.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
-    /// The store of a node that is down, opened beside it on a copy of its disk.
-    fn store_aside(&mut self, node: usize) -> Option<Arc<Store>> {
-        let host = &self.hosts[node];
-        let fs = host.fs.borrow().memory().clone();
-        let stamp = fs.stamp(&Path::new(disk::ROOT).join("index.redb"));
-        let start = host.starts.get();
-        if let Some((seen, at, store)) = self.eyes.aside.get(&node)
-            && (*seen, *at) == (stamp, start)
+    /// What the index on a node's disk says. One that cannot be read holds nothing that an honest reader finds.
+    fn read_index(&mut self, node: usize, fs: &MemoryFs) -> Seen {
+        let start = self.hosts[node].starts.get();
+        let Some(stamp) = fs.stamp(&disk::index_path()) else { return Seen::default() };
+        if let Some((at, of, seen)) = self.eyes.indices.get(&node)
+            && (*at, *of) == (stamp, start)
         {
-            return store.clone();
+            return seen.clone();
         }
-        let config = disk::store_config(Simulated::default());
-        // Nobody sees what this changes.
-        let store = stamp.and_then(|_| Store::open(Arc::new(fs.after_kill()), &config).ok()).map(Arc::new);
-        self.eyes.aside.insert(node, (stamp, start, store.clone()));
-        store
+        let seen = inspect::look(fs, Path::new(disk::ROOT)).unwrap_or_default();
+        self.eyes.indices.insert(node, (stamp, start, seen.clone()));
+        seen
     }
 
-    fn read_contents(&mut self, node: usize) -> Result<Contents, DiskError> {
-        let open = self.open_store(node);
-        let Some(store) = open.or_else(|| self.store_aside(node)) else { return Ok(Contents::default()) };
-        let rows = store.entries()?;
-        let fs = self.hosts[node].fs.borrow().memory().clone();
+    fn read_contents(&mut self, node: usize, fs: &MemoryFs) -> Contents {
+        let Seen { entries, places } = self.read_index(node, fs);
         let mut blobs = BTreeMap::new();
-        for (blob, place) in store.places()? {
+        for (blob, place) in places {
             let is_right = match place {
                 Place::Index(bytes) => blake3::hash(&bytes) == blob.chunk.0,
-                Place::File { path, len } => self.is_right(node, &fs, &path, len, &blob),
+                Place::File { path, len } => self.is_right(node, fs, &path, len, &blob),
                 Place::Damaged => false,
             };
             blobs.insert(blob, is_right);
         }
-        Ok(self.eyes.inspector.contents(rows, blobs))
+        self.eyes.inspector.contents(entries, blobs)
     }
 
     fn is_right(&mut self, node: usize, fs: &MemoryFs, path: &Path, len: u64, blob: &BlobKey) -> bool {
@@ -105,14 +92,7 @@ impl View for TurmoilTier {
     }
 
     fn secrets(&self) -> Vec<(String, Vec<u8>)> {
-        let mut secrets = Vec::new();
-        for host in &self.hosts {
-            let node = host.number;
-            secrets.push((format!("the key of node {node}"), host.secrets.node_key.to_vec()));
-            secrets.push((format!("the secret of the owner of node {node}"), host.secrets.owner.expose().to_vec()));
-        }
-        secrets.extend(self.hosts.first().map(|host| ("the cluster's key".into(), host.secrets.cluster_key.to_vec())));
-        secrets
+        machine::named(&self.scenario, self.hosts.iter().map(|host| &host.secrets))
     }
 
     fn is_up(&self, node: usize) -> bool {
@@ -124,11 +104,8 @@ impl View for TurmoilTier {
     }
 
     fn contents(&mut self, node: usize) -> Contents {
-        self.board.look(true);
-        // A disk whose index cannot be read holds nothing that an honest reader finds.
-        let contents = self.read_contents(node).unwrap_or_default();
-        self.board.look(false);
-        contents
+        let fs = self.hosts[node].fs.borrow().memory().clone();
+        fs.look(|| self.read_contents(node, &fs))
     }
 
     fn each_stored(&mut self, node: usize, show: &mut dyn FnMut(&str, &[u8])) {

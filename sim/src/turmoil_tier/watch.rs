@@ -5,9 +5,7 @@ use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use forever_core::bulk::Bulk;
-use forever_core::codec::{Bincode, Codec};
 use forever_core::command::{Command, CommandError};
 use forever_core::frame::Frame;
 use forever_core::ids::{LinkId, RequestId};
@@ -22,6 +20,7 @@ use serde::Serialize;
 
 use super::board::Board;
 use crate::draw::Draws;
+use crate::store::clear::clear_bytes;
 use crate::store::liar::{Fate, Liar};
 use crate::store::{Event, Fault};
 use crate::trace::Tracer;
@@ -77,7 +76,7 @@ impl Watch {
         });
         self.liars.retain(|id, _| lies.iter().any(|(lie, _)| lie == id));
         for (id, lie) in lies {
-            self.liars.entry(id).or_insert_with(|| Liar::new(lie, self.draws, self.node as u64));
+            self.liars.entry(id).or_insert_with(|| Liar::new(lie, self.draws, id as u64));
         }
     }
 
@@ -89,12 +88,7 @@ impl Watch {
         }
         let to = self.status.shown().links.get(&link).copied();
         if let Some(to) = to {
-            let mut bytes = Vec::new();
-            Bincode.encode(frame, &mut bytes);
-            if let Frame::Data { payload, .. } = frame {
-                payload.parts().iter().for_each(|part| bytes.extend_from_slice(part));
-            }
-            self.board.emit(Event::Frame { from: self.node, to, bytes: Bytes::from(bytes) });
+            self.board.emit(Event::Frame { from: self.node, to, bytes: clear_bytes(frame) });
         }
     }
 }
@@ -109,7 +103,7 @@ impl Observer for Watch {
         self.record(|recorder| recorder.input(now, input));
         let payload =
             if let Input::Frame { frame: Frame::Data { payload, .. }, .. } = input { Some(payload) } else { None };
-        self.tracer.value("input", &Traced { now, what: input, payload });
+        self.tracer.value("input", &Traced { now, drawn: self.board.drawn(), what: input, payload });
         self.update_liars();
         match input {
             Input::Connected { link, node, .. } => {
@@ -135,7 +129,7 @@ impl Observer for Watch {
 
     fn command(&mut self, now: Time, command: &Command) {
         self.record(|recorder| recorder.command(now, command));
-        self.tracer.value("command", &Traced { now, what: command, payload: None });
+        self.tracer.value("command", &Traced { now, drawn: self.board.drawn(), what: command, payload: None });
         self.update_liars();
     }
 
@@ -146,7 +140,7 @@ impl Observer for Watch {
 
     fn timeout(&mut self, now: Time) {
         self.record(|recorder| recorder.timeout(now));
-        self.tracer.value("timeout", &now);
+        self.tracer.value("timeout", &(now, self.board.drawn()));
         self.update_liars();
     }
 
@@ -188,6 +182,8 @@ impl Observer for Watch {
 #[derive(Serialize)]
 struct Traced<'a, T> {
     now: Time,
+    /// All that was drawn so far, folded.
+    drawn: u64,
     what: &'a T,
     payload: Option<&'a Bulk>,
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use forever_core::time::{Monotonic, Time};
 
-/// When all simulations start, in milliseconds since the Unix epoch: 2026-01-01.
-const EPOCH_MS: u64 = 1_767_225_600_000;
+use crate::store::machine::EPOCH_MS;
 
 const MILLION: i128 = 1_000_000;
 

@@ -5,21 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use forever_core::config::Config;
 use forever_core::ids::{NodeId, RequestId};
 use forever_core::node::Node;
-use forever_core::secrets::{OwnerKeys, OwnerSecret};
-use forever_net_tokio::channel::Identity;
 
 use super::Happening;
 use super::callers::Caller;
 use super::clock::HostClock;
 use super::disk::MemoryDisk;
-use crate::draw::{Draws, Site};
+use crate::draw::Draws;
 use crate::store::Scenario;
 use crate::store::liar::Liar;
-
-// By the names that the other tier draws them under, so that both have the same secrets.
-const NODE_KEY: Site = Site::new("node key");
-const CLUSTER_KEY: Site = Site::new("cluster key");
-const OWNER_SECRET: Site = Site::new("owner secret");
+use crate::store::machine::Secrets;
 
 /// The port of all addresses.
 const PORT: u16 = 7000;
@@ -30,7 +24,7 @@ pub(super) struct Host {
     pub(super) name: String,
     pub(super) id: NodeId,
     pub(super) owner: usize,
-    pub(super) keys: OwnerKeys,
+    pub(super) secrets: Secrets,
     pub(super) config: Config,
     pub(super) clock: HostClock,
     pub(super) disk: MemoryDisk,
@@ -68,7 +62,7 @@ pub(super) struct Process {
 impl Host {
     pub(super) fn new(scenario: &Scenario, number: usize) -> Self {
         let spec = &scenario.nodes[number];
-        let identity = Identity::new(node_secret(scenario, number), cluster_key(scenario));
+        let secrets = Secrets::draw(Draws::new(scenario.seed), number, spec.owner);
         let config = Config {
             listen: vec![address(number)],
             bootstrap: spec.bootstrap.iter().copied().map(address).collect(),
@@ -76,9 +70,9 @@ impl Host {
         };
         Self {
             name: name(number),
-            id: identity.node_id(),
+            id: secrets.identity.node_id(),
             owner: spec.owner,
-            keys: OwnerKeys::derive(&OwnerSecret::new(owner_secret(scenario, spec.owner))),
+            secrets,
             config,
             clock: HostClock::default(),
             disk: MemoryDisk::default(),
@@ -117,17 +111,4 @@ pub(super) fn address(number: usize) -> String {
 /// The host of an address.
 pub(super) fn number_of(address: &str) -> Option<usize> {
     address.strip_prefix("node-")?.split_once(':')?.0.parse().ok()
-}
-
-/// The secrets, the same as in the other tier.
-pub(super) fn owner_secret(scenario: &Scenario, owner: usize) -> [u8; 32] {
-    Draws::new(scenario.seed).at(OWNER_SECRET, owner as u64, 0).bytes32()
-}
-
-pub(super) fn node_secret(scenario: &Scenario, number: usize) -> [u8; 32] {
-    Draws::new(scenario.seed).at(NODE_KEY, number as u64, 0).bytes32()
-}
-
-pub(super) fn cluster_key(scenario: &Scenario) -> [u8; 32] {
-    Draws::new(scenario.seed).at(CLUSTER_KEY, 0, 0).bytes32()
 }

@@ -34,14 +34,18 @@ impl World {
         if host.process.is_some() || !host.held_down_by.is_empty() {
             return;
         }
+        host.is_dark = false;
+        if host.is_paused() {
+            // It starts when it goes on.
+            return host.backlog.push(Happening::Boot { host: number });
+        }
         host.life += 1;
         let life = host.life;
         let seed = self.draw(LIFE, number as u64, life.into()).bytes32();
         let host = &mut self.hosts[number];
-        host.is_dark = false;
         host.last_commit_us = self.now_us;
         let now = host.clock.at(self.now_us);
-        let node = Node::new(host.config.clone(), host.id, host.keys.clone(), seed, now);
+        let node = Node::new(host.config.clone(), host.id, host.secrets.keys.clone(), seed, now);
         host.process = Some(Process { node, callers: BTreeMap::new(), wake_us: u64::MAX });
         record::other(&self.trace, self.now_us, &host.name, "start", &(life, seed));
         self.tell_oracles(Event::Up { node: number });
@@ -206,7 +210,7 @@ impl World {
     }
 
     pub(super) fn finish_work(&mut self, number: usize, op: OpId, what: WorkOp) {
-        let result = self.worker.perform(what, &self.hosts[number].keys, &mut self.inspector);
+        let result = self.worker.perform(what, &self.hosts[number].secrets.keys, &mut self.inspector);
         self.input(number, Input::WorkDone { op, result });
     }
 

@@ -15,6 +15,7 @@ use forever_core::input::Input;
 use forever_core::work::{WorkOp, WorkResult};
 use serde::Serialize;
 
+use crate::draw::fold;
 use crate::trace::Trace;
 
 /// Bulk bytes in a trace.
@@ -55,15 +56,6 @@ impl Digest {
         let mut last = [0; 8];
         last[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
         self.hash = fold(hash ^ u64::from_le_bytes(last));
-    }
-}
-
-/// Mixes 64 bits.
-pub(super) const fn fold(value: u64) -> u64 {
-    let wide = (value ^ 0x2d35_8dcc_aa6c_78a5) as u128 * 0x8bb8_4b93_962e_acc9;
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
-    {
-        wide as u64 ^ (wide >> 64) as u64
     }
 }
 

@@ -14,6 +14,9 @@ const WRITE_ERROR: Site = Site::new("world.write-error");
 const SYNC_ERROR: Site = Site::new("world.sync-error");
 const MISDIRECTED: Site = Site::new("world.misdirected");
 const ROT: Site = Site::new("world.bit-rot");
+/// Of a thousand writes that fail, how many were done all the same: a commit whose last step failed is one.
+const DONE_PER_MILLE: u64 = 300;
+
 const LOST_NAMES: Site = Site::new("world.lost-names");
 
 impl World {
@@ -117,18 +120,23 @@ impl World {
         let error = || DiskError::Io("input/output error".into());
         // Several faults of a kind have draws of their own.
         let actor = (fault as u64) << 32 | number as u64;
-        let mut hits = |site, per_mille: u32| self.draw(site, actor, nth).per_mille(per_mille.into());
-        match *what {
-            Fault::ReadErrors { per_mille, .. } if !writes && hits(READ_ERROR, per_mille) => {
-                self.hosts[number].disk.fail(op, error())
-            }
-            Fault::WriteErrors { per_mille, .. } if writes && hits(WRITE_ERROR, per_mille) => {
-                self.hosts[number].disk.fail(op, error())
-            }
-            Fault::SyncErrors { per_mille, .. } if writes && hits(SYNC_ERROR, per_mille) => {
-                self.hosts[number].disk.fail_sync(op)
-            }
-            _ => None,
+        let (site, per_mille) = match *what {
+            Fault::ReadErrors { per_mille, .. } if !writes => (READ_ERROR, per_mille),
+            Fault::WriteErrors { per_mille, .. } if writes => (WRITE_ERROR, per_mille),
+            Fault::SyncErrors { per_mille, .. } if writes => (SYNC_ERROR, per_mille),
+            _ => return None,
+        };
+        let mut draw = self.draw(site, actor, nth);
+        if !draw.per_mille(per_mille.into()) {
+            return None;
+        }
+        let disk = &mut self.hosts[number].disk;
+        if site == SYNC_ERROR {
+            disk.fail_sync(op)
+        } else if site == WRITE_ERROR && draw.per_mille(DONE_PER_MILLE) {
+            disk.fail_after(op, error())
+        } else {
+            disk.fail(op, error())
         }
     }
 

@@ -1,7 +1,5 @@
 //! Frames on their way: queues, the buffer below them, latency, bandwidth, arrival.
 
-use bytes::Bytes;
-use forever_core::codec::{Bincode, Codec as _};
 use forever_core::frame::Frame;
 use forever_core::input::{CloseReason, Input};
 use forever_net_tokio::link::CONTROL_WAITING_MAX;
@@ -10,6 +8,7 @@ use super::net::{BUFFER_BYTES, Cargo, Delay, EndState, FRAME_BYTES, Flight, end_
 use super::{Happening, World, record};
 use crate::draw::Site;
 use crate::store::Event;
+use crate::store::clear::clear_bytes;
 use crate::store::liar::Fate;
 
 const LATENCY: Site = Site::new("world.latency");
@@ -31,7 +30,7 @@ impl World {
             self.lie(host, &mut frame);
         }
         if self.watches_frames {
-            self.show_frame(host, to, &frame);
+            self.events.push(Event::Frame { from: host, to, bytes: clear_bytes(&frame) });
         }
         let Some(conn) = self.net.get_mut(number) else { return };
         let pipe = &mut conn.pipes[side];
@@ -54,15 +53,6 @@ impl World {
             }
         }
         self.hosts[host].liars = liars;
-    }
-
-    fn show_frame(&mut self, from: usize, to: usize, frame: &Frame) {
-        let mut bytes = Vec::new();
-        Bincode.encode(frame, &mut bytes);
-        if let Frame::Data { payload, .. } = frame {
-            payload.parts().iter().for_each(|part| bytes.extend_from_slice(part));
-        }
-        self.events.push(Event::Frame { from, to, bytes: Bytes::from(bytes) });
     }
 
     /// Puts on the wire what waits and fits into the buffer, control first; then the end, if the node has closed.

@@ -6,9 +6,8 @@ use forever_core::version::Version;
 use forever_net_tokio::link::CONTROL_WAITING_MAX;
 
 use super::World;
-use super::host::{cluster_key, node_secret, owner_secret};
 use super::net::EndState;
-use crate::store::{Contents, Holding, Scenario, View};
+use crate::store::{Contents, Holding, Scenario, View, machine};
 
 impl View for World {
     fn scenario(&self) -> &Scenario {
@@ -20,19 +19,11 @@ impl View for World {
     }
 
     fn keys(&self, node: usize) -> &OwnerKeys {
-        &self.hosts[node].keys
+        &self.hosts[node].secrets.keys
     }
 
     fn secrets(&self) -> Vec<(String, Vec<u8>)> {
-        let mut secrets = vec![("the cluster key".into(), cluster_key(&self.scenario).to_vec())];
-        for (number, node) in self.scenario.nodes.iter().enumerate() {
-            secrets.push((format!("the key of node {number}"), node_secret(&self.scenario, number).to_vec()));
-            let owner = node.owner;
-            secrets.push((format!("the secret of owner {owner}"), owner_secret(&self.scenario, owner).to_vec()));
-        }
-        secrets.sort();
-        secrets.dedup();
-        secrets
+        machine::named(&self.scenario, self.hosts.iter().map(|host| &host.secrets))
     }
 
     fn is_up(&self, node: usize) -> bool {

@@ -68,6 +68,9 @@ fn a_full_disk_says_so() {
     let id = run.begin(&fault);
     let result = run.run(0, put(1, 1, FILE_LEN));
     assert_eq!(result, OpResult::Failed(OpError::Failed(RequestError::DiskFull)));
+    assert!(run.has_bitten(id));
+    let held = run.tier.view().contents(0).blobs.len();
+    assert!((2..=6).contains(&held), "{held} chunks of 64 KiB fit into 400 KiB");
     run.end(id, &fault);
     run.put(0, 1, FILE_LEN);
 }
@@ -114,6 +117,25 @@ fn a_misdirected_write_damages_two_blobs() {
     run.end(id, &fault);
     run.run(0, OpKind::Evict { file: 1 });
     assert!(run.reads(0, 1, FILE_LEN));
+}
+
+#[test]
+fn the_power_goes_for_a_moment_when_folders_are_synced_again() {
+    let mut has_lost = false;
+    for seed in 0..6 {
+        let mut run = Run::new(170 + seed, 3);
+        let fault = Fault::LostDirSyncs { node: 1 };
+        let id = run.begin(&fault);
+        run.put(0, 1, FILE_LEN);
+        run.end(id, &fault);
+        assert!(run.events.iter().any(|event| matches!(event, Event::Down { node: 1 })));
+        run.until_linked();
+        assert_eq!(run.has_bitten(id), lost(&run, 1) > 0);
+        has_lost |= run.has_bitten(id);
+        run.run(0, OpKind::Evict { file: 1 });
+        assert!(run.reads(0, 1, FILE_LEN), "another peer has it");
+    }
+    assert!(has_lost);
 }
 
 #[test]

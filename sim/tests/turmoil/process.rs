@@ -56,3 +56,65 @@ fn power_goes_in_the_middle_of_accesses_and_nothing_acknowledged_is_lost() {
         assert!(run.reads(1, 1, 4 * CHUNK));
     }
 }
+
+#[test]
+fn a_slow_start_of_a_node_that_runs_is_none() {
+    let mut run = Run::new(42, 2);
+    let slow = Fault::SlowStart { node: 1 };
+    let id = run.begin(&slow);
+    run.put(1, 1, CHUNK);
+    assert!(run.is_up(1) && !run.has_bitten(id));
+    run.end(id, &slow);
+    assert!(run.is_up(1));
+}
+
+#[test]
+fn power_that_goes_where_nothing_runs_changes_nothing() {
+    let mut run = Run::new(43, 2);
+    let (crash, loss) = (Fault::Crash { node: 1 }, Fault::PowerLoss { node: 1 });
+    let first = run.begin(&crash);
+    let second = run.begin(&loss);
+    run.advance(Duration::from_millis(200));
+    assert!(run.has_bitten(first) && !run.has_bitten(second));
+    run.end(first, &crash);
+    run.advance(Duration::from_secs(1));
+    assert!(!run.is_up(1), "it has no power");
+    run.end(second, &loss);
+    run.until_linked();
+}
+
+#[test]
+fn a_node_that_is_paused_starts_when_it_goes_on() {
+    let mut run = Run::new(44, 2);
+    let (crash, pause) = (Fault::Crash { node: 1 }, Fault::Pause { node: 1 });
+    let first = run.begin(&crash);
+    let second = run.begin(&pause);
+    run.end(first, &crash);
+    run.advance(Duration::from_secs(2));
+    assert!(!run.is_up(1) && run.has_bitten(second));
+    run.end(second, &pause);
+    run.until_linked();
+}
+
+#[test]
+fn oracles_that_look_change_nothing() {
+    for seed in 0..4 {
+        let run = |looks: bool| {
+            let mut run = Run::new(140 + seed, 2);
+            run.put(1, 1, 4 * CHUNK);
+            run.start(1, put(2, 2, FILE_LEN));
+            run.start(0, put(3, 3, 8_000));
+            for step in 0..200 {
+                if step == 20 + 3 * seed {
+                    run.begin(&Fault::PowerLoss { node: 1 });
+                }
+                run.advance(Duration::from_millis(1));
+                if looks {
+                    (0..2).for_each(|node| drop(run.tier.view().contents(node)));
+                }
+            }
+            (run.tier.trace().hash(), run.tier.trace().events())
+        };
+        assert_eq!(run(true), run(false), "seed {seed}");
+    }
+}

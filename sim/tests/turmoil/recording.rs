@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use forever_core::recording::{ReplayError, replay};
+use forever_core::config::Config;
+use forever_core::disk::DiskDone;
+use forever_core::ids::{NodeId, OpId};
+use forever_core::input::Input;
+use forever_core::recording::{Header, Recorder, ReplayError, replay};
+use forever_core::secrets::OwnerSecret;
+use forever_core::time::{Monotonic, Time};
 use forever_sim::recording::{is_recording, replay_file};
 use forever_sim::store::{Fault, OpKind};
 use forever_sim::trace::Trace;
@@ -37,7 +43,7 @@ fn what_a_run_told_the_core_replays_to_byte_equal_outputs() {
     let mut outputs = 0;
     for (node, recording) in &recordings {
         let report = replay(recording).unwrap_or_else(|error| panic!("node {node}: {error}"));
-        assert!(report.outputs > 10 && !report.truncated, "node {node}: {report:?}");
+        assert!(report.outputs > 10 && report.left_bytes == 0, "node {node}: {report:?}");
         outputs += report.outputs;
     }
     assert!(outputs > 500, "{outputs}");
@@ -48,7 +54,7 @@ fn a_recording_that_was_changed_or_cut_is_told_from_one_that_was_not() {
     let recording = recorded().remove(0).1;
     let whole = replay(&recording).unwrap();
     let cut = replay(&recording[..recording.len() - 3]).unwrap();
-    assert!(cut.truncated && cut.entries == whole.entries - 1);
+    assert!(cut.left_bytes > 0 && cut.entries == whole.entries - 1);
     let mut changed = recording.clone();
     *changed.last_mut().unwrap() ^= 1;
     // The last byte says whether the node had more to do; one before it belongs to a digest of what it did.
@@ -66,4 +72,31 @@ fn a_recording_is_replayed_from_a_file() {
     std::fs::write(&path, &recording).unwrap();
     assert_eq!(replay_file(&path).unwrap(), replay(&recording).unwrap());
     assert!(replay_file(&folder.path().join("none")).is_err());
+}
+
+#[test]
+fn a_node_that_panics_where_the_recorded_one_did_not_is_a_difference() {
+    let start = Time { mono: Monotonic(0), wall_ms: 1_767_225_600_000 };
+    let mut recorder = Recorder::new(&Header {
+        config: Config::default(),
+        node: NodeId([1; 32]),
+        owner: OwnerSecret::new([2; 32]),
+        key_hash: Default::default(),
+        seed: [3; 32],
+        start,
+    });
+    // No node was ever told that something has ended which it had not begun.
+    recorder.input(start, &Input::DiskDone { op: OpId(u64::MAX), result: Ok(DiskDone::Committed) });
+    recorder.idle();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recording");
+    std::fs::write(&path, recorder.take()).unwrap();
+    let error = replay_file(&path).unwrap_err().to_string();
+    assert!(error.contains("panics at entry 0") && error.contains("core/src/node.rs"), "{error}");
+
+    let program =
+        std::process::Command::new(env!("CARGO_BIN_EXE_forever-sim")).arg("replay").arg(&path).output().unwrap();
+    let out = String::from_utf8(program.stdout).unwrap();
+    assert_eq!(program.status.code(), Some(1), "{out}");
+    assert!(out.contains("entry 0") && out.lines().last().unwrap().contains("replay"), "{out}");
 }

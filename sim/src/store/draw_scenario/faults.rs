@@ -15,7 +15,7 @@ const AHEAD: Site = Site::new("faults.ahead");
 const COMPANION: Site = Site::new("faults.companion");
 
 /// The length of plans that spans of faults are made for.
-const USUAL_MS: u64 = 60_000;
+const USUAL_MS: u64 = 80_000;
 
 /// No fault begins before: the cluster forms first. (A slow start begins with the run.)
 const FIRST_MS: u64 = 1_000;

@@ -1,4 +1,5 @@
 use forever_core::codec::{Bincode, Codec as _};
+use forever_core::frame::Refusal;
 use forever_core::ids::{ChunkId, NodeId, ObjectId, PageId};
 use forever_core::manifest::ChunkRef;
 use forever_core::record::{RecordBody, Retention, SignedRecord};
@@ -43,6 +44,13 @@ fn changed(liar: &mut Liar, honest: &Frame) -> Frame {
         assert_eq!(frame, *honest);
     }
     panic!("the liar never lies");
+}
+
+#[test]
+fn who_acknowledges_only_says_that_it_has_what_it_refused() {
+    let refused = Frame::Announced { request: 1, outcome: AnnounceOutcome::Refused(Refusal::Disk) };
+    let stored = Frame::Announced { request: 1, outcome: AnnounceOutcome::Stored };
+    assert_eq!(changed(&mut liar(Lie::AcknowledgesOnly), &refused), stored);
 }
 
 #[test]

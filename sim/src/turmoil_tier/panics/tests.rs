@@ -1,6 +1,11 @@
+use forever_net_tokio::net::Net as _;
+
+use super::super::gate::Gate;
+use super::super::net::TurmoilNet;
+use super::super::wire::Wire;
 use super::*;
 use crate::draw::Draws;
-use crate::trace::Trace;
+use crate::trace::{Trace, Tracer};
 use crate::turmoil_tier::board::Board;
 
 /// Whether a task, spawned in the background, is told to have panicked.

@@ -1,0 +1,152 @@
+//! What operations do: the contract of `forever_core::disk`.
+
+use bytes::Bytes;
+use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Usage, Write};
+use forever_core::ids::BlobKey;
+use forever_net_tokio::store::assert_bounds;
+
+use super::{MemoryDisk, RESERVE_BYTES, State, Stored};
+
+impl MemoryDisk {
+    /// Performs an operation at once.
+    ///
+    /// # Panics
+    /// When it breaks the bounds of [`forever_core::disk`].
+    pub fn perform(&mut self, what: DiskOp) -> DiskResult {
+        assert_bounds(&what);
+        match what {
+            DiskOp::WriteBlob { blob, data, known } => {
+                self.check()?;
+                let state = if data.hash() == blob.chunk.0 { State::Intact } else { State::Damaged };
+                if !known && state == State::Damaged {
+                    return Err(DiskError::Mismatch);
+                }
+                self.write(blob, data.into_bytes(), state)
+            }
+            DiskOp::ReadBlob { blob } => self.read(&blob),
+            DiskOp::HasBlobs { blobs } => Ok(DiskDone::Has(blobs.iter().map(|blob| self.has(blob)).collect())),
+            DiskOp::Lookup { keys } => {
+                Ok(DiskDone::Values(keys.iter().map(|key| self.index.get(key).cloned()).collect()))
+            }
+            DiskOp::Scan { from, to, limit, reverse } => Ok(self.scan(from, to, limit, reverse)),
+            DiskOp::Commit { require_blobs, require_keys, writes } => {
+                self.check()?;
+                self.commit(require_blobs, require_keys, writes)
+            }
+            DiskOp::Usage => Ok(DiskDone::Usage(Usage {
+                blobs: self.blobs.len() as u64,
+                blob_bytes: self.blob_bytes,
+                index_bytes: self.index_bytes,
+                free_bytes: self.room_bytes.map(|room| room.saturating_sub(RESERVE_BYTES)),
+            })),
+        }
+    }
+
+    fn check(&self) -> Result<(), DiskError> {
+        self.degraded.clone().map_or(Ok(()), |reason| Err(DiskError::Degraded(reason)))
+    }
+
+    fn has(&self, blob: &BlobKey) -> bool {
+        self.blobs.contains_key(blob) || self.phantoms.contains(blob)
+    }
+
+    fn write(&mut self, blob: BlobKey, bytes: Bytes, state: State) -> DiskResult {
+        if self.blobs.get(&blob).is_some_and(|stored| stored.state != State::Gone) {
+            return Ok(DiskDone::Written { new: false });
+        }
+        let len = bytes.len() as u64;
+        if let Some(room) = &mut self.room_bytes {
+            let rest = room.checked_sub(len).filter(|rest| *rest >= RESERVE_BYTES);
+            *room = rest.ok_or(DiskError::Full)?;
+        }
+        self.blob_bytes += len;
+        self.phantoms.remove(&blob);
+        self.blobs.insert(blob, Stored { bytes, state });
+        Ok(DiskDone::Written { new: true })
+    }
+
+    fn read(&mut self, blob: &BlobKey) -> DiskResult {
+        let stored = self.blobs.get(blob).ok_or(DiskError::NotFound)?;
+        if stored.state == State::Intact {
+            return Ok(DiskDone::Blob(stored.bytes.clone()));
+        }
+        self.drop_blob(blob);
+        Err(DiskError::Corrupt)
+    }
+
+    fn drop_blob(&mut self, blob: &BlobKey) {
+        self.phantoms.remove(blob);
+        if let Some(stored) = self.blobs.remove(blob) {
+            let len = stored.bytes.len() as u64;
+            self.blob_bytes -= len;
+            self.room_bytes = self.room_bytes.map(|room| room + len);
+        }
+    }
+
+    fn scan(&self, from: Bytes, to: Bytes, limit: u32, reverse: bool) -> DiskDone {
+        if from >= to {
+            return DiskDone::Entries { entries: Vec::new(), more: false };
+        }
+        let limit = limit as usize;
+        let copy = |(key, value): (&Bytes, &Bytes)| (key.clone(), value.clone());
+        let range = self.index.range(from..to);
+        let mut entries: Vec<_> = if reverse {
+            range.rev().take(limit + 1).map(copy).collect()
+        } else {
+            range.take(limit + 1).map(copy).collect()
+        };
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        DiskDone::Entries { entries, more }
+    }
+
+    fn commit(&mut self, mut blobs: Vec<BlobKey>, mut keys: Vec<Bytes>, writes: Vec<Write>) -> DiskResult {
+        blobs.retain(|blob| !self.has(blob));
+        keys.retain(|key| !self.index.contains_key(key));
+        if !blobs.is_empty() || !keys.is_empty() {
+            return Ok(DiskDone::Missing { blobs, keys });
+        }
+        self.require_room(&writes)?;
+        for write in writes {
+            match write {
+                Write::Put { key, value } => {
+                    self.take_room(key.len() + value.len());
+                    let key_len = key.len();
+                    if let Some(old) = self.index.insert(key, value) {
+                        self.give_room(key_len + old.len());
+                    }
+                }
+                Write::Delete { key } => {
+                    if let Some(old) = self.index.remove(&key) {
+                        self.give_room(key.len() + old.len());
+                    }
+                }
+                Write::DropBlob { blob } => self.drop_blob(&blob),
+            }
+        }
+        Ok(DiskDone::Committed)
+    }
+
+    /// A commit may use the reserve, so that a disk full of blobs can still be tidied up. Like the engine, which never writes
+    /// over what a crash may need, it needs room for all that it writes before it gives any back.
+    fn require_room(&self, writes: &[Write]) -> Result<(), DiskError> {
+        let written = writes.iter().map(|write| match write {
+            Write::Put { key, value } => (key.len() + value.len()) as u64,
+            Write::Delete { .. } | Write::DropBlob { .. } => 0,
+        });
+        match self.room_bytes {
+            Some(room) if written.sum::<u64>() > room => Err(DiskError::Full),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn take_room(&mut self, len: usize) {
+        self.index_bytes += len as u64;
+        self.room_bytes = self.room_bytes.map(|room| room.saturating_sub(len as u64));
+    }
+
+    fn give_room(&mut self, len: usize) {
+        self.index_bytes -= len as u64;
+        self.room_bytes = self.room_bytes.map(|room| room + len as u64);
+    }
+}
