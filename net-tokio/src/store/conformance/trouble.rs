@@ -47,6 +47,7 @@ pub trait Rig: Sized {
 pub fn keeps_the_contract_in_trouble<R: Rig>() {
     for len in LENGTHS {
         damaged_blob_is_told_once_and_then_absent::<R>(len);
+        write_replaces_a_damaged_blob::<R>(len);
         full_disk_takes_no_blob::<R>(len);
         degraded_disk_acknowledges_nothing::<R>(len);
     }
@@ -84,6 +85,16 @@ fn damaged_blob_is_told_once_and_then_absent<R: Rig>(len: usize) {
     let requires = DiskOp::Commit { require_blobs: vec![blob], require_keys: Vec::new(), writes: vec![put("a", "1")] };
     assert_eq!(perform(&rig, requires), Ok(DiskDone::Missing { blobs: vec![blob], keys: Vec::new() }));
     assert_eq!(perform(&rig, write_op(blob, &bytes)), WRITTEN);
+    assert_eq!(perform(&rig, DiskOp::ReadBlob { blob }), Ok(DiskDone::Blob(bytes)));
+}
+
+fn write_replaces_a_damaged_blob<R: Rig>(len: usize) {
+    let rig = R::new();
+    let (blob, bytes) = sample_blob(0, len);
+    assert_eq!(perform(&rig, write_op(blob, &bytes)), WRITTEN);
+    rig.damage(&blob);
+    assert_eq!(perform(&rig, write_op(blob, &bytes)), WRITTEN, "what was there counts for nothing");
+    assert_eq!(perform(&rig, write_op(blob, &bytes)), Ok(DiskDone::Written { new: false }));
     assert_eq!(perform(&rig, DiskOp::ReadBlob { blob }), Ok(DiskDone::Blob(bytes)));
 }
 

@@ -51,8 +51,10 @@ impl MemoryDisk {
     }
 
     fn write(&mut self, blob: BlobKey, bytes: Bytes, state: State) -> DiskResult {
-        if self.blobs.get(&blob).is_some_and(|stored| stored.state != State::Gone) {
-            return Ok(DiskDone::Written { new: false });
+        match self.blobs.get(&blob).map(|stored| stored.state) {
+            Some(State::Intact) => return Ok(DiskDone::Written { new: false }),
+            Some(State::Damaged | State::Gone) => self.drop_blob(&blob),
+            None => {}
         }
         let len = bytes.len() as u64;
         if let Some(room) = &mut self.room_bytes {
