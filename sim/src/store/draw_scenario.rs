@@ -105,7 +105,11 @@ fn draw_nodes(draws: Draws, count: usize) -> Vec<NodeSpec> {
 fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
     let knob = |number: u64| draws.at(CONFIG, 0, number);
     let ms = |draw: &mut Draw, least: u64, most: u64| Duration::from_millis(draw.between(least, most));
-    let heartbeat = ms(&mut knob(8), 500, 3_000);
+    // A plan of Turmoil is half as long, and a byte lost there stalls its link until that is given up.
+    let heartbeat = match tier {
+        Tier::World => ms(&mut knob(8), 500, 3_000),
+        Tier::Turmoil => ms(&mut knob(8), 250, 1_000),
+    };
     let link_timeout = heartbeat * u32::try_from(knob(9).between(2, 5)).expect("at most 5");
     let small_hot = match tier {
         Tier::World => [0, 1 << 10, 16 << 10, 1 << 20],

@@ -83,7 +83,7 @@ impl Shape {
             duration_ms: 60_000,
             settle_ms: 600_000,
             ops: (100, 125),
-            faults: (22, 32),
+            faults: (30, 38),
             families: Family::ALL.to_vec(),
             families_per_mille: 500,
             files: (3, 10),
@@ -97,10 +97,10 @@ impl Shape {
             Tier::World => world,
             // A tick of the network is a millisecond.
             Tier::Turmoil => Self {
-                duration_ms: 30_000,
+                duration_ms: 40_000,
                 settle_ms: 300_000,
                 ops: (100, 120),
-                faults: (22, 30),
+                faults: (28, 34),
                 file_bytes_max: 512 << 10,
                 chunk_sizes: vec![256, 4096, 16_384, 65_536],
                 latency_us: (1_000, 30_000),

@@ -15,7 +15,11 @@ const AHEAD: Site = Site::new("faults.ahead");
 const COMPANION: Site = Site::new("faults.companion");
 
 /// The length of plans that spans of faults are made for.
-const USUAL_MS: u64 = 80_000;
+const USUAL_MS: u64 = 60_000;
+
+/// What keeps nodes from each other or from their callers lasts a share of its span only, so that most operations find a
+/// cluster that can do them.
+const OUTAGE_PER_MILLE: u64 = 400;
 
 /// No fault begins before: the cluster forms first. (A slow start begins with the run.)
 const FIRST_MS: u64 = 1_000;
@@ -179,7 +183,7 @@ fn span(draw: &mut Draw, kind: Kind, duration_ms: u64) -> (u64, u64) {
         Kind::DropBytes | Kind::DuplicateBytes | Kind::ReorderBytes => (500, 5_000),
         Kind::Skew | Kind::Drift | Kind::Jump => (2_000, 20_000),
         Kind::ReadErrors | Kind::WriteErrors | Kind::Full => (500, 4_000),
-        Kind::SyncErrors => (100, 800),
+        Kind::SyncErrors => (300, 2_500),
         Kind::BitRot => (100, 500),
         Kind::Misdirected | Kind::LostDirSyncs => (1_000, 10_000),
         Kind::Liar => (2_000, 25_000),
@@ -187,7 +191,8 @@ fn span(draw: &mut Draw, kind: Kind, duration_ms: u64) -> (u64, u64) {
     };
     let from = draw.between(FIRST_MS, duration_ms - 500);
     // Shorter where the plan is, so that as much of it is without trouble.
-    let scaled = |span_ms: u64| (span_ms * duration_ms / USUAL_MS).max(1);
+    let share = if is_local(kind) { 1_000 } else { OUTAGE_PER_MILLE };
+    let scaled = |span_ms: u64| (span_ms * duration_ms * share / (USUAL_MS * 1_000)).max(1);
     (from, from + draw.between(scaled(least), scaled(most)))
 }
 
@@ -232,7 +237,10 @@ impl Cluster {
             Kind::ReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 20, 300) },
             Kind::WriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 20, 300) },
             Kind::SyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 20, 300) },
-            Kind::Full => Fault::Full { node, free_bytes: draw.between(0, 30_000) },
+            Kind::Full => {
+                let most = *draw.pick(&[2_000, 30_000, 200_000]);
+                Fault::Full { node, free_bytes: draw.between(0, most) }
+            }
             Kind::SlowDisk => Fault::SlowDisk { node, extra_ms: small(draw, 2, 150) },
             Kind::StalledDisk => Fault::StalledDisk { node },
             Kind::BitRot => Fault::BitRot { node: victim, per_mille: small(draw, 20, 300) },
@@ -241,6 +249,14 @@ impl Cluster {
             Kind::Liar => Fault::Liar { node: victim, lie: *draw.pick(&Lie::ALL) },
         }
     }
+}
+
+/// Whether a fault hits single operations of a disk, and leaves the rest of the node at work.
+const fn is_local(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::WriteErrors | Kind::SyncErrors | Kind::BitRot | Kind::Misdirected | Kind::LostDirSyncs | Kind::Full
+    )
 }
 
 fn linked(nodes: &[NodeSpec]) -> Vec<(usize, usize)> {
