@@ -1,5 +1,6 @@
 //! Rule: within the settling budget after the core is healed, every operation has ended, and every node of the core holds
-//! every acknowledged record that its writer could bring to it. And the healed core works: each of its nodes that can reach
+//! every acknowledged record that its writer could bring to it, when it has come to rest and before the judge's own questions move
+//! anything. And the healed core works: each of its nodes that can reach
 //! another puts a file, evicts it if it can reach two, and deletes it.
 //!
 //! Present limit of the core: only the writer brings its records to others, and only to those that it knew when it wrote;
@@ -24,6 +25,7 @@ pub const RULE: &str = "the healed core answers all requests and agrees on all r
 #[derive(Default)]
 pub(crate) struct Convergence {
     history: History,
+    judge_has_begun: bool,
 }
 
 impl Convergence {
@@ -69,25 +71,24 @@ impl Convergence {
         })
     }
 
-    fn check_records(&self, view: &dyn View, disks: &BTreeMap<usize, Contents>) -> Result<(), String> {
+    fn check_records(&self, view: &mut dyn View) -> Result<(), String> {
+        let core: Vec<usize> = (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect();
+        let disks: BTreeMap<usize, Contents> = core.into_iter().map(|node| (node, view.contents(node))).collect();
+        let view: &dyn View = view;
         for ((_, file), versions) in &self.history.acked {
             for (version, acked) in versions {
                 let Some(operation) = self.history.ops.get(&acked.op) else { continue };
-                if operation.of_judge {
-                    // It was written a moment ago.
-                    continue;
-                }
                 let writer = operation.op.node;
                 let keys = view.keys(writer);
                 let (owner, name) = (keys.owner_id(), keys.name_id(&names::of(*file)));
-                for (node, contents) in disks {
+                for (node, contents) in &disks {
                     let demanded = !self.history.is_beyond_repair(view, acked.op, *node);
                     if !demanded || contents.holding(owner, name, version) != Holding::Absent {
                         continue;
                     }
                     let source = disks.get(&writer).map(|contents| contents.holding(owner, name, version));
                     if let Some(Holding::Broken(missing)) = source
-                        && !is_in_reach(view, disks, *node, &missing)
+                        && !is_in_reach(view, &disks, *node, &missing)
                     {
                         continue;
                     }
@@ -120,6 +121,10 @@ impl Rule for Convergence {
         self.history.note(at, event, view);
         match event {
             Event::Ended { op, result } => self.check_works(*op, result, view),
+            Event::Started { .. } if self.history.healed.is_some() && !self.judge_has_begun => {
+                self.judge_has_begun = true;
+                self.check_records(view)
+            }
             Event::Started { .. }
             | Event::Up { .. }
             | Event::Down { .. }
@@ -134,12 +139,11 @@ impl Rule for Convergence {
 
     fn judge(&mut self, view: &mut dyn View) -> Result<(), String> {
         self.check_ended()?;
-        let core: Vec<usize> = (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect();
-        if let Some(node) = core.iter().find(|node| !view.is_up(**node)) {
+        let is_down = |node: &usize| view.is_core(*node) && !view.is_up(*node);
+        if let Some(node) = (0..view.scenario().nodes.len()).find(is_down) {
             return Err(format!("node {node} of the core is down after the core has settled"));
         }
-        let disks = core.into_iter().map(|node| (node, view.contents(node))).collect();
-        self.check_records(view, &disks)
+        if self.judge_has_begun { Ok(()) } else { self.check_records(view) }
     }
 }
 

@@ -1,6 +1,6 @@
 use super::super::testing::*;
 use super::*;
-use crate::store::{DiskLoss, Fault, Lie};
+use crate::store::{DiskLoss, Fault, Lie, Op};
 
 fn run() -> Run<Convergence> {
     let mut run = Run::new(Convergence::default());
@@ -108,4 +108,13 @@ fn what_no_healed_core_could_do_is_not_asked_of_it() {
     run.view.scenario.core = vec![0];
     let put = run.start(0, put_of(7));
     run.end(put, too_few()).unwrap();
+}
+
+#[test]
+fn records_are_demanded_when_the_core_has_come_to_rest_not_after_the_judge_has_moved_them() {
+    let mut run = run();
+    run.put(0, 1, 100, &[0, 1]).unwrap();
+    run.heal().unwrap();
+    let question = Event::Started { op: 90, asked: None, what: Op { node: 0, what: get_of(1) } };
+    assert!(run.see(question).unwrap_err().contains("node 2 lacks"));
 }
