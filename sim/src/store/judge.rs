@@ -48,7 +48,8 @@ impl Questions {
         let is_first = !std::mem::replace(&mut self.has_begun, true);
         for (node, waiting) in self.waiting.iter_mut().enumerate() {
             let mut open: Vec<OpKind> = open.iter().filter(|op| op.node == node).map(|op| op.what.clone()).collect();
-            while let Some(what) = waiting.pop_front_if(|next| may_begin(next, &open, self.open_max)) {
+            while waiting.front().is_some_and(|next| may_begin(next, &open, self.open_max)) {
+                let Some(what) = waiting.pop_front() else { break };
                 if is_first {
                     let op = (self.next, Op { node, what });
                     self.next += 1;
