@@ -4,6 +4,7 @@ use alloc::string::ToString;
 
 use crate::command::VersionSelector;
 use crate::event::RequestError;
+use crate::ids::RecordId;
 use crate::node::context::Context;
 use crate::node::locate::Located;
 use crate::planted;
@@ -33,6 +34,26 @@ pub(crate) fn choose(
         Some(record) if record.record.body != RecordBody::Tombstone => Ok(record.clone()),
         Some(_) => Err(RequestError::NotFound),
         None => Err(RequestError::NoSuchVersion),
+    }
+}
+
+/// The record that a ticket names, and no other of its name.
+///
+/// # Errors
+/// `NoSuchVersion` if it is not among those found, `TicketGone` if its owner has deleted the file since, `Unavailable` if it
+/// may be with someone who could not be asked.
+pub(crate) fn shared(cx: &Context, located: &Located, wanted: RecordId) -> Result<SignedRecord, RequestError> {
+    let found = located.records.iter().find(|record| record.id == wanted);
+    let deleted = located.records.iter().rev().find(|record| record.record.body == RecordBody::Tombstone);
+    match (found, deleted) {
+        (Some(record), Some(deleted)) if record.rank() <= deleted.rank() => Err(RequestError::TicketGone),
+        (Some(record), _) => Ok(record.clone()),
+        (None, _) => match nothing_found(cx, located) {
+            // Everybody has been asked already if there is nothing here.
+            RequestError::NotFound if located.records.is_empty() => Err(RequestError::TicketGone),
+            RequestError::NotFound => Err(RequestError::NoSuchVersion),
+            other => Err(other),
+        },
     }
 }
 
