@@ -15,10 +15,13 @@ use forever_core::command::{Command, CommandError, RangeRequest, VersionSelector
 use forever_core::disk::DiskOp;
 use forever_core::event::{RequestError, Share, What};
 use forever_core::frame::Frame;
-use forever_core::ids::{ObjectId, RecordId};
+use forever_core::ids::{ChunkId, NodeId, ObjectId, PageId, RecordId};
+use forever_core::manifest::{Children, ChunkRef, FileMeta, PageContext, PagePublic, PageRef, PageSecrets, seal_page};
 use forever_core::output::Output;
-use forever_core::secrets::PageKey;
+use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
+use forever_core::secrets::{ChunkKey, PageKey};
 use forever_core::ticket::{SignedTicket, Ticket, TicketError, VALID_MS_MAX};
+use forever_core::version::Version;
 use harness::{World, content, name};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -300,6 +303,57 @@ fn only_the_pages_and_chunks_of_the_ticket_are_asked_for() {
         }
     }
     assert_eq!(pages, 1);
+}
+
+/// A ticket for a file of 4,098 chunks of one byte whose second page, which should list 2 of them, is what is given; stored at
+/// the peer. An honest node makes no such file, but whoever gives a ticket away may have made it himself.
+fn ticket_of_a_manifest(world: &mut World, second: &PagePublic) -> SignedTicket {
+    let keys = world.keys(OWNER).clone();
+    let version = Version { wall_ms: 1_800_000_000_000, counter: 0, node: NodeId([1; 32]) };
+    let name_id = keys.name_id(&name("crafted"));
+    let context = PageContext { owner: keys.owner_id(), name_id, version };
+    let Children::Chunks(chunks) = &second.children else { panic!() };
+    let secrets = PageSecrets::Page { keys: vec![ChunkKey::new([3; 32]); chunks.len()] };
+    let page = seal_page(&keys, &context, second, &secrets);
+    let page_ref = PageRef { id: page.id, len: u32::try_from(page.data.len()).unwrap() };
+    let absent = PageRef { id: PageId([4; 32]), len: 300 };
+    let children = Children::Pages(vec![absent, page_ref]);
+    let public = PagePublic { index: 0, count: 3, children };
+    let meta =
+        FileMeta { name: name("crafted"), len: 4_098, chunk_size: 1, mtime_ms: None, mode: None, content_type: None };
+    let secrets = PageSecrets::RootOfPages { meta, keys: vec![PageKey::new([5; 32]), page.key] };
+    let root = seal_page(&keys, &context, &public, &secrets);
+    let body = RecordBody::File { root: root.id, root_len: u32::try_from(root.data.len()).unwrap() };
+    let retention = Retention { keep_versions: 10, keep_days: 30 };
+    let record = Record { owner: keys.owner_id(), name_id, version, retention, body };
+    let record = SignedRecord::sign(&keys, record);
+    let owner = keys.owner_id();
+    let index = &mut world.disk(PEER).index;
+    for (id, data) in [(page.id, page.data), (root.id, root.data)] {
+        index.insert([b"P", &owner.as_bytes()[..], id.as_bytes()].concat().into(), data);
+    }
+    let key = [b"R", &owner.as_bytes()[..], name_id.as_bytes(), &version.to_bytes(), record.id.as_bytes()].concat();
+    index.insert(key.into(), record.bytes.clone());
+    let expires_ms = version.wall_ms + DAY_MS;
+    SignedTicket::sign(&keys, &Ticket { owner, name_id, record: record.id, root_key: root.key, expires_ms })
+}
+
+#[test]
+fn a_crafted_manifest_that_does_not_fit_its_file_is_refused() {
+    let chunks = |count, len| Children::Chunks(vec![ChunkRef { id: ChunkId([6; 32]), len }; count]);
+    for (index, children, wrong) in [
+        (2, chunks(1, 17), "too few chunks"),
+        (2, chunks(3, 17), "too many chunks"),
+        (2, chunks(2, 18), "chunks of another length"),
+        (1, chunks(4_096, 17), "another page"),
+    ] {
+        let mut world = stored(b"x");
+        let ticket = ticket_of_a_manifest(&mut world, &PagePublic { index, count: 3, children });
+        let range = Some(RangeRequest::From { first: 4_097, last: None });
+        let error = world.get_with(READER, Command::GetShared { ticket, range }).unwrap_err();
+        let RequestError::Integrity(why) = error else { panic!("{wrong}: {error:?}") };
+        assert!(why.contains("does not fit"), "{wrong}: {why}");
+    }
 }
 
 #[test]
