@@ -43,18 +43,20 @@ pub(crate) fn choose(
 /// `NoSuchVersion` if it is not among those found, `TicketGone` if its owner has deleted the file since, `Unavailable` if it
 /// may be with someone who could not be asked.
 pub(crate) fn shared(cx: &Context, located: &Located, wanted: RecordId) -> Result<SignedRecord, RequestError> {
-    let found = located.records.iter().find(|record| record.id == wanted);
-    let deleted = located.records.iter().rev().find(|record| record.record.body == RecordBody::Tombstone);
-    match (found, deleted) {
-        (Some(record), Some(deleted)) if record.rank() <= deleted.rank() => Err(RequestError::TicketGone),
-        (Some(record), _) => Ok(record.clone()),
-        (None, _) => match nothing_found(cx, located) {
-            // Everybody has been asked already if there is nothing here.
-            RequestError::NotFound if located.records.is_empty() => Err(RequestError::TicketGone),
-            RequestError::NotFound => Err(RequestError::NoSuchVersion),
-            other => Err(other),
-        },
+    let Some(found) = located.records.iter().find(|record| record.id == wanted) else {
+        let error = nothing_found(cx, located);
+        if error != RequestError::NotFound {
+            return Err(error);
+        }
+        // Everybody has been asked already if there is nothing here.
+        let nobody_has_any = located.records.is_empty();
+        return Err(if nobody_has_any { RequestError::TicketGone } else { RequestError::NoSuchVersion });
+    };
+    let mut tombstones = located.records.iter().filter(|record| record.record.body == RecordBody::Tombstone);
+    if tombstones.any(|deleted| deleted.rank() >= found.rank()) {
+        return Err(RequestError::TicketGone);
     }
+    Ok(found.clone())
 }
 
 fn nothing_found(cx: &Context, located: &Located) -> RequestError {

@@ -114,7 +114,12 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
         | OpResult::Restored(_)
         | OpResult::Abandoned => true,
         OpResult::Failed(OpError::Failed(error)) => match error {
-            RequestError::NotFound | RequestError::NoSuchVersion | RequestError::Range { .. } => true,
+            RequestError::NotFound
+            | RequestError::NoSuchVersion
+            | RequestError::Range { .. }
+            | RequestError::Ticket(_)
+            | RequestError::TicketExpired { .. }
+            | RequestError::TicketGone => true,
             RequestError::NotEnoughPeers { .. }
             | RequestError::Unavailable(_)
             | RequestError::Integrity(_)
