@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bulk::PlainChunk;
 use crate::ids::{NodeId, RequestId};
 use crate::name::Name;
+use crate::ticket::SignedTicket;
 use crate::version::Version;
 
 /// A command. Those that start a request return its number; its events carry it.
@@ -37,6 +38,14 @@ pub enum Command {
         name: Name,
         /// Which version; the newest if `None`.
         version: Option<VersionSelector>,
+        /// Which bytes; all if `None`.
+        range: Option<RangeRequest>,
+    },
+    /// Reads the one version of a file that a ticket opens, of whatever owner. Answered like [`Command::Get`]. What it brings
+    /// is not kept, unless it is of this node's own owner.
+    GetShared {
+        /// The ticket.
+        ticket: SignedTicket,
         /// Which bytes; all if `None`.
         range: Option<RangeRequest>,
     },
@@ -74,6 +83,15 @@ pub enum Command {
     Versions {
         /// The name.
         name: Name,
+    },
+    /// Makes a ticket for a version of a file. Answered by `Shared`.
+    Share {
+        /// The name.
+        name: Name,
+        /// Which version; the newest if `None`.
+        version: Option<VersionSelector>,
+        /// For how many milliseconds it is valid; at least 1 s, at most [`crate::ticket::VALID_MS_MAX`].
+        valid_ms: u64,
     },
     /// Drops the local blobs of a name once enough other nodes have promised to keep them. Answered by `Evicted`.
     Evict {
@@ -216,6 +234,9 @@ pub enum CommandError {
         /// The limit in bytes.
         max: u32,
     },
+    /// A ticket that would be valid for too short or too long a time.
+    #[error("a ticket is valid for at least 1 s and at most 3,650 days")]
+    Validity,
     /// A restore is running.
     #[error("a restore is running already")]
     Restoring,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::Usage;
 use crate::ids::{NodeId, OwnerId, RequestId};
 use crate::name::Name;
+use crate::ticket::{SignedTicket, TicketError};
 use crate::version::Version;
 
 /// An event of a request.
@@ -56,6 +57,8 @@ pub enum What {
     Stat(FileStat),
     /// Ends a request for the history: newest first.
     Versions(Vec<VersionInfo>),
+    /// Ends a share.
+    Shared(Share),
     /// Ends an evict.
     Evicted {
         /// Bytes freed.
@@ -87,6 +90,7 @@ impl What {
             | Self::Listed { .. }
             | Self::Stat(_)
             | Self::Versions(_)
+            | Self::Shared(_)
             | Self::Evicted { .. }
             | Self::Restored(_)
             | Self::Status(_)
@@ -177,6 +181,17 @@ pub struct VersionInfo {
     pub current: bool,
 }
 
+/// A ticket that was made. Whoever has it can read the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// What it opens.
+    pub file: FileInfo,
+    /// Milliseconds since the Unix epoch after which it is void.
+    pub expires_ms: u64,
+    /// The ticket.
+    pub ticket: SignedTicket,
+}
+
 /// What a restore has done so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreReport {
@@ -251,6 +266,23 @@ pub enum RequestError {
     /// No such version.
     #[error("the file has no such version")]
     NoSuchVersion,
+    /// The ticket is none, or not its owner's.
+    #[error(transparent)]
+    Ticket(#[from] TicketError),
+    /// The ticket is void.
+    #[error(
+        "the ticket has been void for {ago_s} s by this machine's clock: ask whoever gave it to you for another one"
+    )]
+    TicketExpired {
+        /// For how many seconds.
+        ago_s: u64,
+    },
+    /// The version that the ticket opens is no more.
+    #[error(
+        "nobody here has what the ticket opens: its owner has deleted it, newer versions have pushed it out, or it is of \
+         another cluster. Ask for another ticket"
+    )]
+    TicketGone,
     /// The range lies outside the file.
     #[error("the range lies outside the file's {len} bytes")]
     Range {

@@ -10,6 +10,7 @@ use crate::intent::SignedIntent;
 use crate::manifest::check_page;
 use crate::record::{self, SignedRecord};
 use crate::secrets::{OwnerKeys, OwnerSecret};
+use crate::ticket::{self, SignedTicket};
 
 /// Decodes bytes as a frame: the first two are the header's length (little endian), then header, then payload.
 ///
@@ -40,6 +41,27 @@ pub fn record_verify(data: &[u8]) {
     let _ = check_page(PageId(*blake3::hash(data).as_bytes()), data);
     let keys = OwnerKeys::derive(&OwnerSecret::new([7; 32]));
     check_record(record::sign_bytes(&keys, data), Some(&keys));
+}
+
+/// Reads bytes as a ticket's text, verifies them as a ticket, and then as the body of one that a known owner signed.
+///
+/// # Panics
+/// When something is accepted that is not in its one form.
+pub fn ticket_decode(data: &[u8]) {
+    if let Ok(text) = core::str::from_utf8(data)
+        && let Ok(ticket) = text.parse::<SignedTicket>()
+    {
+        assert!(ticket.to_text().eq_ignore_ascii_case(text.trim()), "a ticket has one text");
+        let _ = ticket.verify();
+    }
+    let bytes = SignedTicket(Bytes::copy_from_slice(data));
+    let _ = bytes.verify();
+    let keys = OwnerKeys::derive(&OwnerSecret::new([7; 32]));
+    let signed = ticket::sign_bytes(&keys, data);
+    if let Ok(ticket) = signed.verify() {
+        assert_eq!(SignedTicket::sign(&keys, &ticket), signed, "a ticket has one form");
+        assert_eq!(signed.to_text().parse(), Ok(signed));
+    }
 }
 
 fn check_record(bytes: Bytes, signer: Option<&OwnerKeys>) {

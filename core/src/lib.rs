@@ -38,6 +38,7 @@ pub mod seal;
 pub mod secrets;
 mod signature;
 pub mod simulation;
+pub mod ticket;
 pub mod time;
 pub mod version;
 pub mod work;

@@ -31,7 +31,7 @@ pub const CHUNK_LEN_MAX: u32 = BLOB_LEN_MAX - IV_LEN_U32;
 pub const CONTENT_TYPE_LEN_MAX: usize = 255;
 
 /// [`crate::bulk::IV_LEN`] as entries count it.
-const IV_LEN_U32: u32 = 16;
+pub(crate) const IV_LEN_U32: u32 = 16;
 
 /// A chunk as a manifest names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +137,8 @@ pub struct SealedPage {
 /// A page opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenedPage {
+    /// The key that opened it.
+    pub key: PageKey,
     /// Its public part.
     pub public: PagePublic,
     /// Its sealed part.
@@ -222,7 +224,7 @@ pub fn open_page(key: &PageKey, context: &PageContext, data: &[u8]) -> Result<Op
     check::public(&parts.public)?;
     let secrets = parts.open(key, context)?;
     check::secrets(&parts.public, &secrets)?;
-    Ok(OpenedPage { public: parts.public, secrets })
+    Ok(OpenedPage { key: key.clone(), public: parts.public, secrets })
 }
 
 /// Opens a root page with the owner's keys.

@@ -9,7 +9,7 @@
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `window` and `keep`), `remove`, `query`, `evict`, `restore`; what
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
@@ -43,7 +43,9 @@ mod remove;
 mod restore;
 mod schema;
 mod serve;
+mod share;
 mod signal;
+mod source;
 mod task;
 mod timers;
 mod upload;
@@ -70,6 +72,7 @@ pub use fetch::FetchId;
 use pending::{Completion, Pending};
 use pull::PullClient;
 use signal::{Answer, AskClient, FetchClient, OfferReply, Signal};
+use source::Source;
 use task::{Flow, Task};
 pub use timers::Timer;
 
@@ -211,10 +214,12 @@ impl Node {
             Command::Stop => return Ok(self.stop()),
             Command::Put { .. }
             | Command::Get { .. }
+            | Command::GetShared { .. }
             | Command::Delete { .. }
             | Command::List { .. }
             | Command::Stat { .. }
             | Command::Versions { .. }
+            | Command::Share { .. }
             | Command::Evict { .. }
             | Command::Restore
             | Command::Status
@@ -252,7 +257,11 @@ impl Node {
             }
             Command::Get { name, version, range } => {
                 self.cx.gets += 1;
-                Box::new(get::Get::new(id, name, version, range))
+                Box::new(get::Get::new(id, Source::of_name(name, version), range))
+            }
+            Command::GetShared { ticket, range } => {
+                self.cx.gets += 1;
+                Box::new(get::Get::new(id, Source::of_ticket(ticket), range))
             }
             Command::Delete { name } => Box::new(remove::Delete::new(id, name)),
             Command::List { prefix, after, limit } => {
@@ -263,6 +272,12 @@ impl Node {
             }
             Command::Stat { name, version, holders } => Box::new(query::Stat::new(id, name, version, holders)),
             Command::Versions { name } => Box::new(query::Versions::new(id, name)),
+            Command::Share { name, version, valid_ms } => {
+                if !share::VALID_MS.contains(&valid_ms) {
+                    return Err(CommandError::Validity);
+                }
+                Box::new(share::Share::new(id, name, version, valid_ms))
+            }
             Command::Evict { name } => Box::new(evict::Evict::new(id, name)),
             Command::Restore => {
                 if core::mem::replace(&mut self.cx.restoring, true) {

@@ -16,6 +16,7 @@ use crate::manifest::{
 use crate::record::{RecordError, SignedRecord};
 use crate::seal::{SealError, SealedChunk, open_chunk, seal_chunk};
 use crate::secrets::{ChunkKey, OwnerKeys, PageKey};
+use crate::ticket::{SignedTicket, Ticket, TicketError};
 
 /// A piece of pure work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +58,7 @@ pub enum WorkOp {
         /// Its bytes.
         data: Bytes,
     },
-    /// Opens a page with the key that its root holds. The page has been checked.
+    /// Opens a page with its key: that of a child lies in its root, that of a root in a ticket. The page has been checked.
     OpenPage {
         /// What the page belongs to.
         context: PageContext,
@@ -75,6 +76,11 @@ pub enum WorkOp {
     VerifyIntent {
         /// Its exact bytes.
         intent: Bytes,
+    },
+    /// Verifies a ticket.
+    VerifyTicket {
+        /// Its exact bytes.
+        ticket: SignedTicket,
     },
 }
 
@@ -95,6 +101,8 @@ pub enum WorkResult {
     RecordsVerified(Vec<Result<SignedRecord, RecordError>>),
     /// Of [`WorkOp::VerifyIntent`].
     IntentVerified(Result<UploadIntent, IntentError>),
+    /// Of [`WorkOp::VerifyTicket`].
+    TicketVerified(Result<Ticket, TicketError>),
 }
 
 /// Performs a piece of work. Pure: the same operation and keys give the same result on any machine.
@@ -113,5 +121,6 @@ pub fn perform(op: WorkOp, keys: &OwnerKeys) -> WorkResult {
             WorkResult::RecordsVerified(records.into_iter().map(SignedRecord::verify).collect())
         }
         WorkOp::VerifyIntent { intent } => WorkResult::IntentVerified(SignedIntent::verify(&intent)),
+        WorkOp::VerifyTicket { ticket } => WorkResult::TicketVerified(ticket.verify()),
     }
 }

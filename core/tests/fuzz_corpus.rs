@@ -54,6 +54,21 @@ fn frame_decode_holds_on_its_corpus() {
 }
 
 #[test]
+fn ticket_decode_holds_on_its_corpus() {
+    let ticket = common::ticket();
+    let text = ticket.to_text().into_bytes();
+    let seeds = [
+        ("bytes", ticket.0.to_vec()),
+        ("body", ticket.0[..ticket.0.len() - 64].to_vec()),
+        ("cut", text[..300].to_vec()),
+        ("upper", text.to_ascii_uppercase()),
+        ("text", text),
+    ]
+    .map(|(name, bytes)| (name.to_owned(), bytes));
+    replay("ticket_decode", &seeds, fuzzing::ticket_decode);
+}
+
+#[test]
 fn record_verify_holds_on_its_corpus() {
     let file = common::file_record().bytes;
     let tombstone = common::record(RecordBody::Tombstone).bytes;

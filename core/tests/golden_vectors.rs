@@ -119,6 +119,8 @@ fn signed_vectors() -> Vec<(String, String)> {
         ("record_tombstone", hex::encode(&tombstone.bytes)),
         ("record_tombstone_id", tombstone.id.to_string()),
         ("intent", hex::encode(&common::intent().0)),
+        ("ticket", hex::encode(&common::ticket().0)),
+        ("ticket_text", common::ticket().to_text()),
     ])
 }
 

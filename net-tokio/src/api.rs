@@ -9,6 +9,7 @@ mod failures;
 mod guard;
 mod query;
 mod range;
+pub mod share;
 mod upload;
 pub mod view;
 
@@ -35,6 +36,8 @@ pub const HEADER_VERSION: &str = "x-forever-version";
 pub const HEADER_MTIME: &str = "x-forever-mtime-ms";
 /// Unix permission bits, octal.
 pub const HEADER_MODE: &str = "x-forever-mode";
+/// The file's name, percent-encoded, in the answer to a ticket: whoever asked may not have known it.
+pub const HEADER_NAME: &str = "x-forever-name";
 /// How many chunks the file has.
 pub const HEADER_CHUNKS: &str = "x-forever-chunks";
 /// The number of a get, to ask `/v1/failures/{number}` why its body ended early.
@@ -89,6 +92,8 @@ pub fn router(context: Context) -> Router {
         .route("/v1/stat/{*name}", get(query::stat))
         .route("/v1/versions/{*name}", get(query::versions))
         .route("/v1/evict/{*name}", post(query::evict))
+        .route("/v1/share/{*name}", post(share::share))
+        .route("/v1/tickets/get", post(share::get))
         .route("/v1/restore", post(query::restore))
         .route("/v1/status", get(query::status))
         .route("/v1/peers", get(query::peers))

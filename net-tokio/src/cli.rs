@@ -9,6 +9,7 @@ mod pipe;
 mod put;
 mod report;
 mod setup;
+mod share;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +41,11 @@ struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not enough peers or unavailable, \
                           5 integrity.";
 
+const EXPIRY: &str = "Whoever has the ticket can read that one version, its name included; later versions and other files \
+                      stay closed. Nodes refuse a ticket that has expired or whose file was deleted, but neither can \
+                      recall a key already given: who kept the key or the bytes keeps them. Pass tickets on like \
+                      passwords.";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a data folder: the keys of a node and, unless recovered, of a new owner
@@ -48,8 +54,11 @@ enum Command {
     Node(NodeArgs),
     /// Store files, folders, or stdin
     Put(PutArgs),
-    /// Get a file
+    /// Get a file, by its name or by a ticket
     Get(GetArgs),
+    /// Make a ticket, by which any node of the cluster can read one version of one file
+    #[command(after_help = EXPIRY)]
+    Share(ShareArgs),
     /// Delete a file everywhere
     Rm(NameArg),
     /// List files
@@ -113,13 +122,29 @@ struct PutArgs {
 
 #[derive(Debug, Args)]
 struct GetArgs {
-    name: String,
+    /// The file's name. A ticket (`forever1...`) works too, but others on this machine see arguments: prefer --ticket
+    #[arg(required_unless_present = "ticket")]
+    name: Option<String>,
+    /// Get what a ticket opens; the ticket is read from this file, or from stdin if it is `-`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "version"])]
+    ticket: Option<PathBuf>,
     /// Where to write it; `-` is stdout
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
     /// Only these bytes: `A-B` (both inclusive), `A-`, or `-N` for the last N
     #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
     range: Option<String>,
+    /// An older version, as `versions` shows them
+    #[arg(long = "version", value_name = "V")]
+    version: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ShareArgs {
+    name: String,
+    /// For how long the ticket is valid, such as 12h, 7d or 1month, at most 3,650 days. It cannot recall a key already given
+    #[arg(long, value_name = "TIME", default_value = forever_net_tokio::api::share::DEFAULT_VALIDITY)]
+    expires: String,
     /// An older version, as `versions` shows them
     #[arg(long = "version", value_name = "V")]
     version: Option<String>,
@@ -181,6 +206,7 @@ fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit
         Command::Demo(args) => asynchronously(crate::demo::run(args, report)),
         Command::Put(args) => asynchronously(put::run(data, args.paths, args.name, report)),
         Command::Get(args) => asynchronously(get::run(data, args, report)),
+        Command::Share(args) => asynchronously(share::run(data, args, report)),
         Command::Rm(args) => asynchronously(info::remove(data, &args.name, report)),
         Command::Ls(args) => asynchronously(info::list(data, &args.prefix, report)),
         Command::Stat(args) => asynchronously(info::stat(data, &args.name, args.version.as_deref(), report)),

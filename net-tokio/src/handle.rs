@@ -35,7 +35,8 @@ impl Handle {
         (Self { calls }, Calls(receiver))
     }
 
-    /// Starts a request (`Put`, `Get`, `Delete`, `List`, `Stat`, `Versions`, `Evict`, `Restore`, `Status`, `Peers`).
+    /// Starts a request (`Put`, `Get`, `GetShared`, `Delete`, `List`, `Stat`, `Versions`, `Share`, `Evict`,
+    /// `Restore`, `Status`, `Peers`).
     ///
     /// # Errors
     /// When the node refuses it at once, or has stopped.

@@ -69,7 +69,7 @@ fn pages_open_as_what_was_sealed() {
         let (public, secrets) = root(lens);
         let page = seal_page(&keys(), &context(), &public, &secrets);
         assert_eq!(check_page(page.id, &page.data), Ok(public.clone()));
-        let opened = OpenedPage { public, secrets };
+        let opened = OpenedPage { key: page.key.clone(), public, secrets };
         assert_eq!(open_page(&page.key, &context(), &page.data), Ok(opened.clone()));
         assert_eq!(open_root_page(&keys(), &context(), &page.data), Ok(opened));
     }

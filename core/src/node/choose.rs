@@ -4,6 +4,7 @@ use alloc::string::ToString;
 
 use crate::command::VersionSelector;
 use crate::event::RequestError;
+use crate::ids::RecordId;
 use crate::node::context::Context;
 use crate::node::locate::Located;
 use crate::planted;
@@ -42,6 +43,32 @@ pub(crate) fn choose(
 
 fn disk_failed() -> RequestError {
     RequestError::Disk("the index could not be read".to_string())
+}
+
+/// The record that a ticket names, and no other of its name.
+///
+/// # Errors
+/// `NoSuchVersion` if it is not among those found, `TicketGone` if its owner has deleted the file since, `Unavailable` if it
+/// may be with someone who could not be asked.
+pub(crate) fn shared(cx: &Context, located: &Located, wanted: RecordId) -> Result<SignedRecord, RequestError> {
+    if located.disk_failed {
+        // This disk may have the deletion that makes the ticket void.
+        return Err(disk_failed());
+    }
+    let Some(found) = located.records.iter().find(|record| record.id == wanted) else {
+        let error = nothing_found(cx, located);
+        if error != RequestError::NotFound {
+            return Err(error);
+        }
+        // Everybody has been asked already if there is nothing here.
+        let nobody_has_any = located.records.is_empty();
+        return Err(if nobody_has_any { RequestError::TicketGone } else { RequestError::NoSuchVersion });
+    };
+    let mut tombstones = located.records.iter().filter(|record| record.record.body == RecordBody::Tombstone);
+    if tombstones.any(|deleted| deleted.rank() >= found.rank()) {
+        return Err(RequestError::TicketGone);
+    }
+    Ok(found.clone())
 }
 
 fn nothing_found(cx: &Context, located: &Located) -> RequestError {

@@ -8,13 +8,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::bulk::Bulk;
-use crate::command::{RangeRequest, VersionSelector};
+use crate::command::RangeRequest;
 use crate::config::Config;
 use crate::disk::{DiskError, DiskOp};
 use crate::event::{Plain, RequestError, What};
-use crate::ids::{BlobKey, ChunkId, NodeId, ObjectId, ObjectKey, RequestId};
-use crate::manifest::{Children, ChunkRef, PAGE_ENTRIES_MAX, PageContext, PageRef, PageSecrets};
-use crate::name::Name;
+use crate::ids::{BlobKey, ChunkId, NodeId, ObjectId, ObjectKey, OwnerId, RequestId};
+use crate::manifest::{Children, ChunkRef, IV_LEN_U32, PAGE_ENTRIES_MAX, PageContext, PageRef, PageSecrets};
 use crate::node::context::Context;
 use crate::node::keep::Keep;
 use crate::node::locate::{self, Located, Scope};
@@ -22,10 +21,12 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pages::file_info;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{FetchClient, FetchResult};
+use crate::node::source::Source;
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
 use crate::node::window::Window;
-use crate::node::{answers, asks, choose, fetch};
+use crate::node::{answers, asks, fetch};
+use crate::range::{chunk_count, chunk_len};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::SealError;
 use crate::secrets::{ChunkKey, PageKey};
@@ -35,6 +36,8 @@ use crate::{buggify, planted, sometimes};
 /// What a get waits for.
 #[derive(Debug)]
 pub(crate) enum GetStep {
+    /// The ticket's signature is verified.
+    Ticket,
     /// A blob of this disk.
     Read(u64),
     /// The plaintext of a blob, and the peer the blob came from.
@@ -54,18 +57,32 @@ struct Open {
     page_refs: Vec<(PageRef, PageKey)>,
     /// The lists of chunks at hand, by number of page: the root's own, or those of pages below it.
     lists: BTreeMap<u64, Vec<(ChunkRef, ChunkKey)>>,
+    /// The file's length in bytes.
+    len: u64,
     /// Whether the caller asked for all of it.
     is_whole: bool,
     window: Window,
     delivered_all: bool,
 }
 
+impl Open {
+    /// Whether a page below the root lists chunks of the right number and lengths. Its owner, who need not be this node's,
+    /// signed it, and could have signed anything.
+    fn fits(&self, number: u64, chunks: &[ChunkRef]) -> bool {
+        let chunk_size = self.window.chunk_size();
+        let first = (number - 1) * PAGE_ENTRIES_MAX as u64;
+        let left = chunk_count(self.len, chunk_size).saturating_sub(first);
+        let lens = (first..).map(|index| chunk_len(self.len, chunk_size, index));
+        chunks.len() as u64 == left.min(PAGE_ENTRIES_MAX as u64)
+            && chunks.iter().zip(lens).all(|(chunk, len)| chunk.len == len + IV_LEN_U32)
+    }
+}
+
 /// A get.
 #[derive(Debug)]
 pub(crate) struct Get {
     id: RequestId,
-    name: Name,
-    version: Option<VersionSelector>,
+    source: Source,
     range: Option<RangeRequest>,
     asked_everywhere: bool,
     record: Option<SignedRecord>,
@@ -79,16 +96,10 @@ pub(crate) struct Get {
 }
 
 impl Get {
-    pub(crate) fn new(
-        id: RequestId,
-        name: Name,
-        version: Option<VersionSelector>,
-        range: Option<RangeRequest>,
-    ) -> Self {
+    pub(crate) fn new(id: RequestId, source: Source, range: Option<RangeRequest>) -> Self {
         Self {
             id,
-            name,
-            version,
+            source,
             range,
             asked_everywhere: false,
             record: None,
@@ -109,10 +120,15 @@ impl Get {
         cx.links.ready_nodes().difference(&self.liars).copied().collect()
     }
 
+    /// Whose file it is: this node's owner's until a ticket's record says otherwise.
+    fn owner(&self, cx: &Context) -> OwnerId {
+        self.record.as_ref().map_or(cx.owner, |record| record.record.owner)
+    }
+
     fn load_page(&self, cx: &mut Context, number: u64, page: PageRef, opening: Opening) {
         let order = PageOrder {
             client: PageClient::Request(self.id, number),
-            owner: cx.owner,
+            owner: self.owner(cx),
             page,
             opening,
             holders: self.holders(cx),
@@ -122,7 +138,7 @@ impl Get {
 
     fn open_root(&mut self, cx: &mut Context, page: LoadedPage) -> Flow {
         let Some(record) = &self.record else { return Flow::Continue };
-        let context = PageContext { owner: cx.owner, name_id: record.record.name_id, version: record.record.version };
+        let context = context_of(record);
         let (meta, page_refs, list) = match (page.secrets, page.public.children) {
             (Some(PageSecrets::RootOfChunks { meta, keys }), Children::Chunks(chunks)) => {
                 (meta, Vec::new(), Some(chunks.into_iter().zip(keys).collect::<Vec<_>>()))
@@ -144,6 +160,7 @@ impl Get {
             context,
             page_refs,
             lists: list.map(|list| (ROOT, list)).into_iter().collect(),
+            len: info.size,
             is_whole: end - first == info.size,
             window: Window::new(info.size, meta.chunk_size.max(1), first, end),
             delivered_all: false,
@@ -179,7 +196,7 @@ impl Get {
     /// Reads a chunk, or loads its page first. (The first chunk of a page to come by loads it.)
     fn begin_chunk(&mut self, cx: &mut Context, index: u64) {
         if let Some((chunk, _)) = self.chunk(index) {
-            let blob = BlobKey { owner: cx.owner, chunk: chunk.id };
+            let blob = BlobKey { owner: self.owner(cx), chunk: chunk.id };
             return cx.disk(DiskOp::ReadBlob { blob }, self.pending(GetStep::Read(index)));
         }
         let number = self.page_of(index);
@@ -192,7 +209,7 @@ impl Get {
         let page = usize::try_from(number - 1).ok().and_then(|place| open.page_refs.get(place)).cloned();
         if let Some((page, key)) = page {
             let context = open.context;
-            self.load_page(cx, number, page, Opening::Child(context, key));
+            self.load_page(cx, number, page, Opening::Keyed(context, key));
         }
     }
 
@@ -205,6 +222,10 @@ impl Get {
             return self.fail(cx, RequestError::Integrity("a page of the manifest is not one of chunks".to_string()));
         };
         let Some(open) = &mut self.open else { return Flow::Continue };
+        if !open.fits(number, &chunks) {
+            let wrong = "a page of the manifest does not fit the file's length";
+            return self.fail(cx, RequestError::Integrity(wrong.to_string()));
+        }
         open.lists.insert(number, chunks.into_iter().zip(keys).collect());
         for index in open.window.begun() {
             if self.page_of(index) == number {
@@ -233,7 +254,7 @@ impl Get {
         let Some((chunk, _)) = self.chunk(index) else { return };
         let order = fetch::Order {
             client: FetchClient::Get(self.id, index),
-            object: ObjectKey { owner: cx.owner, id: ObjectId::Chunk(chunk.id) },
+            object: ObjectKey { owner: self.owner(cx), id: ObjectId::Chunk(chunk.id) },
             len: chunk.len,
             lane: self.id.0,
             holders: self.holders(cx),
@@ -258,13 +279,8 @@ impl Get {
     ) -> Flow {
         match (opened, from) {
             (Ok(plain), from) => {
-                if let (Some((_, data)), Some((chunk, _))) = (from, self.chunk(index)) {
-                    if self.damaged {
-                        sometimes!(cx.simulation, "get.damaged-chunk-fetched");
-                    }
-                    let blob = BlobKey { owner: cx.owner, chunk: chunk.id };
-                    self.keep.begin();
-                    cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept));
+                if let Some((_, data)) = from {
+                    self.keep_blob(cx, index, data);
                 }
                 if let Some(open) = &mut self.open {
                     open.window.fill(index, plain);
@@ -289,6 +305,19 @@ impl Get {
         }
     }
 
+    /// Stores a blob that a peer gave, if it is the own owner's: what a ticket opens is another's, who decides who holds it.
+    fn keep_blob(&mut self, cx: &mut Context, index: u64, data: Bulk) {
+        let Some((chunk, _)) = self.chunk(index) else { return };
+        if self.damaged {
+            sometimes!(cx.simulation, "get.damaged-chunk-fetched");
+        }
+        let blob = BlobKey { owner: self.owner(cx), chunk: chunk.id };
+        if blob.owner == cx.owner {
+            self.keep.begin();
+            cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept));
+        }
+    }
+
     fn deliver(&mut self, cx: &mut Context) -> Flow {
         let Some(open) = &mut self.open else { return Flow::Continue };
         while let Some(part) = open.window.deliver() {
@@ -306,7 +335,7 @@ impl Get {
     fn finish_if_kept(&mut self, cx: &mut Context) -> Flow {
         match &self.record {
             Some(record) if self.keep.is_over() => {
-                let owner = cx.owner;
+                let owner = record.record.owner;
                 let lists = self.open.iter().flat_map(|open| open.lists.values().flatten());
                 let chunks = lists.map(|(chunk, _)| BlobKey { owner, chunk: chunk.id }).collect();
                 self.keep.settle(cx, record, self.record_is_here, chunks);
@@ -332,6 +361,11 @@ impl Get {
         };
         self.fail(cx, error)
     }
+}
+
+fn context_of(record: &SignedRecord) -> PageContext {
+    let SignedRecord { record, .. } = record;
+    PageContext { owner: record.owner, name_id: record.name_id, version: record.version }
 }
 
 /// A range that takes its last byte for its end: the bug `range-off-by-one`.
@@ -360,28 +394,31 @@ fn resolve_range(range: Option<RangeRequest>, len: u64) -> Option<(u64, u64)> {
 
 impl Task for Get {
     fn start(&mut self, cx: &mut Context) -> Flow {
-        locate::start(cx, self.id, cx.keys.name_id(&self.name), Scope::LocalFirst);
+        self.source.start(cx, self.id);
         cx.expect_progress(self.id);
         Flow::Continue
     }
 
     fn on_located(&mut self, cx: &mut Context, located: Located) -> Flow {
-        let record = match choose::choose(cx, &located, self.version) {
+        let record = match self.source.choose(cx, &located) {
             Ok(record) => record,
             Err(RequestError::NoSuchVersion) if !self.asked_everywhere => {
                 self.asked_everywhere = true;
-                locate::start(cx, self.id, cx.keys.name_id(&self.name), Scope::Everywhere);
+                self.source.locate(cx, self.id, Scope::Everywhere);
                 return Flow::Continue;
+            }
+            Err(RequestError::NoSuchVersion) if self.source.is_ticket() => {
+                return self.fail(cx, RequestError::TicketGone);
             }
             Err(error) => return self.fail(cx, error),
         };
         let RecordBody::File { root, root_len } = record.record.body else {
             return self.fail(cx, RequestError::NotFound);
         };
-        let context = PageContext { owner: cx.owner, name_id: record.record.name_id, version: record.record.version };
+        let opening = self.source.opening(context_of(&record));
         self.record_is_here = located.local.contains(&record.id);
         self.record = Some(record);
-        self.load_page(cx, ROOT, PageRef { id: root, len: root_len }, Opening::Root(context));
+        self.load_page(cx, ROOT, PageRef { id: root, len: root_len }, opening);
         Flow::Continue
     }
 
@@ -400,6 +437,10 @@ impl Task for Get {
     fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
         let TaskStep::Get(step) = step else { return Flow::Continue };
         match step {
+            GetStep::Ticket => match self.source.on_verified(cx, self.id, completion.work()) {
+                Ok(()) => Flow::Continue,
+                Err(error) => self.fail(cx, error),
+            },
             GetStep::Read(index) => self.on_read(cx, index, completion.blob()),
             GetStep::Opened(index, from) => {
                 let result = completion.work();

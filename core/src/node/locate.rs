@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::disk::DiskOp;
 use crate::frame::{Frame, HeldRecord};
-use crate::ids::{NameId, NodeId, RecordId, RequestId};
+use crate::ids::{NameId, NodeId, OwnerId, RecordId, RequestId};
 use crate::merge::RecordSet;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
@@ -55,6 +55,7 @@ pub(crate) enum LocateStep {
 
 #[derive(Debug)]
 struct Locate {
+    owner: OwnerId,
     name: NameId,
     scope: Scope,
     /// Peers that have not answered yet.
@@ -71,8 +72,13 @@ pub(crate) struct Locates {
     locates: BTreeMap<RequestId, Locate>,
 }
 
-/// Starts a search. Answered by [`Signal::Located`].
+/// Starts a search for a name of this node's owner. Answered by [`Signal::Located`].
 pub(crate) fn start(cx: &mut Context, request: RequestId, name: NameId, scope: Scope) {
+    start_of(cx, request, cx.owner, name, scope);
+}
+
+/// Starts a search for a name of any owner. Answered by [`Signal::Located`].
+pub(crate) fn start_of(cx: &mut Context, request: RequestId, owner: OwnerId, name: NameId, scope: Scope) {
     let found = Located {
         records: RecordSet::default(),
         local: BTreeSet::new(),
@@ -81,9 +87,9 @@ pub(crate) fn start(cx: &mut Context, request: RequestId, name: NameId, scope: S
         alone: false,
         disk_failed: false,
     };
-    let locate = Locate { name, scope, asked: BTreeSet::new(), verifying: 0, waits_for_dials: false, found };
+    let locate = Locate { owner, name, scope, asked: BTreeSet::new(), verifying: 0, waits_for_dials: false, found };
     cx.locates.locates.insert(request, locate);
-    let from = schema::name_records(cx.owner, name);
+    let from = schema::name_records(owner, name);
     let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: RECORDS_MAX, reverse: true };
     cx.disk(scan, Pending::Locate(request, LocateStep::Scan));
 }
@@ -124,7 +130,6 @@ fn verify(cx: &mut Context, request: RequestId, from: Option<NodeId>, records: V
 }
 
 fn on_verified(cx: &mut Context, request: RequestId, from: Option<NodeId>, complete: &[bool], result: WorkResult) {
-    let owner = cx.owner;
     let WorkResult::RecordsVerified(records) = result else { return };
     let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
     locate.verifying -= 1;
@@ -134,7 +139,7 @@ fn on_verified(cx: &mut Context, request: RequestId, from: Option<NodeId>, compl
             lied = true;
             continue;
         };
-        if record.record.owner != owner || record.record.name_id != locate.name {
+        if record.record.owner != locate.owner || record.record.name_id != locate.name {
             lied = true;
             continue;
         }
@@ -181,11 +186,10 @@ pub(crate) fn on_settled(cx: &mut Context) {
 
 fn ask_peers(cx: &mut Context, request: RequestId) {
     let peers = cx.links.ready_nodes();
-    let owner = cx.owner;
     let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
     locate.asked.clone_from(&peers);
     locate.found.alone = peers.is_empty();
-    let name_id = locate.name;
+    let (owner, name_id) = (locate.owner, locate.name);
     for node in peers {
         asks::ask(cx, AskClient::Locate(request), node, |request| Frame::Find { request, owner, name_id });
     }
@@ -224,7 +228,8 @@ fn finish_if_done(cx: &mut Context, request: RequestId) {
 fn finish(cx: &mut Context, request: RequestId) {
     let Some(locate) = cx.locates.locates.remove(&request) else { return };
     let located = locate.found;
-    if let Some(winner) = located.records.winner() {
+    // The clock follows the records of its own owner only: others' may say what they like.
+    if let Some(winner) = located.records.winner().filter(|_| locate.owner == cx.owner) {
         let version = winner.record.version;
         cx.clock.observe(&version);
     }

@@ -32,8 +32,8 @@ pub(crate) enum Opening {
     No,
     /// With the owner's keys.
     Root(PageContext),
-    /// With the key that its root holds.
-    Child(PageContext, PageKey),
+    /// With a key of its own: the one that its root holds or, for a root, the one that a ticket holds.
+    Keyed(PageContext, PageKey),
 }
 
 /// Which page, and from where.
@@ -53,6 +53,8 @@ pub(crate) struct LoadedPage {
     pub(crate) id: PageId,
     pub(crate) public: PagePublic,
     pub(crate) secrets: Option<PageSecrets>,
+    /// The key that opened it, if it was to be opened.
+    pub(crate) key: Option<PageKey>,
     pub(crate) data: Bytes,
 }
 
@@ -163,7 +165,7 @@ fn on_checked(cx: &mut Context, id: u64, result: WorkResult) {
     let work = match load.order.opening.clone() {
         Opening::No => return finish_opened(cx, id, None),
         Opening::Root(context) => WorkOp::OpenRoot { context, data },
-        Opening::Child(context, key) => WorkOp::OpenPage { context, key, data },
+        Opening::Keyed(context, key) => WorkOp::OpenPage { context, key, data },
     };
     cx.work(work, Pending::Page(id, PageStep::Open));
 }
@@ -171,20 +173,22 @@ fn on_checked(cx: &mut Context, id: u64, result: WorkResult) {
 /// The page's address was right, so bytes that do not open are what the owner's record names, and no peer has others.
 fn on_opened(cx: &mut Context, id: u64, result: WorkResult) {
     match result {
-        WorkResult::PageOpened(Ok(OpenedPage { secrets, .. })) => finish_opened(cx, id, Some(secrets)),
+        WorkResult::PageOpened(Ok(OpenedPage { secrets, key, .. })) => finish_opened(cx, id, Some((secrets, key))),
         WorkResult::PageOpened(Err(_))
         | WorkResult::Sealed(_)
         | WorkResult::Opened(_)
         | WorkResult::PageSealed(_)
         | WorkResult::PageChecked(_)
         | WorkResult::RecordsVerified(_)
-        | WorkResult::IntentVerified(_) => finish(cx, id, Err(PageFailure::Damaged)),
+        | WorkResult::IntentVerified(_)
+        | WorkResult::TicketVerified(_) => finish(cx, id, Err(PageFailure::Damaged)),
     }
 }
 
-fn finish_opened(cx: &mut Context, id: u64, secrets: Option<PageSecrets>) {
+fn finish_opened(cx: &mut Context, id: u64, opened: Option<(PageSecrets, PageKey)>) {
     let Some(Load { order, data, public: Some(public), .. }) = cx.pages.loads.remove(&id) else { return };
-    let page = LoadedPage { id: order.page.id, public, secrets, data };
+    let (secrets, key) = opened.unzip();
+    let page = LoadedPage { id: order.page.id, public, secrets, key, data };
     cx.signal(Signal::PageLoaded { client: order.client, result: Ok(page) });
 }
 

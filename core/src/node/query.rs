@@ -20,7 +20,7 @@ use crate::node::{choose, schema};
 use crate::record::{RecordBody, SignedRecord};
 
 /// Loads the root page of a record of this node's owner, opened.
-fn load_root(cx: &mut Context, request: RequestId, number: u64, record: &SignedRecord) {
+pub(crate) fn load_root(cx: &mut Context, request: RequestId, number: u64, record: &SignedRecord) {
     let RecordBody::File { root, root_len } = record.record.body else { return };
     let context = PageContext { owner: cx.owner, name_id: record.record.name_id, version: record.record.version };
     let order = PageOrder {
@@ -34,7 +34,7 @@ fn load_root(cx: &mut Context, request: RequestId, number: u64, record: &SignedR
 }
 
 /// The file that a root page describes.
-fn info_of(record: &SignedRecord, page: &LoadedPage) -> Option<FileInfo> {
+pub(crate) fn info_of(record: &SignedRecord, page: &LoadedPage) -> Option<FileInfo> {
     match page.secrets.as_ref()? {
         PageSecrets::RootOfChunks { meta, .. } | PageSecrets::RootOfPages { meta, .. } => {
             Some(file_info(meta, record.record.version, page.id))
@@ -43,7 +43,7 @@ fn info_of(record: &SignedRecord, page: &LoadedPage) -> Option<FileInfo> {
     }
 }
 
-fn timed_out(cx: &mut Context, request: RequestId) -> Flow {
+pub(crate) fn timed_out(cx: &mut Context, request: RequestId) -> Flow {
     let error = RequestError::Deadline(cx.config.request_timeout.as_secs());
     cx.fail(request, error);
     Flow::Done
@@ -172,7 +172,8 @@ impl Task for Stat {
     }
 }
 
-fn end(cx: &mut Context, request: RequestId) {
+/// Ends what a question has started.
+pub(crate) fn end(cx: &mut Context, request: RequestId) {
     locate::cancel(cx, request);
     page_loader::cancel(cx, |client| matches!(client, PageClient::Request(other, _) if *other == request));
 }

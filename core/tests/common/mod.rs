@@ -13,6 +13,7 @@ use forever_core::name::Name;
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::seal::{SealedChunk, seal_chunk};
 use forever_core::secrets::{OwnerKeys, OwnerSecret};
+use forever_core::ticket::{SignedTicket, Ticket};
 use forever_core::version::Version;
 
 /// The secret of all vectors: 00 01 02 ... 1f.
@@ -87,6 +88,18 @@ pub(crate) fn intent() -> SignedIntent {
         bytes_max: 1 << 30,
     };
     SignedIntent::sign(&keys(), &intent)
+}
+
+pub(crate) fn ticket() -> SignedTicket {
+    let (_, _, page) = page();
+    let ticket = Ticket {
+        owner: keys().owner_id(),
+        name_id: keys().name_id(&name()),
+        record: file_record().id,
+        root_key: page.key,
+        expires_ms: 1_767_830_400_000,
+    };
+    SignedTicket::sign(&keys(), &ticket)
 }
 
 /// One frame of each kind, with its name; the payload of a data frame is `abc`.

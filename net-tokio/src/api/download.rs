@@ -16,11 +16,13 @@ use bytes::Bytes;
 use forever_core::command::{Command, RangeRequest, VersionSelector};
 use forever_core::event::{FileInfo, What};
 use forever_core::name::Name;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::query::{VersionQuery, expect, query_of};
 use super::view::version_text;
 use super::{
-    ApiError, HEADER_CHUNKS, HEADER_MODE, HEADER_MTIME, HEADER_REQUEST, HEADER_VERSION, Shared, name_of, range,
+    ApiError, HEADER_CHUNKS, HEADER_MODE, HEADER_MTIME, HEADER_NAME, HEADER_REQUEST, HEADER_VERSION, Shared, name_of,
+    range,
 };
 use crate::handle::Request;
 
@@ -41,6 +43,25 @@ pub(super) async fn get(
     let version = query_of(query)?.selector()?;
     let range = wanted_range(&shared, &headers, &name, version).await?;
     let command = Command::Get { name, version, range };
+    let (request, start) = begin(&shared, command).await?;
+    let out = file_headers(&start.file);
+    if is_known(&headers, &start.file) {
+        return Ok((StatusCode::NOT_MODIFIED, out).into_response());
+    }
+    deliver(shared, request, &start, out, range.is_some()).await
+}
+
+/// Gets what a ticket opens, and tells its name.
+pub(super) async fn shared(shared: Shared, command: Command, in_part: bool) -> Result<Response, ApiError> {
+    let (request, start) = begin(&shared, command).await?;
+    let mut out = file_headers(&start.file);
+    let name = utf8_percent_encode(start.file.name.as_str(), NON_ALPHANUMERIC).to_string();
+    out.insert(HeaderName::from_static(HEADER_NAME), text(&name));
+    deliver(shared, request, &start, out, in_part).await
+}
+
+/// Starts a get and waits until its file is found.
+async fn begin(shared: &Shared, command: Command) -> Result<(Request, Start), ApiError> {
     let mut request = shared.context.handle.request(command).await?;
     let start = expect(request.next().await, |what| {
         let What::GetStart { file, first, len } = what else {
@@ -48,14 +69,21 @@ pub(super) async fn get(
         };
         Some(Start { file, first, len })
     })?;
-    let mut out = file_headers(&start.file);
-    if is_known(&headers, &start.file) {
-        return Ok((StatusCode::NOT_MODIFIED, out).into_response());
-    }
+    Ok((request, start))
+}
+
+/// The answer to a get that has found its file: all of it, or the range that was asked for.
+async fn deliver(
+    shared: Shared,
+    mut request: Request,
+    start: &Start,
+    mut out: HeaderMap,
+    in_part: bool,
+) -> Result<Response, ApiError> {
     out.insert(CONTENT_LENGTH, start.len.into());
     out.insert(HEADER_REQUEST, request.id.0.into());
-    let status = if range.is_some() {
-        out.insert(CONTENT_RANGE, content_range(&start));
+    let status = if in_part {
+        out.insert(CONTENT_RANGE, content_range(start));
         StatusCode::PARTIAL_CONTENT
     } else {
         StatusCode::OK

@@ -27,6 +27,10 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "invalid_name", message)
     }
 
+    pub(super) fn expiry(message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_expiry", message)
+    }
+
     pub(super) fn request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
@@ -87,6 +91,9 @@ impl From<RequestError> for ApiError {
         let (status, code) = match &error {
             RequestError::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             RequestError::NoSuchVersion => (StatusCode::NOT_FOUND, "no_such_version"),
+            RequestError::Ticket(_) => (StatusCode::BAD_REQUEST, "invalid_ticket"),
+            RequestError::TicketExpired { .. } => (StatusCode::GONE, "ticket_expired"),
+            RequestError::TicketGone => (StatusCode::GONE, "ticket_gone"),
             RequestError::Range { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "range"),
             RequestError::NotEnoughPeers { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_enough_peers"),
             RequestError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
@@ -116,6 +123,7 @@ impl From<CommandError> for ApiError {
             CommandError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             CommandError::Limit => (StatusCode::BAD_REQUEST, "limit"),
             CommandError::ContentType { .. } => (StatusCode::BAD_REQUEST, "content_type"),
+            CommandError::Validity => (StatusCode::BAD_REQUEST, "invalid_expiry"),
             CommandError::Restoring => (StatusCode::CONFLICT, "restoring"),
         };
         Self::new(status, code, error.to_string())

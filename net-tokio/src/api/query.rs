@@ -53,7 +53,7 @@ impl VersionQuery {
     }
 }
 
-fn selector(text: Option<&str>) -> Result<Option<VersionSelector>, ApiError> {
+pub(super) fn selector(text: Option<&str>) -> Result<Option<VersionSelector>, ApiError> {
     text.map(str::parse).transpose().map_err(|error| {
         let error: forever_core::command::ParseVersionError = error;
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_version", error.to_string())
@@ -77,7 +77,11 @@ pub(super) fn expect<T>(event: Option<What>, pick: impl FnOnce(What) -> Option<T
 }
 
 /// Asks for something that is answered by one event.
-async fn ask<T>(context: &Context, command: Command, pick: impl FnOnce(What) -> Option<T>) -> Result<T, ApiError> {
+pub(super) async fn ask<T>(
+    context: &Context,
+    command: Command,
+    pick: impl FnOnce(What) -> Option<T>,
+) -> Result<T, ApiError> {
     let mut request = context.handle.request(command).await?;
     expect(request.next().await, pick)
 }

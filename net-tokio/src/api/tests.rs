@@ -2,6 +2,7 @@
 
 pub(crate) mod fake;
 pub(crate) mod harness;
+mod share;
 
 use fake::{CHUNK, DAMAGED, FULL, LONELY, STALLED, VERSION, WINDOW};
 use harness::{Answer, Served, read_answer};
@@ -296,8 +297,8 @@ fn the_openapi_document_has_every_endpoint() {
     ] {
         assert_eq!(methods(path), ["get"], "{path}");
     }
-    for path in ["/v1/evict/{name}", "/v1/restore"] {
+    for path in ["/v1/evict/{name}", "/v1/share/{name}", "/v1/tickets/get", "/v1/restore"] {
         assert_eq!(methods(path), ["post"], "{path}");
     }
-    assert_eq!(paths.len(), 11);
+    assert_eq!(paths.len(), 13);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use forever_core::command::VersionSelector;
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, PutReport, RestoreReport, StatusInfo, VersionInfo, WriteReport,
+    FileInfo, FileStat, PeerInfo, PutReport, RestoreReport, Share, StatusInfo, VersionInfo, WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId};
 use forever_core::version::Version;
@@ -122,6 +122,28 @@ pub struct VersionView {
     pub size: Option<u64>,
     /// Whether it is the one that a get returns.
     pub current: bool,
+}
+
+/// A ticket that was made. Whoever has it can read the file, so it does not show in traces.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareView {
+    /// The name.
+    pub name: String,
+    /// The version that the ticket opens.
+    pub version: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When the ticket becomes void, milliseconds since the Unix epoch. Expiry cannot recall a key already given.
+    pub expires_ms: u64,
+    /// The ticket.
+    pub ticket: String,
+}
+
+impl std::fmt::Debug for ShareView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, version, size, expires_ms, ticket: _ } = self;
+        write!(f, "ShareView({name:?}, {version}, {size} B, until {expires_ms} ms, ***)")
+    }
 }
 
 /// An evict.
@@ -277,6 +299,18 @@ impl From<FileInfo> for FileView {
             mode: file.mode,
             content_type: file.content_type,
             etag: file.etag,
+        }
+    }
+}
+
+impl From<Share> for ShareView {
+    fn from(share: Share) -> Self {
+        Self {
+            name: share.file.name.into(),
+            version: version_text(&share.file.version),
+            size: share.file.size,
+            expires_ms: share.expires_ms,
+            ticket: share.ticket.to_text(),
         }
     }
 }

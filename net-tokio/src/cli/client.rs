@@ -8,7 +8,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use forever_core::name::Name;
 use forever_net_tokio::api::view::{ErrorBody, PutView};
-use forever_net_tokio::api::{HEADER_MODE, HEADER_MTIME, HEADER_REQUEST};
+use forever_net_tokio::api::{HEADER_MODE, HEADER_MTIME, HEADER_NAME, HEADER_REQUEST};
 use forever_net_tokio::folder::Folder;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
@@ -61,7 +61,17 @@ impl Client {
 
     /// Asks for something that is answered by JSON.
     pub(crate) async fn json<T: DeserializeOwned>(&mut self, method: Method, path: &str) -> Result<T, CliError> {
-        let response = self.send(method, path, HeaderMap::new(), Body::empty()).await?;
+        self.json_with(method, path, Body::empty()).await
+    }
+
+    /// The same, with a body.
+    pub(crate) async fn json_with<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Body,
+    ) -> Result<T, CliError> {
+        let response = self.send(method, path, HeaderMap::new(), body).await?;
         read_json(response).await
     }
 
@@ -92,17 +102,32 @@ impl Client {
         version: Option<&str>,
         range: Option<&str>,
     ) -> Result<Download, CliError> {
+        let mut path = path("/v1/files/", name);
+        if let Some(version) = version {
+            path = format!("{path}?version={}", encode(version));
+        }
+        self.download(Method::GET, &path, range, Body::empty()).await
+    }
+
+    /// Starts to get what a ticket opens. The ticket goes into the body: URLs end up in logs.
+    pub(crate) async fn get_shared(&mut self, ticket: String, range: Option<&str>) -> Result<Download, CliError> {
+        self.download(Method::POST, "/v1/tickets/get", range, Body::from(ticket)).await
+    }
+
+    async fn download(
+        &mut self,
+        method: Method,
+        path: &str,
+        range: Option<&str>,
+        body: Body,
+    ) -> Result<Download, CliError> {
         let mut headers = HeaderMap::new();
         if let Some(range) = range {
             let range = HeaderValue::try_from(format!("bytes={range}"))
                 .map_err(|_| CliError::Usage("a range has digits and a hyphen only".to_owned()))?;
             headers.insert(RANGE, range);
         }
-        let mut path = path("/v1/files/", name);
-        if let Some(version) = version {
-            path = format!("{path}?version={}", encode(version));
-        }
-        let response = self.send(Method::GET, &path, headers, Body::empty()).await?;
+        let response = self.send(method, path, headers, body).await?;
         let number = |name: &str| response.headers().get(name)?.to_str().ok()?.parse::<u64>().ok();
         let announced =
             number(CONTENT_LENGTH.as_str()).ok_or_else(|| CliError::Answer("a file without its length".to_owned()))?;
@@ -111,6 +136,7 @@ impl Client {
             got: 0,
             request: number(HEADER_REQUEST),
             mtime_ms: number(HEADER_MTIME),
+            name: response.headers().get(HEADER_NAME).and_then(decoded_name),
             mode: response.headers().get(HEADER_MODE).and_then(|mode| u32::from_str_radix(mode.to_str().ok()?, 8).ok()),
             response,
         })
@@ -203,6 +229,8 @@ pub(crate) struct Download {
     pub(crate) got: u64,
     pub(crate) mtime_ms: Option<u64>,
     pub(crate) mode: Option<u32>,
+    /// The file's name, in the answer to a ticket.
+    pub(crate) name: Option<Name>,
     request: Option<u64>,
     response: Response<Incoming>,
 }
@@ -221,6 +249,12 @@ impl Download {
         }
         if self.got == self.announced { Ok(None) } else { Err(()) }
     }
+}
+
+/// A name in a header, percent-encoded. Another owner chose it, so it is checked like any other.
+fn decoded_name(header: &HeaderValue) -> Option<Name> {
+    let text = percent_decode(header.as_bytes()).decode_utf8().ok()?;
+    Name::new(text.into_owned()).ok()
 }
 
 /// A path with a name at its end.

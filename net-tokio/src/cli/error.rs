@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use forever_core::command::ParseVersionError;
 use forever_core::name::NameError;
 use forever_core::phrase::PhraseError;
+use forever_core::ticket::TicketError;
 use forever_net_tokio::api::view::ErrorBody;
 use forever_net_tokio::folder::FolderError;
 use forever_net_tokio::server::ServeError;
@@ -44,6 +45,8 @@ pub(crate) enum CliError {
     Name(#[from] NameError),
     #[error(transparent)]
     Version(#[from] ParseVersionError),
+    #[error(transparent)]
+    Ticket(#[from] TicketError),
     #[error("that is no recovery phrase: {0}")]
     Phrase(#[from] PhraseError),
     #[error("no node is running on {path}: start one with `forever node --data {path}`", path = .0.display())]
@@ -86,6 +89,7 @@ impl CliError {
             Self::Serve(_) => "serve",
             Self::Name(_) => "invalid_name",
             Self::Version(_) => "invalid_version",
+            Self::Ticket(_) => "invalid_ticket",
             Self::Phrase(_) => "phrase",
             Self::NoNode(_) => "no_node",
             Self::Connection(_) => "connection",
@@ -104,7 +108,9 @@ impl CliError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Api(body) => exit_of(&body.error),
-            Self::Settings(_) | Self::Name(_) | Self::Version(_) | Self::Usage(_) | Self::NoHome => Exit::Usage,
+            Self::Settings(_) | Self::Name(_) | Self::Version(_) | Self::Ticket(_) | Self::Usage(_) | Self::NoHome => {
+                Exit::Usage
+            }
             Self::NoNode(_) | Self::Connection(_) => Exit::Unavailable,
             Self::Folder(_)
             | Self::Serve(_)
@@ -124,10 +130,10 @@ impl CliError {
 /// The exit code for an error that the API told.
 fn exit_of(code: &str) -> Exit {
     match code {
-        "not_found" | "no_such_version" => Exit::NotFound,
+        "not_found" | "no_such_version" | "ticket_gone" => Exit::NotFound,
         "not_enough_peers" | "unavailable" | "busy" | "deadline" | "stopping" => Exit::Unavailable,
         "integrity" => Exit::Integrity,
-        "invalid_name" | "invalid_version" | "limit" => Exit::Usage,
+        "invalid_name" | "invalid_version" | "invalid_ticket" | "invalid_expiry" | "limit" => Exit::Usage,
         _ => Exit::Failed,
     }
 }

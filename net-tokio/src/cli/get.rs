@@ -11,7 +11,7 @@ use forever_core::name::Name;
 use serde::Serialize;
 
 use super::pipe::Writer;
-use super::{CliError, Client, Download, Exit, GetArgs, Report, human_bytes};
+use super::{CliError, Client, Download, Exit, GetArgs, Report, human_bytes, share};
 
 /// A file that was got.
 #[derive(Serialize)]
@@ -29,7 +29,6 @@ enum Target {
 
 /// Gets a file to a path or to stdout.
 pub(crate) async fn run(data: &Path, args: GetArgs, report: &Report) -> Result<Exit, CliError> {
-    let name = Name::new(args.name.as_str())?;
     if let Some(version) = &args.version {
         version.parse::<VersionSelector>()?;
     }
@@ -37,8 +36,17 @@ pub(crate) async fn run(data: &Path, args: GetArgs, report: &Report) -> Result<E
         check_range(range)?;
     }
     let target = target(args.output, report)?;
+    let wanted = wanted(args.name, args.ticket, args.version, report).await?;
     let mut client = Client::open(data)?;
-    let mut download = client.get(&name, args.version.as_deref(), args.range.as_deref()).await?;
+    let range = args.range.as_deref();
+    let (mut download, name) = match wanted {
+        Wanted::File { name, version } => (client.get(&name, version.as_deref(), range).await?, name),
+        Wanted::Shared { ticket } => {
+            let mut download = client.get_shared(ticket, range).await?;
+            let name = download.name.take().ok_or_else(|| CliError::Answer("a file without its name".to_owned()))?;
+            (download, name)
+        }
+    };
     match target {
         Target::Stdout => write_stdout(&mut client, &mut download, report).await?,
         Target::File(path) => {
@@ -53,6 +61,33 @@ pub(crate) async fn run(data: &Path, args: GetArgs, report: &Report) -> Result<E
         }
     }
     Ok(Exit::Done)
+}
+
+/// What is to be got.
+enum Wanted {
+    File { name: Name, version: Option<String> },
+    Shared { ticket: String },
+}
+
+/// What the arguments mean. A ticket among them works, but has been seen by then.
+async fn wanted(
+    name: Option<String>,
+    ticket: Option<PathBuf>,
+    version: Option<String>,
+    report: &Report,
+) -> Result<Wanted, CliError> {
+    match (name, ticket) {
+        (_, Some(from)) => Ok(Wanted::Shared { ticket: share::read(&from).await? }),
+        (Some(name), None) if share::looks_like_ticket(&name) => {
+            if version.is_some() {
+                return Err(CliError::Usage("a ticket opens one version: leave --version out".to_owned()));
+            }
+            report.note("others on this machine can see arguments: give tickets to `forever get --ticket -` instead");
+            Ok(Wanted::Shared { ticket: share::parse(&name)? })
+        }
+        (Some(name), None) => Ok(Wanted::File { name: Name::new(name)?, version }),
+        (None, None) => Err(CliError::Usage("name a file, or a ticket with --ticket".to_owned())),
+    }
 }
 
 fn target(output: Option<PathBuf>, report: &Report) -> Result<Target, CliError> {

@@ -218,7 +218,7 @@ pub(crate) async fn peers(data: &Path, report: &Report) -> Result<Exit, CliError
 }
 
 /// A time as HTTP writes it, which people can read too.
-fn date(ms: u64) -> String {
+pub(super) fn date(ms: u64) -> String {
     const YEAR_10000_MS: u64 = 253_402_300_800_000;
     if ms >= YEAR_10000_MS {
         return format!("{ms} ms");

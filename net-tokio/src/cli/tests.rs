@@ -29,6 +29,9 @@ fn every_command_of_the_table_is_there() {
         "forever put a b --as c",
         "forever put - --as c",
         "forever get x -o - --range -5 --version 1-0-aabbccdd",
+        "forever get --ticket - -o x --range 0-9",
+        "forever get --ticket ticket.txt",
+        "forever share x --expires 12h --version 1-0-aabbccdd",
         "forever rm x",
         "forever ls",
         "forever ls pre",
@@ -51,6 +54,9 @@ fn what_is_missing_or_unknown_is_a_usage_error() {
     for (line, kind) in [
         ("forever put", ErrorKind::MissingRequiredArgument),
         ("forever get", ErrorKind::MissingRequiredArgument),
+        ("forever get x --ticket t", ErrorKind::ArgumentConflict),
+        ("forever get --ticket t --version 1-0-aabbccdd", ErrorKind::ArgumentConflict),
+        ("forever share", ErrorKind::MissingRequiredArgument),
         ("forever nod", ErrorKind::InvalidSubcommand),
         ("forever ls --colour", ErrorKind::UnknownArgument),
         ("forever demo --size big", ErrorKind::ValueValidation),
@@ -68,6 +74,30 @@ fn a_range_with_a_typo_is_refused_before_anything_is_asked() {
     for range in ["", "-", "9-5", "5", "a-b", "1-2,3-4", "+1-2", "-+1"] {
         assert!(get::check_range(range).is_err_and(|error| error.exit() == Exit::Usage), "{range}");
     }
+}
+
+#[test]
+fn an_argument_is_a_ticket_when_it_looks_like_one_complete_or_not() {
+    let ticket = format!("forever1{}", "q0".repeat(100));
+    for text in [ticket.as_str(), &ticket.to_uppercase(), &ticket[..64]] {
+        assert!(share::looks_like_ticket(text), "{text}");
+    }
+    let name = format!("{ticket}.txt");
+    for text in ["forever1", "forever1.txt", "forever12", name.as_str(), "évérforever1", ""] {
+        assert!(!share::looks_like_ticket(text), "{text}");
+    }
+    assert!(share::parse(&ticket).is_err_and(|error| error.exit() == Exit::Usage), "its checksum is wrong");
+}
+
+/// What a ticket can and cannot do is said where it is made.
+#[test]
+fn the_help_of_share_says_that_expiry_recalls_no_key() {
+    let mut cli = Cli::command();
+    let share = cli.find_subcommand_mut("share").unwrap();
+    let help = share.render_long_help().to_string();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("neither can recall a key already given"), "{help}");
+    assert!(help.contains("[default: 7d]"), "{help}");
 }
 
 #[test]

@@ -20,5 +20,6 @@ mod put;
 mod record;
 mod restart;
 mod restore;
+mod share;
 mod space;
 mod strangers;

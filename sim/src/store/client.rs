@@ -118,6 +118,7 @@ impl OpClient {
             | What::Listed { .. }
             | What::Stat(_)
             | What::Versions(_)
+            | What::Shared(_)
             | What::Evicted { .. }
             | What::RestoreProgress(_)
             | What::Restored(_)
@@ -174,6 +175,7 @@ impl OpClient {
             | What::Listed { .. }
             | What::Stat(_)
             | What::Versions(_)
+            | What::Shared(_)
             | What::Evicted { .. }
             | What::RestoreProgress(_)
             | What::Restored(_)
@@ -217,6 +219,7 @@ fn on_other(what: What) -> Next {
         | What::GetStart { .. }
         | What::GetData(_)
         | What::GetDone
+        | What::Shared(_)
         | What::Status(_)
         | What::Peers(_)
         | What::Failed(_) => nonsense("a request", &what),

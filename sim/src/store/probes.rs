@@ -154,6 +154,9 @@ impl Probes {
             }
             OpError::Failed(
                 RequestError::NoSuchVersion
+                | RequestError::Ticket(_)
+                | RequestError::TicketExpired { .. }
+                | RequestError::TicketGone
                 | RequestError::Range { .. }
                 | RequestError::Unavailable(_)
                 | RequestError::Integrity(_)

@@ -202,7 +202,8 @@ impl World {
             | WorkOp::OpenRoot { .. }
             | WorkOp::OpenPage { .. }
             | WorkOp::VerifyRecords { .. }
-            | WorkOp::VerifyIntent { .. } => 0,
+            | WorkOp::VerifyIntent { .. }
+            | WorkOp::VerifyTicket { .. } => 0,
         };
         let takes_us = WORK_US + WORK_US_PER_KIB * (len as u64 >> 10);
         self.queue

@@ -133,7 +133,8 @@ fn work_done(trace: &Trace, now_us: u64, actor: &str, drawn: u64, op: OpId, resu
         | WorkResult::PageChecked(_)
         | WorkResult::PageOpened(_)
         | WorkResult::RecordsVerified(_)
-        | WorkResult::IntentVerified(_) => add(trace, now_us, actor, "work-done", &(drawn, op, result)),
+        | WorkResult::IntentVerified(_)
+        | WorkResult::TicketVerified(_) => add(trace, now_us, actor, "work-done", &(drawn, op, result)),
     }
 }
 
@@ -166,7 +167,8 @@ pub(super) fn work(trace: &Trace, now_us: u64, actor: &str, op: OpId, what: &Wor
         | WorkOp::OpenRoot { .. }
         | WorkOp::OpenPage { .. }
         | WorkOp::VerifyRecords { .. }
-        | WorkOp::VerifyIntent { .. } => add(trace, now_us, actor, "work", &(op, what)),
+        | WorkOp::VerifyIntent { .. }
+        | WorkOp::VerifyTicket { .. } => add(trace, now_us, actor, "work", &(op, what)),
     }
 }
 
@@ -182,6 +184,7 @@ pub(super) fn event(trace: &Trace, now_us: u64, actor: &str, request: RequestId,
         | What::Listed { .. }
         | What::Stat(_)
         | What::Versions(_)
+        | What::Shared(_)
         | What::Evicted { .. }
         | What::RestoreProgress(_)
         | What::Restored(_)

@@ -31,7 +31,8 @@ impl Worker {
             | WorkOp::SealPage { .. }
             | WorkOp::CheckPage { .. }
             | WorkOp::OpenRoot { .. }
-            | WorkOp::OpenPage { .. }) => perform(other, keys),
+            | WorkOp::OpenPage { .. }
+            | WorkOp::VerifyTicket { .. }) => perform(other, keys),
         }
     }
 

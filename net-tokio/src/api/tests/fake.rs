@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use forever_core::command::{Command, CommandError, PutMeta, RangeRequest};
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, Plain, PutReport, RequestError, RestoreReport, StatusInfo, VersionInfo, What,
+    FileInfo, FileStat, PeerInfo, Plain, PutReport, RequestError, RestoreReport, Share, StatusInfo, VersionInfo, What,
     WriteReport,
 };
-use forever_core::ids::{NodeId, OwnerId, RequestId};
+use forever_core::ids::{NodeId, OwnerId, RecordId, RequestId};
 use forever_core::name::Name;
+use forever_core::secrets::{OwnerKeys, OwnerSecret, PageKey};
+use forever_core::ticket::{SignedTicket, Ticket};
 use forever_core::version::Version;
 use tokio::sync::{mpsc, watch};
 
@@ -34,6 +36,9 @@ pub(crate) const LONELY: &str = "lonely";
 pub(crate) const STALLED: &str = "stalled";
 
 pub(crate) const VERSION: Version = Version { wall_ms: 0x0192_f3a4_b5c6, counter: 7, node: NodeId([0xab; 32]) };
+
+/// The fake node's wall clock, which stands still.
+pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
 
 /// What a test may look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,6 +118,10 @@ impl FakeNode {
                 return id;
             }
             Command::Get { name, range, .. } => return self.start_get(id, &name, range, events),
+            Command::GetShared { ticket, range } => match self.opened_by(&ticket) {
+                Ok(name) => return self.start_get(id, &name, range, events),
+                Err(error) => What::Failed(error),
+            },
             Command::Restore => {
                 let step = RestoreReport { peers: 2, ..RestoreReport::default() };
                 let _ = events.send(What::RestoreProgress(step.clone()));
@@ -122,6 +131,16 @@ impl FakeNode {
         };
         let _ = events.send(one);
         id
+    }
+
+    /// The name that a ticket of this node opens.
+    fn opened_by(&self, ticket: &SignedTicket) -> Result<Name, RequestError> {
+        let ticket = ticket.verify()?;
+        if let Some(ago_ms) = ticket.expired_for_ms(NOW_MS) {
+            return Err(RequestError::TicketExpired { ago_s: ago_ms / 1_000 });
+        }
+        let mut names = self.files.keys().map(|name| Name::new(name.as_str()).unwrap());
+        names.find(|name| keys().name_id(name) == ticket.name_id).ok_or(RequestError::TicketGone)
     }
 
     fn start_get(
@@ -260,6 +279,13 @@ impl FakeNode {
             Command::Versions { .. } => {
                 What::Versions(vec![VersionInfo { version: VERSION, deleted: false, size: Some(3), current: true }])
             }
+            Command::Share { name, valid_ms, .. } => match self.files.get(name.as_str()) {
+                Some(file) => {
+                    let ticket = ticket(&name, NOW_MS + valid_ms);
+                    What::Shared(Share { file: info(&name, file), expires_ms: NOW_MS + valid_ms, ticket })
+                }
+                None => What::Failed(missing(&name)),
+            },
             Command::Evict { name } if name.as_str() == LONELY => What::Failed(lonely()),
             Command::Evict { .. } => {
                 What::Evicted { freed_bytes: 100, promised_by: vec![NodeId([2; 32]), NodeId([3; 32])] }
@@ -276,6 +302,22 @@ impl FakeNode {
             _ => What::Failed(RequestError::Unavailable("not in the fake".to_owned())),
         }
     }
+}
+
+fn keys() -> OwnerKeys {
+    OwnerKeys::derive(&OwnerSecret::new([9; 32]))
+}
+
+/// A ticket of this node's owner.
+pub(crate) fn ticket(name: &Name, expires_ms: u64) -> SignedTicket {
+    let ticket = Ticket {
+        owner: keys().owner_id(),
+        name_id: keys().name_id(name),
+        record: RecordId([1; 32]),
+        root_key: PageKey::new([2; 32]),
+        expires_ms,
+    };
+    SignedTicket::sign(&keys(), &ticket)
 }
 
 fn missing(name: &Name) -> RequestError {

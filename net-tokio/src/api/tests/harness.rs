@@ -106,8 +106,12 @@ impl Served {
     }
 
     pub(crate) async fn put(&self, path: &str, headers: &[&str], body: &[u8]) -> Answer {
+        self.send("PUT", path, headers, body).await
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[&str], body: &[u8]) -> Answer {
         let len = format!("Content-Length: {}", body.len());
-        let mut stream = self.open("PUT", path, &[headers, &[&len]].concat()).await;
+        let mut stream = self.open(method, path, &[headers, &[&len]].concat()).await;
         stream.write_all(body).await.unwrap();
         read_answer(stream).await
     }

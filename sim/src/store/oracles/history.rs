@@ -223,6 +223,7 @@ fn outcome_of(result: &OpResult) -> Outcome {
                 | CommandError::Stopping
                 | CommandError::Restoring
                 | CommandError::Limit
+                | CommandError::Validity
                 | CommandError::ContentType { .. } => Outcome::Refused,
                 CommandError::NoRequest | CommandError::NoCredit | CommandError::ChunkLength { .. } => Outcome::Unknown,
             },

@@ -120,7 +120,10 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
             RequestError::NotFound
             | RequestError::NoSuchVersion
             | RequestError::Range { .. }
-            | RequestError::Length { .. } => true,
+            | RequestError::Length { .. }
+            | RequestError::Ticket(_)
+            | RequestError::TicketExpired { .. }
+            | RequestError::TicketGone => true,
             RequestError::NotEnoughPeers { .. }
             | RequestError::Unavailable(_)
             | RequestError::Integrity(_)
