@@ -285,6 +285,9 @@ impl Integrity {
             RequestError::NotFound | RequestError::NoSuchVersion => self.check_absent(view, op, operation),
             RequestError::Range { len } => self.check_outside(view, operation, *len),
             RequestError::Length { announced, got } => check_length(operation, *announced, *got),
+            RequestError::Ticket(_) | RequestError::TicketExpired { .. } | RequestError::TicketGone => {
+                Err(format!("nobody has a ticket, and the answer was: {error}"))
+            }
             RequestError::NotEnoughPeers { .. }
             | RequestError::Unavailable(_)
             | RequestError::Integrity(_)
