@@ -3,7 +3,7 @@
 
 mod small_world;
 
-use forever_sim::store::{Event, OpKind, OpResult, Range, Reader, names};
+use forever_sim::store::{Event, Held, OpKind, OpResult, Range, Reader, names};
 use forever_sim::system::System as _;
 use small_world::{fault, get, op, put, ran, scenario};
 
@@ -37,8 +37,11 @@ fn every_replica_holds_the_record_and_its_chunks_on_disk() {
     let mut ran = ran(&scenario);
     for node in 0..3 {
         let contents = ran.world.view().contents(node);
-        assert_eq!(contents.records.len(), 1, "node {node}");
-        let chunks = contents.records[0].chunks.clone().unwrap();
+        let keys = ran.world.view().keys(0).clone();
+        let of_file = |held: &&Held| held.record.record.name_id == keys.name_id(&names::of(1));
+        let held: Vec<&Held> = contents.records.iter().filter(of_file).collect();
+        assert_eq!(held.len(), 1, "node {node}");
+        let chunks = held[0].chunks.clone().unwrap();
         assert_eq!(chunks.len(), 5);
         assert!(chunks.iter().all(|chunk| contents.blobs.get(chunk) == Some(&true)));
     }

@@ -137,17 +137,24 @@ impl Ran {
         }
     }
 
-    /// Fails if the judge did not get a file whose put was acknowledged, or was not answered.
+    /// Fails if the judge did not get a file whose put was acknowledged, or was not answered. What it does with a file of
+    /// its own is the oracles' business.
     pub fn assert_healed(&self, scenario: &Scenario) {
         let file_of = |op: &Op| match op.what {
-            OpKind::Put { file, .. } | OpKind::Get { file, .. } => Some((op.node, file)),
+            OpKind::Put { file, .. }
+            | OpKind::Get { file, .. }
+            | OpKind::Stat { file }
+            | OpKind::Evict { file }
+            | OpKind::Delete { file } => Some((op.node, file)),
             _ => None,
         };
         let (mut put, mut asked, mut answers) = (BTreeSet::new(), BTreeMap::new(), 0);
         for (_, event) in &self.events {
             match event {
                 Event::Started { op, what, .. } => drop(asked.insert(*op, file_of(what))),
-                Event::Ended { op, result: OpResult::Put(_) } => drop(put.insert(asked[op])),
+                Event::Ended { op, result: OpResult::Put(_) } if *op < scenario.plan.ops.len() => {
+                    put.insert(asked[op]);
+                }
                 Event::Ended { op, result } if *op >= scenario.plan.ops.len() => {
                     answers += 1;
                     let is_there = asked[op].is_none() || put.contains(&asked[op]);

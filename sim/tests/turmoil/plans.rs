@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use forever_sim::store::{Event, Fault, Op, OpKind, OpResult, Scenario, View};
+use forever_core::event::RequestError;
+use forever_sim::store::{Event, Fault, Op, OpError, OpKind, OpResult, Scenario, View};
 use forever_sim::system::{Oracle, Spanned, System, Timed, run};
 use forever_sim::trace::Trace;
 use forever_sim::turmoil_tier::TurmoilTier;
@@ -36,7 +37,9 @@ impl Oracle<TurmoilTier> for Counter {
                 }
                 self.ended.push(*op);
                 self.good += usize::from(!matches!(result, OpResult::Failed(_)));
-                if self.healed > 0 && matches!(result, OpResult::Failed(_)) {
+                // What the judge deleted, and what was never put, is not there.
+                let is_absent = OpResult::Failed(OpError::Failed(RequestError::NotFound));
+                if self.healed > 0 && matches!(result, OpResult::Failed(_)) && *result != is_absent {
                     return Err(format!("operation {op}: {result:?}"));
                 }
                 self.judged += self.healed;
