@@ -43,7 +43,7 @@ pub const FORMAT: u16 = 2;
 /// The longest part, in bytes: a put's chunk and a page of records are far shorter.
 const PART_LEN_MAX: u32 = 64 << 20;
 
-/// How a node was started: the arguments of [`Node::new`].
+/// How a node was started: the arguments of `Node::new`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// Its configuration.

@@ -4,6 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::time::Duration;
 
+use bytes::Bytes;
+
 use crate::buggify;
 use crate::frame::{Frame, OFFER_CHUNKS_MAX, Refusal};
 use crate::ids::{ChunkId, LinkId, NodeId, RequestId};
@@ -53,6 +55,8 @@ impl Target {
 pub(crate) struct Fanout {
     request: RequestId,
     bytes_max: u64,
+    /// The owner's leave to upload from this node, with the end of its life: one for all targets, since they check the same.
+    intent: Option<(u64, Bytes)>,
     targets: BTreeMap<NodeId, Target>,
     /// The most chunks that each target was ever known to have: what it says again over a new link is no progress.
     furthest: BTreeMap<NodeId, usize>,
@@ -64,22 +68,34 @@ impl Fanout {
         // Every chunk carries an IV, and a chunk may be offered again over a new link.
         let chunks = |len: u64| len / u64::from(cx.config.chunk_size) + 1;
         let bytes_max = len.map_or(BYTES_MAX, |len| len.saturating_add(chunks(len).saturating_mul(16)).min(BYTES_MAX));
-        Self { request, bytes_max, targets: BTreeMap::new(), furthest: BTreeMap::new(), sent_bytes: 0 }
+        Self { request, bytes_max, intent: None, targets: BTreeMap::new(), furthest: BTreeMap::new(), sent_bytes: 0 }
     }
 
     /// Opens an upload to a peer. A latecomer starts out lagging: it has all chunks to catch up on.
     pub(crate) fn add(&mut self, cx: &mut Context, node: NodeId, late: bool) {
         let Some(link) = cx.links.of(node) else { return };
         let upload = cx.number();
-        let expires_ms = cx.now.wall_ms + INTENT_MS;
-        let intent = UploadIntent { owner: cx.owner, node: cx.me, expires_ms, bytes_max: self.bytes_max };
-        let SignedIntent(intent) = SignedIntent::sign(&cx.keys, &intent);
+        let intent = self.intent(cx);
         cx.send(link, Frame::OpenUpload { upload, intent });
         cx.upload_owners.insert((link, upload), self.request);
         let last_progress = cx.now.mono;
         let target =
             Target { link, upload, next: 0, offered: BTreeMap::new(), last_progress, lagging: late, refused: None };
         self.targets.insert(node, target);
+    }
+
+    /// The intent to show, signed anew when half of its life is over.
+    fn intent(&mut self, cx: &Context) -> Bytes {
+        if let Some((expires_ms, signed)) = &self.intent
+            && cx.now.wall_ms + INTENT_MS / 2 < *expires_ms
+        {
+            return signed.clone();
+        }
+        let expires_ms = cx.now.wall_ms + INTENT_MS;
+        let intent = UploadIntent { owner: cx.owner, node: cx.me, expires_ms, bytes_max: self.bytes_max };
+        let SignedIntent(signed) = SignedIntent::sign(&cx.keys, &intent);
+        self.intent = Some((expires_ms, signed.clone()));
+        signed
     }
 
     /// A peer is gone.
