@@ -15,6 +15,7 @@ const OP: Site = Site::new("ops.op");
 const CONTENT: Site = Site::new("ops.content");
 const POOL: Site = Site::new("ops.pool");
 const ECHO: Site = Site::new("ops.echo");
+const WANTED_AGAIN: Site = Site::new("ops.wanted-again");
 const RESTORE: Site = Site::new("ops.restore");
 const RANGE: Site = Site::new("ops.range");
 const READER: Site = Site::new("ops.reader");
@@ -103,6 +104,7 @@ pub(super) fn draw(
         })
         .collect();
     ops.extend(echoes(draws, nodes, &ops));
+    ops.extend(reads_of_evicted(draws, &ops));
     ops.extend(restores(draws, faults));
     ops.extend(paged(draws, nodes, config, families, alphabet.files));
     ops.retain(|(at_us, _)| *at_us < shape.duration_ms * 1_000);
@@ -123,6 +125,20 @@ fn echoes(draws: Draws, nodes: &[NodeSpec], ops: &[(u64, Op)]) -> Vec<(u64, Op)>
         }
     }
     echoes
+}
+
+/// What was evicted is often wanted again soon: a read that can only come from peers.
+fn reads_of_evicted(draws: Draws, ops: &[(u64, Op)]) -> Vec<(u64, Op)> {
+    let mut reads = Vec::new();
+    for ((at_us, op), nth) in ops.iter().zip(0..) {
+        let OpKind::Evict { file } = op.what else { continue };
+        let mut draw = draws.at(WANTED_AGAIN, 0, nth);
+        if draw.per_mille(600) {
+            let read_at_us = at_us + draw.between(200_000, 2_000_000);
+            reads.push((read_at_us, Op { node: op.node, what: OpKind::get(file) }));
+        }
+    }
+    reads
 }
 
 /// Mostly, whoever has lost a disk soon restores what was on it.
