@@ -460,7 +460,7 @@ impl Node {
             Pending::Page(id, step) => page_loader::on_completion(cx, id, &step, completion),
             Pending::Pull(id, step) => pull::on_completion(cx, id, step, completion),
             Pending::Locate(id, step) => locate::on_completion(cx, id, step, completion),
-            Pending::Publish(id, step) => publish::on_completion(cx, id, &step, completion),
+            Pending::Publish(id, step) => publish::on_completion(cx, id, step, completion),
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
             Pending::Nobody => {

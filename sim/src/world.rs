@@ -30,7 +30,7 @@ use forever_core::work::WorkOp;
 
 use crate::draw::{Draw, Draws, Site, fold};
 use crate::store::inspect::Inspector;
-use crate::store::{Event, Fault, Op, Scenario, View};
+use crate::store::{Event, Fault, Op, OpError, OpResult, Scenario, View};
 use crate::system::System;
 use crate::trace::Trace;
 
@@ -237,6 +237,12 @@ impl World {
         if let Some((host, life)) = happening.life()
             && !self.hosts[host].lives(life)
         {
+            // A caller that had not reached its node before that went down hears so.
+            if let Happening::Begin { op, .. } = happening
+                && self.ops.running.contains_key(&op)
+            {
+                self.end_op(op, OpResult::Failed(OpError::Gone));
+            }
             return;
         }
         if let Some(host) = self.process_of(&happening)

@@ -1,5 +1,6 @@
 //! What a node does first: read its clock, its members and its owner's names from the disk, then dial.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::schema::{self, Remembered};
 use crate::node::timers::Timer;
 use crate::node::{answers, dials, members, names};
+use crate::record::SignedRecord;
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
 
@@ -26,6 +28,8 @@ pub(crate) enum BootStep {
     Names(Bytes),
     /// Where to go on reading.
     NamesVerified(Option<Bytes>),
+    /// Whether the disk has records whose commit failed.
+    Doubtful(Vec<SignedRecord>),
 }
 
 /// How far the start has come.
@@ -129,7 +133,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
         BootStep::Names(from) => {
             let Some((entries, more)) = note(cx, completion.entries()) else {
                 if planted!(cx.simulation, FailedReadIsEmpty) {
-                    names::on_read(cx, alloc::vec::Vec::new(), false);
+                    names::on_read(cx, Vec::new(), false);
                     return false;
                 }
                 return again(cx, Failed::Names(from));
@@ -139,6 +143,11 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
         }
         BootStep::NamesVerified(next) => {
             names::on_verified(cx, next, completion.work());
+            false
+        }
+        BootStep::Doubtful(records) => {
+            let values = note(cx, completion.values());
+            names::on_looked(cx, records, values);
             false
         }
     }

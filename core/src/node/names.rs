@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::disk::DiskOp;
+use crate::disk::{DiskOp, KEYS_MAX};
 use crate::event::FileInfo;
 use crate::ids::{NameId, RecordId};
 use crate::manifest::{PageContext, PageRef, PageSecrets};
@@ -42,6 +42,8 @@ pub(crate) struct Names {
     opening: BTreeMap<u64, SignedRecord>,
     /// Newest records whose manifests could not be read, to be read again.
     unread: Vec<SignedRecord>,
+    /// Records whose commit failed. It may have been made all the same, so the disk is asked.
+    doubtful: Vec<SignedRecord>,
     reading: Reading,
     bytes: u64,
 }
@@ -61,7 +63,10 @@ enum Reading {
 impl Names {
     /// Whether every record on the disk is accounted for.
     pub(crate) fn complete(&self) -> bool {
-        matches!(self.reading, Reading::Done) && self.opening.is_empty() && self.unread.is_empty()
+        matches!(self.reading, Reading::Done)
+            && self.opening.is_empty()
+            && self.unread.is_empty()
+            && self.doubtful.is_empty()
     }
 
     /// How many files there are.
@@ -173,8 +178,37 @@ fn open(cx: &mut Context, record: SignedRecord, page: PageRef) {
     page_loader::load(cx, order);
 }
 
+/// The commit of a record of the owner failed, so nobody knows whether the disk has it.
+pub(crate) fn doubt(cx: &mut Context, record: SignedRecord) {
+    sometimes!(cx.simulation, "names.doubtful-record");
+    cx.names.doubtful.push(record);
+    boot::read_again_soon(cx);
+}
+
+fn look_for_doubtful(cx: &mut Context) {
+    let records: Vec<SignedRecord> = cx.names.doubtful.iter().take(KEYS_MAX).cloned().collect();
+    if !records.is_empty() {
+        let keys = records.iter().map(schema::record_key).collect();
+        cx.disk(DiskOp::Lookup { keys }, Pending::Boot(BootStep::Doubtful(records)));
+    }
+}
+
+/// The disk says which doubtful records it has, or fails again.
+pub(crate) fn on_looked(cx: &mut Context, records: Vec<SignedRecord>, values: Option<Vec<Option<Bytes>>>) {
+    let Some(values) = values else { return boot::read_again_soon(cx) };
+    for (record, value) in records.into_iter().zip(values) {
+        cx.names.doubtful.retain(|doubtful| doubtful.id != record.id);
+        if value.is_some() {
+            on_record(cx, record);
+        }
+    }
+    look_for_doubtful(cx);
+    go_on(cx);
+}
+
 /// Time to read again what could not be read.
 pub(crate) fn open_unread(cx: &mut Context) {
+    look_for_doubtful(cx);
     for record in core::mem::take(&mut cx.names.unread) {
         if let (true, RecordBody::File { root, root_len }) = (is_newest(cx, &record), record.record.body) {
             open(cx, record, PageRef { id: root, len: root_len });
@@ -223,7 +257,7 @@ fn go_on(cx: &mut Context) {
             let from = from.clone();
             read_on(cx, from);
         }
-        Reading::Done if cx.names.unread.is_empty() => cx.signal(Signal::NamesLoaded),
+        Reading::Done if cx.names.complete() => cx.signal(Signal::NamesLoaded),
         Reading::Done => {}
         Reading::NotStarted | Reading::UnderWay => {}
     }

@@ -15,7 +15,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
 use crate::node::signal::{Delivery, Signal};
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, outbox, schema};
+use crate::node::{answers, asks, names, outbox, schema};
 use crate::record::SignedRecord;
 use crate::version::{ClockError, Version};
 use crate::work::{WorkOp, WorkResult};
@@ -24,7 +24,9 @@ use crate::{buggify, planted, sometimes};
 /// What a publication waits for.
 #[derive(Debug)]
 pub(crate) enum PublishStep {
-    Commit,
+    /// The record, which is on the disk afterwards or may be, whoever still waits for it; and the deliveries that its commit
+    /// notes as owed.
+    Commit(SignedRecord, u64),
     /// The record that a peer says supersedes the one published.
     Verify(NodeId, RecordId),
 }
@@ -38,8 +40,6 @@ struct Publish {
     /// Whether enough time has gone to wait no longer for the slow.
     patience_over: bool,
     durable_here: bool,
-    /// Deliveries that its commit notes as owed.
-    owed: u64,
     /// Records that are said to supersede this one and are being verified.
     verifying: u32,
 }
@@ -85,18 +85,18 @@ pub(crate) fn start(cx: &mut Context, request: RequestId, record: SignedRecord, 
         members.into_iter().map(|node| Write::Put { key: schema::outbox_key(node, &key), value: Bytes::new() }),
     );
     let require_keys = root.map(|root| schema::page_key(cx.owner, root)).into_iter().collect();
+    let step = PublishStep::Commit(record.clone(), owed);
     let publish = Publish {
         record,
         waiting: BTreeSet::new(),
         stored: BTreeSet::new(),
         patience_over: false,
         durable_here: false,
-        owed,
         verifying: 0,
     };
     cx.publishes.publishes.insert(request, publish);
     let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes };
-    cx.disk(commit, Pending::Publish(request, PublishStep::Commit));
+    cx.disk(commit, Pending::Publish(request, step));
 }
 
 /// Ends a publication whose request is gone. (The record, once committed, is delivered all the same.)
@@ -106,10 +106,26 @@ pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
 }
 
 /// An operation is complete.
-pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: &PublishStep, completion: Completion) {
+pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: PublishStep, completion: Completion) {
     match step {
-        PublishStep::Commit => on_committed(cx, request, completion.committed()),
-        PublishStep::Verify(node, record) => on_verified(cx, request, *node, *record, completion.work()),
+        PublishStep::Commit(record, owed) => {
+            let committed = completion.committed();
+            note_committed(cx, record, owed, &committed);
+            on_committed(cx, request, committed);
+        }
+        PublishStep::Verify(node, record) => on_verified(cx, request, node, record, completion.work()),
+    }
+}
+
+/// What the node knows of its own files follows the disk, whether or not a caller still waits.
+fn note_committed(cx: &mut Context, record: SignedRecord, owed: u64, committed: &Result<bool, DiskError>) {
+    match committed {
+        Ok(true) => {
+            cx.counters.owed += owed;
+            cx.signal(Signal::OwnRecordStored(record));
+        }
+        Ok(false) => {}
+        Err(_) => names::doubt(cx, record),
     }
 }
 
@@ -119,9 +135,6 @@ fn on_committed(cx: &mut Context, request: RequestId, committed: Result<bool, Di
     match committed {
         Ok(true) => {
             publish.durable_here = true;
-            cx.counters.owed += publish.owed;
-            let record = publish.record.clone();
-            cx.signal(Signal::OwnRecordStored(record));
             for node in cx.links.ready_nodes() {
                 announce(cx, request, node);
             }

@@ -21,7 +21,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::upload::BLOB_LEN_MIN;
-use crate::node::{answers, asks, fetch, schema};
+use crate::node::{answers, asks, fetch, names, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::BLOB_LEN_MAX;
 use crate::{buggify, planted, sometimes};
@@ -75,7 +75,8 @@ pub(crate) enum PullStep {
     Has,
     Write(ChunkId, NodeId),
     CommitPage,
-    CommitRecord,
+    /// The record, which is on the disk afterwards or may be, whoever still waits for it.
+    CommitRecord(SignedRecord),
 }
 
 #[derive(Debug)]
@@ -304,11 +305,24 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
             }
             Err(error) => refuse_disk(cx, id, &error),
         },
-        PullStep::CommitRecord => match completion.committed() {
-            Ok(true) => on_record_stored(cx, id),
-            Ok(false) => refuse(cx, id, Refusal::Disk),
-            Err(error) => refuse_disk(cx, id, &error),
-        },
+        PullStep::CommitRecord(record) => {
+            let is_own = record.record.owner == cx.owner;
+            match completion.committed() {
+                Ok(true) => {
+                    if is_own {
+                        cx.signal(Signal::OwnRecordStored(record));
+                    }
+                    on_record_stored(cx, id);
+                }
+                Ok(false) => refuse(cx, id, Refusal::Disk),
+                Err(error) => {
+                    if is_own {
+                        names::doubt(cx, record);
+                    }
+                    refuse_disk(cx, id, &error);
+                }
+            }
+        }
     }
 }
 
@@ -428,16 +442,12 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
     let require_keys = root.map(|root| schema::page_key(owner, root)).into_iter().collect();
     cx.disk(
         DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes },
-        Pending::Pull(id, PullStep::CommitRecord),
+        Pending::Pull(id, PullStep::CommitRecord(record)),
     );
 }
 
 fn on_record_stored(cx: &mut Context, id: PullId) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let fetched_bytes = pull.fetched_bytes;
-    if pull.record.record.owner == cx.owner {
-        let record = pull.record.clone();
-        cx.signal(Signal::OwnRecordStored(record));
-    }
     finish(cx, id, PullOutcome::Stored { fetched_bytes });
 }

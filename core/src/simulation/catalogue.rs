@@ -40,6 +40,7 @@ pub const PROBES: &[(&str, &str)] = &[
     ("links.duplicate-closed", "of two links to a node one was closed"),
     ("links.peer-banned", "a peer was banned after repeated offences"),
     ("links.silent-given-up", "a link was given up because nothing was heard"),
+    ("names.doubtful-record", "a commit of an own record failed, and the disk is asked whether it was made"),
     ("names.superseded-while-opening", "a name changed while its manifest was being opened"),
     ("outbox.delivered-late", "a peer was given what it had missed"),
     ("outbox.refused", "a peer refused a delivery, to be tried again later"),
