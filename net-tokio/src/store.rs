@@ -21,6 +21,7 @@
 
 mod backend;
 mod batch;
+pub mod check;
 #[doc(hidden)]
 pub mod conformance;
 #[cfg(target_os = "linux")]
