@@ -53,7 +53,9 @@ fn a_repair_may_be_cut_short_anywhere() {
         let fixture = Fixture::on(Arc::new(after));
         fixture.repair(&mut fixture.check(true));
         let last = fixture.check(true);
-        assert_eq!(kinds(&last), AFTER, "after a crash at operation {at}: {:#?}", last.findings);
+        // The row goes before the file is moved: between the two the damaged file is an orphan, and removed as one.
+        let kinds = kinds(&last);
+        assert!(kinds == AFTER || kinds == AFTER[..5], "after a crash at operation {at}: {:#?}", last.findings);
         assert_eq!(last.summary.whole, 1);
     }
     assert!(survived > 20, "a repair takes {survived} operations");

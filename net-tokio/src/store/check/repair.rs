@@ -1,5 +1,7 @@
-//! Putting in order what a check found, by the engine's own operations: whenever a repair is cut short, the store is whole,
-//! and the next repair goes on. What is damaged is durable in quarantine before the index forgets it.
+//! Putting in order what a check found, by the engine's own operations: wherever a repair is cut short, the next one goes on.
+//!
+//! Entries and blobs in the index are durable in quarantine before the index forgets them. A damaged file goes the engine's
+//! way, its row first: a crash between the two leaves an orphan.
 
 use std::sync::Arc;
 
