@@ -1,21 +1,23 @@
 //! `forever fsck`: checks the data folder of a node that does not run, and repairs it.
 
+mod totals;
+mod view;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use forever_core::ids::{NameId, OwnerId, RecordId};
+use forever_core::ids::OwnerId;
 use forever_core::secrets::OwnerKeys;
 use forever_net_tokio::folder::{Folder, FolderError};
 use forever_net_tokio::settings::{Flags, Settings};
-use forever_net_tokio::store::check::{
-    self, Affected, Check, Finding, Outcome, Problem, Progress, Severity, Step, Summary,
-};
+use forever_net_tokio::store::check::{self, Check, Finding, Outcome, Progress, Severity, Step};
 use forever_net_tokio::store::{RealFs, StoreConfig};
 use indicatif::ProgressBar;
-use serde::Serialize;
 
 use super::node::environment;
-use super::{CliError, Exit, FsckArgs, Report, human_bytes};
+use super::{CliError, Exit, FsckArgs, Report};
+use totals::Totals;
+use view::FindingView;
 
 /// Runs a check, and the repair if it is asked for.
 pub(crate) fn run(data: &Path, args: &FsckArgs, report: &Report) -> Result<Exit, CliError> {
@@ -125,191 +127,5 @@ fn word(finding: &Finding) -> &'static str {
         (Outcome::Repaired, Severity::Wrong | Severity::Note) => "repaired",
         (Outcome::Found | Outcome::Failed(_), Severity::Wrong) => "wrong",
         (Outcome::Found | Outcome::Failed(_), Severity::Note) => "note",
-    }
-}
-
-#[derive(Serialize)]
-struct FindingView<'a> {
-    finding: &'static str,
-    severity: &'static str,
-    outcome: &'static str,
-    what: String,
-    #[serde(rename = "where")]
-    place: String,
-    files: Vec<FileView<'a>>,
-    files_more: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    advice: Option<String>,
-}
-
-#[derive(Serialize)]
-struct FileView<'a> {
-    name: Option<&'a str>,
-    owner: OwnerId,
-    name_id: NameId,
-    version: &'a str,
-    record: RecordId,
-}
-
-impl<'a> FindingView<'a> {
-    fn of(finding: &'a Finding, own: Option<OwnerId>) -> Self {
-        let (outcome, failure) = match &finding.outcome {
-            Outcome::Found => ("found", None),
-            Outcome::Repaired => ("repaired", None),
-            Outcome::Failed(why) => ("failed", Some(why.as_str())),
-        };
-        let severity = match finding.problem.severity() {
-            Severity::Note => "note",
-            Severity::Wrong => "wrong",
-            Severity::Lost => "lost",
-        };
-        Self {
-            finding: finding.problem.kind(),
-            severity,
-            outcome,
-            what: finding.problem.to_string(),
-            place: finding.problem.place(),
-            files: finding.affected.iter().map(FileView::of).collect(),
-            files_more: finding.affected_more,
-            failure,
-            advice: finding.advice(own),
-        }
-    }
-}
-
-impl<'a> FileView<'a> {
-    fn of(affected: &'a Affected) -> Self {
-        let place = &affected.place;
-        Self {
-            name: affected.name.as_deref(),
-            owner: place.owner,
-            name_id: place.name_id,
-            version: &place.version,
-            record: place.record,
-        }
-    }
-}
-
-/// The last line: what there is, and how it stands.
-#[derive(Serialize)]
-struct Totals {
-    in_order: bool,
-    lost: u64,
-    wrong: u64,
-    repaired: u64,
-    orphans: u64,
-    temp_files: u64,
-    quarantined: u64,
-    unlisted: u64,
-    records: u64,
-    tombstones: u64,
-    whole: u64,
-    evicted: u64,
-    incomplete: u64,
-    pages: u64,
-    unreferenced_pages: u64,
-    blobs: u64,
-    blob_bytes: u64,
-    damaged_blobs: u64,
-    unreferenced_blobs: u64,
-    unreferenced_bytes: u64,
-    hashed_bytes: u64,
-    /// Whether something among the unlisted is lost.
-    #[serde(skip)]
-    is_lossy: bool,
-}
-
-impl Totals {
-    fn of(found: &check::Report) -> Self {
-        let count = |is: &dyn Fn(&Finding) -> bool| found.findings.iter().filter(|one| is(one)).count() as u64;
-        let Summary { records, tombstones, whole, evicted, incomplete, .. } = found.summary;
-        let Summary { pages, unreferenced_pages, blobs, blob_bytes, damaged_blobs, .. } = found.summary;
-        let Summary { unreferenced_blobs, unreferenced_bytes, hashed_bytes, unlisted, .. } = found.summary;
-        Self {
-            in_order: found.is_in_order(),
-            lost: count(&|one| one.problem.severity() == Severity::Lost),
-            wrong: count(&|one| one.is_open() && one.problem.severity() == Severity::Wrong),
-            repaired: count(&|one| one.outcome == Outcome::Repaired),
-            orphans: count(&|one| matches!(one.problem, Problem::Orphan { .. })),
-            temp_files: count(&|one| matches!(one.problem, Problem::Temp { .. })),
-            quarantined: count(&|one| matches!(one.problem, Problem::Quarantined { .. })),
-            unlisted,
-            records,
-            tombstones,
-            whole,
-            evicted,
-            incomplete,
-            pages,
-            unreferenced_pages,
-            blobs,
-            blob_bytes,
-            damaged_blobs,
-            unreferenced_blobs,
-            unreferenced_bytes,
-            hashed_bytes,
-            is_lossy: found.is_lossy(),
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        match (self.is_lossy, self.in_order) {
-            (true, _) => Exit::Integrity,
-            (false, true) => Exit::Done,
-            (false, false) => Exit::Failed,
-        }
-    }
-
-    fn text(&self, deep: bool) -> String {
-        let how = if deep {
-            format!("all {} read and hashed", human_bytes(self.hashed_bytes))
-        } else {
-            "not read: --deep hashes every one".to_owned()
-        };
-        format!(
-            "records   {} in order, {} of them deletions\n\
-             versions  {} whole, {} evicted, {} not whole\n\
-             pages     {}, {} that no record needs\n\
-             blobs     {} ({}), {} damaged, {} that no record needs ({}); {how}\n\
-             files     {} that the index does not know, {} unfinished, {} in quarantine\n\
-             result    {}",
-            self.records,
-            self.tombstones,
-            self.whole,
-            self.evicted,
-            self.incomplete,
-            self.pages,
-            self.unreferenced_pages,
-            self.blobs,
-            human_bytes(self.blob_bytes),
-            self.damaged_blobs,
-            self.unreferenced_blobs,
-            human_bytes(self.unreferenced_bytes),
-            self.orphans,
-            self.temp_files,
-            self.quarantined,
-            self.result(),
-        )
-    }
-
-    fn result(&self) -> String {
-        let mut parts = Vec::new();
-        if self.is_lossy {
-            parts.push(format!("{} lost here: only other nodes can give it back, as said above", self.lost));
-        }
-        if self.wrong > 0 {
-            parts.push(format!("{} not in order: see above", self.wrong));
-        }
-        if self.repaired > 0 {
-            parts.push(format!("{} repaired", self.repaired));
-        }
-        if self.unlisted > 0 {
-            parts.push(format!("{} more that are not listed: repair, then check again", self.unlisted));
-        }
-        if self.in_order {
-            parts.push("in order".to_owned());
-        }
-        parts.join("; ")
     }
 }

@@ -15,6 +15,7 @@
 mod blobs;
 mod files;
 mod pages;
+mod problem;
 mod records;
 mod repair;
 mod report;
@@ -28,8 +29,9 @@ use forever_core::ids::{BlobKey, OwnerId, PageId};
 use forever_core::path::PathTransform;
 use forever_core::secrets::OwnerKeys;
 
+pub use problem::{BlobFault, Place, Problem, RecordPlace, Severity};
 pub use repair::repair;
-pub use report::{Affected, BlobFault, Finding, Outcome, Place, Problem, RecordPlace, Report, Severity, Summary};
+pub use report::{Affected, Finding, Outcome, Report, Summary};
 
 use super::OpenError;
 use super::fs::Fs;

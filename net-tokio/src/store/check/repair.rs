@@ -3,6 +3,7 @@
 //! Entries and blobs in the index are durable in quarantine before the index forgets them. A damaged file goes the engine's
 //! way, its row first: a crash between the two leaves an orphan.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use super::pages::{page_key, reference_key};
 use super::{BlobFault, Outcome, Place, Problem, Report};
 use crate::store::files::blob_path;
 use crate::store::fs::Fs;
+use crate::store::open::{INDEX_DOUBTFUL, UNCLEAN};
 use crate::store::row::Row;
 use crate::store::{OpenError, Store, StoreConfig};
 
@@ -57,20 +59,21 @@ pub fn repair(fs: Arc<dyn Fs>, config: &StoreConfig, report: &mut Report) -> Res
     }
     let recounted = store.index.recount();
     store.sweep_all();
-    let is_swept = !store.is_degraded();
+    // Closing it settles what was removed.
     drop(store);
+    let is_gone = |path: &Path| match fs.kind(path) {
+        Ok(None) => Outcome::Repaired,
+        Ok(Some(_)) => Outcome::Failed("it could not be removed".to_owned()),
+        Err(error) => Outcome::Failed(error.to_string()),
+    };
     for finding in &mut report.findings {
         match &finding.problem {
             Problem::WrongCounters { .. } => finding.outcome = outcome(recounted.clone()),
             Problem::Orphan { path, .. } | Problem::Temp { path, .. } => {
-                finding.outcome = match fs.kind(path) {
-                    Ok(None) => Outcome::Repaired,
-                    Ok(Some(_)) => Outcome::Failed("it could not be removed".to_owned()),
-                    Err(error) => Outcome::Failed(error.to_string()),
-                };
+                finding.outcome = is_gone(path);
             }
-            // Both are settled by opening and closing the store.
-            Problem::Unclean | Problem::Doubtful if is_swept => finding.outcome = Outcome::Repaired,
+            Problem::Unclean => finding.outcome = is_gone(&config.root.join(UNCLEAN)),
+            Problem::Doubtful => finding.outcome = is_gone(&config.root.join(INDEX_DOUBTFUL)),
             Problem::Blob { .. }
             | Problem::Page { .. }
             | Problem::Record { .. }
@@ -79,9 +82,7 @@ pub fn repair(fs: Arc<dyn Fs>, config: &StoreConfig, report: &mut Report) -> Res
             | Problem::Unlistable { .. }
             | Problem::Unknown { .. }
             | Problem::Foreign { .. }
-            | Problem::Quarantined { .. }
-            | Problem::Unclean
-            | Problem::Doubtful => {}
+            | Problem::Quarantined { .. } => {}
         }
     }
     Ok(())

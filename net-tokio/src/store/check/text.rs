@@ -141,13 +141,17 @@ impl Finding {
         match &self.problem {
             Problem::Incomplete { pages: 1.., .. } => Some(match own_file {
                 Some(Affected { name: Some(name), .. }) => {
-                    format!("its pages can come from a peer: start the node, `forever get {name}`, and put it again")
+                    format!(
+                        "its pages can come from a peer: start the node, `forever get {}`, and put it again",
+                        quoted(name)
+                    )
                 }
                 Some(_) | None => of_others("put it again"),
             }),
             Problem::Incomplete { .. } => Some(match own_file {
                 Some(Affected { name: Some(name), place }) => format!(
-                    "a peer that has it gives it back: start the node, then `forever get {name} --version {}`",
+                    "a peer that has it gives it back: start the node, then `forever get {} --version {}`",
+                    quoted(name),
                     place.version
                 ),
                 Some(_) | None => of_others("put the same content again"),
@@ -174,6 +178,12 @@ impl Finding {
             Problem::Quarantined { .. } => Some("remove it when you need it no more".to_owned()),
         }
     }
+}
+
+/// A name as a shell takes it.
+fn quoted(name: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-".contains(character);
+    if name.chars().all(is_plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
 }
 
 fn of_others(what: &str) -> String {
