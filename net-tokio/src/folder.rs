@@ -8,7 +8,7 @@
 //!   cluster.key          the key that the nodes of a cluster share, 64 hex digits
 //!   api.token            bearer token of the HTTP API, 64 hex digits
 //!   config.toml          settings, all of them optional
-//!   lock                 locked while a node or `clear` uses the folder; holds its process number
+//!   lock                 locked while a node, `clear` or `fsck` uses the folder; holds its process number
 //!   api.addr             where the HTTP API listens; there only while a node serves
 //!   store/               the storage engine's
 //! ```

@@ -10,7 +10,8 @@ use forever_core::bulk::PlainChunk;
 use forever_core::disk::{DiskDone, DiskOp, Write};
 use forever_core::ids::{BlobKey, NodeId, PageId};
 use forever_core::manifest::{
-    Children, ChunkRef, FileMeta, PageContext, PagePublic, PageRef, PageSecrets, SealedPage, seal_page,
+    Children, ChunkRef, FileMeta, PAGE_ENTRIES_MAX, PageContext, PagePublic, PageRef, PageSecrets, SealedPage,
+    seal_page,
 };
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::seal::{SealedChunk, seal_chunk};
@@ -122,6 +123,52 @@ impl Fixture {
         let writes = rows.into_iter().chain(references).map(|(key, value)| Write::Put { key: key.into(), value });
         assert_eq!(store.perform(commit_op(writes.collect())), Ok(DiskDone::Committed));
         put
+    }
+
+    /// Stores the record and the pages of a file of 4,097 chunks, which are not there. Its pages: the root, a full one, and one
+    /// of one chunk.
+    pub(crate) fn put_pages(&self) -> (SignedRecord, [PageId; 3]) {
+        let count = PAGE_ENTRIES_MAX + 1;
+        let (name, chunk_size) = ("long", 1_000);
+        let meta = FileMeta {
+            name: name.parse().unwrap(),
+            len: (count * chunk_size) as u64,
+            chunk_size: u32::try_from(chunk_size).unwrap(),
+            mtime_ms: None,
+            mode: None,
+            content_type: None,
+        };
+        let version = Version { wall_ms: 1_800_000_000_000, counter: 0, node: NodeId([3; 32]) };
+        let name_id = self.keys.name_id(&meta.name);
+        let context = PageContext { owner: self.keys.owner_id(), name_id, version };
+        let chunks: Vec<SealedChunk> =
+            (0..count).map(|chunk| seal_chunk(&self.keys, plain(&chunk.to_string(), chunk_size))).collect();
+        let below = chunks.chunks(PAGE_ENTRIES_MAX).zip(1..).map(|(chunks, index)| {
+            let refs =
+                chunks.iter().map(|chunk| ChunkRef { id: chunk.id, len: u32::try_from(chunk.blob.len()).unwrap() });
+            let public = PagePublic { index, count: 3, children: Children::Chunks(refs.collect()) };
+            let keys = chunks.iter().map(|chunk| chunk.key.clone()).collect();
+            (seal_page(&self.keys, &context, &public, &PageSecrets::Page { keys }), public)
+        });
+        let below: Vec<(SealedPage, PagePublic)> = below.collect();
+        let refs = below.iter().map(|(page, _)| PageRef { id: page.id, len: u32::try_from(page.data.len()).unwrap() });
+        let public = PagePublic { index: 0, count: 3, children: Children::Pages(refs.collect()) };
+        let secrets = PageSecrets::RootOfPages { meta, keys: below.iter().map(|(page, _)| page.key.clone()).collect() };
+        let root = seal_page(&self.keys, &context, &public, &secrets);
+        let owner = context.owner;
+        let mut rows = vec![([&b"P"[..], &owner.0, &root.id.0].concat(), root.data.clone())];
+        for (page, public) in &below {
+            rows.push(([&b"P"[..], &owner.0, &page.id.0].concat(), page.data.clone()));
+            let Children::Chunks(chunks) = &public.children else { unreachable!("made above") };
+            let key = |chunk: &ChunkRef| [&b"F"[..], &owner.0, &chunk.id.0, &page.id.0].concat();
+            rows.extend(chunks.iter().map(|chunk| (key(chunk), Bytes::new())));
+        }
+        let record = sign(&self.keys, &context, &root);
+        let key = [&b"R"[..], &owner.0, &name_id.0, &version.to_bytes(), &record.id.0].concat();
+        rows.push((key, record.bytes.clone()));
+        let writes = rows.into_iter().map(|(key, value)| Write::Put { key: key.into(), value });
+        self.perform(commit_op(writes.collect()));
+        (record, [root.id, below[0].0.id, below[1].0.id])
     }
 
     /// Where a blob's file is, if it has one.

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 
 use bytes::Bytes;
 use forever_core::disk::{DiskOp, Write};
-use forever_core::ids::{BlobKey, ChunkId};
+use forever_core::ids::{BlobKey, ChunkId, PageId};
 use forever_net_tokio::store::OpenError;
 use forever_net_tokio::store::check::{Check, Outcome, Problem, check};
 use forever_net_tokio::store::conformance::{commit_op, sample_blob, write_op};
@@ -197,6 +197,26 @@ fn a_missing_page_is_found() {
     assert!(matches!(report.findings[..], [ref one] if matches!(one.problem, Problem::Incomplete { pages: 1, .. })));
     fixture.repair(&mut report);
     assert_eq!(kinds(&fixture.check(true)), ["incomplete"]);
+}
+
+#[test]
+fn every_page_of_a_long_file_is_looked_at() {
+    let fixture = Fixture::new();
+    let (record, [_, full, last]) = fixture.put_pages();
+    let lacks = |pages, missing| Problem::Incomplete { pages, missing, damaged: 0, chunks: missing };
+    let found = |fixture: &Fixture| {
+        let [finding] = fixture.check(false).findings.try_into().unwrap();
+        assert_eq!(finding.affected[0].name.as_deref(), Some("long"));
+        assert_eq!(finding.affected[0].place.record, record.id);
+        finding.problem
+    };
+    assert_eq!(found(&fixture), lacks(0, 4_097));
+    let owner = fixture.keys.owner_id();
+    let remove = |page: PageId| Write::Delete { key: [&b"P"[..], &owner.0, &page.0].concat().into() };
+    fixture.perform(commit_op(vec![remove(last)]));
+    assert_eq!(found(&fixture), lacks(1, 4_096));
+    fixture.perform(commit_op(vec![remove(full)]));
+    assert_eq!(found(&fixture), lacks(2, 0));
 }
 
 #[test]
