@@ -3,12 +3,12 @@
 //! A check reads and changes nothing: it opens the index over a backend whose writes stay in memory, and the files only to
 //! read them. It works in four passes, each in a file of its own:
 //!
-//! 1. [`blobs`]: every row of a blob against its file; with `deep`, every byte against its content address.
-//! 2. [`pages`]: every manifest page against its address, and the references that it must have.
-//! 3. [`records`]: every record against its signature and the key it lies under, then everything that it needs.
-//! 4. [`files`]: every file below the blobs against the rows; what is in quarantine.
+//! 1. `blobs`: every row of a blob against its file; with `deep`, every byte against its content address.
+//! 2. `pages`: every manifest page against its address, and the references that it must have.
+//! 3. `records`: every record against its signature and the key it lies under, then everything that it needs.
+//! 4. `files`: every file below the blobs against the rows; what is in quarantine.
 //!
-//! [`repair`] then puts in order what a check found, through the engine's own operations.
+//! [`repair()`] then puts in order what a check found, through the engine's own operations.
 //!
 //! Memory: about 64 bytes a blob and 32 bytes a chunk that a record names, so some 100 MiB for a tebibyte.
 
