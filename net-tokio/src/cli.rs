@@ -2,6 +2,7 @@
 
 mod client;
 mod error;
+mod fsck;
 mod get;
 mod info;
 mod node;
@@ -46,6 +47,14 @@ const EXPIRY: &str = "Whoever has the ticket can read that one version, its name
                       recall a key already given: who kept the key or the bytes keeps them. Pass tickets on like \
                       passwords.";
 
+const FSCK: &str = "Checks the index against the blobs' files, and both against the signed records: it prints a line for \
+                    everything that is damaged, lost or left over, and a summary. Without --repair nothing on the disk \
+                    changes. What is missing or damaged here can only come from other nodes: each line says how. \
+                    Stop the node first; a running node is not checked.\n\n\
+                    Exit codes: 0 all in order, or put in order; 1 something is not in order that --repair puts in order, \
+                    or the folder cannot be checked; 5 something that this disk should hold is lost or damaged. What \
+                    crashes leave behind (temporary and unknown files) is told and is no error.";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a data folder: the keys of a node and, unless recovered, of a new owner
@@ -79,6 +88,9 @@ enum Command {
     Status,
     /// Show the peers
     Peers,
+    /// Check what lies on this node's disk, and repair what can be; the node must not run
+    #[command(after_help = FSCK)]
+    Fsck(FsckArgs),
     /// Run three nodes through put, evict, get, a killed peer, delete and a full restore
     Demo(DemoArgs),
 }
@@ -171,6 +183,16 @@ struct StatArgs {
 }
 
 #[derive(Debug, Args)]
+struct FsckArgs {
+    /// Read and hash every blob, instead of looking at the lengths of their files
+    #[arg(long)]
+    deep: bool,
+    /// Put in order what can be: damaged things move to `store/quarantine`, files that the index does not know go
+    #[arg(long)]
+    repair: bool,
+}
+
+#[derive(Debug, Args)]
 struct ClearArgs {
     /// Do it
     #[arg(long)]
@@ -202,6 +224,7 @@ fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit
         Command::Init(args) => setup::init(data, args.cluster_key.as_deref(), args.recover, report),
         Command::Phrase => setup::phrase(data, report),
         Command::Clear(args) => setup::clear(data, args.yes, report),
+        Command::Fsck(args) => fsck::run(data, &args, report),
         Command::Node(args) => node::run(data, args, report),
         Command::Demo(args) => asynchronously(crate::demo::run(args, report)),
         Command::Put(args) => asynchronously(put::run(data, args.paths, args.name, report)),

@@ -8,7 +8,7 @@
 //!   cluster.key          the key that the nodes of a cluster share, 64 hex digits
 //!   api.token            bearer token of the HTTP API, 64 hex digits
 //!   config.toml          settings, all of them optional
-//!   lock                 locked while a node or `clear` uses the folder; holds its process number
+//!   lock                 locked while a node, `clear` or `fsck` uses the folder; holds its process number
 //!   api.addr             where the HTTP API listens; there only while a node serves
 //!   store/               the storage engine's
 //! ```
@@ -163,6 +163,23 @@ impl Folder {
         }
     }
 
+    /// Keeps nodes off the folder until what is returned is dropped, and changes nothing in it; `None` if no node ever ran
+    /// there. A node that is started meanwhile names the last one as whoever has the folder.
+    ///
+    /// # Errors
+    /// When another process has it.
+    pub fn hold(&self) -> Result<Option<File>, FolderError> {
+        let path = self.path.join(LOCK);
+        match File::open(&path) {
+            Ok(mut lock) => {
+                try_lock(&self.path, &mut lock)?;
+                Ok(Some(lock))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(FolderError::io("open", &path, error)),
+        }
+    }
+
     /// Takes the folder for this process and reads all its keys.
     ///
     /// # Errors
@@ -294,16 +311,7 @@ fn check_format(path: &Path) -> Result<(), FolderError> {
 fn take_lock(folder: &Path) -> Result<File, FolderError> {
     let path = folder.join(LOCK);
     let mut lock = files::open_private(&path)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            // The number is a courtesy; without it the message still says what is wrong.
-            let _ = lock.read_to_string(&mut pid);
-            return Err(FolderError::InUse { path: folder.to_owned(), pid: pid.trim().parse().ok() });
-        }
-        Err(TryLockError::Error(error)) => return Err(FolderError::io("lock", &path, error)),
-    }
+    try_lock(folder, &mut lock)?;
     let note = (|| {
         lock.set_len(0)?;
         lock.rewind()?;
@@ -311,6 +319,19 @@ fn take_lock(folder: &Path) -> Result<File, FolderError> {
     })();
     note.map_err(|error| FolderError::io("write", &path, error))?;
     Ok(lock)
+}
+
+fn try_lock(folder: &Path, lock: &mut File) -> Result<(), FolderError> {
+    match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // The number is a courtesy; without it the message still says what is wrong.
+            let _ = lock.read_to_string(&mut pid);
+            Err(FolderError::InUse { path: folder.to_owned(), pid: pid.trim().parse().ok() })
+        }
+        Err(TryLockError::Error(error)) => Err(FolderError::io("lock", &folder.join(LOCK), error)),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! <root>/index.redb                 the index: rows of blobs, the core's keys and values (see `store/index.rs`)
 //! <root>/blobs/<owner>/<path>       a blob above 16 KiB; the row holds its path, so the path transform may change
 //! <root>/blobs/<owner>/<path>.part  a blob being written
-//! <root>/quarantine/<owner>-<chunk> a damaged blob, kept for inspection
+//! <root>/quarantine/<owner>-<chunk> a damaged blob, kept for inspection, as are damaged entries of the index
 //! <root>/index.redb.doubtful        a sync failed: the next start writes the index anew (see `store/open.rs`)
 //! <root>/unclean                    there may be files without rows: the last run did not end well, or this one runs
 //! ```
@@ -15,12 +15,14 @@
 //!
 //! - [`Store`] performs operations one by one on the caller's thread: for the simulator, and for tools.
 //! - [`StoreDisk`] performs them on threads of its own, and batches commits: for a node.
+//! - [`check`] looks at a store that nobody has open, and repairs it.
 //! - [`fs::Fs`] is the only way from here to a disk; [`fs::Fs`] of the simulator injects the faults.
 //!
 //! Queues are not bounded here: the core bounds what is under way.
 
 mod backend;
 mod batch;
+pub mod check;
 #[doc(hidden)]
 pub mod conformance;
 #[cfg(target_os = "linux")]

@@ -12,6 +12,7 @@ use forever_net_tokio::api::view::ErrorBody;
 use forever_net_tokio::folder::FolderError;
 use forever_net_tokio::server::ServeError;
 use forever_net_tokio::settings::SettingsError;
+use forever_net_tokio::store::OpenError;
 
 /// How the program ends. Ordered: of several, the greatest is the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +42,8 @@ pub(crate) enum CliError {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error(transparent)]
+    Store(#[from] OpenError),
     #[error(transparent)]
     Name(#[from] NameError),
     #[error(transparent)]
@@ -87,6 +90,7 @@ impl CliError {
             Self::Folder(_) => "data_folder",
             Self::Settings(_) => "settings",
             Self::Serve(_) => "serve",
+            Self::Store(_) => "store",
             Self::Name(_) => "invalid_name",
             Self::Version(_) => "invalid_version",
             Self::Ticket(_) => "invalid_ticket",
@@ -112,7 +116,17 @@ impl CliError {
                 Exit::Usage
             }
             Self::NoNode(_) | Self::Connection(_) => Exit::Unavailable,
+            Self::Store(OpenError::IndexDamaged { .. } | OpenError::IndexMissing { .. }) => Exit::Integrity,
             Self::Folder(_)
+            | Self::Store(
+                OpenError::NotAFolder { .. }
+                | OpenError::Unwritable { .. }
+                | OpenError::IndexForeign { .. }
+                | OpenError::NewerFormat { .. }
+                | OpenError::InUse { .. }
+                | OpenError::Full { .. }
+                | OpenError::Io { .. },
+            )
             | Self::Serve(_)
             | Self::Phrase(_)
             | Self::Answer(_)

@@ -45,7 +45,7 @@ pub(crate) fn run(data: &Path, args: NodeArgs, report: &Report) -> Result<Exit, 
 }
 
 /// The environment as text; what is not UTF-8 is no setting of ours.
-fn environment() -> impl Iterator<Item = (String, String)> {
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
 }
 

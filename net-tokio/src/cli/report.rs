@@ -70,21 +70,30 @@ impl Report {
         }
     }
 
-    /// A bar on stderr, if that is a terminal.
+    /// A bar of bytes on stderr, if that is a terminal.
     pub(crate) fn bar(self, name: &str, bytes: Option<u64>) -> ProgressBar {
-        if !io::stderr().is_terminal() {
-            return ProgressBar::with_draw_target(bytes, ProgressDrawTarget::hidden());
-        }
         let template = if bytes.is_some() {
             "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}"
         } else {
             "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}"
         };
-        let style = ProgressStyle::with_template(template).expect("the template is well formed");
-        ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr())
-            .with_style(style)
-            .with_message(name.to_owned())
+        bar_of(template, name, bytes)
     }
+
+    /// A bar of things on stderr, if that is a terminal.
+    pub(crate) fn counter(self, name: &str, things: Option<u64>) -> ProgressBar {
+        let template =
+            if things.is_some() { "{msg} {wide_bar} {pos}/{len} {eta}" } else { "{msg} {spinner} {pos} {per_sec}" };
+        bar_of(template, name, things)
+    }
+}
+
+fn bar_of(template: &str, name: &str, len: Option<u64>) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::with_draw_target(len, ProgressDrawTarget::hidden());
+    }
+    let style = ProgressStyle::with_template(template).expect("the template is well formed");
+    ProgressBar::with_draw_target(len, ProgressDrawTarget::stderr()).with_style(style).with_message(name.to_owned())
 }
 
 /// Bytes as people read them.

@@ -43,6 +43,8 @@ fn every_command_of_the_table_is_there() {
         "forever restore",
         "forever status",
         "forever peers",
+        "forever fsck",
+        "forever fsck --deep --repair",
         "forever demo --size 64MiB",
     ] {
         assert!(parse(line).is_ok(), "{line}");

@@ -51,6 +51,32 @@ pub(crate) fn apply(
     Ok(applied)
 }
 
+/// Counts all blobs, and corrects the counters durably if they are wrong.
+pub(crate) fn recount(database: &Database) -> Result<(), redb::Error> {
+    let txn = database.begin_write()?;
+    let is_wrong = {
+        let mut tables = Tables::open(&txn)?;
+        let mut counters = Counters::default();
+        for row in tables.rows.iter()? {
+            let (_, row) = row?;
+            counters.blobs += 1;
+            counters.blob_bytes += Row::decode(row.value()).map_or(0, |row| row.len());
+        }
+        let is_wrong = counters != tables.counters;
+        tables.counters = counters;
+        if is_wrong {
+            tables.write_counters()?;
+        }
+        is_wrong
+    };
+    if is_wrong {
+        txn.commit()?
+    } else {
+        txn.abort()?
+    }
+    Ok(())
+}
+
 /// The tables within a transaction.
 struct Tables<'txn> {
     rows: Table<'txn, &'static [u8; 64], &'static [u8]>,
@@ -81,10 +107,15 @@ impl<'txn> Tables<'txn> {
         let before = self.counters;
         let applied = changes.iter().map(|change| self.apply(change, is_corrupt)).collect::<Result<_, _>>()?;
         if self.counters != before {
-            self.meta.insert(META_BLOBS, self.counters.blobs)?;
-            self.meta.insert(META_BLOB_BYTES, self.counters.blob_bytes)?;
+            self.write_counters()?;
         }
         Ok((applied, self.dirty))
+    }
+
+    fn write_counters(&mut self) -> Result<(), redb::Error> {
+        self.meta.insert(META_BLOBS, self.counters.blobs)?;
+        self.meta.insert(META_BLOB_BYTES, self.counters.blob_bytes)?;
+        Ok(())
     }
 
     fn apply(&mut self, change: &Change, is_corrupt: &dyn Fn(&BlobKey) -> bool) -> Result<Applied, redb::Error> {

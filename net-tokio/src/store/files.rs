@@ -212,6 +212,18 @@ impl Files {
         }
     }
 
+    /// Keeps bytes aside, durably, that the index is to forget because they are damaged.
+    pub(crate) fn set_aside(&self, name: &str, bytes: &Bytes) -> Result<(), DiskError> {
+        self.health.check()?;
+        self.require_room(bytes.len() as u64)?;
+        let folder = self.root.join(QUARANTINE);
+        self.make_durable(&folder)?;
+        let path = folder.join(name);
+        let temp = temp_of(&path);
+        self.write_renamed(&temp, &path, &bytes.clone().into()).inspect_err(|_| self.remove_file(&temp))?;
+        self.sync_folder(&folder)
+    }
+
     /// Removes a temp file unless somebody is writing it.
     pub(crate) fn remove_stale_temp(&self, path: &Path) {
         // Held while removing: a writer enters its file here before it creates it.

@@ -112,6 +112,15 @@ pub trait Fs: fmt::Debug + Send + Sync + 'static {
     ///
     /// [`io::ErrorKind::NotFound`] if it is missing and not to be created.
     fn open_index(&self, path: &Path, create: bool) -> io::Result<Box<dyn StorageBackend>>;
+
+    /// Opens the index's file for somebody who writes nothing: where the file system can tell, it need not be writable.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] if it is missing.
+    fn open_index_to_read(&self, path: &Path) -> io::Result<Box<dyn StorageBackend>> {
+        self.open_index(path, false)
+    }
 }
 
 /// A file being written.

@@ -219,6 +219,20 @@ impl Index {
         decoded(self.with_database(Purpose::Write, |database| read_row(&database.begin_read()?, blob))?)
     }
 
+    /// A blob's row as it is stored, in order or not.
+    pub(crate) fn raw_row(&self, blob: &BlobKey) -> Result<Option<Bytes>, DiskError> {
+        self.read(|txn| {
+            let table = txn.open_table(BLOB_ROWS)?;
+            Ok(table.get(&row_key(blob))?.map(|row| Bytes::copy_from_slice(row.value())))
+        })
+    }
+
+    /// Counts the blobs anew, and corrects the counters if they are wrong.
+    pub(crate) fn recount(&self) -> Result<(), DiskError> {
+        self.health.check()?;
+        self.with_database(Purpose::Write, batch::recount)
+    }
+
     /// Which blobs have a row, in the order asked.
     pub(crate) fn has(&self, blobs: &[BlobKey]) -> Result<Vec<bool>, DiskError> {
         self.read(|txn| {

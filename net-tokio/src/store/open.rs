@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use redb::{Database, ReadableDatabase, TableError};
+use redb::{Database, ReadableDatabase, StorageBackend, TableError};
 
 use super::backend::Watch;
 use super::error::OpenError;
@@ -179,18 +179,31 @@ fn write_out_doubtful(fs: &dyn Fs, root: &Path) -> Result<(), OpenError> {
     write_out().map_err(|error| OpenError::io(path.clone(), error))
 }
 
+/// Whether a store has an index. One without blobs need not have; it was never used, or is being cleared.
+pub(crate) fn has_index(fs: &dyn Fs, root: &Path) -> Result<bool, OpenError> {
+    if kind(fs, &root.join(INDEX))?.is_some() {
+        return Ok(true);
+    }
+    if kind(fs, &root.join(INDEX_CLEARED))?.is_none() {
+        require_no_blobs(fs, root)?;
+    }
+    Ok(false)
+}
+
+fn require_no_blobs(fs: &dyn Fs, root: &Path) -> Result<(), OpenError> {
+    match fs.list(&root.join(BLOBS)) {
+        Ok(entries) if entries.is_empty() => Ok(()),
+        Ok(_) => Err(OpenError::IndexMissing { path: root.join(INDEX) }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(OpenError::io(root.join(BLOBS), error)),
+    }
+}
+
 /// Makes an empty index under another name and renames it when it is whole, so that a damaged one is never the work of a
 /// crash in here.
 fn make_index(fs: &dyn Fs, root: &Path, config: &StoreConfig) -> Result<(), OpenError> {
     let path = root.join(INDEX);
-    let has_blobs = match fs.list(&root.join(BLOBS)) {
-        Ok(entries) => !entries.is_empty(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(OpenError::io(root.join(BLOBS), error)),
-    };
-    if has_blobs {
-        return Err(OpenError::IndexMissing { path });
-    }
+    require_no_blobs(fs, root)?;
     let new = root.join(INDEX_NEW);
     if kind(fs, &new)?.is_some() {
         fs.remove_file(&new).map_err(|error| OpenError::io(&new, error))?;
@@ -217,10 +230,18 @@ fn open_index(fs: &dyn Fs, path: &Path, config: &StoreConfig, watch: &Arc<Watch>
     if watch.len() == 0 {
         return Err(damaged(path, "it is empty"));
     }
+    open_database(path, backend, config.cache_bytes, watch.len() <= VERIFY_LEN_MAX)
+}
+
+/// Opens an index that is not empty; with `verify`, all its checksums are looked at.
+pub(crate) fn open_database(
+    path: &Path,
+    backend: impl StorageBackend,
+    cache_bytes: usize,
+    verify: bool,
+) -> Result<Database, OpenError> {
     let open = || {
-        let database = builder(config.cache_bytes)
-            .set_check_integrity_on_open(watch.len() <= VERIFY_LEN_MAX)
-            .create_with_backend(backend)?;
+        let database = builder(cache_bytes).set_check_integrity_on_open(verify).create_with_backend(backend)?;
         let format = format_of(&database)?;
         Ok((database, format))
     };
@@ -249,7 +270,8 @@ fn damaged(path: &Path, detail: impl std::fmt::Display) -> OpenError {
     OpenError::IndexDamaged { path: path.into(), detail: detail.to_string() }
 }
 
-fn index_error(path: &Path, error: redb::Error) -> OpenError {
+/// What an error of the index means to whoever opens or checks it.
+pub(crate) fn index_error(path: &Path, error: redb::Error) -> OpenError {
     if matches!(error, redb::Error::DatabaseAlreadyOpen) {
         return OpenError::InUse { path: path.into() };
     }

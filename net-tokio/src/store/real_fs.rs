@@ -82,6 +82,11 @@ impl Fs for RealFs {
         let backend = FileBackend::new(file).map_err(io::Error::other)?;
         Ok(Box::new(backend))
     }
+
+    fn open_index_to_read(&self, path: &Path) -> io::Result<Box<dyn StorageBackend>> {
+        let backend = FileBackend::new(File::open(path)?).map_err(io::Error::other)?;
+        Ok(Box::new(backend))
+    }
 }
 
 fn kind_of(metadata: &fs::Metadata) -> Kind {

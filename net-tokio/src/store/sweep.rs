@@ -6,10 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use forever_core::ids::{BlobKey, ChunkId, OwnerId};
+use forever_core::path::PathTransform;
 
 use super::Store;
-use super::files::{TEMP_SUFFIX, blob_path};
-use super::fs::{Entry, Kind};
+use super::files::{BLOBS, TEMP_SUFFIX, blob_path};
+use super::fs::{Entry, Fs, Kind};
 use super::locks::lock;
 
 /// The longest file in bytes that is hashed to find out what it is. Blobs are far shorter.
@@ -30,6 +31,12 @@ impl Sweep {
 }
 
 impl Store {
+    /// Sweeps everything now, whatever the last run has left.
+    pub(crate) fn sweep_all(&self) {
+        *lock(&self.sweep) = Some(Sweep::new(self.root.join(BLOBS)));
+        while self.sweep_step() {}
+    }
+
     /// Looks at one folder; false when there is nothing left to look at. [`super::StoreDisk`] does this by itself.
     pub fn sweep_step(&self) -> bool {
         let Some((blobs, folder)) = self.next_folder() else {
@@ -66,7 +73,7 @@ impl Store {
             Kind::Folder => subfolders.push(path),
             Kind::File { .. } if entry.name.ends_with(TEMP_SUFFIX) => self.files.remove_stale_temp(&path),
             Kind::File { len } => {
-                if let Some((blob, relative)) = self.identify(blobs, &path, len) {
+                if let Some((blob, relative)) = identify(&*self.fs, self.path, blobs, &path, len) {
                     let _guard = self.locks.lock(blob);
                     self.unlink_held(&blob, &relative);
                 }
@@ -74,23 +81,29 @@ impl Store {
             Kind::Other => {}
         }
     }
+}
 
-    /// The blob of a file and its path below its owner's folder: from the path when that spells the chunk's id, else from
-    /// the content, if the path is the one that this content has.
-    fn identify(&self, blobs: &Path, path: &Path, len: u64) -> Option<(BlobKey, String)> {
-        let below = path.strip_prefix(blobs).ok()?;
-        let mut parts = below.iter().map(|part| part.to_str());
-        let owner: OwnerId = parts.next()??.parse().ok()?;
-        let parts: Vec<&str> = parts.collect::<Option<_>>()?;
-        let relative = parts.join("/");
-        if let Ok(chunk) = parts.concat().parse() {
-            return Some((BlobKey { owner, chunk }, relative));
-        }
-        if len > READ_LEN_MAX {
-            return None;
-        }
-        let bytes = self.fs.read(path, READ_LEN_MAX).ok()?;
-        let chunk = ChunkId(*blake3::hash(&bytes).as_bytes());
-        (blob_path(self.path, &chunk) == relative).then_some((BlobKey { owner, chunk }, relative))
+/// The blob of a file and its path below its owner's folder: from the path when that spells the chunk's id, else from
+/// the content, if the path is the one that this content has.
+pub(crate) fn identify(
+    fs: &dyn Fs,
+    transform: PathTransform,
+    blobs: &Path,
+    path: &Path,
+    len: u64,
+) -> Option<(BlobKey, String)> {
+    let below = path.strip_prefix(blobs).ok()?;
+    let mut parts = below.iter().map(|part| part.to_str());
+    let owner: OwnerId = parts.next()??.parse().ok()?;
+    let parts: Vec<&str> = parts.collect::<Option<_>>()?;
+    let relative = parts.join("/");
+    if let Ok(chunk) = parts.concat().parse() {
+        return Some((BlobKey { owner, chunk }, relative));
     }
+    if len > READ_LEN_MAX {
+        return None;
+    }
+    let bytes = fs.read(path, READ_LEN_MAX).ok()?;
+    let chunk = ChunkId(*blake3::hash(&bytes).as_bytes());
+    (blob_path(transform, &chunk) == relative).then_some((BlobKey { owner, chunk }, relative))
 }

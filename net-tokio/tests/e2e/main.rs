@@ -10,6 +10,7 @@ mod evict;
 mod faults;
 mod files;
 mod folders;
+mod fsck;
 mod get;
 mod harness;
 mod input;

@@ -1,0 +1,103 @@
+//! The first pass: rows of blobs against their files.
+
+use std::path::{Component, Path};
+
+use forever_core::ids::BlobKey;
+use forever_core::seal::BLOB_LEN_MAX;
+
+use super::{BlobFault, Check, Place, Problem, Progress, Seen, Step, Watcher, blob_fingerprint, fingerprint};
+use crate::store::OpenError;
+use crate::store::check::view::View;
+use crate::store::files::{BLOBS, blob_file, blob_path};
+use crate::store::fs::{Fs, Kind};
+use crate::store::row::Row;
+
+pub(super) fn check(
+    fs: &dyn Fs,
+    what: &Check<'_>,
+    view: &View,
+    seen: &mut Seen,
+    watch: Watcher<'_>,
+) -> Result<(), OpenError> {
+    let counted = view.counters();
+    let (step, total) = if what.deep { (Step::BlobBytes, counted.blob_bytes) } else { (Step::Blobs, counted.blobs) };
+    view.each_row(|blob, row| {
+        check_row(fs, what, &blob, row, seen);
+        let summary = &seen.report.summary;
+        let done = if what.deep { summary.blob_bytes } else { summary.blobs };
+        watch(Progress { step, done, total: Some(total) });
+    })?;
+    seen.blobs.sort_unstable();
+    seen.claimed.sort_unstable();
+    Ok(())
+}
+
+fn check_row(fs: &dyn Fs, what: &Check<'_>, blob: &BlobKey, row: Option<Row>, seen: &mut Seen) {
+    let len = row.as_ref().map_or(0, Row::len);
+    seen.blobs.push((blob_fingerprint(blob), u32::try_from(len).unwrap_or(u32::MAX)));
+    seen.report.summary.blobs += 1;
+    seen.report.summary.blob_bytes += len;
+    let mut is_lost = true;
+    let (place, fault) = match row {
+        Some(Row::Inline(bytes)) => {
+            seen.report.summary.hashed_bytes += len;
+            (Place::Index, (blake3::hash(&bytes) != blob.chunk.0).then_some(BlobFault::WrongHash))
+        }
+        Some(Row::File { len, path }) if is_below(&path) => {
+            claim(seen, blob, &path);
+            let file = blob_file(what.root, &blob.owner, &path);
+            let fault = match check_length(fs, &file, len) {
+                Ok(()) if what.deep => {
+                    seen.report.summary.hashed_bytes += len;
+                    check_bytes(fs, &file, len, blob).err()
+                }
+                checked => checked.err(),
+            };
+            (Place::File(file), fault)
+        }
+        Some(Row::File { .. }) | None => {
+            // A file where this blob's would be is not an orphan; the repair gives it a new row if it is right.
+            let path = blob_path(what.path, &blob.chunk);
+            claim(seen, blob, &path);
+            let file = blob_file(what.root, &blob.owner, &path);
+            is_lost = check_bytes(fs, &file, u64::from(BLOB_LEN_MAX), blob).is_err();
+            (Place::Index, Some(BlobFault::BadRow))
+        }
+    };
+    if let Some(fault) = fault {
+        seen.report.summary.damaged_blobs += 1;
+        let finding = seen.report.add(Problem::Blob { blob: *blob, place, fault });
+        if is_lost {
+            seen.damaged_blobs.insert(*blob, finding);
+        }
+    }
+}
+
+fn claim(seen: &mut Seen, blob: &BlobKey, path: &str) {
+    seen.claimed.push(path_fingerprint(&Path::new(&blob.owner.to_string()).join(path)));
+}
+
+/// What stands for a path below the folder of all blobs.
+pub(super) fn path_fingerprint(below: &Path) -> u128 {
+    fingerprint(&[BLOBS.as_bytes(), below.as_os_str().as_encoded_bytes()])
+}
+
+/// Whether a path stays below the folder that it is relative to.
+fn is_below(path: &str) -> bool {
+    let is_name = |part| matches!(part, Component::Normal(_));
+    !path.is_empty() && Path::new(path).components().all(is_name)
+}
+
+fn check_length(fs: &dyn Fs, file: &Path, expected: u64) -> Result<(), BlobFault> {
+    match fs.kind(file) {
+        Ok(Some(Kind::File { len })) if len == expected => Ok(()),
+        Ok(Some(Kind::File { len: found })) => Err(BlobFault::WrongLength { expected, found }),
+        Ok(Some(Kind::Folder | Kind::Other) | None) => Err(BlobFault::Missing),
+        Err(error) => Err(BlobFault::Unreadable(error.to_string())),
+    }
+}
+
+fn check_bytes(fs: &dyn Fs, file: &Path, len: u64, blob: &BlobKey) -> Result<(), BlobFault> {
+    let bytes = fs.read(file, len.saturating_add(1)).map_err(|error| BlobFault::Unreadable(error.to_string()))?;
+    if blake3::hash(&bytes) == blob.chunk.0 { Ok(()) } else { Err(BlobFault::WrongHash) }
+}
