@@ -74,7 +74,7 @@ pub(crate) fn on_timer(cx: &mut Context) {
         Some(Failed::Names(from)) => names::read_on(cx, from),
         None => {}
     }
-    names::open_unread(cx);
+    names::read_again(cx);
 }
 
 /// Starts.

@@ -428,9 +428,7 @@ impl Task for Get {
             Ok(page) if number == ROOT => self.open_root(cx, page),
             Ok(page) => self.on_list(cx, number, page),
             Err(PageFailure::Nowhere) => self.unavailable(cx),
-            Err(PageFailure::Damaged) => {
-                self.fail(cx, RequestError::Integrity("the manifest is not what its owner sealed".to_string()))
-            }
+            Err(failure @ PageFailure::Damaged) => self.fail(cx, failure.into()),
         }
     }
 

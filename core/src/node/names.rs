@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::disk::{DiskOp, KEYS_MAX};
+use crate::disk::{DiskError, DiskOp, KEYS_MAX};
 use crate::event::FileInfo;
 use crate::ids::{NameId, RecordId};
 use crate::manifest::{PageContext, PageRef, PageSecrets};
@@ -178,11 +178,21 @@ fn open(cx: &mut Context, record: SignedRecord, page: PageRef) {
     page_loader::load(cx, order);
 }
 
-/// The commit of a record of the owner failed, so nobody knows whether the disk has it.
-pub(crate) fn doubt(cx: &mut Context, record: SignedRecord) {
-    sometimes!(cx.simulation, "names.doubtful-record");
-    cx.names.doubtful.push(record);
-    boot::read_again_soon(cx);
+/// The commit of a record is complete. What the node knows of its owner's files follows the disk, whether or not somebody
+/// still waits for the record; and after a failed commit nobody knows whether the disk has it.
+pub(crate) fn on_commit(cx: &mut Context, record: SignedRecord, committed: &Result<bool, DiskError>) {
+    if record.record.owner != cx.owner {
+        return;
+    }
+    match committed {
+        Ok(true) => cx.signal(Signal::OwnRecordStored(record)),
+        Ok(false) => {}
+        Err(_) => {
+            sometimes!(cx.simulation, "names.doubtful-record");
+            cx.names.doubtful.push(record);
+            boot::read_again_soon(cx);
+        }
+    }
 }
 
 fn look_for_doubtful(cx: &mut Context) {
@@ -207,7 +217,7 @@ pub(crate) fn on_looked(cx: &mut Context, records: Vec<SignedRecord>, values: Op
 }
 
 /// Time to read again what could not be read.
-pub(crate) fn open_unread(cx: &mut Context) {
+pub(crate) fn read_again(cx: &mut Context) {
     look_for_doubtful(cx);
     for record in core::mem::take(&mut cx.names.unread) {
         if let (true, RecordBody::File { root, root_len }) = (is_newest(cx, &record), record.record.body) {

@@ -1,10 +1,12 @@
 //! Loading of manifest pages: from the disk, else from peers; checked, and opened where this node has the key.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
 
 use bytes::Bytes;
 
 use crate::disk::DiskOp;
+use crate::event::RequestError;
 use crate::ids::{NodeId, ObjectId, ObjectKey, OwnerId, PageId, RequestId};
 use crate::manifest::{OpenedPage, PageContext, PagePublic, PageRef, PageSecrets};
 use crate::node::context::Context;
@@ -65,6 +67,16 @@ pub(crate) enum PageFailure {
     Nowhere,
     /// It is not what the owner sealed.
     Damaged,
+}
+
+/// What the caller of a request is told that cannot do without the page.
+impl From<PageFailure> for RequestError {
+    fn from(failure: PageFailure) -> Self {
+        match failure {
+            PageFailure::Nowhere => Self::Unavailable("its manifest cannot be read here or from a peer".to_string()),
+            PageFailure::Damaged => Self::Integrity("the manifest is not what its owner sealed".to_string()),
+        }
+    }
 }
 
 /// What a load waits for.

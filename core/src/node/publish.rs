@@ -110,22 +110,13 @@ pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: PublishS
     match step {
         PublishStep::Commit(record, owed) => {
             let committed = completion.committed();
-            note_committed(cx, record, owed, &committed);
+            if committed == Ok(true) {
+                cx.counters.owed += owed;
+            }
+            names::on_commit(cx, record, &committed);
             on_committed(cx, request, committed);
         }
         PublishStep::Verify(node, record) => on_verified(cx, request, node, record, completion.work()),
-    }
-}
-
-/// What the node knows of its own files follows the disk, whether or not a caller still waits.
-fn note_committed(cx: &mut Context, record: SignedRecord, owed: u64, committed: &Result<bool, DiskError>) {
-    match committed {
-        Ok(true) => {
-            cx.counters.owed += owed;
-            cx.signal(Signal::OwnRecordStored(record));
-        }
-        Ok(false) => {}
-        Err(_) => names::doubt(cx, record),
     }
 }
 

@@ -306,21 +306,12 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
             Err(error) => refuse_disk(cx, id, &error),
         },
         PullStep::CommitRecord(record) => {
-            let is_own = record.record.owner == cx.owner;
-            match completion.committed() {
-                Ok(true) => {
-                    if is_own {
-                        cx.signal(Signal::OwnRecordStored(record));
-                    }
-                    on_record_stored(cx, id);
-                }
+            let committed = completion.committed();
+            names::on_commit(cx, record, &committed);
+            match committed {
+                Ok(true) => on_record_stored(cx, id),
                 Ok(false) => refuse(cx, id, Refusal::Disk),
-                Err(error) => {
-                    if is_own {
-                        names::doubt(cx, record);
-                    }
-                    refuse_disk(cx, id, &error);
-                }
+                Err(error) => refuse_disk(cx, id, &error),
             }
         }
     }

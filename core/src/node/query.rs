@@ -1,7 +1,7 @@
 //! Questions that callers ask: list, stat, versions, status, peers.
 
 use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::command::VersionSelector;
@@ -133,7 +133,7 @@ impl Task for Stat {
     fn on_page(&mut self, cx: &mut Context, _number: u64, result: Result<LoadedPage, PageFailure>) -> Flow {
         let Some((record, _)) = &self.found else { return Flow::Continue };
         let Some((info, page)) = result.ok().and_then(|page| info_of(record, &page).map(|info| (info, page))) else {
-            cx.fail(self.id, RequestError::Unavailable("its manifest cannot be read here or from a peer".to_string()));
+            cx.fail(self.id, PageFailure::Nowhere.into());
             return Flow::Done;
         };
         self.info = Some(info);

@@ -87,12 +87,7 @@ impl Task for Share {
                 }
                 None => RequestError::Integrity("the manifest's root is not a root".to_string()),
             },
-            Err(PageFailure::Nowhere) => {
-                RequestError::Unavailable("its manifest cannot be read here or from a peer".to_string())
-            }
-            Err(PageFailure::Damaged) => {
-                RequestError::Integrity("the manifest is not what its owner sealed".to_string())
-            }
+            Err(failure) => failure.into(),
         };
         self.fail(cx, error)
     }

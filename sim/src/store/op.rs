@@ -83,6 +83,22 @@ impl OpKind {
         Self::Get { file, range: None, old: None, reader: Reader::default() }
     }
 
+    /// What a put gives and says of it, if it is one.
+    #[must_use]
+    pub fn given(&self) -> Option<(Content, Said)> {
+        match *self {
+            Self::Put { content, said, .. } => Some((content, said)),
+            Self::Get { .. }
+            | Self::Delete { .. }
+            | Self::List
+            | Self::ListPart(_)
+            | Self::Stat { .. }
+            | Self::Versions { .. }
+            | Self::Evict { .. }
+            | Self::Restore => None,
+        }
+    }
+
     /// Whether it is a put whose caller never ends it, or ends it with another length than it announced: it stores nothing.
     #[must_use]
     pub fn comes_to_nothing(&self, chunk_size: u32) -> bool {

@@ -52,17 +52,8 @@ impl Bounds {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let config = &scenario.config;
         let chunk_us = (u64::from(scenario.latency_us.1) + u64::from(scenario.disk_us.1)) * u64::from(OF_CHUNK);
-        let chunks = scenario.plan.ops.iter().map(|op| match &op.what.what {
-            OpKind::Put { content, .. } => content.len.div_ceil(config.chunk_size.max(1)),
-            OpKind::Get { .. }
-            | OpKind::Evict { .. }
-            | OpKind::Restore
-            | OpKind::Delete { .. }
-            | OpKind::List
-            | OpKind::ListPart(_)
-            | OpKind::Stat { .. }
-            | OpKind::Versions { .. } => 0,
-        });
+        let given = scenario.plan.ops.iter().filter_map(|op| op.what.what.given());
+        let chunks = given.map(|(content, _)| content.len.div_ceil(config.chunk_size.max(1)));
         let chunks = chunks.fold((0, 0), |(most, all), of_op: u32| (of_op.max(most), of_op.saturating_add(all)));
         Self {
             history: History::default(),

@@ -67,19 +67,9 @@ impl Integrity {
     /// What a version of a file may be.
     fn candidates(&self, view: &dyn View, key: FileKey, version: &Version) -> Vec<Candidate> {
         let chunk_size = view.scenario().config.chunk_size;
-        let candidate = |operation: &Operation| match operation.op.what {
-            OpKind::Put { content, said, .. } if !operation.op.what.comes_to_nothing(chunk_size) => {
-                Some(Candidate { content, said })
-            }
-            OpKind::Put { .. }
-            | OpKind::Get { .. }
-            | OpKind::Delete { .. }
-            | OpKind::List
-            | OpKind::ListPart(_)
-            | OpKind::Stat { .. }
-            | OpKind::Versions { .. }
-            | OpKind::Evict { .. }
-            | OpKind::Restore => None,
+        let candidate = |operation: &Operation| {
+            let (content, said) = operation.op.what.given()?;
+            (!operation.op.what.comes_to_nothing(chunk_size)).then_some(Candidate { content, said })
         };
         if let Some(acked) = self.history.acked.get(&key).and_then(|versions| versions.get(version)) {
             return self.history.ops.get(&acked.op).and_then(candidate).into_iter().collect();
@@ -215,16 +205,10 @@ impl Integrity {
             return Err(format!("no bytes {first}..{end} of file {file}, although it has {len}"));
         }
         let chunk_size = view.scenario().config.chunk_size;
-        let is_len = |(_, operation): (usize, &Operation)| match &operation.op.what {
-            what @ OpKind::Put { content, .. } => u64::from(content.len) == len && !what.comes_to_nothing(chunk_size),
-            OpKind::Get { .. }
-            | OpKind::Delete { .. }
-            | OpKind::List
-            | OpKind::ListPart(_)
-            | OpKind::Stat { .. }
-            | OpKind::Versions { .. }
-            | OpKind::Evict { .. }
-            | OpKind::Restore => false,
+        let is_len = |(_, operation): (usize, &Operation)| {
+            let what = &operation.op.what;
+            let has_len = what.given().is_some_and(|(content, _)| u64::from(content.len) == len);
+            has_len && !what.comes_to_nothing(chunk_size)
         };
         if self.history.of_file((operation.owner, file)).any(is_len) {
             return Ok(());
