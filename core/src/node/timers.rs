@@ -28,6 +28,10 @@ pub enum Timer {
     Boot,
     /// The first dials should have come to something.
     Settle,
+    /// SWIM has something to do.
+    Swim,
+    /// A member has been down for so long that it is no longer in service.
+    Service,
 }
 
 /// At most one deadline for each reason.
