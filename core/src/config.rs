@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::placement::Replicas;
 use crate::record::Retention;
 use crate::simulation::Simulation;
 
@@ -88,7 +89,7 @@ impl Default for Config {
             swim_period: Duration::from_secs(2),
             repair_after: Duration::from_secs(300),
             chunk_size: 1 << 20,
-            retention: Retention { keep_versions: 10, keep_days: 30 },
+            retention: Retention { keep_versions: 10, keep_days: 30, replicas: Replicas::default() },
             put_window_chunks: 16,
             fetch_window_chunks: 8,
             hot_bytes: 16 << 20,

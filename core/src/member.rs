@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{NodeId, OwnerId};
+use crate::placement::WEIGHT_MAX;
 
 /// The most members of a cluster, those that have left or were forgotten included: what a node is told of is kept for ever,
 /// on its disk and in memory.
@@ -50,7 +51,7 @@ pub struct MemberInfo {
     /// Where it listens: at most [`ADDRESSES_MAX`], each at most [`ADDRESS_LEN_MAX`] bytes. An empty host means "where you
     /// see me".
     pub addresses: Vec<String>,
-    /// How much it takes of what is stored, compared with others; 0 for nothing.
+    /// How much it takes of what is stored, compared with others, at most [`WEIGHT_MAX`]; 0 for nothing.
     pub weight: u32,
     /// What it has in common with others that may fail together with it, such as a site; at most [`ZONE_LEN_MAX`] bytes.
     pub zone: String,
@@ -64,6 +65,7 @@ impl MemberInfo {
             && self.addresses.len() <= ADDRESSES_MAX
             && self.addresses.iter().all(|address| address.len() <= ADDRESS_LEN_MAX)
             && self.zone.len() <= ZONE_LEN_MAX
+            && self.weight <= WEIGHT_MAX
     }
 
     /// Whether this entry holds rather than another one about the same node. Exactly one of two that differ does.

@@ -39,6 +39,7 @@ fn what_exceeds_a_limit_is_not_sane() {
     assert!(!MemberInfo { stamp: STAMP_MAX + 1, ..sane.clone() }.is_sane());
     assert!(!MemberInfo { addresses: vec![String::new(); ADDRESSES_MAX + 1], ..sane.clone() }.is_sane());
     assert!(!MemberInfo { addresses: vec!["x".repeat(ADDRESS_LEN_MAX + 1)], ..sane.clone() }.is_sane());
+    assert!(!MemberInfo { weight: WEIGHT_MAX + 1, ..sane.clone() }.is_sane());
     assert!(!MemberInfo { zone: "z".repeat(ZONE_LEN_MAX + 1), ..sane }.is_sane());
 }
 

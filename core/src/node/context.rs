@@ -13,6 +13,7 @@ use crate::event::{Event, RequestError, What};
 use crate::frame::Frame;
 use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
 use crate::node::boot::Failed;
+use crate::node::cluster::Cluster;
 use crate::node::dials::Dials;
 use crate::node::exchange::Exchange;
 use crate::node::fetch::Fetches;
@@ -67,6 +68,7 @@ pub(crate) struct Context {
     pub(crate) service: Service,
     /// Whether the clock and the members have been read from the disk, and this start has been stamped.
     pub(crate) has_booted: bool,
+    pub(crate) cluster: Cluster,
     pub(crate) fetches: Fetches,
     pub(crate) uploads: Uploads,
     pub(crate) hot: HotBlobs,
@@ -120,6 +122,7 @@ impl Context {
             swim: Swim::new(),
             service: Service::default(),
             has_booted: false,
+            cluster: Cluster::default(),
             fetches: Fetches::default(),
             uploads: Uploads::default(),
             hot: HotBlobs::new(hot_bytes),

@@ -6,6 +6,7 @@ use alloc::string::String;
 
 use crate::ids::{NodeId, OwnerId};
 use crate::member::{MemberInfo, MemberStatus};
+use crate::node::cluster;
 use crate::node::context::Context;
 use crate::node::signal::Signal;
 use crate::node::swim::Liveness;
@@ -77,6 +78,7 @@ pub(crate) fn refresh(cx: &mut Context) {
     }
     if members != cx.service.members {
         cx.service.members = members;
+        cluster::on_membership(cx);
         cx.signal(Signal::MembershipChanged);
     }
 }
