@@ -250,11 +250,6 @@ fn is_to_a_peer(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|kind| !matches!(kind, 0 | 1 | 3))
 }
 
-/// Whether a node can ask another, or is the same.
-pub(crate) fn is_in_reach(view: &dyn View, node: usize, other: usize) -> bool {
-    view.scenario().is_in_reach(node, other)
-}
-
 /// Whether the plan has a node lie at any time: nothing that it holds counts.
 pub(crate) fn is_liar(view: &dyn View, node: usize) -> bool {
     view.scenario().lies(node)
