@@ -100,6 +100,18 @@ pub enum Command {
     },
     /// Brings the owner's whole namespace back from the peers. Answered by `RestoreProgress`, then `Restored`.
     Restore,
+    /// Leaves the cluster, once nothing is owed to others any more, and stops. Answered by `Left`.
+    Leave,
+    /// Removes a node that will not come back from the cluster. Answered by `Forgotten`.
+    Forget {
+        /// Which.
+        node: NodeId,
+    },
+    /// An address at which a node of this cluster was found. Starts no request.
+    Discovered {
+        /// `host:port`.
+        address: String,
+    },
     /// Answered by `Status`.
     Status,
     /// Answered by `Peers`.

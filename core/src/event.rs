@@ -70,6 +70,10 @@ pub enum What {
     RestoreProgress(RestoreReport),
     /// Ends a restore.
     Restored(RestoreReport),
+    /// Ends a leave: the node has left the cluster and stops.
+    Left,
+    /// Ends a request to forget a node.
+    Forgotten,
     /// Ends a status request.
     Status(StatusInfo),
     /// Ends a request for the peers.
@@ -93,6 +97,8 @@ impl What {
             | Self::Shared(_)
             | Self::Evicted { .. }
             | Self::Restored(_)
+            | Self::Left
+            | Self::Forgotten
             | Self::Status(_)
             | Self::Peers(_)
             | Self::Failed(_) => true,
@@ -358,4 +364,19 @@ pub enum RequestError {
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
+    /// A node that is to be forgotten is no member.
+    #[error("there is no such member; `forever peers` lists them")]
+    NoSuchMember,
+    /// A node that is to be forgotten is alive.
+    #[error("that node is alive: run `forever leave` there, so that it hands over what it holds first")]
+    MemberAlive,
+    /// A node that is to leave still owes others something.
+    #[error(
+        "this node has not left: {owed} of its writes are not yet on nodes that should have them. Leave when they can be \
+         reached, or forget those that will not come back"
+    )]
+    StillOwed {
+        /// How many deliveries.
+        owed: u64,
+    },
 }

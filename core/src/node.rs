@@ -9,7 +9,7 @@
 //! - Peers: `links`, `dials`, `asks`. The cluster: `members`, `exchange`, `swim`, `service`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `evict`, `restore`; what
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
@@ -30,6 +30,7 @@ mod gauges;
 mod get;
 mod hot;
 mod keep;
+mod leave;
 mod links;
 mod locate;
 mod members;
@@ -121,7 +122,13 @@ impl Node {
         self.cx.timers.next()
     }
 
-    /// Whether the node has been told to stop.
+    /// Whether the node has left the cluster, and stops by itself.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.cx.has_left
+    }
+
+    /// Whether the node has been told to stop, or stops by itself.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping
@@ -218,6 +225,10 @@ impl Node {
             }
             Command::Cancel { request } => return self.cancel(request),
             Command::Stop => return Ok(self.stop()),
+            Command::Discovered { address } => {
+                dials::on_discovered(&mut self.cx, address);
+                return Ok(RequestId(self.cx.number()));
+            }
             Command::Put { .. }
             | Command::Get { .. }
             | Command::GetShared { .. }
@@ -228,6 +239,8 @@ impl Node {
             | Command::Share { .. }
             | Command::Evict { .. }
             | Command::Restore
+            | Command::Leave
+            | Command::Forget { .. }
             | Command::Status
             | Command::Peers => {}
         }
@@ -291,6 +304,8 @@ impl Node {
                 }
                 Box::new(restore::Restore::new(id))
             }
+            Command::Leave => Box::new(leave::Leave::new(id)),
+            Command::Forget { node } => Box::new(leave::Forget::new(id, node)),
             Command::Status => {
                 let requests = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
                 Box::new(status::Status { id, requests })
@@ -300,6 +315,7 @@ impl Node {
             | Command::PutEnd { .. }
             | Command::GetCredit { .. }
             | Command::Cancel { .. }
+            | Command::Discovered { .. }
             | Command::Stop => return Err(CommandError::NoRequest),
         })
     }
@@ -323,6 +339,9 @@ impl Node {
             && act(task.as_mut(), &mut self.cx) == Flow::Done
         {
             self.end(id);
+        }
+        if self.cx.has_left && !self.stopping {
+            self.stop();
         }
     }
 

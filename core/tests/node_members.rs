@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use forever_core::command::Command;
 use forever_core::config::Config;
-use forever_core::event::{PeerInfo, PeerState, StatusInfo, What};
+use forever_core::event::{PeerInfo, PeerState, RequestError, StatusInfo, What};
+use forever_core::output::Output;
 use forever_core::secrets::OwnerSecret;
 use harness::{World, address, content};
 
@@ -206,4 +207,104 @@ fn a_put_reaches_nodes_that_were_not_configured() {
     world.crash(3);
     world.crash(2);
     assert_eq!(world.put(1, "other", &content(100, 2)).unwrap().write.replicas, 2);
+}
+
+fn leave(world: &mut World, host: usize) -> What {
+    let request = world.command(host, Command::Leave);
+    world.wait(host, request)
+}
+
+#[test]
+fn a_node_that_leaves_counts_no_longer_and_is_not_dialled() {
+    let mut world = cluster(2, |host| host.checked_sub(1).into_iter().collect());
+    world.run_for(Duration::from_secs(2));
+    assert_eq!(status(&mut world, 0).write_quorum, 2);
+    assert_eq!(leave(&mut world, 1), What::Left);
+    world.run_for(Duration::from_secs(1));
+    world.crash(1);
+    world.run_for(Duration::from_secs(60));
+    let seen = peers(&mut world, 0);
+    assert_eq!(seen.iter().map(|peer| peer.state).collect::<Vec<_>>(), [PeerState::Left]);
+    let status_of_rest = status(&mut world, 0);
+    assert_eq!((status_of_rest.members, status_of_rest.write_quorum, status_of_rest.members_down), (1, 1, 0));
+    let report = world.put(0, "file", b"bytes").unwrap();
+    assert_eq!((report.write.replicas, report.write.pending), (1, 0));
+    let dials = world.take_trace(0);
+    assert!(dials.iter().rev().take(20).all(|output| !matches!(output, Output::Connect { .. })));
+    // A start is a new word of the node: it is a member again.
+    world.start(1);
+    world.run_for(Duration::from_secs(2));
+    assert_all_connected(&mut world, &[0, 1]);
+    assert_eq!(status(&mut world, 0).write_quorum, 2);
+}
+
+#[test]
+fn a_node_that_owes_a_write_does_not_leave_and_stays_a_member() {
+    let mut world = cluster(3, |host| host.checked_sub(1).into_iter().collect());
+    world.run_for(Duration::from_secs(2));
+    world.crash(0);
+    world.put(2, "file", b"bytes").unwrap();
+    assert_eq!(leave(&mut world, 2), What::Failed(RequestError::StillOwed { owed: 1 }));
+    assert_eq!(status(&mut world, 1).members, 3);
+    world.start(0);
+    world.run_for(Duration::from_secs(40));
+    assert_eq!(leave(&mut world, 2), What::Left);
+    world.run_for(Duration::from_secs(5));
+    assert_eq!((status(&mut world, 0).members, status(&mut world, 1).members), (2, 2));
+}
+
+#[test]
+fn a_node_that_is_forgotten_counts_no_longer_and_nothing_is_owed_to_it() {
+    let mut world = cluster(4, |host| host.checked_sub(1).into_iter().collect());
+    world.run_for(Duration::from_secs(2));
+    let gone = world.id(3);
+    let forget = Command::Forget { node: gone };
+    assert_eq!(world.ask(0, forget.clone()), What::Failed(RequestError::MemberAlive));
+    world.crash(3);
+    world.put(1, "file", b"bytes").unwrap();
+    world.run_for(Duration::from_secs(40));
+    assert_eq!(status(&mut world, 1).pending, 1);
+    assert_eq!(world.ask(0, forget.clone()), What::Forgotten);
+    assert_eq!(world.ask(0, forget), What::Failed(RequestError::NoSuchMember));
+    world.run_for(Duration::from_secs(5));
+    for host in 0..3 {
+        let status = status(&mut world, host);
+        assert_eq!((status.members, status.pending), (3, 0), "{host}");
+        assert!(peers(&mut world, host).iter().all(|peer| peer.node != Some(gone)));
+    }
+    // It was not gone for good: its own word holds.
+    world.start(3);
+    world.run_for(Duration::from_secs(5));
+    assert_all_connected(&mut world, &[0, 1, 2, 3]);
+}
+
+#[test]
+fn a_node_that_is_cut_off_and_forgotten_contradicts_when_it_hears_of_it() {
+    let mut world = cluster(3, |host| host.checked_sub(1).into_iter().collect());
+    world.run_for(Duration::from_secs(2));
+    world.cut(2, 0, true);
+    world.cut(2, 1, true);
+    world.run_for(Duration::from_secs(40));
+    let cut_off = world.id(2);
+    assert_eq!(world.ask(0, Command::Forget { node: cut_off }), What::Forgotten);
+    world.run_for(Duration::from_secs(5));
+    assert_eq!(status(&mut world, 1).members, 2);
+    world.cut(2, 0, false);
+    world.cut(2, 1, false);
+    world.run_for(Duration::from_secs(60));
+    assert_all_connected(&mut world, &[0, 1, 2]);
+}
+
+#[test]
+fn an_address_at_which_a_node_was_found_is_dialled() {
+    let mut world = cluster(2, |_| vec![]);
+    assert_eq!(status(&mut world, 0).members, 1);
+    world.command_quietly(0, Command::Discovered { address: address(1) });
+    world.command_quietly(0, Command::Discovered { address: address(7) });
+    world.run_for(Duration::from_secs(60));
+    assert_all_connected(&mut world, &[0, 1]);
+    world.take_trace(0);
+    world.run_for(Duration::from_secs(60));
+    let trace = world.take_trace(0);
+    assert!(!trace.iter().any(|output| matches!(output, Output::Connect { .. })), "what leads nowhere is given up");
 }

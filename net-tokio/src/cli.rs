@@ -86,8 +86,12 @@ enum Command {
     Restore,
     /// Show this node: IDs, addresses, files, bytes, peers, health
     Status,
-    /// Show the peers
+    /// Show the other nodes of the cluster
     Peers,
+    /// Leave the cluster, once nothing is owed to others any more, and stop the node
+    Leave,
+    /// Remove a node that will not come back from the cluster
+    Forget(NodeArg),
     /// Check what lies on this node's disk, and repair what can be; the node must not run
     #[command(after_help = FSCK)]
     Fsck(FsckArgs),
@@ -168,6 +172,12 @@ struct NameArg {
 }
 
 #[derive(Debug, Args)]
+struct NodeArg {
+    /// Its ID, as `peers` shows it
+    node: String,
+}
+
+#[derive(Debug, Args)]
 struct LsArgs {
     /// Only names that start with this
     #[arg(default_value = "")]
@@ -238,6 +248,8 @@ fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit
         Command::Restore => asynchronously(info::restore(data, report)),
         Command::Status => asynchronously(info::status(data, report)),
         Command::Peers => asynchronously(info::peers(data, report)),
+        Command::Leave => asynchronously(info::leave(data, report)),
+        Command::Forget(args) => asynchronously(info::forget(data, &args.node, report)),
     }
 }
 

@@ -35,6 +35,18 @@ pub struct Settings {
     /// Addresses of nodes to connect to.
     #[serde(deserialize_with = "values::addresses")]
     pub peers: Vec<String>,
+    /// The most connections that stand at once.
+    #[serde(deserialize_with = "values::max_peers")]
+    pub max_peers: u32,
+    /// What this node has in common with others that may fail together with it.
+    #[serde(deserialize_with = "values::zone")]
+    pub zone: String,
+    /// How much it takes of what is stored, compared with others.
+    #[serde(deserialize_with = "values::weight")]
+    pub weight: u32,
+    /// A node that is down for so long no longer counts as a holder, in seconds.
+    #[serde(deserialize_with = "values::positive")]
+    pub repair_after_s: u64,
     /// The only nodes allowed to connect, if any are named.
     #[serde(deserialize_with = "values::node_ids")]
     pub allow: Vec<NodeId>,
@@ -76,6 +88,10 @@ impl Default for Settings {
             listen: "0.0.0.0:7000".to_owned(),
             advertise: Vec::new(),
             peers: Vec::new(),
+            max_peers: core.max_peers,
+            zone: core.zone,
+            weight: core.weight,
+            repair_after_s: core.repair_after.as_secs(),
             allow: Vec::new(),
             ban_for_s: core.ban_for.as_secs(),
             api: SocketAddr::from(([127, 0, 0, 1], 7001)),
@@ -184,6 +200,10 @@ impl Settings {
         Config {
             listen,
             bootstrap: self.peers.clone(),
+            max_peers: self.max_peers,
+            zone: self.zone.clone(),
+            weight: self.weight,
+            repair_after: Duration::from_secs(self.repair_after_s),
             chunk_size: self.chunk_size(),
             retention: Retention {
                 keep_versions: self.keep_versions,

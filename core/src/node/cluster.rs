@@ -29,6 +29,11 @@ pub(crate) fn on_membership(cx: &mut Context) {
     cx.cluster.ranks.clear();
 }
 
+/// How much this node still owes others before it may leave: deliveries that some member has not acknowledged.
+pub(crate) fn owed_before_leaving(cx: &Context) -> u64 {
+    cx.counters.owed
+}
+
 /// The devices of an owner, whether they are in service or not; this node may be among them.
 pub(crate) fn owner_devices(cx: &Context, owner: OwnerId) -> Vec<NodeId> {
     let own = (cx.owner == owner).then_some(cx.me);

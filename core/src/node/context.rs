@@ -68,6 +68,8 @@ pub(crate) struct Context {
     pub(crate) service: Service,
     /// Whether the clock and the members have been read from the disk, and this start has been stamped.
     pub(crate) has_booted: bool,
+    /// Whether the node has left the cluster, and is about to stop.
+    pub(crate) has_left: bool,
     pub(crate) cluster: Cluster,
     pub(crate) fetches: Fetches,
     pub(crate) uploads: Uploads,
@@ -122,6 +124,7 @@ impl Context {
             swim: Swim::new(),
             service: Service::default(),
             has_booted: false,
+            has_left: false,
             cluster: Cluster::default(),
             fetches: Fetches::default(),
             uploads: Uploads::default(),

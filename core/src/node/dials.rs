@@ -21,6 +21,9 @@ use crate::{buggify, planted, sometimes};
 /// The most addresses known at once: two of each member. Further ones are not dialled.
 const ADDRESSES_MAX: usize = 2 * MEMBERS_MAX;
 
+/// How often an address at which a node was found is dialled in vain before it is given up.
+const FOUND_DIALS: u32 = 4;
+
 /// How long the first dials may take before requests no longer wait for them.
 const SETTLE: Duration = Duration::from_secs(6);
 
@@ -43,11 +46,13 @@ struct Address {
     error: Option<String>,
     /// When it was dialled last.
     dialled_at: Option<Monotonic>,
+    /// A node was found there, and it has not been dialled so often in vain since.
+    found: u32,
 }
 
 impl Address {
     fn new(node: Option<NodeId>, configured: bool) -> Self {
-        Self { node, configured, state: State::Waiting, failures: 0, error: None, dialled_at: None }
+        Self { node, configured, state: State::Waiting, failures: 0, error: None, dialled_at: None, found: 0 }
     }
 }
 
@@ -201,9 +206,24 @@ pub(crate) fn on_addresses(cx: &mut Context, node: NodeId, later: bool) {
     }
 }
 
+/// A node of this cluster was found at an address.
+pub(crate) fn on_discovered(cx: &mut Context, name: String) {
+    if cx.dials.addresses.len() >= ADDRESSES_MAX || name.len() > crate::member::ADDRESS_LEN_MAX {
+        return;
+    }
+    let address = cx.dials.addresses.entry(name.clone()).or_insert_with(|| Address::new(None, false));
+    // What was found leads to somebody now, whatever became of it before.
+    address.found = FOUND_DIALS;
+    if cx.dials.has_started {
+        dial(cx, name);
+    }
+}
+
 /// Whether an address should still be dialled: whoever listened there may have moved or left.
 fn is_wanted(cx: &Context, name: &String, address: &Address) -> bool {
-    address.configured || address.node.is_some_and(|node| cx.members.addresses(node).contains(name))
+    address.configured
+        || address.found > 0
+        || address.node.is_some_and(|node| cx.members.addresses(node).contains(name))
 }
 
 /// The timer of an address, or its start: dial it unless its node is connected.
@@ -268,6 +288,7 @@ pub(crate) fn on_failed(cx: &mut Context, dial: DialId, error: &DialError) {
     let Some((name, address)) = found else { return };
     address.state = State::Waiting;
     address.failures = address.failures.saturating_add(1);
+    address.found = address.found.saturating_sub(1);
     address.error = Some(error.to_string());
     let (name, failures, node) = (name.clone(), address.failures, address.node);
     if failures >= 4 {

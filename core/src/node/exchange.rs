@@ -174,12 +174,17 @@ pub(crate) fn on_news(cx: &mut Context, link: LinkId, members: Vec<Member>) {
 /// This node's own entry has changed: tell all.
 pub(crate) fn tell_own(cx: &mut Context) {
     let own = Member { node: cx.me, info: cx.members.own().clone() };
-    let links: Vec<LinkId> = cx.links.ready_nodes().into_iter().filter_map(|node| cx.links.of(node)).collect();
-    for link in links {
-        cx.send(link, Frame::News { members: alloc::vec![own.clone()] });
-    }
+    tell_all(cx, core::slice::from_ref(&own));
     cx.exchange.changed_at = cx.now.mono;
     swim::spread(cx, &own);
+}
+
+/// Tells all peers of entries.
+pub(crate) fn tell_all(cx: &mut Context, members: &[Member]) {
+    let links: Vec<LinkId> = cx.links.ready_nodes().into_iter().filter_map(|node| cx.links.of(node)).collect();
+    for link in links {
+        cx.send(link, Frame::News { members: members.to_vec() });
+    }
 }
 
 /// Tells one peer what is known of a node.

@@ -11,12 +11,13 @@ use core::time::Duration;
 
 use crate::config::Config;
 use crate::disk::{DiskOp, Write};
-use crate::ids::{NodeId, OwnerId};
+use crate::ids::{NodeId, OwnerId, RequestId};
 use crate::member::{ADDRESSES_MAX, MEMBERS_MAX, Member, MemberInfo, MemberStatus, STAMP_MAX};
 use crate::node::boot::BootStep;
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::pending::Pending;
+use crate::node::task::TaskStep;
 use crate::node::{answers, dials, exchange, outbox, schema, service, swim};
 use crate::time::Monotonic;
 use crate::{planted, sometimes};
@@ -212,6 +213,31 @@ fn change_own(cx: &mut Context, stamp: u64, change: impl FnOnce(&mut MemberInfo)
     answers::commit_quietly(cx, alloc::vec![row]);
     exchange::tell_own(cx);
     service::refresh(cx);
+}
+
+/// Says durably that this node leaves; the request's completion follows, and only then are others told.
+pub(crate) fn begin_to_leave(cx: &mut Context, request: RequestId) {
+    cx.members.own.stamp = (cx.members.own.stamp + 1).min(STAMP_MAX);
+    cx.members.own.status = MemberStatus::Left;
+    let row = own_row(cx);
+    commit(cx, alloc::vec![row], Pending::Task(request, TaskStep::Membership));
+    service::refresh(cx);
+}
+
+/// The node does not leave after all.
+pub(crate) fn stay(cx: &mut Context) {
+    let stamp = cx.members.own.stamp + 1;
+    change_own(cx, stamp, |own| own.status = MemberStatus::In);
+}
+
+/// Notes durably that a node is forgotten; the request's completion follows. Returns the entry that says so.
+pub(crate) fn begin_to_forget(cx: &mut Context, request: RequestId, node: NodeId) -> Option<Member> {
+    let known = cx.members.get(node)?;
+    let stamp = (known.stamp + 1).min(STAMP_MAX);
+    let info = MemberInfo { stamp, status: MemberStatus::Forgotten, ..known.clone() };
+    let row = row(node, &info);
+    commit(cx, alloc::vec![row], Pending::Task(request, TaskStep::Membership));
+    Some(Member { node, info })
 }
 
 /// This node was taken for down and takes part under a new generation: its next start must be stamped higher.

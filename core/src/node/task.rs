@@ -38,6 +38,8 @@ pub(crate) enum TaskStep {
     Evict(EvictStep),
     Restore(RestoreStep),
     Status,
+    /// What this node says of itself, or of one that is forgotten, is on its way to the disk.
+    Membership,
 }
 
 /// A request being carried out. A task is told only what it has asked for, so most have few of these.

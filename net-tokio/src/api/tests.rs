@@ -297,8 +297,10 @@ fn the_openapi_document_has_every_endpoint() {
     ] {
         assert_eq!(methods(path), ["get"], "{path}");
     }
-    for path in ["/v1/evict/{name}", "/v1/share/{name}", "/v1/tickets/get", "/v1/restore"] {
+    let posts =
+        ["/v1/evict/{name}", "/v1/share/{name}", "/v1/tickets/get", "/v1/restore", "/v1/leave", "/v1/forget/{node}"];
+    for path in posts {
         assert_eq!(methods(path), ["post"], "{path}");
     }
-    assert_eq!(paths.len(), 13);
+    assert_eq!(paths.len(), 15);
 }

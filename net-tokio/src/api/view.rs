@@ -242,6 +242,20 @@ pub struct HealthView {
     pub problems: Vec<String>,
 }
 
+/// What became of a leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaveView {
+    /// True: the node has left the cluster and stops.
+    pub left: bool,
+}
+
+/// What became of a request to forget a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgetView {
+    /// The node, which is no member any more.
+    pub node: NodeId,
+}
+
 /// All peers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeersView {

@@ -7,8 +7,8 @@ use axum::body::Body;
 use forever_core::command::VersionSelector;
 use forever_core::name::Name;
 use forever_net_tokio::api::view::{
-    DeleteView, EvictView, FileView, ListView, PeerView, PeersView, RestoreLine, RestoreView, StatView, StateView,
-    StatusView, VersionsView,
+    DeleteView, EvictView, FileView, ForgetView, LeaveView, ListView, PeerView, PeersView, RestoreLine, RestoreView,
+    StatView, StateView, StatusView, VersionsView,
 };
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt;
@@ -201,6 +201,21 @@ pub(crate) async fn peers(data: &Path, report: &Report) -> Result<Exit, CliError
     for peer in &view.peers {
         report.result(peer, || peer_line(peer));
     }
+    Ok(Exit::Done)
+}
+
+/// `forever leave`.
+pub(crate) async fn leave(data: &Path, report: &Report) -> Result<Exit, CliError> {
+    let view: LeaveView = Client::open(data)?.json(Method::POST, "/v1/leave").await?;
+    report.result(&view, || "this node has left the cluster and stops".to_owned());
+    Ok(Exit::Done)
+}
+
+/// `forever forget`.
+pub(crate) async fn forget(data: &Path, node: &str, report: &Report) -> Result<Exit, CliError> {
+    let path = format!("/v1/forget/{}", encode(node));
+    let view: ForgetView = Client::open(data)?.json(Method::POST, &path).await?;
+    report.result(&view, || format!("{}  forgotten", view.node));
     Ok(Exit::Done)
 }
 

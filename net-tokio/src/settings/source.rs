@@ -6,10 +6,14 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 19] = [
     "listen",
     "advertise",
     "peers",
+    "max_peers",
+    "zone",
+    "weight",
+    "repair_after_s",
     "allow",
     "ban_for_s",
     "api",

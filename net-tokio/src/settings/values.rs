@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use forever_core::ids::NodeId;
 use forever_core::key_hash::KeyHash;
+use forever_core::member::ZONE_LEN_MAX;
 use forever_core::path::PathTransform;
+use forever_core::placement::WEIGHT_MAX;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
@@ -85,6 +87,22 @@ pub(super) fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Err
 
 pub(super) fn positive_u32<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     in_range(from, 1, u64::from(u32::MAX)).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
+}
+
+pub(super) fn max_peers<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    in_range(from, 4, 4_096).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
+}
+
+pub(super) fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    in_range(from, 0, WEIGHT_MAX.into()).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
+}
+
+pub(super) fn zone<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.len() > ZONE_LEN_MAX {
+        return Err(D::Error::custom(format!("a zone's name of {} bytes; the most is {ZONE_LEN_MAX}", text.len())));
+    }
+    Ok(text)
 }
 
 pub(super) fn chunk_size<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {

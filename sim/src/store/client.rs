@@ -122,6 +122,8 @@ impl OpClient {
             | What::Evicted { .. }
             | What::RestoreProgress(_)
             | What::Restored(_)
+            | What::Left
+            | What::Forgotten
             | What::Status(_)
             | What::Peers(_)
             | What::Failed(_)) => return nonsense("a put", &other),
@@ -179,6 +181,8 @@ impl OpClient {
             | What::Evicted { .. }
             | What::RestoreProgress(_)
             | What::Restored(_)
+            | What::Left
+            | What::Forgotten
             | What::Status(_)
             | What::Peers(_)
             | What::Failed(_)) => nonsense("a get", &other),
@@ -220,6 +224,8 @@ fn on_other(what: What) -> Next {
         | What::GetData(_)
         | What::GetDone
         | What::Shared(_)
+        | What::Left
+        | What::Forgotten
         | What::Status(_)
         | What::Peers(_)
         | What::Failed(_) => nonsense("a request", &what),

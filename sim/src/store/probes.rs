@@ -162,7 +162,10 @@ impl Probes {
                 | RequestError::Integrity(_)
                 | RequestError::Disk(_)
                 | RequestError::Deadline(_)
-                | RequestError::Stopping,
+                | RequestError::Stopping
+                | RequestError::NoSuchMember
+                | RequestError::MemberAlive
+                | RequestError::StillOwed { .. },
             )
             | OpError::Down
             | OpError::Refused(_)

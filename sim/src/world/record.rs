@@ -188,6 +188,8 @@ pub(super) fn event(trace: &Trace, now_us: u64, actor: &str, request: RequestId,
         | What::Evicted { .. }
         | What::RestoreProgress(_)
         | What::Restored(_)
+        | What::Left
+        | What::Forgotten
         | What::Status(_)
         | What::Peers(_)
         | What::Failed(_) => add(trace, now_us, actor, "event", &(request, what)),

@@ -272,6 +272,9 @@ impl Integrity {
             RequestError::Ticket(_) | RequestError::TicketExpired { .. } | RequestError::TicketGone => {
                 Err(format!("nobody has a ticket, and the answer was: {error}"))
             }
+            RequestError::NoSuchMember | RequestError::MemberAlive | RequestError::StillOwed { .. } => {
+                Err(format!("nobody asked for members, and the answer was: {error}"))
+            }
             RequestError::NotEnoughPeers { .. }
             | RequestError::Unavailable(_)
             | RequestError::Integrity(_)

@@ -131,7 +131,10 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
             | RequestError::Disk(_)
             | RequestError::Deadline(_)
             | RequestError::ClockBehind
-            | RequestError::Stopping => false,
+            | RequestError::Stopping
+            | RequestError::NoSuchMember
+            | RequestError::MemberAlive
+            | RequestError::StillOwed { .. } => false,
         },
         OpResult::Failed(OpError::Down | OpError::Gone | OpError::Refused(_) | OpError::Nonsense(_)) => false,
     }
