@@ -104,7 +104,9 @@ impl Swim {
     /// What is known of a node's life, for others.
     pub(crate) fn life_of(&self, node: NodeId) -> Option<Life> {
         let foca = self.foca.as_ref()?;
-        let member = foca.iter_membership_state().find(|member| member.id().node == node)?;
+        // Of this node itself `foca` only remembers under which generations it is down.
+        let is_other = foca.identity().node != node;
+        let member = foca.iter_membership_state().find(|member| is_other && member.id().node == node)?;
         let down = member.state() == State::Down;
         Some(Life { generation: member.id().generation, incarnation: member.incarnation(), down })
     }
@@ -115,8 +117,9 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 2] {
     let known = cx.swim.foca.as_ref().map_or(0, |foca| foca.iter_membership_state().len());
     // One of each kind, those of the time before all members were lost, and one for each suspicion.
     let reminders_max = cx.members.entries() + 32;
+    // This node itself may be among them, under an earlier generation.
     [
-        ("nodes known to SWIM", known as u64, cx.members.entries() as u64),
+        ("nodes known to SWIM", known as u64, 1 + cx.members.entries() as u64),
         ("reminders of SWIM", cx.swim.reminders.len() as u64, reminders_max as u64),
     ]
 }
