@@ -245,6 +245,7 @@ fn a_node_that_owes_a_write_does_not_leave_and_stays_a_member() {
     world.crash(0);
     world.put(2, "file", b"bytes").unwrap();
     assert_eq!(leave(&mut world, 2), What::Failed(RequestError::StillOwed { owed: 1 }));
+    world.run_for(Duration::from_millis(100));
     assert_eq!(status(&mut world, 1).members, 3);
     world.start(0);
     world.run_for(Duration::from_secs(40));
