@@ -8,7 +8,7 @@
 //!
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
-//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
+//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `mend`, `publish`, `outbox`, `names`, `schema`.
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
@@ -30,6 +30,7 @@ mod keep;
 mod links;
 mod locate;
 mod members;
+mod mend;
 mod names;
 mod outbox;
 mod page_loader;
@@ -453,7 +454,7 @@ impl Node {
                 }
             }
             Pending::Answer(step) => answers::on_completion(cx, step, completion),
-            Pending::Serve { link, want } => serve::on_loaded(cx, link, want, completion.disk()),
+            Pending::Serve { link, want, object } => serve::on_loaded(cx, link, want, object, completion.disk()),
             Pending::Upload(key, step) => upload::on_completion(cx, key, step, completion),
             Pending::Announce(step) => announce::on_completion(cx, step, completion),
             Pending::Promise(step) => announce::on_promise_completion(cx, step, completion),
@@ -463,6 +464,7 @@ impl Node {
             Pending::Publish(id, step) => publish::on_completion(cx, id, step, completion),
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
+            Pending::Mend(step) => mend::on_completion(cx, step, completion),
             Pending::Nobody => {
                 if let Err(error) = completion.committed() {
                     answers::note_disk_error(cx, &error);
@@ -481,6 +483,7 @@ impl Node {
             Timer::Outbox(node) => outbox::flush(cx, node),
             Timer::Boot => boot::on_timer(cx),
             Timer::Settle => dials::settle(cx),
+            Timer::Mend => mend::on_timer(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
                 publish::on_straggler(cx, id);
@@ -502,6 +505,7 @@ impl Node {
                 dials::check_settled(cx);
                 publish::on_peer_ready(cx, node);
                 outbox::flush(cx, node);
+                mend::on_peer_ready(cx);
                 self.run_all(|task, cx| task.on_peer_ready(cx, node));
             }
             Signal::PeerGone(node) => {
@@ -516,11 +520,13 @@ impl Node {
                 FetchClient::Upload(key, chunk) => upload::on_fetched(cx, key, chunk, result),
                 FetchClient::PullChunk(id, chunk) => pull::on_fetched(cx, id, chunk, result),
                 FetchClient::Page(id) => page_loader::on_fetched(cx, id, result),
+                FetchClient::Mend(blob) => mend::on_fetched(cx, blob, result),
                 FetchClient::Get(id, index) => self.run(id, |task, cx| task.on_fetched(cx, index, result)),
             },
             Signal::PageLoaded { client, result } => match client {
                 page_loader::PageClient::Pull(id) => pull::on_page(cx, id, result),
                 page_loader::PageClient::Names(number) => names::on_page(cx, number, result),
+                page_loader::PageClient::Mend(blob) => mend::on_page(cx, blob, result),
                 page_loader::PageClient::Request(id, number) => {
                     self.run(id, |task, cx| task.on_page(cx, number, result));
                 }
@@ -536,6 +542,7 @@ impl Node {
                 PullClient::Promise { link, request } => {
                     announce::on_promise_pulled(cx, link, request, &record, outcome);
                 }
+                PullClient::Mend => mend::on_pulled(cx, record, outcome),
                 PullClient::Nobody => {}
                 PullClient::Restore(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
             },
@@ -546,6 +553,7 @@ impl Node {
             Signal::Superseded { request } => self.run(request, |task, cx| task.on_superseded(cx)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
+            Signal::MendsIdle => self.run_all(|task, cx| task.on_mends_idle(cx)),
             Signal::OwnRecordStored(record) => {
                 names::on_record(cx, record);
                 if cx.names.complete() {

@@ -110,6 +110,11 @@ pub(crate) trait Task: Debug + Send {
         Flow::Continue
     }
 
+    /// Nothing that could be had is still to be mended.
+    fn on_mends_idle(&mut self, _cx: &mut Context) -> Flow {
+        Flow::Continue
+    }
+
     /// Time to see whether a peer lags.
     fn on_straggler(&mut self, _cx: &mut Context) -> Flow {
         Flow::Continue

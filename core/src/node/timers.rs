@@ -28,6 +28,8 @@ pub enum Timer {
     Boot,
     /// The first dials should have come to something.
     Settle,
+    /// What nobody had is asked for again.
+    Mend,
 }
 
 /// At most one deadline for each reason.

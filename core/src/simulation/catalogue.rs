@@ -40,6 +40,8 @@ pub const PROBES: &[(&str, &str)] = &[
     ("links.duplicate-closed", "of two links to a node one was closed"),
     ("links.peer-banned", "a peer was banned after repeated offences"),
     ("links.silent-given-up", "a link was given up because nothing was heard"),
+    ("mend.chunk-mended", "a chunk that was damaged here came from a peer and was stored again"),
+    ("mend.nobody-has-it", "what is missing here could not be had, and is asked for again later"),
     ("names.doubtful-record", "a commit of an own record failed, and the disk is asked whether it was made"),
     ("names.superseded-while-opening", "a name changed while its manifest was being opened"),
     ("outbox.delivered-late", "a peer was given what it had missed"),
