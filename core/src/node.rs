@@ -8,8 +8,9 @@
 //!
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
-//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `mend`, `publish`, `outbox`, `names`, `schema`.
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`; what
+//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
+//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back).
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`, `scrub_now`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
@@ -38,6 +39,7 @@ mod outbox;
 mod page_loader;
 mod pages;
 mod pending;
+mod presence;
 mod publish;
 mod pull;
 mod put;
@@ -45,6 +47,8 @@ mod query;
 mod remove;
 mod restore;
 mod schema;
+mod scrub;
+mod scrub_now;
 mod serve;
 mod share;
 mod signal;
@@ -225,6 +229,7 @@ impl Node {
             | Command::Share { .. }
             | Command::Evict { .. }
             | Command::Restore
+            | Command::Scrub { .. }
             | Command::Status
             | Command::Peers => {}
         }
@@ -287,6 +292,12 @@ impl Node {
                     return Err(CommandError::Restoring);
                 }
                 Box::new(restore::Restore::new(id))
+            }
+            Command::Scrub { from_start } => {
+                if core::mem::replace(&mut self.cx.scrub.asked, true) {
+                    return Err(CommandError::Scrubbing);
+                }
+                Box::new(scrub_now::ScrubNow::new(id, from_start))
             }
             Command::Status => {
                 let requests = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
@@ -467,6 +478,8 @@ impl Node {
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
             Pending::Mend(step) => mend::on_completion(cx, step, completion),
+            Pending::Presence(step) => presence::on_completion(cx, step, completion),
+            Pending::Scrub(step) => scrub::on_completion(cx, step, completion),
             Pending::Nobody => {
                 if let Err(error) = completion.committed() {
                     answers::note_disk_error(cx, &error);
@@ -486,6 +499,8 @@ impl Node {
             Timer::Boot => boot::on_timer(cx),
             Timer::Settle => dials::settle(cx),
             Timer::Mend => mend::on_timer(cx),
+            Timer::Presence => presence::on_timer(cx),
+            Timer::Scrub => scrub::on_timer(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
                 publish::on_straggler(cx, id);
@@ -529,11 +544,16 @@ impl Node {
                 page_loader::PageClient::Pull(id) => pull::on_page(cx, id, result),
                 page_loader::PageClient::Names(number) => names::on_page(cx, number, result),
                 page_loader::PageClient::Mend(blob) => mend::on_page(cx, blob, result),
+                page_loader::PageClient::Presence => presence::on_page(cx, result),
                 page_loader::PageClient::Request(id, number) => {
                     self.run(id, |task, cx| task.on_page(cx, number, result));
                 }
             },
-            Signal::Located { request, located } => self.run(request, |task, cx| task.on_located(cx, located)),
+            Signal::Located { request, located } => {
+                if let Some(located) = mend::on_located(cx, request, located) {
+                    self.run(request, |task, cx| task.on_located(cx, located));
+                }
+            }
             Signal::Answered { client, node, answer } => match client {
                 AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
@@ -555,6 +575,7 @@ impl Node {
             Signal::Superseded { request } => self.run(request, |task, cx| task.on_superseded(cx)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
+            Signal::PresenceChecked { done } => self.run_all(|task, cx| task.on_presence_checked(cx, done)),
             Signal::MendsIdle => self.run_all(|task, cx| task.on_mends_idle(cx)),
             Signal::OwnRecordStored(record) => {
                 names::on_record(cx, record);

@@ -26,8 +26,10 @@ use crate::node::names::Names;
 use crate::node::outbox::Outbox;
 use crate::node::page_loader::PageLoads;
 use crate::node::pending::Pending;
+use crate::node::presence::Presence;
 use crate::node::publish::Publishes;
 use crate::node::pull::Pulls;
+use crate::node::scrub::Scrub;
 use crate::node::signal::Signal;
 use crate::node::timers::{Timer, Timers};
 use crate::node::upload::Uploads;
@@ -74,6 +76,8 @@ pub(crate) struct Context {
     pub(crate) publishes: Publishes,
     pub(crate) outbox: Outbox,
     pub(crate) mends: Mends,
+    pub(crate) presence: Presence,
+    pub(crate) scrub: Scrub,
     /// Which put an upload to a peer belongs to.
     pub(crate) upload_owners: BTreeMap<(LinkId, u64), RequestId>,
     /// Puts under way: they share the window.
@@ -125,6 +129,8 @@ impl Context {
             publishes: Publishes::default(),
             outbox: Outbox::default(),
             mends: Mends::default(),
+            presence: Presence::default(),
+            scrub: Scrub::default(),
             upload_owners: BTreeMap::new(),
             puts: 0,
             gets: 0,

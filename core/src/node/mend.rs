@@ -14,10 +14,11 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskOp, Write};
-use crate::ids::{BlobKey, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RecordId};
+use crate::ids::{BlobKey, NameId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RecordId, RequestId};
 use crate::manifest::{Children, PageRef};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
+use crate::node::locate::{self, Located, Scope};
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
@@ -32,6 +33,9 @@ const ACTIVE_MAX: usize = 4;
 
 /// Chunks and records known to need mending. What is found beyond them is found again by the next check.
 const KNOWN_MAX: usize = 4_096;
+
+/// Chunks and records waiting to be mended beyond which a check waits.
+const WAITING_MAX: usize = 64;
 
 /// Pages asked which of them lists a chunk: one is enough, unless it is damaged itself.
 const PAGES_MAX: u32 = 8;
@@ -74,7 +78,16 @@ struct Chunk {
 #[derive(Debug)]
 struct Record {
     state: State,
-    record: SignedRecord,
+    what: Broken,
+}
+
+/// What is wrong with a record.
+#[derive(Debug)]
+enum Broken {
+    /// It lacks pages or chunks.
+    Lacking(SignedRecord),
+    /// It is damaged itself, so that only its key tells what it was.
+    Damaged { owner: OwnerId, name: NameId },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +101,8 @@ enum Item {
 pub(crate) struct Mends {
     chunks: BTreeMap<BlobKey, Chunk>,
     records: BTreeMap<RecordId, Record>,
+    /// Searches for records that are damaged themselves.
+    searches: BTreeMap<RequestId, RecordId>,
     /// Those that wait, in order; some may have been forgotten meanwhile.
     queue: VecDeque<Item>,
     /// How often in a row nobody had what was asked for.
@@ -108,9 +123,9 @@ impl Mends {
         self.chunks.len() + self.records.len()
     }
 
-    /// Whether more can be taken on without pushing anything out: a check waits until it is.
+    /// Whether so few are waiting that a check may go on looking for more.
     pub(crate) fn has_room(&self) -> bool {
-        self.len() < KNOWN_MAX / 2
+        self.states().filter(|state| *state != State::Failed).count() < WAITING_MAX
     }
 
     /// Whether nothing is being mended or waits for its turn.
@@ -160,7 +175,18 @@ pub(crate) fn record(cx: &mut Context, record: SignedRecord) {
         return;
     }
     let id = record.id;
-    cx.mends.records.insert(id, Record { state: State::Waiting, record });
+    add_record(cx, id, Broken::Lacking(record));
+}
+
+/// Brings back a record whose own bytes are damaged here.
+pub(crate) fn damaged_record(cx: &mut Context, owner: OwnerId, name: NameId, id: RecordId) {
+    if !cx.mends.records.contains_key(&id) && cx.mends.len() < KNOWN_MAX {
+        add_record(cx, id, Broken::Damaged { owner, name });
+    }
+}
+
+fn add_record(cx: &mut Context, id: RecordId, what: Broken) {
+    cx.mends.records.insert(id, Record { state: State::Waiting, what });
     cx.mends.queue.push_back(Item::Record(id));
     pump(cx);
 }
@@ -205,17 +231,42 @@ fn pump(cx: &mut Context) {
                 let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: PAGES_MAX, reverse: false };
                 cx.disk(scan, Pending::Mend(MendStep::References(blob)));
             }
-            Item::Record(id) => {
-                let Some(Record { record, .. }) = cx.mends.records.get(&id) else { continue };
-                let keys =
-                    alloc::vec![schema::record_key(record), schema::evicted_key(record.record.owner, record.id)];
-                cx.disk(DiskOp::Lookup { keys }, Pending::Mend(MendStep::Record(id)));
-            }
+            Item::Record(id) => begin_record(cx, id),
         }
     }
     if cx.mends.queue.is_empty() && cx.mends.is_idle() {
         cx.signal(Signal::MendsIdle);
     }
+}
+
+fn begin_record(cx: &mut Context, id: RecordId) {
+    match cx.mends.records.get(&id).map(|record| &record.what) {
+        Some(Broken::Lacking(record)) => {
+            let keys = alloc::vec![schema::record_key(record), schema::evicted_key(record.record.owner, id)];
+            cx.disk(DiskOp::Lookup { keys }, Pending::Mend(MendStep::Record(id)));
+        }
+        Some(Broken::Damaged { owner, name }) => {
+            let (owner, name) = (*owner, *name);
+            let search = RequestId(cx.number());
+            cx.mends.searches.insert(search, id);
+            locate::start_of(cx, search, owner, name, Scope::Everywhere);
+        }
+        None => {}
+    }
+}
+
+/// The records of a damaged record's name are known. Gives them back if the search was another's.
+pub(crate) fn on_located(cx: &mut Context, search: RequestId, located: Located) -> Option<Located> {
+    let Some(id) = cx.mends.searches.remove(&search) else { return Some(located) };
+    let Some(record) = cx.mends.records.get_mut(&id) else { return None };
+    match located.records.iter().find(|found| found.id == id) {
+        Some(found) => {
+            record.what = Broken::Lacking(found.clone());
+            begin_record(cx, id);
+        }
+        None => fail(cx, Item::Record(id)),
+    }
+    None
 }
 
 /// It is in order, or nobody needs it any more.
@@ -371,7 +422,7 @@ fn on_written(cx: &mut Context, blob: BlobKey, from: NodeId, written: Result<boo
 /// What the disk says of a record that lacks something: whether it is to be whole here.
 fn on_record(cx: &mut Context, id: RecordId, to_be_whole: bool) {
     let holders = sources(cx);
-    let Some(Record { record, .. }) = cx.mends.records.get(&id) else { return };
+    let Some(Record { what: Broken::Lacking(record), .. }) = cx.mends.records.get(&id) else { return };
     if !to_be_whole || cx.evicting.contains(&id) {
         return settle(cx, Item::Record(id));
     }

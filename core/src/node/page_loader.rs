@@ -27,6 +27,8 @@ pub(crate) enum PageClient {
     Names(u64),
     /// The mending of a chunk that the page lists.
     Mend(BlobKey),
+    /// The check of presence: a page of the record that it looks at.
+    Presence,
 }
 
 /// How to open a page.
@@ -111,7 +113,9 @@ pub(crate) struct PageLoads {
 pub(crate) fn load(cx: &mut Context, order: PageOrder) {
     let id = cx.number();
     let keys = alloc::vec![schema::page_key(order.owner, order.page.id)];
-    cx.pages.loads.insert(id, Load { order, data: Bytes::new(), from: None, public: None, damaged: false, damaged_here: false });
+    cx.pages
+        .loads
+        .insert(id, Load { order, data: Bytes::new(), from: None, public: None, damaged: false, damaged_here: false });
     cx.disk(DiskOp::Lookup { keys }, Pending::Page(id, PageStep::Lookup));
 }
 

@@ -12,8 +12,10 @@ use crate::node::locate::LocateStep;
 use crate::node::mend::MendStep;
 use crate::node::outbox::OutboxStep;
 use crate::node::page_loader::PageStep;
+use crate::node::presence::PresenceStep;
 use crate::node::publish::PublishStep;
 use crate::node::pull::{PullId, PullStep};
+use crate::node::scrub::ScrubStep;
 use crate::node::task::TaskStep;
 use crate::node::upload::{UploadKey, UploadStep};
 use crate::record::SignedRecord;
@@ -39,6 +41,8 @@ pub(crate) enum Pending {
     Task(RequestId, TaskStep),
     Outbox(OutboxStep),
     Mend(MendStep),
+    Presence(PresenceStep),
+    Scrub(ScrubStep),
     /// The commit of a page that lists these chunks, then what waits for it.
     PageCommit {
         chunks: Vec<ChunkId>,

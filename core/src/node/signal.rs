@@ -46,6 +46,8 @@ pub(crate) enum Signal {
     NamesLoaded,
     /// Nothing that could be had is still to be mended.
     MendsIdle,
+    /// Some more records have been checked for what they need, or all.
+    PresenceChecked { done: bool },
     /// A record of this node's owner has been stored on its disk.
     OwnRecordStored(SignedRecord),
 }
