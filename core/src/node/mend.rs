@@ -258,7 +258,7 @@ fn begin_record(cx: &mut Context, id: RecordId) {
 /// The records of a damaged record's name are known. Gives them back if the search was another's.
 pub(crate) fn on_located(cx: &mut Context, search: RequestId, located: Located) -> Option<Located> {
     let Some(id) = cx.mends.searches.remove(&search) else { return Some(located) };
-    let Some(record) = cx.mends.records.get_mut(&id) else { return None };
+    let record = cx.mends.records.get_mut(&id)?;
     match located.records.iter().find(|found| found.id == id) {
         Some(found) => {
             record.what = Broken::Lacking(found.clone());
