@@ -9,7 +9,8 @@
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`; what
+//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back).
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`, `scrub_now`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
@@ -32,11 +33,13 @@ mod keep;
 mod links;
 mod locate;
 mod members;
+mod mend;
 mod names;
 mod outbox;
 mod page_loader;
 mod pages;
 mod pending;
+mod presence;
 mod publish;
 mod pull;
 mod put;
@@ -44,6 +47,8 @@ mod query;
 mod remove;
 mod restore;
 mod schema;
+mod scrub;
+mod scrub_now;
 mod serve;
 mod share;
 mod signal;
@@ -225,6 +230,7 @@ impl Node {
             | Command::Share { .. }
             | Command::Evict { .. }
             | Command::Restore
+            | Command::Scrub { .. }
             | Command::Status
             | Command::Peers => {}
         }
@@ -287,6 +293,12 @@ impl Node {
                     return Err(CommandError::Restoring);
                 }
                 Box::new(restore::Restore::new(id))
+            }
+            Command::Scrub { from_start } => {
+                if core::mem::replace(&mut self.cx.scrub.asked, true) {
+                    return Err(CommandError::Scrubbing);
+                }
+                Box::new(scrub_now::ScrubNow::new(id, from_start))
             }
             Command::Status => {
                 let requests = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
@@ -454,7 +466,7 @@ impl Node {
                 }
             }
             Pending::Answer(step) => answers::on_completion(cx, step, completion),
-            Pending::Serve { link, want } => serve::on_loaded(cx, link, want, completion.disk()),
+            Pending::Serve { link, want, object } => serve::on_loaded(cx, link, want, object, completion.disk()),
             Pending::Upload(key, step) => upload::on_completion(cx, key, step, completion),
             Pending::Announce(step) => announce::on_completion(cx, step, completion),
             Pending::Promise(step) => announce::on_promise_completion(cx, step, completion),
@@ -464,6 +476,9 @@ impl Node {
             Pending::Publish(id, step) => publish::on_completion(cx, id, step, completion),
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
+            Pending::Mend(step) => mend::on_completion(cx, step, completion),
+            Pending::Presence(step) => presence::on_completion(cx, step, completion),
+            Pending::Scrub(step) => scrub::on_completion(cx, step, completion),
             Pending::Nobody => {
                 if let Err(error) = completion.committed() {
                     answers::note_disk_error(cx, &error);
@@ -482,6 +497,9 @@ impl Node {
             Timer::Outbox(node) => outbox::flush(cx, node),
             Timer::Boot => boot::on_timer(cx),
             Timer::Settle => dials::settle(cx),
+            Timer::Mend => mend::on_timer(cx),
+            Timer::Presence => presence::on_timer(cx),
+            Timer::Scrub => scrub::on_timer(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
                 publish::on_straggler(cx, id);
@@ -503,6 +521,7 @@ impl Node {
                 dials::check_settled(cx);
                 publish::on_peer_ready(cx, node);
                 outbox::flush(cx, node);
+                mend::on_peer_ready(cx);
                 self.run_all(|task, cx| task.on_peer_ready(cx, node));
             }
             Signal::PeerGone(node) => {
@@ -518,16 +537,23 @@ impl Node {
                 FetchClient::Upload(key, chunk) => upload::on_fetched(cx, key, chunk, result),
                 FetchClient::PullChunk(id, chunk) => pull::on_fetched(cx, id, chunk, result),
                 FetchClient::Page(id) => page_loader::on_fetched(cx, id, result),
+                FetchClient::Mend(blob) => mend::on_fetched(cx, blob, result),
                 FetchClient::Get(id, index) => self.run(id, |task, cx| task.on_fetched(cx, index, result)),
             },
             Signal::PageLoaded { client, result } => match client {
                 page_loader::PageClient::Pull(id) => pull::on_page(cx, id, result),
                 page_loader::PageClient::Names(number) => names::on_page(cx, number, result),
+                page_loader::PageClient::Mend(blob) => mend::on_page(cx, blob, result),
+                page_loader::PageClient::Presence => presence::on_page(cx, result),
                 page_loader::PageClient::Request(id, number) => {
                     self.run(id, |task, cx| task.on_page(cx, number, result));
                 }
             },
-            Signal::Located { request, located } => self.run(request, |task, cx| task.on_located(cx, located)),
+            Signal::Located { request, located } => {
+                if let Some(located) = mend::on_located(cx, request, located) {
+                    self.run(request, |task, cx| task.on_located(cx, located));
+                }
+            }
             Signal::Answered { client, node, answer } => match client {
                 AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
@@ -538,6 +564,7 @@ impl Node {
                 PullClient::Promise { link, request } => {
                     announce::on_promise_pulled(cx, link, request, &record, outcome);
                 }
+                PullClient::Mend => mend::on_pulled(cx, record, outcome),
                 PullClient::Nobody => {}
                 PullClient::Restore(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
             },
@@ -548,6 +575,8 @@ impl Node {
             Signal::Superseded { request, by } => self.run(request, |task, cx| task.on_superseded(cx, &by)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
+            Signal::PresenceChecked { done } => self.run_all(|task, cx| task.on_presence_checked(cx, done)),
+            Signal::MendsIdle => self.run_all(|task, cx| task.on_mends_idle(cx)),
             Signal::OwnRecordStored(record) => {
                 names::on_record(cx, record);
                 if cx.names.complete() {

@@ -9,6 +9,7 @@ mod node;
 mod pipe;
 mod put;
 mod report;
+mod scrub;
 mod setup;
 mod share;
 
@@ -84,6 +85,9 @@ enum Command {
     Evict(NameArg),
     /// Bring all files of a recovered owner back from the peers
     Restore,
+    /// Read and check all that this node holds, at once, and bring back from peers what is damaged; one that is interrupted is
+    /// gone on with by the next
+    Scrub(ScrubArgs),
     /// Show this node: IDs, addresses, files, bytes, peers, health
     Status,
     /// Show the peers
@@ -103,6 +107,13 @@ struct InitArgs {
     /// Be the node of an owner whose recovery phrase is read from stdin
     #[arg(long)]
     recover: bool,
+}
+
+#[derive(Debug, Args)]
+struct ScrubArgs {
+    /// Start over instead of going on with one that was interrupted
+    #[arg(long)]
+    restart: bool,
 }
 
 #[derive(Debug, Args)]
@@ -236,6 +247,7 @@ fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit
         Command::Versions(args) => asynchronously(info::versions(data, &args.name, report)),
         Command::Evict(args) => asynchronously(info::evict(data, &args.name, report)),
         Command::Restore => asynchronously(info::restore(data, report)),
+        Command::Scrub(args) => asynchronously(scrub::run(data, args.restart, report)),
         Command::Status => asynchronously(info::status(data, report)),
         Command::Peers => asynchronously(info::peers(data, report)),
     }

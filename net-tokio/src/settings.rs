@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use source::{Environment, check_keys};
 
+/// A day.
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// A fresh data folder's `config.toml`: every key with its default, commented out.
 pub const DEFAULT_CONFIG: &str = include_str!("settings/default.toml");
 
@@ -64,6 +67,8 @@ pub struct Settings {
     pub keep_days: u32,
     /// Space left free on the disk, in MiB.
     pub reserve_mib: u64,
+    /// In how many days of running time every blob is read and checked once; 0 for never.
+    pub scrub_days: u32,
     /// Threads that read, write and hash.
     #[serde(deserialize_with = "values::threads")]
     pub disk_threads: usize,
@@ -87,6 +92,7 @@ impl Default for Settings {
             keep_versions: core.retention.keep_versions,
             keep_days: core.retention.keep_days,
             reserve_mib: 256,
+            scrub_days: 14,
             disk_threads: 4,
         }
     }
@@ -192,6 +198,7 @@ impl Settings {
             },
             request_timeout: Duration::from_secs(self.request_timeout_s),
             ban_for: Duration::from_secs(self.ban_for_s),
+            scrub_period: DAY * self.scrub_days,
             ..Config::default()
         }
     }

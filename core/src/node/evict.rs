@@ -18,7 +18,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{answers, asks, choose, schema};
+use crate::node::{answers, asks, choose, mend, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::{buggify, planted, sometimes};
 
@@ -189,7 +189,9 @@ impl Evict {
                 continue;
             }
             self.freed_bytes += u64::from(len);
-            writes.push(Write::DropBlob { blob: BlobKey { owner, chunk } });
+            let blob = BlobKey { owner, chunk };
+            mend::forget_chunk(cx, &blob);
+            writes.push(Write::DropBlob { blob });
         }
         let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes };
         cx.disk(commit, self.pending(EvictStep::Dropped));
@@ -229,6 +231,7 @@ impl Task for Evict {
                     ),
                 );
             }
+            mend::forget_record(cx, record.id);
             self.records.insert(record.id, record.clone());
         }
         if self.records.is_empty() {

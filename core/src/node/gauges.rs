@@ -12,8 +12,11 @@ use crate::node::links::{ANSWERING_MAX, Link};
 use crate::node::locate::RECORDS_MAX;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
-use crate::node::{dials, outbox, pull, upload};
+use crate::node::{dials, mend, outbox, pull, scrub, upload};
 use crate::seal::BLOB_LEN_MAX;
+
+/// Operations of the check of presence and the scrub, and what they keep.
+const CHECKS_MAX: u64 = 8;
 
 /// Name, use and limit.
 pub(crate) type Gauge = (&'static str, u64, u64);
@@ -34,6 +37,8 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     gauges.extend(pull::gauges(cx));
     gauges.extend(upload::gauges(cx));
     gauges.extend(outbox::gauges(cx));
+    gauges.extend(mend::gauges(cx));
+    gauges.push(scrub::gauge(cx));
     gauges
 }
 
@@ -67,11 +72,12 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
     ]
 }
 
-/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot` and `Settle`.
+/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot`, `Settle`, `Mend`,
+/// `Presence` and `Scrub`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
     let nodes = cx.members.count() as usize;
-    (dials::addresses(cx) + of_links + nodes + 2 * requests + 2) as u64
+    (dials::addresses(cx) + of_links + nodes + 2 * requests + 5) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.
@@ -80,5 +86,9 @@ fn operations_max(cx: &Context) -> u64 {
     let of_request = u64::from(RECORDS_MAX.max(cx.config.put_window_chunks).max(cx.config.fetch_window_chunks));
     let of_link = u64::from(ANSWERING_MAX) + (QUESTIONS_MAX + LOADED_MAX) as u64 + upload::OPERATIONS_MAX;
     let links = 1 + u64::from(cx.members.count()) + cx.links.iter().count() as u64;
-    u64::from(cx.config.requests_max) * of_request + links * of_link + pull::OPERATIONS_MAX
+    u64::from(cx.config.requests_max) * of_request
+        + links * of_link
+        + pull::OPERATIONS_MAX
+        + mend::OPERATIONS_MAX
+        + CHECKS_MAX
 }

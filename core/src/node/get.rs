@@ -240,7 +240,11 @@ impl Get {
             Ok(blob) => self.decrypt(cx, index, blob.into(), None),
             Err(error) => {
                 answers::note_disk_error(cx, &error);
-                self.damaged |= error == DiskError::Corrupt;
+                let chunk = self.chunk(index).map(|(chunk, _)| chunk.id);
+                if let (DiskError::Corrupt, Some(chunk)) = (&error, chunk) {
+                    self.damaged = true;
+                    answers::note_damage(cx, BlobKey { owner: self.owner(cx), chunk });
+                }
                 if self.damaged && planted!(cx.simulation, RepairTrustsIndex) {
                     return self.unavailable(cx);
                 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskOp, Write};
 use crate::frame::Refusal;
-use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RequestId};
+use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RecordId, RequestId};
 use crate::manifest::{Children, ChunkRef, PAGE_LEN_MAX, PageRef};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
@@ -55,6 +55,8 @@ pub(crate) enum PullClient {
         request: u64,
     },
     Restore(RequestId),
+    /// A record that lacks something here.
+    Mend,
     /// The record is worth having, and that is all.
     Nobody,
 }
@@ -157,8 +159,16 @@ fn start_waiting(cx: &mut Context) {
 
 /// Ends all pulls of a restore that is gone.
 pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
-    let doomed = |(_, pull): &(&PullId, &Pull)| pull.client == PullClient::Restore(request);
-    let ids: Vec<PullId> = cx.pulls.pulls.iter().filter(doomed).map(|(id, _)| *id).collect();
+    cancel_those(cx, |pull| pull.client == PullClient::Restore(request));
+}
+
+/// Ends the mending of a record that is to be whole here no more.
+pub(crate) fn cancel_mend(cx: &mut Context, record: RecordId) {
+    cancel_those(cx, |pull| pull.client == PullClient::Mend && pull.record.id == record);
+}
+
+fn cancel_those(cx: &mut Context, doomed: impl Fn(&Pull) -> bool) {
+    let ids: Vec<PullId> = cx.pulls.pulls.iter().filter(|(_, pull)| doomed(pull)).map(|(id, _)| *id).collect();
     cx.pulls.waiting.retain(|id| !ids.contains(id));
     for id in ids {
         drop_pull(cx, id);
@@ -430,7 +440,11 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
         cx.clock.observe(&record.record.version);
         writes.push(Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) });
     }
-    let require_keys = root.map(|root| schema::page_key(owner, root)).into_iter().collect();
+    let mut require_keys: Vec<Bytes> = root.map(|root| schema::page_key(owner, root)).into_iter().collect();
+    if pull.client == PullClient::Mend {
+        // A record that was dropped meanwhile stays dropped.
+        require_keys.push(schema::record_key(&record));
+    }
     cx.disk(
         DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes },
         Pending::Pull(id, PullStep::CommitRecord(record)),

@@ -279,6 +279,8 @@ impl Task for Status {
             requests: self.requests,
             protocol_errors: cx.counters.protocol_errors,
             damaged_blobs: cx.counters.damaged_blobs,
+            mended: cx.counters.mended,
+            unmended: cx.mends.failed(),
         };
         cx.event(self.id, What::Status(status));
         Flow::Done

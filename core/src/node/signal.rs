@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::bulk::Bulk;
 use crate::event::{RequestError, WriteReport};
 use crate::frame::{AnnounceOutcome, HeldRecord, Refusal};
-use crate::ids::{ChunkId, NodeId, RecordId, RequestId};
+use crate::ids::{BlobKey, ChunkId, NodeId, RecordId, RequestId};
 use crate::node::locate::Located;
 use crate::node::page_loader::{LoadedPage, PageClient, PageFailure};
 use crate::node::pull::{PullClient, PullId, PullOutcome};
@@ -44,6 +44,10 @@ pub(crate) enum Signal {
     Superseded { request: RequestId, by: SignedRecord },
     /// The names of this node's owner are all known.
     NamesLoaded,
+    /// Nothing that could be had is still to be mended.
+    MendsIdle,
+    /// Some more records have been checked for what they need, or all.
+    PresenceChecked { done: bool },
     /// A record of this node's owner has been stored on its disk.
     OwnRecordStored(SignedRecord),
 }
@@ -59,6 +63,8 @@ pub(crate) enum FetchClient {
     Get(RequestId, u64),
     /// A load of a page.
     Page(u64),
+    /// The mending of a chunk.
+    Mend(BlobKey),
 }
 
 /// How a fetch ended.

@@ -28,6 +28,12 @@ pub enum Timer {
     Boot,
     /// The first dials should have come to something.
     Settle,
+    /// What nobody had is asked for again.
+    Mend,
+    /// Records are checked for what they need.
+    Presence,
+    /// The next blob is read to see whether it is in order.
+    Scrub,
 }
 
 /// At most one deadline for each reason.

@@ -120,6 +120,8 @@ bugs! {
         "An address that cannot be reached four times is never dialled again.";
     PullSlotLeak "pull-slot-leak" in "core/node/pull.rs" needs ["disk"],
         "A pull that is refused keeps its place among the few that may be under way.";
+    ScrubStartsOver "scrub-starts-over" in "core/node/scrub.rs" needs ["process", "disk"],
+        "A scrub starts with the first blob after every restart, so that the last ones are never read on a node that is restarted often.";
     NameInJournal "name-in-journal" in "core/node/put.rs" needs [],
         "A journal of the puts under way keeps their names as they are.";
     CancelForgotten "cancel-forgotten" in "core/node.rs" needs [],

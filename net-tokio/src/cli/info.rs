@@ -3,14 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use axum::body::Body;
 use forever_core::command::VersionSelector;
 use forever_core::name::Name;
 use forever_net_tokio::api::view::{
-    DeleteView, EvictView, FileView, ListView, PeersView, RestoreLine, RestoreView, StatView, StatusView, VersionsView,
+    DeleteView, EvictView, FileView, ListView, PeersView, RestoreView, StatView, StatusView, VersionsView,
 };
-use http::{HeaderMap, Method};
-use http_body_util::BodyExt;
+use http::Method;
 
 use super::client::{encode, path};
 use super::{CliError, Client, Exit, Report, human_bytes};
@@ -124,26 +122,8 @@ pub(crate) async fn restore(data: &Path, report: &Report) -> Result<Exit, CliErr
 
 /// Starts a restore and reports each step until its end.
 pub(crate) async fn follow_restore(client: &mut Client, report: &Report) -> Result<RestoreView, CliError> {
-    let response = client.send(Method::POST, "/v1/restore", HeaderMap::new(), Body::empty()).await?;
-    let mut body = response.into_body();
-    let mut pending = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| CliError::Connection(error.to_string()))?;
-        pending.extend_from_slice(frame.data_ref().map_or(&[][..], |bytes| bytes));
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            match serde_json::from_slice(&line).map_err(|error| CliError::Answer(error.to_string()))? {
-                RestoreLine::Error(body) => return Err(CliError::Api(body)),
-                RestoreLine::Report(view) => {
-                    report.result(&view, || restore_text(&view));
-                    if view.done {
-                        return Ok(view);
-                    }
-                }
-            }
-        }
-    }
-    Err(CliError::Connection("the restore ended without saying how".to_owned()))
+    let show = |view: &RestoreView| report.result(view, || restore_text(view));
+    client.steps("/v1/restore", show, |view| view.done).await
 }
 
 fn restore_text(view: &RestoreView) -> String {
@@ -188,9 +168,20 @@ fn status_text(view: &StatusView) -> String {
             view.peers_connected, view.members, view.write_quorum
         ),
         format!("pending   {} writes that some node does not have yet", view.pending),
-        format!("faults    {} broken frames, {} damaged blobs", view.protocol_errors, view.damaged_blobs),
+        format!("faults    {} broken frames, {}", view.protocol_errors, damage_text(view)),
     ]
     .join("\n")
+}
+
+fn damage_text(view: &StatusView) -> String {
+    let mut text = format!("{} damaged blobs", view.damaged_blobs);
+    if view.mended > 0 {
+        text.push_str(&format!(", {} chunks and records brought back from peers", view.mended));
+    }
+    if view.unmended > 0 {
+        text.push_str(&format!(", {} that no peer has given back so far", view.unmended));
+    }
+    text
 }
 
 /// `forever peers`.

@@ -139,6 +139,8 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         redial: (ms(&mut knob(14), 50, 250), ms(&mut knob(15), 500, 3_000)),
         ban_after: *knob(16).pick(&[2, 3, 5]),
         ban_for: ms(&mut knob(17), 1_000, 8_000),
+        scrub_period: Duration::from_secs(*knob(18).pick(&[0, 8, 20, 40])),
+        presence_period: Duration::from_secs(*knob(19).pick(&[0, 5, 15])),
         simulation: Simulation::default(),
     }
 }

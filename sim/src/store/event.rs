@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use forever_core::command::{CommandError, VersionSelector};
-use forever_core::event::{FileInfo, FileStat, PutReport, RequestError, RestoreReport, VersionInfo, WriteReport};
+use forever_core::event::{
+    FileInfo, FileStat, PutReport, RequestError, RestoreReport, ScrubReport, VersionInfo, WriteReport,
+};
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
 use forever_core::record::SignedRecord;
 use forever_core::secrets::OwnerKeys;
@@ -135,6 +137,8 @@ pub enum OpResult {
     },
     /// A restore is done.
     Restored(RestoreReport),
+    /// A scrub is done.
+    Scrubbed(ScrubReport),
     /// The caller went away on purpose.
     Abandoned,
     /// It failed.

@@ -73,7 +73,9 @@ fn may_begin(next: &OpKind, open: &[OpKind], open_max: usize) -> bool {
 const fn is_read(what: &OpKind) -> bool {
     match what {
         OpKind::Get { .. } | OpKind::List | OpKind::ListPart(_) | OpKind::Stat { .. } | OpKind::Versions { .. } => true,
-        OpKind::Put { .. } | OpKind::Delete { .. } | OpKind::Evict { .. } | OpKind::Restore => false,
+        OpKind::Put { .. } | OpKind::Delete { .. } | OpKind::Evict { .. } | OpKind::Restore | OpKind::Scrub { .. } => {
+            false
+        }
     }
 }
 

@@ -68,6 +68,11 @@ pub enum OpKind {
     },
     /// Brings the owner's files back from the peers.
     Restore,
+    /// Reads and checks all that the node holds.
+    Scrub {
+        /// The caller goes away after so many steps, if it does.
+        abandon_after: Option<u32>,
+    },
 }
 
 impl OpKind {
@@ -95,7 +100,8 @@ impl OpKind {
             | Self::Stat { .. }
             | Self::Versions { .. }
             | Self::Evict { .. }
-            | Self::Restore => None,
+            | Self::Restore
+            | Self::Scrub { .. } => None,
         }
     }
 
@@ -314,6 +320,11 @@ impl Step for Op {
             OpKind::Versions { file } => format!("a caller of node {node} asks for the versions of file {file}"),
             OpKind::Evict { file } => format!("a caller of node {node} evicts file {file} from it"),
             OpKind::Restore => format!("a caller of node {node} restores its files from the peers"),
+            OpKind::Scrub { abandon_after } => {
+                let leaves = |steps| format!(" and goes away after {steps} steps");
+                let end = abandon_after.map_or(String::new(), leaves);
+                format!("a caller of node {node} has it read and check all that it holds{end}")
+            }
         }
     }
 
@@ -327,6 +338,7 @@ impl Step for Op {
             OpKind::Versions { .. } => "versions",
             OpKind::Evict { .. } => "evict",
             OpKind::Restore => "restore",
+            OpKind::Scrub { .. } => "scrub",
         }
     }
 

@@ -193,7 +193,8 @@ impl Probes {
             | OpResult::Put(_)
             | OpResult::Deleted(_)
             | OpResult::Stat(_)
-            | OpResult::Versions(_) => {}
+            | OpResult::Versions(_)
+            | OpResult::Scrubbed(_) => {}
             OpResult::Listed { more, .. } => self.reach_if("list cut short", *more),
             OpResult::Abandoned => {
                 let is_get = matches!(operation.op.what, OpKind::Get { .. });

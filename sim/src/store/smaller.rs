@@ -185,12 +185,14 @@ fn simpler_op(what: &OpKind) -> Vec<OpKind> {
             all
         }
         OpKind::ListPart(_) => vec![OpKind::List],
+        OpKind::Scrub { abandon_after: Some(_) } => vec![OpKind::Scrub { abandon_after: None }],
         OpKind::Delete { .. }
         | OpKind::List
         | OpKind::Stat { .. }
         | OpKind::Versions { .. }
         | OpKind::Evict { .. }
-        | OpKind::Restore => Vec::new(),
+        | OpKind::Restore
+        | OpKind::Scrub { abandon_after: None } => Vec::new(),
     }
 }
 

@@ -149,7 +149,8 @@ pub(super) fn disk(trace: &Trace, now_us: u64, actor: &str, op: OpId, what: &Dis
         | DiskOp::Lookup { .. }
         | DiskOp::Scan { .. }
         | DiskOp::Commit { .. }
-        | DiskOp::Usage => add(trace, now_us, actor, "disk", &(op, what)),
+        | DiskOp::Usage
+        | DiskOp::ListBlobs { .. } => add(trace, now_us, actor, "disk", &(op, what)),
     }
 }
 
@@ -188,6 +189,8 @@ pub(super) fn event(trace: &Trace, now_us: u64, actor: &str, request: RequestId,
         | What::Evicted { .. }
         | What::RestoreProgress(_)
         | What::Restored(_)
+        | What::ScrubProgress(_)
+        | What::Scrubbed(_)
         | What::Status(_)
         | What::Peers(_)
         | What::Failed(_) => add(trace, now_us, actor, "event", &(request, what)),

@@ -80,7 +80,8 @@ impl World {
             | DiskOp::Lookup { .. }
             | DiskOp::Scan { .. }
             | DiskOp::Commit { .. }
-            | DiskOp::Usage => None,
+            | DiskOp::Usage
+            | DiskOp::ListBlobs { .. } => None,
         };
         let writes = written.is_some() || matches!(what, DiskOp::Commit { .. });
         if let Some(fault) = self.pretender(number).filter(|_| writes) {

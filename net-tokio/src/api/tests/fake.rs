@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use forever_core::command::{Command, CommandError, PutMeta, RangeRequest};
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, Plain, PutReport, RequestError, RestoreReport, Share, StatusInfo, VersionInfo, What,
-    WriteReport,
+    FileInfo, FileStat, PeerInfo, Plain, PutReport, RequestError, RestoreReport, ScrubReport, Share, StatusInfo,
+    VersionInfo, What, WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId, RecordId, RequestId};
 use forever_core::name::Name;
@@ -126,6 +126,11 @@ impl FakeNode {
                 let step = RestoreReport { peers: 2, ..RestoreReport::default() };
                 let _ = events.send(What::RestoreProgress(step.clone()));
                 What::Restored(RestoreReport { peers_done: 2, files: self.files.len() as u64, ..step })
+            }
+            Command::Scrub { from_start } => {
+                let step = ScrubReport { resumed: !from_start, blobs_total: 2, ..ScrubReport::default() };
+                let _ = events.send(What::ScrubProgress(step.clone()));
+                What::Scrubbed(ScrubReport { blobs: 2, ..step })
             }
             other => self.answer(other),
         };
@@ -360,5 +365,7 @@ fn status() -> StatusInfo {
         requests: 1,
         protocol_errors: 0,
         damaged_blobs: 0,
+        mended: 0,
+        unmended: 0,
     }
 }

@@ -45,7 +45,8 @@ impl Convergence {
             | OpKind::ListPart(_)
             | OpKind::Stat { .. }
             | OpKind::Versions { .. }
-            | OpKind::Restore => {
+            | OpKind::Restore
+            | OpKind::Scrub { .. } => {
                 return Ok(());
             }
         };

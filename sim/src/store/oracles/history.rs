@@ -70,7 +70,7 @@ pub(crate) fn file_of(what: &OpKind) -> Option<u32> {
         | OpKind::Stat { file }
         | OpKind::Versions { file }
         | OpKind::Evict { file } => Some(*file),
-        OpKind::List | OpKind::ListPart(_) | OpKind::Restore => None,
+        OpKind::List | OpKind::ListPart(_) | OpKind::Restore | OpKind::Scrub { .. } => None,
     }
 }
 
@@ -214,7 +214,8 @@ fn outcome_of(result: &OpResult) -> Outcome {
         | OpResult::Stat(_)
         | OpResult::Versions(_)
         | OpResult::Evicted { .. }
-        | OpResult::Restored(_) => Outcome::Answered,
+        | OpResult::Restored(_)
+        | OpResult::Scrubbed(_) => Outcome::Answered,
         OpResult::Abandoned => Outcome::Unknown,
         OpResult::Failed(error) => match error {
             OpError::Down => Outcome::Refused,
@@ -222,6 +223,7 @@ fn outcome_of(result: &OpResult) -> Outcome {
                 CommandError::Busy(_)
                 | CommandError::Stopping
                 | CommandError::Restoring
+                | CommandError::Scrubbing
                 | CommandError::Limit
                 | CommandError::Validity
                 | CommandError::ContentType { .. } => Outcome::Refused,

@@ -253,6 +253,7 @@ impl Integrity {
             OpResult::Deleted(_)
             | OpResult::Evicted { .. }
             | OpResult::Restored(_)
+            | OpResult::Scrubbed(_)
             | OpResult::Abandoned
             | OpResult::Failed(OpError::Down | OpError::Gone | OpError::Refused(_)) => Ok(()),
         }

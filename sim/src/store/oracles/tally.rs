@@ -115,6 +115,7 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
         | OpResult::Versions(_)
         | OpResult::Evicted { .. }
         | OpResult::Restored(_)
+        | OpResult::Scrubbed(_)
         | OpResult::Abandoned => true,
         OpResult::Failed(OpError::Failed(error)) => match error {
             RequestError::NotFound
