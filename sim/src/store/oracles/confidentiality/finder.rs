@@ -47,8 +47,17 @@ impl Finder {
 
     /// The number of a word that is in these bytes, if any is.
     pub(super) fn find(&self, bytes: &[u8]) -> Option<usize> {
-        let places = (0..(bytes.len() + 1).saturating_sub(GRAM_LEN)).step_by(self.stride);
-        places.filter(|place| self.is_likely(gram_at(bytes, *place))).find_map(|place| self.word_at(bytes, place))
+        let mut place = 0;
+        // Faster than an iterator.
+        while let Some(gram) = bytes.get(place..).and_then(<[u8]>::first_chunk) {
+            if self.is_likely(u32::from_le_bytes(*gram))
+                && let Some(number) = self.word_at(bytes, place)
+            {
+                return Some(number);
+            }
+            place += self.stride;
+        }
+        None
     }
 
     /// False of most grams that are in no word.
