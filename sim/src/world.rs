@@ -79,6 +79,8 @@ pub struct World {
     net: Net,
     /// Frames sent so far.
     frames: u64,
+    /// Where frames are encoded.
+    encoded: Vec<u8>,
     worker: Worker,
     inspector: Inspector,
     ops: Ops,
@@ -157,6 +159,7 @@ impl World {
             queue,
             net: Net::new(hosts.len()),
             frames: 0,
+            encoded: Vec::new(),
             worker: Worker::default(),
             inspector: Inspector::knowing(hosts.iter().map(|host| host.secrets.keys.clone())),
             hosts,
@@ -173,7 +176,7 @@ impl World {
         }
     }
 
-    /// Whether oracles see frames ([`Event::Frame`]). They do unless told otherwise; to encode them all takes time.
+    /// Whether oracles see frames ([`Event::Frame`]). They do unless told otherwise; to look at them all takes time.
     pub fn watch_frames(&mut self, watch: bool) {
         self.watches_frames = watch;
     }
