@@ -31,7 +31,7 @@ use forever_core::work::WorkOp;
 
 use crate::draw::{Draw, Draws, Site, fold};
 use crate::store::inspect::Inspector;
-use crate::store::{Event, Fault, Op, OpError, OpResult, Scenario, View};
+use crate::store::{Contents, Event, Fault, Op, OpError, OpResult, Scenario, View};
 use crate::system::System;
 use crate::trace::Trace;
 
@@ -83,6 +83,8 @@ pub struct World {
     encoded: Vec<u8>,
     worker: Worker,
     inspector: Inspector,
+    /// What oracles have read from disks since something last happened.
+    contents: BTreeMap<usize, Arc<Contents>>,
     ops: Ops,
     /// The faults that go on.
     active: BTreeMap<usize, Fault>,
@@ -162,6 +164,7 @@ impl World {
             encoded: Vec::new(),
             worker: Worker::default(),
             inspector: Inspector::knowing(hosts.iter().map(|host| host.secrets.keys.clone())),
+            contents: BTreeMap::new(),
             hosts,
             ops: Ops::default(),
             active: BTreeMap::new(),
@@ -207,7 +210,9 @@ impl World {
         self.hand_over(events);
     }
 
+    /// Ends whatever lets something happen.
     fn hand_over(&mut self, events: &mut Vec<Event>) {
+        self.contents.clear();
         events.append(&mut self.events);
         self.is_urgent = false;
     }
