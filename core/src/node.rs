@@ -119,7 +119,7 @@ impl Node {
 
     /// The next deadline, and why.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<(Monotonic, Timer)> {
+    pub fn poll_timeout(&self) -> Option<(Monotonic, &Timer)> {
         self.cx.timers.next()
     }
 

@@ -21,16 +21,20 @@ const CHECKS_MAX: u64 = 8;
 /// Name, use and limit.
 pub(crate) type Gauge = (&'static str, u64, u64);
 
+/// About how many there are.
+const GAUGES: usize = 32;
+
 /// Every bounded thing of a node. What is bounded for each link is that of the fullest link.
 pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     let deadlines = deadlines(cx, requests);
     let requests = requests.len();
-    let mut gauges = alloc::vec![
+    let mut gauges = Vec::with_capacity(GAUGES);
+    gauges.extend([
         ("requests", requests as u64, u64::from(cx.config.requests_max)),
         ("hot bytes", cx.hot.bytes(), cx.config.hot_bytes),
         ("timers", cx.timers.len() as u64, timers_max(cx, requests)),
         ("operations", cx.pending.len() as u64, operations_max(cx)),
-    ];
+    ]);
     gauges.extend(deadlines);
     gauges.extend(of_links(cx));
     gauges.extend(dials::gauges(cx));

@@ -82,8 +82,8 @@ impl Timers {
     }
 
     /// The next deadline.
-    pub(crate) fn next(&self) -> Option<(Monotonic, Timer)> {
-        self.queue.first().cloned()
+    pub(crate) fn next(&self) -> Option<(Monotonic, &Timer)> {
+        self.queue.first().map(|(deadline, timer)| (*deadline, timer))
     }
 
     /// Takes a deadline that is due.

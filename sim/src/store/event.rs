@@ -1,6 +1,7 @@
 //! What oracles see of the store, whatever the tier: what happened, and what there is to look at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use forever_core::command::{CommandError, VersionSelector};
@@ -244,7 +245,7 @@ pub trait View {
     fn is_core(&self, node: usize) -> bool;
 
     /// What is on a node's disk, read from the disk itself: acknowledged writes, and whatever else is there.
-    fn contents(&mut self, node: usize) -> Contents;
+    fn contents(&mut self, node: usize) -> Arc<Contents>;
 
     /// What a node's disk holds of a version of a name: [`Contents::holding`] of [`View::contents`], which a tier may know a
     /// cheaper way to.

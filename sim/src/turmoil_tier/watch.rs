@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use super::board::Board;
 use crate::draw::Draws;
-use crate::store::clear::clear_bytes;
+use crate::store::clear::Clear;
 use crate::store::liar::{Fate, Liar};
 use crate::store::{Event, Fault};
 use crate::trace::Tracer;
@@ -88,7 +88,7 @@ impl Watch {
         }
         let to = self.status.shown().links.get(&link).copied();
         if let Some(to) = to {
-            self.board.emit(Event::Frame { from: self.node, to, bytes: clear_bytes(frame) });
+            self.board.emit(Event::Frame { from: self.node, to, bytes: Clear::encode(frame, &mut Vec::new()).bytes });
         }
     }
 }

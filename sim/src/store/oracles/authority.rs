@@ -10,12 +10,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use forever_core::ids::{NameId, OwnerId};
 use forever_core::record::{RecordBody, SignedRecord};
 
 use super::super::{Event, View, names};
 use super::Rule;
-use super::history::{self, FileKey, History, Outcome};
+use super::history::{self, Address, FileKey, History, Outcome};
 
 /// The rule in a sentence.
 pub const RULE: &str = "every record on any disk is signed by its owner and was made by an operation of its owner";
@@ -31,17 +30,22 @@ pub(crate) struct Authority {
 
 impl Authority {
     /// The files of the plan by what they are to peers.
-    fn addresses(&self, view: &dyn View) -> BTreeMap<(OwnerId, NameId), FileKey> {
-        let file_of = |operation: &history::Operation| Some((operation.owner, operation.op.node, operation.file()?));
-        let files = self.history.ops.values().filter_map(file_of);
-        let address = |(owner, node, file): (usize, usize, u32)| {
+    fn addresses(&self, view: &dyn View) -> BTreeMap<Address, FileKey> {
+        let file_of = |operation: &history::Operation| Some(((operation.owner, operation.file()?), operation.op.node));
+        let devices: BTreeMap<FileKey, usize> = self.history.ops.values().filter_map(file_of).collect();
+        let address = |(key, node): (FileKey, usize)| {
             let keys = view.keys(node);
-            ((keys.owner_id(), keys.name_id(&names::of(file))), (owner, file))
+            ((keys.owner_id(), keys.name_id(&names::of(key.1))), key)
         };
-        files.map(address).collect()
+        devices.into_iter().map(address).collect()
     }
 
-    fn check_disk(&self, view: &mut dyn View, node: usize) -> Result<(), String> {
+    fn check_disk(
+        &self,
+        view: &mut dyn View,
+        addresses: &BTreeMap<Address, FileKey>,
+        node: usize,
+    ) -> Result<(), String> {
         let contents = view.contents(node);
         let rows = contents.rows.iter().filter(|(key, _)| key.first() == Some(&b'R')).count();
         if rows != contents.records.len() {
@@ -50,10 +54,9 @@ impl Authority {
                 "of {rows} records on the disk of node {node} only {verified} are signed by their owner"
             ));
         }
-        let addresses = self.addresses(view);
         let mut counts: BTreeMap<(FileKey, usize, bool), usize> = BTreeMap::new();
         for held in &contents.records {
-            let (file, writer) = self.check_record(view, &addresses, &held.record).map_err(|what| {
+            let (file, writer) = self.check_record(view, addresses, &held.record).map_err(|what| {
                 let version = history::show(&held.record.record.version);
                 format!("the disk of node {node} holds a record of version {version} {what}")
             })?;
@@ -80,7 +83,7 @@ impl Authority {
     fn check_record(
         &self,
         view: &dyn View,
-        addresses: &BTreeMap<(OwnerId, NameId), FileKey>,
+        addresses: &BTreeMap<Address, FileKey>,
         record: &SignedRecord,
     ) -> Result<(FileKey, usize), String> {
         let what = &record.record;
@@ -110,7 +113,8 @@ impl Authority {
     }
 
     fn check(&self, view: &mut dyn View) -> Result<(), String> {
-        (0..view.scenario().nodes.len()).try_for_each(|node| self.check_disk(view, node))
+        let addresses = self.addresses(view);
+        (0..view.scenario().nodes.len()).try_for_each(|node| self.check_disk(view, &addresses, node))
     }
 }
 

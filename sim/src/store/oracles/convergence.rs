@@ -9,6 +9,7 @@
 //! whose chunks no disk in its reach can give any more.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::event::RequestError;
@@ -74,7 +75,7 @@ impl Convergence {
 
     fn check_records(&self, view: &mut dyn View) -> Result<(), String> {
         let core: Vec<usize> = (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect();
-        let disks: BTreeMap<usize, Contents> = core.into_iter().map(|node| (node, view.contents(node))).collect();
+        let disks: BTreeMap<usize, Arc<Contents>> = core.into_iter().map(|node| (node, view.contents(node))).collect();
         let view: &dyn View = view;
         for ((_, file), versions) in &self.history.acked {
             for (version, acked) in versions {
@@ -106,9 +107,9 @@ impl Convergence {
 }
 
 /// Whether a node finds all these chunks intact on its disk and those that it can ask.
-fn is_in_reach(view: &dyn View, disks: &BTreeMap<usize, Contents>, node: usize, chunks: &[BlobKey]) -> bool {
+fn is_in_reach(view: &dyn View, disks: &BTreeMap<usize, Arc<Contents>>, node: usize, chunks: &[BlobKey]) -> bool {
     let asked = disks.iter().filter(|(other, _)| history::is_in_reach(view, node, **other));
-    let asked: Vec<&Contents> = asked.map(|(_, contents)| contents).collect();
+    let asked: Vec<&Contents> = asked.map(|(_, contents)| contents.as_ref()).collect();
     let is_intact = |chunk: &BlobKey| asked.iter().any(|contents| contents.blobs.get(chunk) == Some(&true));
     !chunks.is_empty() && chunks.iter().all(is_intact)
 }

@@ -1,6 +1,6 @@
 //! What happened so far, as most rules need it: operations with their outcomes, and what the plan destroyed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forever_core::command::{CommandError, VersionSelector};
@@ -95,12 +95,15 @@ pub(crate) struct History {
     /// When the last was.
     pub(crate) at: Duration,
     pub(crate) ops: BTreeMap<usize, Operation>,
+    /// The numbers of the operations on each file.
+    of_files: BTreeMap<FileKey, BTreeSet<usize>>,
     pub(crate) acked: BTreeMap<FileKey, BTreeMap<Version, Acked>>,
     /// What was destroyed: at which event, on which node's disk.
     pub(crate) losses: Vec<(u64, usize, DiskLoss)>,
     pub(crate) healed: Option<(u64, Duration)>,
-    /// Since when a node has treated another as a peer, in its present life.
-    met: BTreeMap<(usize, usize), u64>,
+    /// Since when a node has treated another as a peer, in its present life: by the one, then by the other. Looked at for every
+    /// frame.
+    met: Vec<Vec<Option<u64>>>,
 }
 
 impl History {
@@ -121,19 +124,41 @@ impl History {
                     ended: None,
                     of_judge,
                 };
+                if let Some(file) = operation.file() {
+                    self.of_files.entry((owner, file)).or_default().insert(*op);
+                }
                 self.ops.insert(*op, operation);
             }
             Event::Ended { op, result } => self.end(*op, at, result, view),
             Event::Lost { node, what } => self.losses.push((self.now, *node, what.clone())),
             Event::Healed => self.healed = Some((self.now, at)),
-            Event::Up { node } => self.met.retain(|(from, _), _| from != node),
+            Event::Up { node } => {
+                if let Some(met) = self.met.get_mut(*node) {
+                    met.clear();
+                }
+            }
             Event::Frame { from, to, bytes } => {
                 if is_to_a_peer(bytes) {
-                    self.met.entry((*from, *to)).or_insert(self.now);
+                    self.meet(*from, *to);
                 }
             }
             Event::Down { .. } | Event::Bit { .. } | Event::Probe { .. } | Event::Delivered { .. } => {}
         }
+    }
+
+    fn meet(&mut self, from: usize, to: usize) {
+        if self.met.len() <= from {
+            self.met.resize(from + 1, Vec::new());
+        }
+        let met = &mut self.met[from];
+        if met.len() <= to {
+            met.resize(to + 1, None);
+        }
+        met[to].get_or_insert(self.now);
+    }
+
+    fn met(&self, from: usize, to: usize) -> Option<u64> {
+        *self.met.get(from)?.get(to)?
     }
 
     fn end(&mut self, op: usize, at: Duration, result: &OpResult, view: &dyn View) {
@@ -157,13 +182,13 @@ impl History {
 
     /// Operations on a file, in order of their numbers.
     pub(crate) fn of_file(&self, file: FileKey) -> impl Iterator<Item = (usize, &Operation)> {
-        let is_of = move |operation: &Operation| operation.file().map(|number| (operation.owner, number)) == Some(file);
-        self.ops.iter().filter(move |(_, operation)| is_of(operation)).map(|(id, operation)| (*id, operation))
+        let numbers = self.of_files.get(&file).into_iter().flatten();
+        numbers.filter_map(|number| Some((*number, self.ops.get(number)?)))
     }
 
     /// Whether a node, in its present life and before an event, had found another to be a member of the cluster.
     pub(crate) fn had_met_anybody(&self, node: usize, before: u64) -> bool {
-        self.met.iter().any(|((from, _), since)| *from == node && *since < before)
+        self.met.get(node).into_iter().flatten().flatten().any(|since| *since < before)
     }
 
     /// Whether something of a node's disk was destroyed from an event on: all of it, or one of these blobs.
@@ -189,7 +214,7 @@ impl History {
                 || self.is_wiped(writer, since)
                 || self.is_untrusted(view, writer)
                 || self.is_untrusted(view, node)
-                || self.met.get(&(writer, node)).is_none_or(|met| *met > since))
+                || self.met(writer, node).is_none_or(|met| met > since))
             || self.is_wiped(node, since)
     }
 

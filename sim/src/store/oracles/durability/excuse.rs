@@ -1,6 +1,7 @@
 //! Why a read may fail to find what was acknowledged, and the proof of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use forever_core::ids::BlobKey;
 use forever_core::record::RecordBody;
@@ -62,7 +63,7 @@ impl Durability {
         reader: usize,
         key: FileKey,
         version: &Version,
-        disks: &BTreeMap<usize, Contents>,
+        disks: &BTreeMap<usize, Arc<Contents>>,
     ) -> Result<(), String> {
         let shown = history::show(version);
         let Some(writer) = history::node_of(view, version.node) else {
@@ -110,7 +111,7 @@ impl Durability {
 }
 
 /// The disks of the core that a reader can ask.
-fn disks_in_reach(view: &mut dyn View, reader: usize) -> BTreeMap<usize, Contents> {
+fn disks_in_reach(view: &mut dyn View, reader: usize) -> BTreeMap<usize, Arc<Contents>> {
     let in_reach = |other: &usize| view.is_core(*other) && history::is_in_reach(view, reader, *other);
     let in_reach: Vec<usize> = (0..view.scenario().nodes.len()).filter(in_reach).collect();
     in_reach.into_iter().map(|node| (node, view.contents(node))).collect()
@@ -134,7 +135,7 @@ fn is_deleted_above(contents: &Contents, (owner, name): Address, version: &Versi
 
 /// The disks that have a version's record, if all its chunks lie intact on some of the disks.
 pub(super) fn holders_between_them(
-    disks: &BTreeMap<usize, Contents>,
+    disks: &BTreeMap<usize, Arc<Contents>>,
     (owner, name): Address,
     version: &Version,
 ) -> Option<Vec<usize>> {
