@@ -18,6 +18,26 @@ use crate::seal::BLOB_LEN_MAX;
 /// Name, use and limit.
 pub(crate) type Gauge = (&'static str, u64, u64);
 
+/// The gauges of what ends by itself. Of a node at rest each is 0, if not at every moment then again and again: one that stays above
+/// is of something that was forgotten.
+const UNDER_WAY: &[&str] = &[
+    "operations",
+    "questions of a link",
+    "answers of a link",
+    "wants of a link",
+    "wanted bytes of a link",
+    "wants served on a link",
+    "reads for a link",
+    "bytes in flight of a link",
+    "pulls",
+    "pulls waiting",
+    "bytes being pulled",
+    "uploads of a link",
+    "unanswered offers of an upload",
+    "bytes being uploaded",
+    "deliveries to one node",
+];
+
 /// Every bounded thing of a node. What is bounded for each link is that of the fullest link.
 pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     let deadlines = deadlines(cx, requests);
@@ -35,6 +55,12 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     gauges.extend(upload::gauges(cx));
     gauges.extend(outbox::gauges(cx));
     gauges
+}
+
+/// The gauges of what ends by itself: name and use.
+pub(crate) fn under_way(cx: &Context) -> Vec<(&'static str, u64)> {
+    let gauges = of(cx, &[]).into_iter().filter(|(name, ..)| UNDER_WAY.contains(name));
+    gauges.map(|(name, used, _)| (name, used)).collect()
 }
 
 /// Every request has a deadline, and none is further away than a request may go on without progress.
@@ -81,4 +107,22 @@ fn operations_max(cx: &Context) -> u64 {
     let of_link = u64::from(ANSWERING_MAX) + (QUESTIONS_MAX + LOADED_MAX) as u64 + upload::OPERATIONS_MAX;
     let links = 1 + u64::from(cx.members.count()) + cx.links.iter().count() as u64;
     u64::from(cx.config.requests_max) * of_request + links * of_link + pull::OPERATIONS_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::ids::NodeId;
+    use crate::secrets::{OwnerKeys, OwnerSecret};
+    use crate::time::{Monotonic, Time};
+
+    #[test]
+    fn what_is_under_way_is_among_the_gauges() {
+        let keys = OwnerKeys::derive(&OwnerSecret::new([1; 32]));
+        let now = Time { mono: Monotonic::default(), wall_ms: 0 };
+        let cx = Context::new(Config::default(), NodeId([2; 32]), keys, [3; 32], now);
+        let names: Vec<&str> = under_way(&cx).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), UNDER_WAY.len());
+    }
 }

@@ -118,6 +118,9 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
 fn read_again(cx: &mut Context, node: NodeId) {
     cx.outbox.reading.remove(&node);
     cx.outbox.next.remove(&node);
+    if planted!(cx.simulation, DeliveryForgotten) {
+        return;
+    }
     retry(cx, node);
 }
 

@@ -12,7 +12,7 @@ use forever_core::config::Config;
 use forever_core::record::Retention;
 use forever_core::simulation::Simulation;
 
-use super::scenario::know_each_other;
+use super::scenario::{USUAL_CACHE_BYTES, know_each_other};
 use super::{Family, NodeSpec, Scenario, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Plan;
@@ -24,6 +24,7 @@ const CONFIG: Site = Site::new("scenario.config");
 const FAMILIES: Site = Site::new("scenario.families");
 const HEALED: Site = Site::new("scenario.healed");
 const BUGGIFY: Site = Site::new("scenario.buggify");
+const CACHE: Site = Site::new("scenario.cache");
 const TIMES: Site = Site::new("scenario.times");
 
 impl Scenario {
@@ -52,6 +53,8 @@ impl Scenario {
             config,
             latency_us,
             disk_us,
+            // What is in memory is not read from the disk, and so meets no fault of it.
+            cache_bytes: *draws.at(CACHE, 0, 0).pick(&[0, 64 << 10, USUAL_CACHE_BYTES]),
             families,
             plan: Plan { ops, faults, end_us: shape.duration_ms * 1_000 },
             settle_us: shape.settle_ms * 1_000,

@@ -66,6 +66,20 @@ pub enum Event {
         from: usize,
         /// To which.
         to: usize,
+        /// On which of the sender's links; no two have one number.
+        link: u64,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// A frame came out of the channel, in the clear: header and payload as they are encoded. Only of a tier whose channel is the
+    /// real one.
+    Heard {
+        /// At which node.
+        node: usize,
+        /// From which, as the channel says.
+        from: usize,
+        /// On which of the hearer's links; no two have one number.
+        link: u64,
         /// Its bytes.
         bytes: Bytes,
     },
@@ -253,6 +267,10 @@ pub trait View {
 
     /// How full a running node's queues are: `(name, used, limit)`. Empty if the tier cannot tell.
     fn gauges(&self, node: usize) -> Vec<(&'static str, u64, u64)>;
+
+    /// What a node of the core has had under way at all times since it came to rest, before the judge asks it anything:
+    /// `(name, least)`. Empty if it did not come to rest.
+    fn left_over(&self, node: usize) -> Vec<(&'static str, u64)>;
 
     /// Links that stand at a node, with the node at the other end. Empty if the tier cannot tell.
     fn links(&self, node: usize) -> Vec<usize>;

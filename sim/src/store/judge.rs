@@ -1,7 +1,7 @@
 //! What a judge asks of the healed cluster, in both tiers: each node of its core lists its files, reads each that its owner ever
 //! put and tells who holds it, and then does with a file of its own all that can be done with one. A cluster that only answers reads has not healed.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Content, Op, OpKind, Scenario};
 
@@ -74,6 +74,20 @@ const fn is_read(what: &OpKind) -> bool {
     match what {
         OpKind::Get { .. } | OpKind::List | OpKind::ListPart(_) | OpKind::Stat { .. } | OpKind::Versions { .. } => true,
         OpKind::Put { .. } | OpKind::Delete { .. } | OpKind::Evict { .. } | OpKind::Restore => false,
+    }
+}
+
+/// Remembers of what a node has under way the least that was there since the cluster is quiet; nothing while it is not.
+pub(crate) fn note_least(
+    least: &mut BTreeMap<&'static str, u64>,
+    is_quiet: bool,
+    under_way: impl IntoIterator<Item = (&'static str, u64)>,
+) {
+    if !is_quiet {
+        return least.clear();
+    }
+    for (name, number) in under_way {
+        least.entry(name).and_modify(|least| *least = number.min(*least)).or_insert(number);
     }
 }
 

@@ -48,6 +48,25 @@ pub const ALL: &[(&str, &str)] = &[
 const WORLD: &[(&str, &str)] =
     &[("several manifest pages read", "a file of more chunks than fit into a page of a manifest was read whole")];
 
+/// Those that a tier reaches too seldom for a sweep of it to be held to, with the reason. The other tier is.
+const SELDOM: &[(Tier, &str, &str)] = &[(
+    Tier::Turmoil,
+    "pull.chunk-vanished",
+    "a chunk must be found damaged in the moment between two operations of a pull: one World seed in 250, and thousands are run there",
+)];
+
+/// The probes that a sweep of a tier, if it has some hundred seeds, must reach.
+#[must_use]
+pub fn demanded(tier: Tier) -> Vec<&'static str> {
+    of(tier).into_iter().map(|(name, _)| name).filter(|name| seldom(tier, name).is_none()).collect()
+}
+
+/// Why a tier is not held to a probe, if it is not.
+#[must_use]
+pub fn seldom(tier: Tier, probe: &str) -> Option<&'static str> {
+    SELDOM.iter().find(|(of, name, _)| (*of, *name) == (tier, probe)).map(|(_, _, why)| *why)
+}
+
 /// All probes that a tier can reach: those here and those of the code that it runs.
 #[must_use]
 pub fn of(tier: Tier) -> Vec<(&'static str, &'static str)> {
@@ -236,7 +255,7 @@ impl Rule for Probes {
                 let scenario = view.scenario();
                 self.reach_if("part of the core left dead", scenario.core.len() < scenario.nodes.len());
             }
-            Event::Bit { .. } | Event::Frame { .. } | Event::Delivered { .. } => {}
+            Event::Bit { .. } | Event::Frame { .. } | Event::Heard { .. } | Event::Delivered { .. } => {}
         }
         Ok(())
     }

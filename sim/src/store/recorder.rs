@@ -110,7 +110,7 @@ impl Record {
                 self.remark(at_us, format!("lost from the disk of node {node}: {what}"));
                 self.mark(at_us, Some(*node), MarkKind::Loss, format!("{what} of the disk"));
             }
-            Event::Frame { from, to, bytes } => {
+            Event::Frame { from, to, bytes, .. } => {
                 self.timeline.messages.extend(messages::message(at_us, *from, *to, bytes));
             }
             Event::Probe { name } => {
@@ -118,8 +118,8 @@ impl Record {
                     self.mark(at_us, None, MarkKind::Probe, (*name).into());
                 }
             }
-            // The bar of the operation says enough.
-            Event::Delivered { .. } => {}
+            // The bar of the operation says enough, and so does the arrow of the frame.
+            Event::Delivered { .. } | Event::Heard { .. } => {}
             Event::Healed => self.timeline.healed_us = Some(at_us),
         }
     }

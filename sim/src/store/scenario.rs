@@ -90,6 +90,9 @@ pub struct Scenario {
     pub latency_us: (u32, u32),
     /// Shortest and longest time that a disk operation takes, in microseconds (World).
     pub disk_us: (u32, u32),
+    /// Memory in which the storage engine may keep pages of its index, in bytes (Turmoil).
+    #[serde(default = "usual_cache_bytes")]
+    pub cache_bytes: u32,
     /// Families of faults that this seed has.
     pub families: Vec<Family>,
     /// What is done.
@@ -98,6 +101,13 @@ pub struct Scenario {
     pub settle_us: u64,
     /// A bug put into the code on purpose, if it was built with any.
     pub planted: Option<String>,
+}
+
+/// Memory for all pages of a small index.
+pub(super) const USUAL_CACHE_BYTES: u32 = 1 << 20;
+
+const fn usual_cache_bytes() -> u32 {
+    USUAL_CACHE_BYTES
 }
 
 /// Whether one of two nodes dials the other.

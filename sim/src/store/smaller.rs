@@ -1,5 +1,6 @@
 //! What a case can do without: how scenarios are made smaller when a failure is shrunk.
 
+use super::scenario::USUAL_CACHE_BYTES;
 use super::{Content, Fault, Op, OpKind, Reader, Said, Scenario};
 use crate::simulation::{self, Unrunnable};
 use crate::system::{Plan, Spanned, Timed};
@@ -74,6 +75,9 @@ impl simulation::Scenario for Scenario {
         }
         if self.disk_us.0 != self.disk_us.1 {
             all.push(Self { disk_us: (self.disk_us.0, self.disk_us.0), ..self.clone() });
+        }
+        if self.cache_bytes != USUAL_CACHE_BYTES {
+            all.push(Self { cache_bytes: USUAL_CACHE_BYTES, ..self.clone() });
         }
         for (index, op) in self.plan.ops.iter().enumerate() {
             for what in simpler_op(&op.what.what) {

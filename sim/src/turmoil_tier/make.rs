@@ -51,6 +51,7 @@ impl Shared<'_> {
             draws: self.draws,
             config,
             disk_us: self.scenario.disk_us,
+            cache_bytes: self.scenario.cache_bytes,
             secrets,
             net: TurmoilNet::new(node, self.wire.clone(), gate.clone(), tracer.clone(), self.panics.clone()),
             clock: SimClock::new(node, self.board.clone()),

@@ -30,7 +30,7 @@ impl World {
             self.lie(host, &mut frame);
         }
         if self.watches_frames {
-            self.events.push(Event::Frame { from: host, to, bytes: clear_bytes(&frame) });
+            self.events.push(Event::Frame { from: host, to, link: link.0, bytes: clear_bytes(&frame) });
         }
         let Some(conn) = self.net.get_mut(number) else { return };
         let pipe = &mut conn.pipes[side];

@@ -131,6 +131,7 @@ impl Rule for Authority {
             | Event::Bit { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
             | Event::Probe { .. } => Ok(()),
         }
     }

@@ -89,7 +89,7 @@ impl Rule for Confidentiality {
     fn observe(&mut self, _at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         let words = self.words.get_or_insert_with(|| Words::new(view, Vec::new()));
         match event {
-            Event::Frame { from, to, bytes } => match words.seen(bytes) {
+            Event::Frame { from, to, bytes, .. } => match words.seen(bytes) {
                 None => Ok(()),
                 Some(what) => Err(format!("a frame from node {from} to node {to} holds {what}")),
             },
@@ -108,6 +108,7 @@ impl Rule for Confidentiality {
             | Event::Up { .. }
             | Event::Bit { .. }
             | Event::Lost { .. }
+            | Event::Heard { .. }
             | Event::Probe { .. } => Ok(()),
         }
     }

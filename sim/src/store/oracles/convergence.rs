@@ -132,6 +132,7 @@ impl Rule for Convergence {
             | Event::Delivered { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
             | Event::Probe { .. }
             | Event::Healed => Ok(()),
         }

@@ -227,6 +227,7 @@ impl Rule for Copies {
             | Event::Delivered { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
             | Event::Probe { .. } => Ok(()),
         }
     }

@@ -127,12 +127,16 @@ impl History {
             Event::Lost { node, what } => self.losses.push((self.now, *node, what.clone())),
             Event::Healed => self.healed = Some((self.now, at)),
             Event::Up { node } => self.met.retain(|(from, _), _| from != node),
-            Event::Frame { from, to, bytes } => {
+            Event::Frame { from, to, bytes, .. } => {
                 if is_to_a_peer(bytes) {
                     self.met.entry((*from, *to)).or_insert(self.now);
                 }
             }
-            Event::Down { .. } | Event::Bit { .. } | Event::Probe { .. } | Event::Delivered { .. } => {}
+            Event::Down { .. }
+            | Event::Bit { .. }
+            | Event::Heard { .. }
+            | Event::Probe { .. }
+            | Event::Delivered { .. } => {}
         }
     }
 

@@ -66,6 +66,7 @@ impl Rule for Holders {
             | Event::Bit { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
             | Event::Probe { .. }
             | Event::Healed => Ok(()),
         }

@@ -336,6 +336,7 @@ impl Rule for Integrity {
             | Event::Bit { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
             | Event::Probe { .. }
             | Event::Healed => return Ok(()),
         };

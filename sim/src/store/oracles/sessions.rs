@@ -267,6 +267,7 @@ impl Rule for Sessions {
             | Event::Down { .. }
             | Event::Bit { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
             | Event::Probe { .. }
             | Event::Healed => Ok(()),
         }

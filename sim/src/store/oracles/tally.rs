@@ -93,6 +93,7 @@ impl Rule for Counter {
             | Event::Down { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
             | Event::Probe { .. } => {}
         }
         Ok(())

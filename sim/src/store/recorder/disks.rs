@@ -35,6 +35,7 @@ impl Disks {
             | Event::Bit { .. }
             | Event::Delivered { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
             | Event::Probe { .. } => Vec::new(),
         }
     }

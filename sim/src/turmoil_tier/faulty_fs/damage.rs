@@ -118,7 +118,7 @@ impl FaultyFs {
     /// operator puts in another.
     fn without_index(&self, left: MemoryFs) -> MemoryFs {
         let copy = Arc::new(left.after_kill());
-        if Store::open(copy, &store_config(Simulated::default())).is_ok() && left.stamp(&index_path()).is_some() {
+        if Store::open(copy, &store_config(Simulated::default(), 0)).is_ok() && left.stamp(&index_path()).is_some() {
             self.board.lost(self.node, DiskLoss::Unknown);
             return left;
         }
