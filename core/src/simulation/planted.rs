@@ -116,6 +116,10 @@ bugs! {
         "At a restart, names that the disk fails to read are taken not to be there.";
     TiesGoToTheOlder "ties-go-to-the-older" in "core/node/choose.rs" needs ["clock"],
         "Of two versions of one wall time the older wins: their counters are not compared.";
+    TicketNeverExpires "ticket-never-expires" in "core/node/source.rs" needs [],
+        "Nobody looks when a ticket's time is up.";
+    TicketOutlivesDelete "ticket-outlives-delete" in "core/node/choose.rs" needs [],
+        "A ticket opens its version although the owner has deleted the file since.";
     FirstAnswerWins "first-answer-wins" in "core/node/locate.rs" needs ["process", "network"],
         "A search ends with the first peer's answer, even if that has nothing; it shows when the own disk is lost, and a peer is behind.";
     BanNeverEnds "ban-never-ends" in "core/node/links.rs" needs ["network"],

@@ -15,7 +15,7 @@ use super::fs::{Fs, Kind};
 use super::health::Health;
 use super::index::{BLOB_ROWS, ENTRIES, Index, META, META_FORMAT, Opened, builder};
 use super::sweep::Sweep;
-use super::{FORMAT, Store, StoreConfig};
+use super::{FORMAT, INLINE_LEN_MAX, Store, StoreConfig};
 
 pub(crate) const INDEX: &str = "index.redb";
 /// An index being made: it becomes the index only when it is whole.
@@ -67,6 +67,7 @@ impl Store {
             }),
             files,
             path: config.path,
+            inline_len_max: config.inline_len_max.min(INLINE_LEN_MAX),
             health,
             locks: Arc::default(),
             corrupt: Mutex::default(),

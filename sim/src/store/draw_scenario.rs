@@ -12,8 +12,8 @@ use forever_core::config::Config;
 use forever_core::record::Retention;
 use forever_core::simulation::Simulation;
 
-use super::scenario::{USUAL_CACHE_BYTES, know_each_other};
-use super::{Family, NodeSpec, Scenario, Shape, Tier};
+use super::scenario::know_each_other;
+use super::{Engine, Family, NodeSpec, Scenario, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Plan;
 
@@ -24,7 +24,7 @@ const CONFIG: Site = Site::new("scenario.config");
 const FAMILIES: Site = Site::new("scenario.families");
 const HEALED: Site = Site::new("scenario.healed");
 const BUGGIFY: Site = Site::new("scenario.buggify");
-const CACHE: Site = Site::new("scenario.cache");
+const ENGINE: Site = Site::new("scenario.engine");
 const TIMES: Site = Site::new("scenario.times");
 
 impl Scenario {
@@ -53,8 +53,7 @@ impl Scenario {
             config,
             latency_us,
             disk_us,
-            // What is in memory is not read from the disk, and so meets no fault of it.
-            cache_bytes: *draws.at(CACHE, 0, 0).pick(&[0, 64 << 10, USUAL_CACHE_BYTES]),
+            engine: draw_engine(draws),
             families,
             plan: Plan { ops, faults, end_us: shape.duration_ms * 1_000 },
             settle_us: shape.settle_ms * 1_000,
@@ -138,6 +137,15 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         ban_after: *knob(16).pick(&[2, 3, 5]),
         ban_for: ms(&mut knob(17), 1_000, 8_000),
         simulation: Simulation::default(),
+    }
+}
+
+fn draw_engine(draws: Draws) -> Engine {
+    let mut draw = draws.at(ENGINE, 0, 0);
+    let usual = Engine::default();
+    Engine {
+        cache_bytes: *draw.pick(&[0, 64 << 10, usual.cache_bytes]),
+        inline_len_max: *draw.pick(&[0, 1 << 10, usual.inline_len_max]),
     }
 }
 

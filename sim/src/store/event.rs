@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use forever_core::command::{CommandError, VersionSelector};
-use forever_core::event::{FileInfo, FileStat, PutReport, RequestError, RestoreReport, VersionInfo, WriteReport};
+use forever_core::event::{
+    FileInfo, FileStat, PutReport, RequestError, RestoreReport, Share, VersionInfo, WriteReport,
+};
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
 use forever_core::record::SignedRecord;
 use forever_core::secrets::OwnerKeys;
@@ -21,7 +23,7 @@ pub enum Event {
         op: usize,
         /// What.
         what: Op,
-        /// The version that it asks for, if it is an old one.
+        /// The version that it asks for, if it is an old one, or that its ticket opens.
         asked: Option<VersionSelector>,
     },
     /// A get delivered bytes to its caller, whatever becomes of it later.
@@ -81,6 +83,13 @@ pub enum Event {
         /// On which of the hearer's links; no two have one number.
         link: u64,
         /// Its bytes.
+        bytes: Bytes,
+    },
+    /// A stranger, who does not know the cluster key, was sent something by a node that it had dialled.
+    Told {
+        /// Which node.
+        node: usize,
+        /// What.
         bytes: Bytes,
     },
     /// An interesting state was reached.
@@ -149,6 +158,8 @@ pub enum OpResult {
     },
     /// A restore is done.
     Restored(RestoreReport),
+    /// A ticket.
+    Shared(Share),
     /// The caller went away on purpose.
     Abandoned,
     /// It failed.
@@ -175,6 +186,9 @@ pub enum OpError {
     /// The node went down in the middle.
     #[error("the node went down in the middle")]
     Gone,
+    /// There is no such ticket: whoever was to make it has not.
+    #[error("nobody has made the ticket")]
+    NoTicket,
     /// The node refused a command.
     #[error("refused: {0}")]
     Refused(CommandError),

@@ -68,6 +68,26 @@ pub enum OpKind {
     },
     /// Brings the owner's files back from the peers.
     Restore,
+    /// Makes a ticket for a version of a file.
+    Share {
+        /// The ticket's number: no two of a plan have the same.
+        ticket: u32,
+        /// Which file.
+        file: u32,
+        /// Which version, as for a get.
+        old: Option<u32>,
+        /// For how many milliseconds it is valid.
+        valid_ms: u64,
+    },
+    /// Reads what a ticket opens, on whatever node.
+    Redeem {
+        /// The ticket's number.
+        ticket: u32,
+        /// Which bytes; all if `None`.
+        range: Option<Range>,
+        /// Which bit of the ticket was changed on its way, if one was.
+        forged: Option<u32>,
+    },
 }
 
 impl OpKind {
@@ -95,7 +115,9 @@ impl OpKind {
             | Self::Stat { .. }
             | Self::Versions { .. }
             | Self::Evict { .. }
-            | Self::Restore => None,
+            | Self::Restore
+            | Self::Share { .. }
+            | Self::Redeem { .. } => None,
         }
     }
 
@@ -313,6 +335,15 @@ impl Step for Op {
             OpKind::Versions { file } => format!("a caller of node {node} asks for the versions of file {file}"),
             OpKind::Evict { file } => format!("a caller of node {node} evicts file {file} from it"),
             OpKind::Restore => format!("a caller of node {node} restores its files from the peers"),
+            OpKind::Share { ticket, file, old, valid_ms } => {
+                let which = old.map_or("", |_| "an old version of ");
+                format!("a caller of node {node} makes ticket {ticket} for {which}file {file}, valid for {valid_ms} ms")
+            }
+            OpKind::Redeem { ticket, range, forged } => {
+                let part = range.map_or(String::new(), |range| range.tell());
+                let how = forged.map_or(String::new(), |_| ", which was changed on its way".into());
+                format!("a caller of node {node} reads what ticket {ticket} opens{part}{how}")
+            }
         }
     }
 
@@ -326,6 +357,8 @@ impl Step for Op {
             OpKind::Versions { .. } => "versions",
             OpKind::Evict { .. } => "evict",
             OpKind::Restore => "restore",
+            OpKind::Share { .. } => "share",
+            OpKind::Redeem { .. } => "redeem",
         }
     }
 

@@ -119,7 +119,7 @@ impl Record {
                 }
             }
             // The bar of the operation says enough, and so does the arrow of the frame.
-            Event::Delivered { .. } | Event::Heard { .. } => {}
+            Event::Delivered { .. } | Event::Heard { .. } | Event::Told { .. } => {}
             Event::Healed => self.timeline.healed_us = Some(at_us),
         }
     }
@@ -188,6 +188,8 @@ fn label(what: &OpKind) -> String {
         OpKind::Versions { file } => format!("versions {file}"),
         OpKind::Evict { file } => format!("evict {file}"),
         OpKind::Restore => "restore".into(),
+        OpKind::Share { ticket, .. } => format!("share as ticket {ticket}"),
+        OpKind::Redeem { ticket, .. } => format!("redeem ticket {ticket}"),
     }
 }
 
@@ -207,6 +209,7 @@ fn ending(result: &OpResult) -> (Ending, String) {
         OpResult::Evicted { freed_bytes, promised_by } => {
             format!("{freed_bytes} bytes freed, promised by {}", count(promised_by.len(), "node"))
         }
+        OpResult::Shared(_) => "a ticket".into(),
         OpResult::Restored(report) => format!("{} records restored, {} missing", report.records, report.missing),
         OpResult::Abandoned => "nothing, having gone away on purpose".into(),
         OpResult::Failed(error) => return (Ending::Badly, format!("failed: {error}")),

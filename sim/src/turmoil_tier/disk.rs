@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::board::Board;
 use super::gate::Gate;
 use crate::draw::Site;
-use crate::store::{Fault, Lie};
+use crate::store::{Engine, Fault, Lie};
 
 /// Where the store lives.
 pub(crate) const ROOT: &str = "/store";
@@ -35,11 +35,12 @@ const STALL_POLL: Duration = Duration::from_millis(5);
 const DURATION: Site = Site::new("turmoil.disk.duration");
 
 /// How a simulated store is opened.
-pub(crate) fn store_config(simulation: Simulated, cache_bytes: u32) -> StoreConfig {
+pub(crate) fn store_config(simulation: Simulated, engine: Engine) -> StoreConfig {
     StoreConfig {
         root: PathBuf::from(ROOT),
         reserve_bytes: RESERVE_BYTES,
-        cache_bytes: cache_bytes as usize,
+        cache_bytes: engine.cache_bytes as usize,
+        inline_len_max: engine.inline_len_max as usize,
         simulation,
         ..StoreConfig::new("")
     }

@@ -27,8 +27,8 @@ use super::net::TurmoilNet;
 use super::watch::{SharedRecorder, Status, Watch};
 use super::{SimClock, SimWork};
 use crate::draw::{Draws, Site};
-use crate::store::Event;
 use crate::store::machine::Secrets;
+use crate::store::{Engine, Event};
 use crate::trace::Tracer;
 
 /// The port that every node listens at.
@@ -50,7 +50,7 @@ pub(crate) struct Host {
     pub(crate) draws: Draws,
     pub(crate) config: Config,
     pub(crate) disk_us: (u32, u32),
-    pub(crate) cache_bytes: u32,
+    pub(crate) engine: Engine,
     pub(crate) secrets: Secrets,
     pub(crate) net: TurmoilNet,
     pub(crate) clock: SimClock,
@@ -128,7 +128,7 @@ async fn process(host: Rc<Host>) -> turmoil::Result {
 
 /// Opens the store, or tries again for as long as faults of the disk may be what is in the way.
 async fn open_store(host: &Host, simulated: &Simulated) -> Result<Store, Box<dyn std::error::Error>> {
-    let config = disk::store_config(simulated.clone(), host.cache_bytes);
+    let config = disk::store_config(simulated.clone(), host.engine);
     loop {
         let fs = host.fs.borrow().clone();
         match disk::open(Arc::new(fs.clone()), &config) {

@@ -4,7 +4,7 @@
 //! destroyed disk all must still be readable, and that is what nearly all seeds hold the store to.
 
 use super::super::scenario::know_each_other;
-use super::super::{Family, Fault, Lie, NodeSpec, Shape, Tier};
+use super::super::{DiskPart, Family, Fault, Lie, NodeSpec, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Spanned;
 
@@ -56,6 +56,10 @@ enum Kind {
     ReadErrors,
     WriteErrors,
     SyncErrors,
+    /// The same, seldom and for longer: what comes after a failure succeeds.
+    SeldomReadErrors,
+    SeldomWriteErrors,
+    SeldomSyncErrors,
     Full,
     SlowDisk,
     StalledDisk,
@@ -86,9 +90,12 @@ const PROCESS: Weights =
 const CLOCK: Weights = &[(Kind::Skew, 40), (Kind::Drift, 30), (Kind::Jump, 30)];
 
 const DISK: Weights = &[
-    (Kind::ReadErrors, 14),
-    (Kind::WriteErrors, 14),
-    (Kind::SyncErrors, 6),
+    (Kind::ReadErrors, 10),
+    (Kind::WriteErrors, 10),
+    (Kind::SyncErrors, 5),
+    (Kind::SeldomReadErrors, 10),
+    (Kind::SeldomWriteErrors, 6),
+    (Kind::SeldomSyncErrors, 7),
     (Kind::Full, 12),
     (Kind::SlowDisk, 18),
     (Kind::StalledDisk, 12),
@@ -133,8 +140,8 @@ pub(super) fn draw(
     faults.into_iter().enumerate().map(number).collect()
 }
 
-/// What fails seldom fails alone: a disk that makes trouble often takes its node down, during the trouble or soon after; or it is what
-/// a node meets that has just gone down.
+/// What fails seldom fails alone: a disk that makes trouble often takes its node down, during the trouble or soon after; and
+/// often the node is up again while the trouble lasts, and meets it at its start.
 fn companions(draws: Draws, faults: &[(u64, u64, Fault)]) -> Vec<(u64, u64, Fault)> {
     let mut companions = Vec::new();
     for ((from_us, until_us, fault), nth) in faults.iter().zip(0..) {
@@ -144,10 +151,17 @@ fn companions(draws: Draws, faults: &[(u64, u64, Fault)]) -> Vec<(u64, u64, Faul
             continue;
         };
         let mut draw = draws.at(COMPANION, 0, nth);
-        if draw.per_mille(400) {
-            let from = draw.between(from_us.saturating_sub(700_000).max(FIRST_MS * 1_000), until_us + 1_500_000);
-            let what = if draw.per_mille(500) { Fault::Crash { node } } else { Fault::PowerLoss { node } };
-            companions.push((from, from + draw.between(50_000, 1_000_000), what));
+        if draw.per_mille(500) {
+            let down_us = draw.between(50_000, 1_000_000);
+            let at_its_start = draw.per_mille(500);
+            let at_us = if at_its_start {
+                draw.between(*from_us, *until_us)
+            } else {
+                draw.between(*from_us, until_us + 2_500_000)
+            };
+            let from_us = if at_its_start { at_us.saturating_sub(down_us).max(FIRST_MS * 1_000) } else { at_us };
+            let what = if draw.per_mille(400) { Fault::Crash { node } } else { Fault::PowerLoss { node } };
+            companions.push((from_us, from_us + down_us, what));
         }
     }
     companions
@@ -190,6 +204,7 @@ fn span(draw: &mut Draw, kind: Kind, duration_ms: u64) -> (u64, u64) {
         Kind::Skew | Kind::Drift | Kind::Jump => (2_000, 20_000),
         Kind::ReadErrors | Kind::WriteErrors | Kind::Full => (500, 4_000),
         Kind::SyncErrors => (300, 2_500),
+        Kind::SeldomReadErrors | Kind::SeldomWriteErrors | Kind::SeldomSyncErrors => (1_000, 8_000),
         Kind::BitRot => (100, 500),
         Kind::Misdirected | Kind::LostDirSyncs => (1_000, 10_000),
         Kind::Liar => (2_000, 25_000),
@@ -240,9 +255,12 @@ impl Cluster {
                 Fault::Drift { node, ppm: if draw.per_mille(500) { ppm } else { -ppm } }
             }
             Kind::Jump => Fault::Jump { node, ahead_ms: ahead_ms(ahead) },
-            Kind::ReadErrors => Fault::ReadErrors { node, per_mille: rate(draw, (3, 40), (20, 300)) },
-            Kind::WriteErrors => Fault::WriteErrors { node, per_mille: rate(draw, (3, 40), (20, 300)) },
-            Kind::SyncErrors => Fault::SyncErrors { node, per_mille: rate(draw, (40, 250), (200, 800)) },
+            Kind::ReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 20, 300), part: part(ahead) },
+            Kind::WriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 20, 300), part: part(ahead) },
+            Kind::SyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 200, 800), part: part(ahead) },
+            Kind::SeldomReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 3, 40), part: part(ahead) },
+            Kind::SeldomWriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 3, 40), part: part(ahead) },
+            Kind::SeldomSyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 40, 300), part: part(ahead) },
             Kind::Full => {
                 let most = *draw.pick(&[2_000, 30_000, 200_000]);
                 Fault::Full { node, free_bytes: draw.between(0, most) }
@@ -261,17 +279,24 @@ impl Cluster {
     }
 }
 
-/// How often something fails: now and then, so that what comes after a failure succeeds, or again and again.
-fn rate(draw: &mut Draw, seldom: (u64, u64), often: (u64, u64)) -> u32 {
-    let (least, most) = if draw.per_mille(400) { seldom } else { often };
-    u32::try_from(draw.between(least, most)).expect("a share of a thousand")
+/// What of a disk fails: a bad sector is somewhere.
+fn part(draw: &mut Draw) -> DiskPart {
+    *draw.pick(&[DiskPart::All, DiskPart::All, DiskPart::Blobs, DiskPart::Index])
 }
 
 /// Whether a fault hits single operations of a disk, and leaves the rest of the node at work.
 const fn is_local(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::WriteErrors | Kind::SyncErrors | Kind::BitRot | Kind::Misdirected | Kind::LostDirSyncs | Kind::Full
+        Kind::WriteErrors
+            | Kind::SyncErrors
+            | Kind::SeldomReadErrors
+            | Kind::SeldomWriteErrors
+            | Kind::SeldomSyncErrors
+            | Kind::BitRot
+            | Kind::Misdirected
+            | Kind::LostDirSyncs
+            | Kind::Full
     )
 }
 

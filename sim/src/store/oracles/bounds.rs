@@ -81,13 +81,14 @@ impl Bounds {
     fn longest(&self, operation: &Operation, at: Duration) -> Duration {
         let chunks = match &operation.op.what {
             OpKind::Put { content, .. } => content.len.div_ceil(self.chunk_size),
-            OpKind::Get { .. } => self.chunks.0,
+            OpKind::Get { .. } | OpKind::Redeem { .. } => self.chunks.0,
             // What is dropped may be several versions, and what is brought back, all.
             OpKind::Evict { .. } | OpKind::Restore => self.chunks.1,
             OpKind::Delete { .. }
             | OpKind::List
             | OpKind::ListPart(_)
             | OpKind::Stat { .. }
+            | OpKind::Share { .. }
             | OpKind::Versions { .. } => 0,
         };
         self.step * STEPS + self.chunk_time * chunks + self.trouble(operation.started_at, at) + START
@@ -214,6 +215,7 @@ impl Rule for Bounds {
             | Event::Bit { .. }
             | Event::Lost { .. }
             | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. } => Ok(()),
         }
     }

@@ -45,6 +45,8 @@ impl Convergence {
             | OpKind::ListPart(_)
             | OpKind::Stat { .. }
             | OpKind::Versions { .. }
+            | OpKind::Share { .. }
+            | OpKind::Redeem { .. }
             | OpKind::Restore => {
                 return Ok(());
             }
@@ -133,6 +135,7 @@ impl Rule for Convergence {
             | Event::Lost { .. }
             | Event::Frame { .. }
             | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. }
             | Event::Healed => Ok(()),
         }

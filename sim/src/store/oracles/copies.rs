@@ -228,6 +228,7 @@ impl Rule for Copies {
             | Event::Lost { .. }
             | Event::Frame { .. }
             | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. } => Ok(()),
         }
     }

@@ -166,6 +166,7 @@ impl Durability {
             | OpResult::Versions(_)
             | OpResult::Evicted { .. }
             | OpResult::Restored(_)
+            | OpResult::Shared(_)
             | OpResult::Abandoned => Err("it was answered as something else".to_string()),
         };
         let what = match &found {

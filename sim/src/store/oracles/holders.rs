@@ -67,6 +67,7 @@ impl Rule for Holders {
             | Event::Lost { .. }
             | Event::Frame { .. }
             | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. }
             | Event::Healed => Ok(()),
         }

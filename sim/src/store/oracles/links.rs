@@ -85,6 +85,7 @@ impl Rule for Links {
             | Event::Down { .. }
             | Event::Bit { .. }
             | Event::Lost { .. }
+            | Event::Told { .. }
             | Event::Probe { .. }
             | Event::Healed => Ok(()),
         }

@@ -94,6 +94,7 @@ impl Rule for Counter {
             | Event::Lost { .. }
             | Event::Frame { .. }
             | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. } => {}
         }
         Ok(())
@@ -116,6 +117,8 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
         | OpResult::Versions(_)
         | OpResult::Evicted { .. }
         | OpResult::Restored(_)
+        | OpResult::Shared(_)
+        | OpResult::Failed(OpError::NoTicket)
         | OpResult::Abandoned => true,
         OpResult::Failed(OpError::Failed(error)) => match error {
             RequestError::NotFound

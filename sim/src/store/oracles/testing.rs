@@ -287,7 +287,7 @@ fn view() -> FakeView {
         config: Config { chunk_size: CHUNK_SIZE, ..Config::default() },
         latency_us: (1, 2),
         disk_us: (1, 2),
-        cache_bytes: 1 << 20,
+        engine: Default::default(),
         families: Vec::new(),
         plan: Plan { ops: Vec::new(), faults: Vec::new(), end_us: 1_000_000 },
         settle_us: 1_000_000,

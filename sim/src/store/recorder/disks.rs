@@ -36,6 +36,7 @@ impl Disks {
             | Event::Delivered { .. }
             | Event::Frame { .. }
             | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. } => Vec::new(),
         }
     }

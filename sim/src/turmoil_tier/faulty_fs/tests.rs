@@ -7,7 +7,7 @@ use forever_net_tokio::store::StoreConfig;
 use super::super::disk::{ROOT, index_path, open, store_config};
 use super::*;
 use crate::draw::Draws;
-use crate::store::{DiskLoss, Event};
+use crate::store::{DiskLoss, Engine, Event};
 
 const LIE: usize = 3;
 
@@ -28,7 +28,7 @@ fn disk() -> FaultyFs {
 }
 
 fn config() -> StoreConfig {
-    store_config(Simulated::default(), 1 << 20)
+    store_config(Simulated::default(), Engine::default())
 }
 
 fn begin_to_lie(disk: &FaultyFs) {
