@@ -17,6 +17,8 @@ mod answers;
 mod asks;
 mod boot;
 mod choose;
+#[allow(dead_code, reason = "requests are placed next")]
+mod cluster;
 mod context;
 mod dials;
 mod evict;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{NameId, NodeId, OwnerId, PageId, RecordId};
+use crate::placement::Replicas;
 use crate::record::{Record, RecordBody, Retention};
 use crate::version::Version;
 
@@ -24,7 +25,7 @@ fn record(wall_ms: u64, counter: u32, id: u8, retention: Retention) -> SignedRec
 }
 
 fn kept_days(versions_at_day: &[u64], keep_versions: u32, keep_days: u32) -> Vec<u64> {
-    let retention = Retention { keep_versions, keep_days };
+    let retention = Retention { keep_versions, keep_days, replicas: Replicas::default() };
     let set: RecordSet = versions_at_day.iter().map(|day| record(day * DAY_MS, 0, 0, retention)).collect();
     set.kept().iter().map(|record| record.record.version.wall_ms / DAY_MS).collect()
 }
@@ -51,7 +52,7 @@ fn version_is_kept_for_days_after_it_was_replaced() {
 
 #[test]
 fn newest_records_retention_rules() {
-    let with = |keep_versions| Retention { keep_versions, keep_days: 0 };
+    let with = |keep_versions| Retention { keep_versions, keep_days: 0, replicas: Replicas::default() };
     let set: RecordSet =
         [record(1, 0, 0, with(9)), record(2, 0, 0, with(9)), record(3, 0, 0, with(1))].into_iter().collect();
     assert_eq!(set.kept().len(), 1);
@@ -59,7 +60,7 @@ fn newest_records_retention_rules() {
 
 #[test]
 fn equal_versions_are_decided_by_hash() {
-    let retention = Retention { keep_versions: 1, keep_days: 0 };
+    let retention = Retention { keep_versions: 1, keep_days: 0, replicas: Replicas::default() };
     let records = [record(1, 1, 7, retention), record(1, 1, 9, retention), record(1, 1, 8, retention)];
     assert_eq!(winner(&records).unwrap().id, RecordId([9; 32]));
     assert_eq!(records.into_iter().collect::<RecordSet>().winner().unwrap().id, RecordId([9; 32]));
@@ -75,7 +76,7 @@ fn nothing_has_no_winner() {
 fn any_records(retention: impl Strategy<Value = (u32, u32)>) -> impl Strategy<Value = Vec<SignedRecord>> {
     let place = (0..6_u64, 0..2_u32, 0..2_u8);
     (vec(place, 0..12), retention).prop_map(|(places, (keep_versions, keep_days))| {
-        let retention = Retention { keep_versions, keep_days };
+        let retention = Retention { keep_versions, keep_days, replicas: Replicas::default() };
         places.into_iter().map(|(day, counter, id)| record(day * DAY_MS, counter, id, retention)).collect()
     })
 }

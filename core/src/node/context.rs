@@ -13,6 +13,7 @@ use crate::event::{Event, RequestError, What};
 use crate::frame::Frame;
 use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
 use crate::node::boot::Failed;
+use crate::node::cluster::Cluster;
 use crate::node::dials::Dials;
 use crate::node::fetch::Fetches;
 use crate::node::fresh::Fresh;
@@ -59,6 +60,7 @@ pub(crate) struct Context {
     pub(crate) links: Links,
     pub(crate) dials: Dials,
     pub(crate) members: Members,
+    pub(crate) cluster: Cluster,
     pub(crate) fetches: Fetches,
     pub(crate) uploads: Uploads,
     pub(crate) hot: HotBlobs,
@@ -108,6 +110,7 @@ impl Context {
             links: Links::default(),
             dials,
             members: Members::default(),
+            cluster: Cluster::default(),
             fetches: Fetches::default(),
             uploads: Uploads::default(),
             hot: HotBlobs::new(hot_bytes),
