@@ -136,6 +136,13 @@ impl Node {
         gauges::of(&self.cx, &requests)
     }
 
+    /// What is under way and ends by itself: name and number. Of a node at rest each number is 0, if not at every moment then again
+    /// and again. Only looks.
+    #[must_use]
+    pub fn under_way(&self) -> Vec<(&'static str, u64)> {
+        gauges::under_way(&self.cx)
+    }
+
     /// The probes reached since this was last asked: see [`sometimes!`](crate::sometimes).
     #[cfg(feature = "simulation")]
     #[must_use]

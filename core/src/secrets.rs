@@ -128,6 +128,19 @@ impl OwnerKeys {
         OwnerId(self.signing.verifying_key().to_bytes())
     }
 
+    /// All keys that are derived from the owner's secret, each with what it is: for those who look for them where they must not be.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn derived(&self) -> [(&'static str, [u8; 32]); 5] {
+        [
+            ("signing key", self.signing.to_bytes()),
+            ("convergence secret", *self.convergence),
+            ("key of names", *self.name),
+            ("key of page salts", *self.page_salt),
+            ("key of page keys", *self.page_key),
+        ]
+    }
+
     /// A name as peers see it.
     #[must_use]
     pub fn name_id(&self, name: &Name) -> NameId {

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use forever_core::command::{Command, VersionSelector};
+use forever_core::command::Command;
 use forever_core::event::What;
 use forever_core::ids::{OpId, RequestId};
 use forever_core::input::Input;
@@ -31,7 +31,7 @@ use forever_core::work::WorkOp;
 
 use crate::draw::{Draw, Draws, Site, fold};
 use crate::store::inspect::Inspector;
-use crate::store::{Contents, Event, Fault, Op, OpError, OpResult, Scenario, View};
+use crate::store::{Asked, Contents, Event, Fault, Op, OpError, OpResult, Scenario, View};
 use crate::system::System;
 use crate::trace::Trace;
 
@@ -126,7 +126,7 @@ enum Happening {
     /// A piece of work is done.
     Work { host: usize, life: u32, op: OpId, what: Box<WorkOp> },
     /// A caller reaches its node.
-    Begin { host: usize, life: u32, op: usize, asked: Option<VersionSelector> },
+    Begin { host: usize, life: u32, op: usize, asked: Box<Asked> },
     /// A caller that took its time gives its node a command.
     Give { host: usize, life: u32, request: RequestId, command: Box<Command> },
     /// A caller is told something.
@@ -278,7 +278,7 @@ impl World {
             Happening::CloseTimeout { conn, side } => self.close_timeout(conn, side),
             Happening::Disk { host, op, nth, .. } => self.finish_disk(host, op, nth),
             Happening::Work { host, op, what, .. } => self.finish_work(host, op, *what),
-            Happening::Begin { op, asked, .. } => self.begin_op(op, asked),
+            Happening::Begin { op, asked, .. } => self.begin_op(op, &asked),
             Happening::Give { host, request, command, .. } => self.give_now(host, request, *command),
             Happening::Tell { host, request, what, .. } => self.tell(host, request, *what),
             Happening::Reset { fault, nth } => self.doom(fault, nth),

@@ -23,6 +23,25 @@ pub(crate) type Gauge = (&'static str, u64, u64);
 
 /// About how many there are.
 const GAUGES: usize = 32;
+/// The gauges of what ends by itself. Of a node at rest each is 0, if not at every moment then again and again: one that stays above
+/// is of something that was forgotten.
+const UNDER_WAY: &[&str] = &[
+    "operations",
+    "questions of a link",
+    "answers of a link",
+    "wants of a link",
+    "wanted bytes of a link",
+    "wants served on a link",
+    "reads for a link",
+    "bytes in flight of a link",
+    "pulls",
+    "pulls waiting",
+    "bytes being pulled",
+    "uploads of a link",
+    "unanswered offers of an upload",
+    "bytes being uploaded",
+    "deliveries to one node",
+];
 
 /// Every bounded thing of a node. What is bounded for each link is that of the fullest link.
 pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
@@ -44,6 +63,12 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     gauges.extend(mend::gauges(cx));
     gauges.push(scrub::gauge(cx));
     gauges
+}
+
+/// The gauges of what ends by itself: name and use.
+pub(crate) fn under_way(cx: &Context) -> Vec<(&'static str, u64)> {
+    let gauges = of(cx, &[]).into_iter().filter(|(name, ..)| UNDER_WAY.contains(name));
+    gauges.map(|(name, used, _)| (name, used)).collect()
 }
 
 /// Every request has a deadline, and none is further away than a request may go on without progress.
@@ -95,4 +120,22 @@ fn operations_max(cx: &Context) -> u64 {
         + pull::OPERATIONS_MAX
         + mend::OPERATIONS_MAX
         + CHECKS_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::ids::NodeId;
+    use crate::secrets::{OwnerKeys, OwnerSecret};
+    use crate::time::{Monotonic, Time};
+
+    #[test]
+    fn what_is_under_way_is_among_the_gauges() {
+        let keys = OwnerKeys::derive(&OwnerSecret::new([1; 32]));
+        let now = Time { mono: Monotonic::default(), wall_ms: 0 };
+        let cx = Context::new(Config::default(), NodeId([2; 32]), keys, [3; 32], now);
+        let names: Vec<&str> = under_way(&cx).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), UNDER_WAY.len());
+    }
 }

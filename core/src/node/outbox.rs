@@ -139,6 +139,9 @@ fn deliver_owed(cx: &mut Context, node: NodeId, id: RecordId, key: Bytes, bytes:
 fn read_again(cx: &mut Context, node: NodeId) {
     cx.outbox.reading.remove(&node);
     cx.outbox.next.remove(&node);
+    if planted!(cx.simulation, DeliveryForgotten) {
+        return;
+    }
     retry(cx, node);
 }
 

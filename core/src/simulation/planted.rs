@@ -76,6 +76,8 @@ bugs! {
         "A delivery whose link went before the answer came is struck off.";
     StruckOffWhenRead "struck-off-when-read" in "core/node/outbox.rs" needs ["process", "network"],
         "A debt is struck off when it is read, not when it is paid; it shows when a peer was away, and its link breaks when it is back.";
+    DeliveryForgotten "delivery-forgotten" in "core/node/outbox.rs" needs ["process", "disk"],
+        "What is owed to a peer and could not be read is not read again until the link to it is made anew.";
     TimerNotRearmed "timer-not-rearmed" in "core/node/outbox.rs" needs ["disk"],
         "Deliveries that a peer refused are not tried again, because nobody sets the timer.";
     BusyIsStored "busy-is-stored" in "core/node/outbox.rs" needs ["buggify"],
@@ -102,6 +104,8 @@ bugs! {
         "A replica refuses records whose versions lie ahead of its own clock.";
     RestoreFirstPage "restore-first-page" in "core/node/restore.rs" needs ["process", "buggify"],
         "A restore stops at the first page of each peer's answer; it shows when a disk is lost, and answers are short.";
+    RestoreCountsTheSilent "restore-counts-the-silent" in "core/node/restore.rs" needs ["process", "network"],
+        "A restore counts a peer that did not answer among those that have told all.";
     RestoreUnsigned "restore-unsigned" in "core/node/restore.rs" needs ["liar"],
         "A restore does not verify the records it is given.";
     LateManifestListed "late-manifest-listed" in "core/node/names.rs" needs ["disk"],
@@ -112,6 +116,10 @@ bugs! {
         "At a restart, names that the disk fails to read are taken not to be there.";
     TiesGoToTheOlder "ties-go-to-the-older" in "core/node/choose.rs" needs ["clock"],
         "Of two versions of one wall time the older wins: their counters are not compared.";
+    TicketNeverExpires "ticket-never-expires" in "core/node/source.rs" needs [],
+        "Nobody looks when a ticket's time is up.";
+    TicketOutlivesDelete "ticket-outlives-delete" in "core/node/choose.rs" needs [],
+        "A ticket opens its version although the owner has deleted the file since.";
     FirstAnswerWins "first-answer-wins" in "core/node/locate.rs" needs ["process", "network"],
         "A search ends with the first peer's answer, even if that has nothing; it shows when the own disk is lost, and a peer is behind.";
     BanNeverEnds "ban-never-ends" in "core/node/links.rs" needs ["network"],
@@ -134,6 +142,8 @@ bugs! {
         "The folder of a new blob is not synced.";
     SyncTriedAgain "sync-tried-again" in "net-tokio/store/files.rs" needs ["disk", "process"],
         "A sync that failed is tried again, and its success believed; it shows when the power goes after it.";
+    DoubtfulIndexTrusted "doubtful-index-trusted" in "net-tokio/store/open.rs" needs ["disk", "process"],
+        "The start after a failed sync takes what the file system shows of the index for what is on the disk; it shows when the power goes later.";
     FailedCommitAcked "failed-commit-acked" in "net-tokio/store/perform.rs" needs ["disk"],
         "A commit that failed is acknowledged.";
     SweepTakesErrorForAbsence "sweep-takes-error-for-absence" in "net-tokio/store/perform.rs" needs ["process", "disk"],
@@ -144,6 +154,8 @@ bugs! {
         "What a short write leaves over is thrown away.";
     FrameBoundary "frame-boundary" in "net-tokio/channel/reader.rs" needs [],
         "A frame is opened only when a byte of the next has come.";
+    LostFrameTolerated "lost-frame-tolerated" in "net-tokio/channel/reader.rs" needs ["network"],
+        "A frame that does not open is tried with the nonces after the next one, so that frames that got lost on the way are not missed.";
     SentOverwritten "sent-overwritten" in "net-tokio/link/writer.rs" needs [],
         "Of several data frames in one write only the last is reported as sent, so that credit leaks.";
 }

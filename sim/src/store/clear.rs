@@ -1,6 +1,9 @@
 //! Frames as the channel is given them.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
+use forever_core::bulk::Bulk;
 use forever_core::codec::{Bincode, Codec as _};
 use forever_core::frame::Frame;
 
@@ -31,4 +34,13 @@ impl Clear {
         Bincode.encode(frame, buffer);
         Bytes::copy_from_slice(buffer)
     }
+}
+
+/// Whether a frame in the clear is one of bulk data, which others may overtake on their way to the channel.
+pub(crate) fn is_data(bytes: &[u8]) -> bool {
+    static KIND: LazyLock<Option<u8>> = LazyLock::new(|| {
+        let data = Frame::Data { want: 0, offset: 0, payload: Bulk::default() };
+        Clear::encode_header(&data, &mut Vec::new()).first().copied()
+    });
+    bytes.first().copied() == *KIND
 }

@@ -14,7 +14,7 @@ use forever_core::record::Retention;
 use forever_core::simulation::Simulation;
 
 use super::scenario::know_each_other;
-use super::{Family, NodeSpec, Scenario, Shape, Tier};
+use super::{Engine, Family, NodeSpec, Scenario, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Plan;
 
@@ -25,6 +25,7 @@ const CONFIG: Site = Site::new("scenario.config");
 const FAMILIES: Site = Site::new("scenario.families");
 const HEALED: Site = Site::new("scenario.healed");
 const BUGGIFY: Site = Site::new("scenario.buggify");
+const ENGINE: Site = Site::new("scenario.engine");
 const TIMES: Site = Site::new("scenario.times");
 
 impl Scenario {
@@ -53,6 +54,7 @@ impl Scenario {
             config,
             latency_us,
             disk_us,
+            engine: draw_engine(draws),
             families,
             plan: Plan { ops, faults, end_us: shape.duration_ms * 1_000 },
             settle_us: shape.settle_ms * 1_000,
@@ -142,6 +144,15 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         scrub_period: Duration::from_secs(*knob(18).pick(&[0, 8, 20, 40])),
         presence_period: Duration::from_secs(*knob(19).pick(&[0, 5, 15])),
         simulation: Simulation::default(),
+    }
+}
+
+fn draw_engine(draws: Draws) -> Engine {
+    let mut draw = draws.at(ENGINE, 0, 0);
+    let usual = Engine::default();
+    Engine {
+        cache_bytes: *draw.pick(&[0, 64 << 10, usual.cache_bytes]),
+        inline_len_max: *draw.pick(&[0, 1 << 10, usual.inline_len_max]),
     }
 }
 

@@ -118,6 +118,14 @@ impl View for TurmoilTier {
         gauges.into_iter().map(|(name, (used, limit))| (name, used, limit)).collect()
     }
 
+    fn left_over(&self, node: usize) -> Vec<(&'static str, u64)> {
+        if !self.settling.has_rested() {
+            return Vec::new();
+        }
+        let shown = self.hosts[node].status.shown();
+        shown.left_over.iter().map(|(name, least)| (*name, *least)).collect()
+    }
+
     fn links(&self, node: usize) -> Vec<usize> {
         self.hosts[node].status.shown().links.values().copied().collect()
     }

@@ -50,6 +50,8 @@ pub(super) struct Host {
     /// What would have happened while it was stopped, in order.
     pub(super) backlog: Vec<Happening>,
     pub(super) liars: BTreeMap<usize, Liar>,
+    /// The least that its node has had under way since the core came to rest, by name.
+    pub(super) left_over: BTreeMap<&'static str, u64>,
 }
 
 /// A running node.
@@ -91,6 +93,7 @@ impl Host {
             paused_by: BTreeSet::new(),
             backlog: Vec::new(),
             liars: BTreeMap::new(),
+            left_over: BTreeMap::new(),
         }
     }
 

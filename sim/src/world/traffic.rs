@@ -31,7 +31,7 @@ impl World {
         }
         let header = if self.watches_frames {
             let Clear { header, bytes } = Clear::encode(&frame, &mut self.encoded);
-            self.events.push(Event::Frame { from: host, to, bytes });
+            self.events.push(Event::Frame { from: host, to, link: link.0, bytes });
             header
         } else {
             Clear::encode_header(&frame, &mut self.encoded)

@@ -59,6 +59,10 @@ impl View for World {
         gauges
     }
 
+    fn left_over(&self, node: usize) -> Vec<(&'static str, u64)> {
+        self.hosts[node].left_over.iter().map(|(name, least)| (*name, *least)).collect()
+    }
+
     fn links(&self, node: usize) -> Vec<usize> {
         self.stands(node)
     }

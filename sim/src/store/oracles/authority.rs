@@ -2,6 +2,11 @@
 //! that it names, and says what an operation of the plan said: that owner's, at the device that the version names, a file for
 //! a put and a deletion for a delete, and no more of them than the operation may have stamped.
 //!
+//! And nobody reads anything by a ticket but what an owner gave leave to: a ticket that a node makes is signed by its owner, names the
+//! file and version that it says and is valid for as long as was asked; one that was changed on its way, or whose time is up, opens
+//! nothing, and no other is refused for that. (Times are those of the node that is asked, and are judged where the plan leaves its
+//! clock alone.)
+//!
 //! Signatures are verified by whoever reads the disk ([`super::super::inspect`], outside the nodes, once for the same bytes):
 //! a record that it leaves out, although there is a row for it, is not its owner's.
 //!
@@ -10,14 +15,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use forever_core::event::{RequestError, Share};
 use forever_core::record::{RecordBody, SignedRecord};
 
-use super::super::{Event, View, names};
+use super::super::{Event, OpError, OpKind, OpResult, View, names};
 use super::Rule;
-use super::history::{self, Address, FileKey, History, Outcome};
+use super::history::{self, Address, FileKey, History, Operation, Outcome};
 
 /// The rule in a sentence.
-pub const RULE: &str = "every record on any disk is signed by its owner and was made by an operation of its owner";
+pub const RULE: &str = "every record on any disk is signed by its owner and was made by an operation of its owner, and a ticket opens \
+                        what its owner gave leave to read";
 
 /// How often a write may be stamped anew before it gives way: what the core allows itself.
 const STAMPS_MAX: usize = 4;
@@ -97,7 +104,7 @@ impl Authority {
             return Err(format!("stamped by node {writer}, which is not its owner's"));
         }
         let deleted = what.body == RecordBody::Tombstone;
-        let could_make = |operation: &history::Operation| {
+        let could_make = |operation: &Operation| {
             operation.op.node == writer
                 && operation.outcome() != Some(&Outcome::Refused)
                 && if deleted { operation.is_delete() } else { operation.is_put() }
@@ -110,6 +117,76 @@ impl Authority {
             return Err("that says another thing than the operation that was acknowledged with it".into());
         }
         Ok((*file, writer))
+    }
+
+    /// A node has made a ticket.
+    fn check_share(&self, view: &mut dyn View, operation: &Operation, share: &Share) -> Result<(), String> {
+        let OpKind::Share { file, valid_ms, .. } = operation.op.what else {
+            return Err("made a ticket without having been asked for one".into());
+        };
+        let node = operation.op.node;
+        let ticket = share.ticket.verify().map_err(|error| format!("made a ticket that nobody can use: {error}"))?;
+        let keys = view.keys(node);
+        let name = keys.name_id(&names::of(file));
+        if (ticket.owner, ticket.name_id) != (keys.owner_id(), name) {
+            return Err(format!("made a ticket for another file than file {file}"));
+        }
+        let contents = view.contents(node);
+        let records = contents.records.iter().map(|held| &held.record);
+        let of_version = |record: &&SignedRecord| {
+            let what = &record.record;
+            (what.owner, what.name_id, what.version) == (ticket.owner, name, share.file.version)
+        };
+        let mut ids = records.filter(of_version).map(|record| record.id).peekable();
+        if ids.peek().is_some() && !ids.any(|id| id == ticket.record) {
+            return Err(format!("made a ticket for another version of file {file} than it says"));
+        }
+        let wall_ms = |at| history::wall_ms(view, node, at);
+        if let (Some(from), Some(until)) = (wall_ms(operation.started_at), wall_ms(self.history.at))
+            && (ticket.expires_ms != share.expires_ms
+                || !(from + valid_ms..=until + valid_ms).contains(&ticket.expires_ms))
+        {
+            return Err(format!("made a ticket that is valid for other than {valid_ms} ms"));
+        }
+        Ok(())
+    }
+
+    /// Somebody has tried to read by a ticket.
+    fn check_redeem(&self, view: &dyn View, operation: &Operation, result: &OpResult) -> Result<(), String> {
+        let (OpKind::Redeem { forged, .. }, Some(ticketed)) = (&operation.op.what, self.history.ticketed(operation))
+        else {
+            return Ok(());
+        };
+        let wall_ms = |at| history::wall_ms(view, operation.op.node, at);
+        let is_over = |at| wall_ms(at).map(|now| now >= ticketed.expires_ms);
+        match result {
+            OpResult::Got(_) if forged.is_some() => Err("read by a ticket that was changed on its way".into()),
+            OpResult::Got(_) if is_over(operation.started_at) == Some(true) => {
+                Err("read by a ticket whose time was up before".into())
+            }
+            OpResult::Failed(OpError::Failed(RequestError::Ticket(error))) if forged.is_none() => {
+                Err(format!("was refused although its ticket is as it was made: {error}"))
+            }
+            OpResult::Failed(OpError::Failed(RequestError::TicketExpired { .. }))
+                if is_over(self.history.at) == Some(false) =>
+            {
+                Err("was refused although the time of its ticket is not up".into())
+            }
+            // Everything else is other rules' business.
+            _ => Ok(()),
+        }
+    }
+
+    fn check_ended(&self, view: &mut dyn View, op: usize, result: &OpResult) -> Result<(), String> {
+        let Some(operation) = self.history.ops.get(&op) else { return Ok(()) };
+        let node = operation.op.node;
+        let checked = match result {
+            OpResult::Shared(share) if !self.history.is_untrusted(view, node) => {
+                self.check_share(view, operation, share)
+            }
+            _ => self.check_redeem(view, operation, result),
+        };
+        checked.map_err(|what| format!("operation {op} at node {node} {what}"))
     }
 
     fn check(&self, view: &mut dyn View) -> Result<(), String> {
@@ -127,14 +204,16 @@ impl Rule for Authority {
         self.history.note(at, event, view);
         match event {
             Event::Healed => self.check(view),
+            Event::Ended { op, result } => self.check_ended(view, *op, result),
             Event::Started { .. }
             | Event::Delivered { .. }
-            | Event::Ended { .. }
             | Event::Up { .. }
             | Event::Down { .. }
             | Event::Bit { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. } => Ok(()),
         }
     }

@@ -46,6 +46,8 @@ impl Convergence {
             | OpKind::ListPart(_)
             | OpKind::Stat { .. }
             | OpKind::Versions { .. }
+            | OpKind::Share { .. }
+            | OpKind::Redeem { .. }
             | OpKind::Restore
             | OpKind::Scrub { .. } => {
                 return Ok(());
@@ -134,6 +136,8 @@ impl Rule for Convergence {
             | Event::Delivered { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. }
             | Event::Healed => Ok(()),
         }

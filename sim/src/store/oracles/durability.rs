@@ -168,6 +168,7 @@ impl Durability {
             | OpResult::Evicted { .. }
             | OpResult::Restored(_)
             | OpResult::Scrubbed(_)
+            | OpResult::Shared(_)
             | OpResult::Abandoned => Err("it was answered as something else".to_string()),
         };
         let what = match &found {

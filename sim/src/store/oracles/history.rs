@@ -7,7 +7,9 @@ use forever_core::command::{CommandError, VersionSelector};
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
 use forever_core::version::Version;
 
-use super::super::{DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, View, names};
+use super::super::machine::EPOCH_MS;
+use super::super::{DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, Range, View, names};
+use crate::system::Step as _;
 
 /// How an operation ended, as far as its effect goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +28,11 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) op: Op,
-    /// The version that it asks for, if it is an old one.
+    /// The version that it asks for, if it is an old one, or that its ticket opens.
     pub(crate) asked: Option<VersionSelector>,
+    /// Whose file it is about: the owner of its node, or of what a ticket opens.
     pub(crate) owner: usize,
+    file: Option<u32>,
     /// The event that started it, and when.
     pub(crate) started: u64,
     pub(crate) started_at: Duration,
@@ -39,8 +43,25 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
+    /// The file that it is about, if it is about one; of a ticket that is redeemed, the one that it opens.
     pub(crate) fn file(&self) -> Option<u32> {
-        file_of(&self.op.what)
+        self.file
+    }
+
+    /// The file that it reads, and which bytes of it, if it reads one.
+    pub(crate) fn reads(&self) -> Option<(u32, Option<Range>)> {
+        match self.op.what {
+            OpKind::Get { range, .. } | OpKind::Redeem { range, .. } => Some((self.file?, range)),
+            OpKind::Put { .. }
+            | OpKind::Delete { .. }
+            | OpKind::List
+            | OpKind::ListPart(_)
+            | OpKind::Stat { .. }
+            | OpKind::Versions { .. }
+            | OpKind::Evict { .. }
+            | OpKind::Restore
+            | OpKind::Share { .. } => None,
+        }
     }
 
     pub(crate) fn outcome(&self) -> Option<&Outcome> {
@@ -61,16 +82,17 @@ impl Operation {
     }
 }
 
-/// The file of an operation, if it has one.
-pub(crate) fn file_of(what: &OpKind) -> Option<u32> {
+/// The file that an operation names, if it names one.
+fn file_of(what: &OpKind) -> Option<u32> {
     match what {
         OpKind::Put { file, .. }
         | OpKind::Get { file, .. }
         | OpKind::Delete { file }
         | OpKind::Stat { file }
         | OpKind::Versions { file }
-        | OpKind::Evict { file } => Some(*file),
-        OpKind::List | OpKind::ListPart(_) | OpKind::Restore | OpKind::Scrub { .. } => None,
+        | OpKind::Evict { file }
+        | OpKind::Share { file, .. } => Some(*file),
+        OpKind::List | OpKind::ListPart(_) | OpKind::Restore | OpKind::Scrub { .. } | OpKind::Redeem { .. } => None,
     }
 }
 
@@ -87,6 +109,16 @@ pub(crate) struct Acked {
     pub(crate) deleted: bool,
 }
 
+/// A ticket that a node made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticketed {
+    /// What it opens.
+    pub(crate) key: FileKey,
+    pub(crate) version: Version,
+    /// After which wall time it is void, in milliseconds.
+    pub(crate) expires_ms: u64,
+}
+
 /// What happened so far.
 #[derive(Debug, Default)]
 pub(crate) struct History {
@@ -101,6 +133,8 @@ pub(crate) struct History {
     /// What was destroyed: at which event, on which node's disk.
     pub(crate) losses: Vec<(u64, usize, DiskLoss)>,
     pub(crate) healed: Option<(u64, Duration)>,
+    /// The tickets that were made, by their numbers.
+    pub(crate) tickets: BTreeMap<u32, Ticketed>,
     /// Since when a node has treated another as a peer, in its present life: by the one, then by the other. Looked at for every
     /// frame.
     met: Vec<Vec<Option<u64>>>,
@@ -113,12 +147,16 @@ impl History {
         self.at = at;
         match event {
             Event::Started { op, what, asked } => {
-                let owner = view.scenario().nodes[what.node].owner;
                 let of_judge = self.healed.is_some();
+                let own = (view.scenario().nodes[what.node].owner, file_of(&what.what));
+                let ticketed =
+                    if let OpKind::Redeem { ticket, .. } = &what.what { self.tickets.get(ticket) } else { None };
+                let (owner, file) = ticketed.map_or(own, |ticketed| (ticketed.key.0, Some(ticketed.key.1)));
                 let operation = Operation {
                     op: what.clone(),
                     asked: *asked,
                     owner,
+                    file,
                     started: self.now,
                     started_at: at,
                     ended: None,
@@ -137,12 +175,17 @@ impl History {
                     met.clear();
                 }
             }
-            Event::Frame { from, to, bytes } => {
+            Event::Frame { from, to, bytes, .. } => {
                 if is_to_a_peer(bytes) {
                     self.meet(*from, *to);
                 }
             }
-            Event::Down { .. } | Event::Bit { .. } | Event::Probe { .. } | Event::Delivered { .. } => {}
+            Event::Down { .. }
+            | Event::Bit { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
+            | Event::Probe { .. }
+            | Event::Delivered { .. } => {}
         }
     }
 
@@ -173,6 +216,17 @@ impl History {
             self.acked.entry((operation.owner, file)).or_default().insert(*version, Acked { op, deleted });
         }
         operation.ended = Some((self.now, at, outcome));
+        if let (OpKind::Share { ticket, file, .. }, OpResult::Shared(share)) = (&operation.op.what, result) {
+            let key = (operation.owner, *file);
+            let (version, expires_ms) = (share.file.version, share.expires_ms);
+            self.tickets.insert(*ticket, Ticketed { key, version, expires_ms });
+        }
+    }
+
+    /// What an operation redeems, if it redeems a ticket that was made.
+    pub(crate) fn ticketed(&self, operation: &Operation) -> Option<Ticketed> {
+        let OpKind::Redeem { ticket, .. } = &operation.op.what else { return None };
+        self.tickets.get(ticket).copied()
     }
 
     /// The acknowledged write of a file with the highest version.
@@ -239,11 +293,12 @@ fn outcome_of(result: &OpResult) -> Outcome {
         | OpResult::Stat(_)
         | OpResult::Versions(_)
         | OpResult::Evicted { .. }
+        | OpResult::Shared(_)
         | OpResult::Restored(_)
         | OpResult::Scrubbed(_) => Outcome::Answered,
         OpResult::Abandoned => Outcome::Unknown,
         OpResult::Failed(error) => match error {
-            OpError::Down => Outcome::Refused,
+            OpError::Down | OpError::NoTicket => Outcome::Refused,
             OpError::Refused(error) => match error {
                 CommandError::Busy(_)
                 | CommandError::Stopping
@@ -280,6 +335,14 @@ fn is_to_a_peer(bytes: &[u8]) -> bool {
 /// Whether a node can ask another, or is the same.
 pub(crate) fn is_in_reach(view: &dyn View, node: usize, other: usize) -> bool {
     view.scenario().is_in_reach(node, other)
+}
+
+/// What the wall clock of a node shows, in milliseconds, if the plan never touches it.
+pub(crate) fn wall_ms(view: &dyn View, node: usize, at: Duration) -> Option<u64> {
+    let faults = &view.scenario().plan.faults;
+    let is_touched = faults.iter().any(|fault| fault.what.family() == "clock" && fault.what.nodes().contains(&node));
+    let passed = u64::try_from(at.as_millis()).ok()?;
+    (!is_touched).then_some(EPOCH_MS + passed)
 }
 
 /// Whether the plan has a node lie at any time: nothing that it holds counts.

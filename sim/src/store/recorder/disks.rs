@@ -35,6 +35,8 @@ impl Disks {
             | Event::Bit { .. }
             | Event::Delivered { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. } => Vec::new(),
         }
     }
