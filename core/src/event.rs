@@ -266,8 +266,12 @@ pub struct StatusInfo {
     pub disk_error: Option<String>,
     /// Peers connected.
     pub peers_connected: u32,
-    /// Nodes of the cluster known, this one included.
+    /// Nodes of the cluster known, this one included, and addresses from the configuration that have never led to one.
     pub members: u32,
+    /// How many of them are known to be alive, this one included.
+    pub members_alive: u32,
+    /// How many of them are known to be down.
+    pub members_down: u32,
     /// How many nodes must hold a write before it is acknowledged.
     pub write_quorum: u32,
     /// Writes that some known node does not have yet.
@@ -284,13 +288,39 @@ pub struct StatusInfo {
     pub unmended: u64,
 }
 
-/// A peer, or an address that should lead to one.
+/// What is known of a peer's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerState {
+    /// It is alive.
+    Alive,
+    /// It is down.
+    Down {
+        /// For how many seconds.
+        for_s: u64,
+    },
+    /// It is a member, and nothing has been heard of it since this node started.
+    Unseen,
+    /// It has left the cluster.
+    Left,
+    /// A configured address that has never led to a node.
+    Stranger,
+}
+
+/// A member of the cluster other than this node, or an address that should lead to one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerInfo {
     /// Who it is, once known.
     pub node: Option<NodeId>,
-    /// Its address.
+    /// Whose device it is, once known.
+    pub owner: Option<OwnerId>,
+    /// Where it is connected, or the first of its addresses; empty if none is known.
     pub address: String,
+    /// Its zone.
+    pub zone: String,
+    /// How much it takes of what is stored, compared with others.
+    pub weight: u32,
+    /// Whether it is alive.
+    pub state: PeerState,
     /// Whether a link stands.
     pub connected: bool,
     /// Payload bytes sent over the link that stands.

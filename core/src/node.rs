@@ -6,11 +6,12 @@
 //!   handle_timeout ┘                                    └─ poll_timeout: the next deadline and why
 //! ```
 //!
-//! - Peers: `links`, `dials`, `members`, `asks`.
+//! - Peers: `links`, `dials`, `asks`. The cluster: `members`, `exchange`, `swim`, `service`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
 //! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back).
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`, `scrub_now`; what
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `evict`, `restore`,
+//!   `scrub_now`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
@@ -23,6 +24,7 @@ mod cluster;
 mod context;
 mod dials;
 mod evict;
+mod exchange;
 mod fanout;
 mod fetch;
 mod fresh;
@@ -50,9 +52,12 @@ mod schema;
 mod scrub;
 mod scrub_now;
 mod serve;
+mod service;
 mod share;
 mod signal;
 mod source;
+mod status;
+mod swim;
 mod targets;
 mod task;
 mod timers;
@@ -309,9 +314,9 @@ impl Node {
             }
             Command::Status => {
                 let requests = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
-                Box::new(query::Status { id, requests })
+                Box::new(status::Status { id, requests })
             }
-            Command::Peers => Box::new(query::Peers { id }),
+            Command::Peers => Box::new(status::Peers { id }),
             Command::PutChunk { .. }
             | Command::PutEnd { .. }
             | Command::GetCredit { .. }
@@ -403,6 +408,7 @@ impl Node {
             | Frame::AskPromise { .. }
             | Frame::ReleasePromise { .. }
             | Frame::OpenUpload { .. }
+            | Frame::AskMembers { .. }
                 if !links::begin_answer(cx, link) =>
             {
                 links::offend(cx, link);
@@ -439,6 +445,12 @@ impl Node {
             Frame::AskPromise { request, record } => announce::on_ask_promise(cx, link, request, record),
             Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
             Frame::ReleasePromise { owner, name_id: _, record } => answers::on_release(cx, link, owner, record),
+            Frame::AskMembers { request, after } => exchange::on_ask(cx, link, request, after),
+            Frame::Members { request, members, more } => {
+                asks::on_answer(cx, link, request, Answer::Members { members, more });
+            }
+            Frame::News { members } => exchange::on_news(cx, link, members),
+            Frame::Swim { table, packet } => swim::on_packet(cx, link, table, &packet),
         }
     }
 
@@ -507,6 +519,8 @@ impl Node {
             Timer::Mend => mend::on_timer(cx),
             Timer::Presence => presence::on_timer(cx),
             Timer::Scrub => scrub::on_timer(cx),
+            Timer::Swim => swim::on_timer(cx),
+            Timer::Service => service::refresh(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
                 publish::on_straggler(cx, id);
@@ -525,7 +539,7 @@ impl Node {
         let cx = &mut self.cx;
         match signal {
             Signal::PeerReady(node) => {
-                dials::check_settled(cx);
+                dials::on_peer_ready(cx, node);
                 publish::on_peer_ready(cx, node);
                 outbox::flush(cx, node);
                 mend::on_peer_ready(cx);
@@ -536,6 +550,8 @@ impl Node {
                 publish::on_peer_gone(cx);
                 self.run_all(|task, cx| task.on_peer_gone(cx, node));
             }
+            Signal::Unreachable(node) => swim::on_unreachable(cx, node),
+            Signal::MembershipChanged => {}
             Signal::Settled => {
                 locate::on_settled(cx);
                 self.run_all(|task, cx| task.on_settled(cx));
@@ -564,6 +580,7 @@ impl Node {
             Signal::Answered { client, node, answer } => match client {
                 AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
+                AskClient::Members => exchange::on_answered(cx, node, answer),
                 AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
             },
             Signal::Pulled { client, record, outcome } => match client {

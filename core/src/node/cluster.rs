@@ -1,12 +1,13 @@
 //! Where names belong: the placement of groups over the members of the cluster, computed once for each membership.
 
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{NameId, NodeId, OwnerId};
 use crate::node::context::Context;
+use crate::node::dials;
+use crate::node::service::Served;
 use crate::placement::{self, Candidate, Group, Replicas};
 use crate::record::Record;
 
@@ -36,13 +37,17 @@ pub(crate) enum Reach {
     Away,
 }
 
-/// Who may hold anything: this node and the members.
+/// Who may hold anything: the members in service, this node among them.
 fn candidates(cx: &Context) -> Vec<Candidate> {
-    let nodes = core::iter::once(cx.me).chain(cx.members.nodes());
-    nodes.map(|node| Candidate { node, weight: 1, zone: String::new() }).collect()
+    let candidate = |(node, served): (&NodeId, &Served)| Candidate {
+        node: *node,
+        weight: served.weight,
+        zone: served.zone.clone(),
+    };
+    cx.service.members().iter().map(candidate).collect()
 }
 
-/// The members changed: what was computed of the earlier ones is void.
+/// The members in service changed: what was computed of the earlier ones is void.
 pub(crate) fn on_membership(cx: &mut Context) {
     cx.cluster.ranks.clear();
 }
@@ -84,5 +89,11 @@ pub(crate) fn part(cx: &mut Context, node: NodeId, record: &Record) -> Option<Pa
 
 /// Whether a node can be talked to; one that can be connected to now is.
 pub(crate) fn reach(cx: &mut Context, node: NodeId) -> Reach {
-    if cx.links.of(node).is_some() { Reach::Linked } else { Reach::Away }
+    if cx.links.of(node).is_some() {
+        Reach::Linked
+    } else if dials::reach(cx, node) {
+        Reach::Coming
+    } else {
+        Reach::Away
+    }
 }

@@ -259,7 +259,7 @@ impl Task for Evict {
                 *self.promises.entry(node).or_default() += 1;
             }
             Some(Answer::Promised(false)) | None => {}
-            Some(Answer::Records { .. } | Answer::Announced(_)) => asks::on_lie(cx, node),
+            Some(Answer::Records { .. } | Answer::Announced(_) | Answer::Members { .. }) => asks::on_lie(cx, node),
         }
         self.check_promises(cx)
     }

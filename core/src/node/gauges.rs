@@ -12,7 +12,7 @@ use crate::node::links::{ANSWERING_MAX, Link};
 use crate::node::locate::RECORDS_MAX;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
-use crate::node::{dials, mend, outbox, pull, scrub, upload};
+use crate::node::{dials, members, mend, outbox, pull, scrub, swim, upload};
 use crate::seal::BLOB_LEN_MAX;
 
 /// Operations of the check of presence and the scrub, and what they keep.
@@ -57,6 +57,8 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     gauges.extend(deadlines);
     gauges.extend(of_links(cx));
     gauges.extend(dials::gauges(cx));
+    gauges.extend(members::gauges(cx));
+    gauges.extend(swim::gauges(cx));
     gauges.extend(pull::gauges(cx));
     gauges.extend(upload::gauges(cx));
     gauges.extend(outbox::gauges(cx));
@@ -101,12 +103,11 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
     ]
 }
 
-/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot`, `Settle`, `Mend`,
-/// `Presence` and `Scrub`.
+/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot`, `Settle`, `Swim`,
+/// `Service`, `Mend`, `Presence` and `Scrub`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
-    let nodes = cx.members.count() as usize;
-    (dials::addresses(cx) + of_links + nodes + 2 * requests + 5) as u64
+    (dials::addresses(cx) + of_links + cx.members.entries() + 2 * requests + 7) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.
@@ -114,7 +115,7 @@ fn operations_max(cx: &Context) -> u64 {
     // A request for versions loads that many pages at once; a window of chunks is smaller.
     let of_request = u64::from(RECORDS_MAX.max(cx.config.put_window_chunks).max(cx.config.fetch_window_chunks));
     let of_link = u64::from(ANSWERING_MAX) + (QUESTIONS_MAX + LOADED_MAX) as u64 + upload::OPERATIONS_MAX;
-    let links = 1 + u64::from(cx.members.count()) + cx.links.iter().count() as u64;
+    let links = 1 + cx.members.entries() as u64 + cx.links.iter().count() as u64;
     u64::from(cx.config.requests_max) * of_request
         + links * of_link
         + pull::OPERATIONS_MAX

@@ -206,7 +206,7 @@ pub(crate) fn on_answered(cx: &mut Context, request: RequestId, node: NodeId, an
             let records = records.into_iter().map(|HeldRecord { record, .. }| record).collect();
             verify(cx, request, Some(node), records, complete);
         }
-        Some(Answer::Announced(_) | Answer::Promised(_)) => {
+        Some(Answer::Announced(_) | Answer::Promised(_) | Answer::Members { .. }) => {
             asks::on_lie(cx, node);
             finish_if_done(cx, request);
         }

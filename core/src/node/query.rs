@@ -1,12 +1,12 @@
-//! Questions that callers ask: list, stat, versions, status, peers.
+//! Questions that callers ask about files: list, stat, versions.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::command::VersionSelector;
-use crate::disk::{DiskDone, DiskOp};
-use crate::event::{FileInfo, FileStat, PeerInfo, RequestError, StatusInfo, VersionInfo, What};
+use crate::disk::DiskOp;
+use crate::event::{FileInfo, FileStat, RequestError, VersionInfo, What};
 use crate::ids::{BlobKey, NodeId, RequestId};
 use crate::manifest::{Children, PageContext, PageRef, PageSecrets};
 use crate::name::Name;
@@ -243,77 +243,5 @@ impl Task for Versions {
 
     fn on_end_of_task(&mut self, cx: &mut Context) {
         end(cx, self.id);
-    }
-}
-
-/// A status request.
-#[derive(Debug)]
-pub(crate) struct Status {
-    pub(crate) id: RequestId,
-    pub(crate) requests: u32,
-}
-
-impl Task for Status {
-    fn start(&mut self, cx: &mut Context) -> Flow {
-        cx.expect_progress(self.id);
-        cx.disk(DiskOp::Usage, Pending::Task(self.id, TaskStep::Status));
-        Flow::Continue
-    }
-
-    fn on_completion(&mut self, cx: &mut Context, _step: TaskStep, completion: Completion) -> Flow {
-        let usage = match completion.disk() {
-            Ok(DiskDone::Usage(usage)) => Some(usage),
-            Ok(_) | Err(_) => None,
-        };
-        let status = StatusInfo {
-            node: cx.me,
-            owner: cx.owner,
-            files: cx.names.complete().then(|| cx.names.count()),
-            file_bytes: cx.names.bytes(),
-            disk: usage,
-            disk_error: cx.disk_error.clone(),
-            peers_connected: cx.links.ready_count(),
-            members: 1 + cx.members.count() + cx.strangers(),
-            write_quorum: cx.write_quorum(),
-            pending: cx.counters.owed,
-            requests: self.requests,
-            protocol_errors: cx.counters.protocol_errors,
-            damaged_blobs: cx.counters.damaged_blobs,
-            mended: cx.counters.mended,
-            unmended: cx.mends.failed(),
-        };
-        cx.event(self.id, What::Status(status));
-        Flow::Done
-    }
-
-    fn on_timeout(&mut self, cx: &mut Context) -> Flow {
-        timed_out(cx, self.id)
-    }
-}
-
-/// A request for the peers.
-#[derive(Debug)]
-pub(crate) struct Peers {
-    pub(crate) id: RequestId,
-}
-
-impl Task for Peers {
-    fn start(&mut self, cx: &mut Context) -> Flow {
-        let up = cx.links.iter().filter(|(_, link)| link.ready).map(|(_, link)| PeerInfo {
-            node: Some(link.node),
-            address: link.remote.clone(),
-            connected: true,
-            sent_bytes: link.sent_bytes,
-            received_bytes: link.received_bytes,
-            error: None,
-        });
-        let down = cx.dials.down().filter(|peer| peer.node.is_none_or(|node| cx.links.of(node).is_none()));
-        let peers = up.chain(down).collect();
-        cx.event(self.id, What::Peers(peers));
-        Flow::Done
-    }
-
-    fn on_timeout(&mut self, cx: &mut Context) -> Flow {
-        timed_out(cx, self.id)
     }
 }

@@ -178,7 +178,7 @@ impl Task for Restore {
                 cx.work(WorkOp::VerifyRecords { records }, Pending::Task(self.id, step));
                 Flow::Continue
             }
-            Some(Answer::Announced(_) | Answer::Promised(_)) => {
+            Some(Answer::Announced(_) | Answer::Promised(_) | Answer::Members { .. }) => {
                 asks::on_lie(cx, node);
                 self.next_peer(cx)
             }

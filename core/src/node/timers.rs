@@ -34,6 +34,10 @@ pub enum Timer {
     Presence,
     /// The next blob is read to see whether it is in order.
     Scrub,
+    /// SWIM has something to do.
+    Swim,
+    /// A member has been down for so long that it is no longer in service.
+    Service,
 }
 
 /// At most one deadline for each reason.

@@ -126,6 +126,14 @@ bugs! {
         "A peer that was banned once is never let in again; it shows when damaged bytes on the way pass for a broken protocol.";
     RedialGivesUp "redial-gives-up" in "core/node/dials.rs" needs ["network"],
         "An address that cannot be reached four times is never dialled again.";
+    StampForgotten "stamp-forgotten" in "core/node/members.rs" needs ["process"],
+        "A start is not stamped on the disk, so that the next has the same stamp; it shows when a node comes back at another address.";
+    OldAddressKept "old-address-kept" in "core/node/members.rs" needs ["process"],
+        "A member that has moved is still dialled at its old address only.";
+    NewsKept "news-kept" in "core/node/exchange.rs" needs [],
+        "What a node learns of others it keeps to itself; it shows when nobody knows all addresses.";
+    DownUnreported "down-unreported" in "core/node/swim.rs" needs ["process"],
+        "That a member is down is found out and not noted.";
     PullSlotLeak "pull-slot-leak" in "core/node/pull.rs" needs ["disk"],
         "A pull that is refused keeps its place among the few that may be under way.";
     ScrubStartsOver "scrub-starts-over" in "core/node/scrub.rs" needs ["process", "disk"],

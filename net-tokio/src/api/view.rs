@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use forever_core::command::VersionSelector;
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, PutReport, RestoreReport, ScrubReport, Share, StatusInfo, VersionInfo, WriteReport,
+    FileInfo, FileStat, PeerInfo, PeerState, PutReport, RestoreReport, ScrubReport, Share, StatusInfo, VersionInfo, WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId};
 use forever_core::version::Version;
@@ -250,6 +250,10 @@ pub struct StatusView {
     pub peers_connected: u32,
     /// Nodes of the cluster known, this one included.
     pub members: u32,
+    /// How many of them are known to be alive, this one included.
+    pub members_alive: u32,
+    /// How many of them are known to be down.
+    pub members_down: u32,
     /// How many nodes must hold a write before it is acknowledged.
     pub write_quorum: u32,
     /// Writes that some known node does not have yet.
@@ -282,13 +286,39 @@ pub struct PeersView {
     pub peers: Vec<PeerView>,
 }
 
-/// A peer, or an address that should lead to one.
+/// What is known of a peer's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StateView {
+    /// It is alive.
+    Alive,
+    /// It is down.
+    Down,
+    /// Nothing has been heard of it since this node started.
+    Unseen,
+    /// It has left the cluster.
+    Left,
+    /// A configured address that has never led to a node.
+    Stranger,
+}
+
+/// A member of the cluster, or an address that should lead to one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerView {
     /// Who it is, once known.
     pub node: Option<NodeId>,
-    /// Its address.
+    /// Whose device it is, once known.
+    pub owner: Option<OwnerId>,
+    /// Where it is connected, or where it should be found.
     pub address: String,
+    /// Its zone.
+    pub zone: String,
+    /// How much it takes of what is stored, compared with others.
+    pub weight: u32,
+    /// What is known of its life.
+    pub state: StateView,
+    /// For how many seconds it has been down.
+    pub down_s: Option<u64>,
     /// Whether a link stands.
     pub connected: bool,
     /// Payload bytes sent over it.
@@ -408,9 +438,21 @@ impl ScrubView {
 
 impl From<PeerInfo> for PeerView {
     fn from(peer: PeerInfo) -> Self {
+        let (state, down_s) = match peer.state {
+            PeerState::Alive => (StateView::Alive, None),
+            PeerState::Down { for_s } => (StateView::Down, Some(for_s)),
+            PeerState::Unseen => (StateView::Unseen, None),
+            PeerState::Left => (StateView::Left, None),
+            PeerState::Stranger => (StateView::Stranger, None),
+        };
         Self {
             node: peer.node,
+            owner: peer.owner,
             address: peer.address,
+            zone: peer.zone,
+            weight: peer.weight,
+            state,
+            down_s,
             connected: peer.connected,
             sent_bytes: peer.sent_bytes,
             received_bytes: peer.received_bytes,
@@ -450,6 +492,8 @@ impl StatusView {
             free_bytes: status.disk.and_then(|disk| disk.free_bytes),
             peers_connected: status.peers_connected,
             members: status.members,
+            members_alive: status.members_alive,
+            members_down: status.members_down,
             write_quorum: status.write_quorum,
             pending: status.pending,
             requests: status.requests,

@@ -6,7 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use forever_core::command::VersionSelector;
 use forever_core::name::Name;
 use forever_net_tokio::api::view::{
-    DeleteView, EvictView, FileView, ListView, PeersView, RestoreView, StatView, StatusView, VersionsView,
+    DeleteView, EvictView, FileView, ListView, PeerView, PeersView, RestoreLine, RestoreView, StatView, StateView,
+    StatusView, VersionsView,
 };
 use http::Method;
 
@@ -163,10 +164,8 @@ fn status_text(view: &StatusView) -> String {
         format!("data      {}", view.data.display()),
         format!("files     {files} ({})", human_bytes(view.file_bytes)),
         format!("disk      {disk}, {free} free"),
-        format!(
-            "peers     {} connected, {} nodes known, {} needed for a write",
-            view.peers_connected, view.members, view.write_quorum
-        ),
+        format!("peers     {} connected, {} needed for a write", view.peers_connected, view.write_quorum),
+        format!("members   {}, {} alive, {} down", view.members, view.members_alive, view.members_down),
         format!("pending   {} writes that some node does not have yet", view.pending),
         format!("faults    {} broken frames, {}", view.protocol_errors, damage_text(view)),
     ]
@@ -191,21 +190,33 @@ pub(crate) async fn peers(data: &Path, report: &Report) -> Result<Exit, CliError
         report.text("no peers: name one with `forever node --peer ADDR` or in config.toml");
     }
     for peer in &view.peers {
-        report.result(peer, || {
-            let node = peer.node.map_or_else(|| "-".repeat(64), |node| node.to_string());
-            let state = match (&peer.error, peer.connected) {
-                (_, true) => format!(
-                    "connected, {} sent, {} received",
-                    human_bytes(peer.sent_bytes),
-                    human_bytes(peer.received_bytes)
-                ),
-                (Some(error), false) => error.clone(),
-                (None, false) => "not connected".to_owned(),
-            };
-            format!("{node}  {}  {state}", peer.address)
-        });
+        report.result(peer, || peer_line(peer));
     }
     Ok(Exit::Done)
+}
+
+fn peer_line(peer: &PeerView) -> String {
+    let node = peer.node.map_or_else(|| "-".repeat(64), |node| node.to_string());
+    let state = match (peer.state, peer.down_s) {
+        (StateView::Alive, _) => "alive".to_owned(),
+        (StateView::Down, down_s) => {
+            let down = humantime::format_duration(Duration::from_secs(down_s.unwrap_or(0)));
+            format!("down for {down}")
+        }
+        (StateView::Unseen, _) => "not seen yet".to_owned(),
+        (StateView::Left, _) => "left".to_owned(),
+        (StateView::Stranger, _) => "never met".to_owned(),
+    };
+    let zone = if peer.zone.is_empty() { "-" } else { &peer.zone };
+    let link = match (&peer.error, peer.connected) {
+        (_, true) => {
+            let (sent, received) = (human_bytes(peer.sent_bytes), human_bytes(peer.received_bytes));
+            format!("connected, {sent} sent, {received} received")
+        }
+        (Some(error), false) => error.clone(),
+        (None, false) => "not connected".to_owned(),
+    };
+    format!("{node}  {}  zone {zone}  weight {}  {state}; {link}", peer.address, peer.weight)
 }
 
 /// A time as HTTP writes it, which people can read too.

@@ -86,21 +86,18 @@ fn draw_nodes(draws: Draws, count: usize) -> Vec<NodeSpec> {
     }
     let mut draw = draws.at(TOPOLOGY, 0, 0);
     let topology = draw.below(10);
+    // One address is enough, and the first node needs none.
     let bootstrap = |node: usize| -> Vec<usize> {
-        let siblings = (0..node).filter(|other| owners[*other] == owners[node]);
-        let mut dialled: Vec<usize> = match topology {
-            // Everybody knows everybody.
-            0..=6 => (0..count).filter(|other| *other != node).collect(),
+        match topology {
             // A star around node 0.
-            7..=8 => (0..node.min(1)).collect(),
+            0..=3 => (0..node.min(1)).collect(),
             // A chain.
-            _ => node.checked_sub(1).into_iter().collect(),
-        };
-        // There is no gossip of members yet: two devices of one owner must know each other to agree.
-        dialled.extend(siblings);
-        dialled.sort_unstable();
-        dialled.dedup();
-        dialled
+            4..=6 => node.checked_sub(1).into_iter().collect(),
+            // A ring.
+            7..=8 => vec![(node + 1) % count],
+            // Everybody knows everybody.
+            _ => (0..count).filter(|other| *other != node).collect(),
+        }
     };
     (0..count).map(|node| NodeSpec { owner: owners[node], bootstrap: bootstrap(node) }).collect()
 }
@@ -121,6 +118,11 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
     Config {
         listen: Vec::new(),
         bootstrap: Vec::new(),
+        weight: 100,
+        zone: String::new(),
+        max_peers: 64,
+        swim_period: ms(&mut knob(18), 1_500, 4_000),
+        repair_after: ms(&mut knob(19), 10_000, 60_000),
         chunk_size: *knob(0).pick(&shape.chunk_sizes),
         retention: Retention {
             keep_versions: *knob(1).pick(&[1, 3, 10]),

@@ -116,7 +116,7 @@ impl Watch {
 
 /// Whether a frame is one that a cluster at rest sends as well.
 fn is_idle(frame: &Frame) -> bool {
-    matches!(frame, Frame::Ping { .. } | Frame::Pong { .. } | Frame::Hello(_))
+    matches!(frame, Frame::Ping { .. } | Frame::Pong { .. } | Frame::Hello(_) | Frame::Swim { .. })
 }
 
 impl Observer for Watch {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use forever_core::command::{Command, CommandError, PutMeta, RangeRequest};
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, Plain, PutReport, RequestError, RestoreReport, ScrubReport, Share, StatusInfo,
+    FileInfo, FileStat, PeerInfo, PeerState, Plain, PutReport, RequestError, RestoreReport, ScrubReport, Share, StatusInfo,
     VersionInfo, What, WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId, RecordId, RequestId};
@@ -298,6 +298,10 @@ impl FakeNode {
             Command::Status => What::Status(status()),
             Command::Peers => What::Peers(vec![PeerInfo {
                 node: None,
+                owner: None,
+                zone: String::new(),
+                weight: 0,
+                state: PeerState::Stranger,
                 address: "192.0.2.1:7000".to_owned(),
                 connected: false,
                 sent_bytes: 0,
@@ -360,6 +364,8 @@ fn status() -> StatusInfo {
         disk_error: None,
         peers_connected: 0,
         members: 3,
+        members_alive: 1,
+        members_down: 1,
         write_quorum: 2,
         pending: 0,
         requests: 1,

@@ -1,12 +1,12 @@
 //! Rule: within the settling budget after the core is healed, every operation has ended, and every node of the core holds
 //! every acknowledged record that its writer could bring to it, when it has come to rest and before the judge's own questions move
-//! anything. And the healed core works: each of its nodes that can reach
-//! another puts a file, evicts it if it can reach two, and deletes it.
+//! anything. And the healed core works: each of its nodes, if there is
+//! another, puts a file, evicts it if there are two, and deletes it.
 //!
 //! Present limit of the core: only the writer brings its records to others, and only to those that it knew when it wrote;
 //! so a record is demanded of a node if its writer is in the core, has its disk since, and had met the node before the write
 //! began. A node that lies, or that lost its disk after it was told, is not told again; nor is a record demanded
-//! whose chunks no disk in its reach can give any more.
+//! whose chunks no disk of the core can give any more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,8 +35,7 @@ impl Convergence {
         let Some(operation) = self.history.ops.get(&op).filter(|operation| operation.of_judge) else { return Ok(()) };
         let OpResult::Failed(error) = result else { return Ok(()) };
         let node = operation.op.node;
-        let others = (0..view.scenario().nodes.len())
-            .filter(|other| *other != node && view.is_core(*other) && history::is_in_reach(view, node, *other));
+        let others = (0..view.scenario().nodes.len()).filter(|other| *other != node && view.is_core(*other));
         let needed = match operation.op.what {
             OpKind::Put { .. } | OpKind::Delete { .. } => 1,
             // Two others must promise.
@@ -92,7 +91,7 @@ impl Convergence {
                     }
                     let source = disks.get(&writer).map(|contents| contents.holding(owner, name, version));
                     if let Some(Holding::Broken(missing)) = source
-                        && !is_in_reach(view, &disks, *node, &missing)
+                        && !are_somewhere(&disks, &missing)
                     {
                         continue;
                     }
@@ -108,11 +107,9 @@ impl Convergence {
     }
 }
 
-/// Whether a node finds all these chunks intact on its disk and those that it can ask.
-fn is_in_reach(view: &dyn View, disks: &BTreeMap<usize, Arc<Contents>>, node: usize, chunks: &[BlobKey]) -> bool {
-    let asked = disks.iter().filter(|(other, _)| history::is_in_reach(view, node, **other));
-    let asked: Vec<&Contents> = asked.map(|(_, contents)| contents.as_ref()).collect();
-    let is_intact = |chunk: &BlobKey| asked.iter().any(|contents| contents.blobs.get(chunk) == Some(&true));
+/// Whether all these chunks lie intact on some disk.
+fn are_somewhere(disks: &BTreeMap<usize, Arc<Contents>>, chunks: &[BlobKey]) -> bool {
+    let is_intact = |chunk: &BlobKey| disks.values().any(|contents| contents.blobs.get(chunk) == Some(&true));
     !chunks.is_empty() && chunks.iter().all(is_intact)
 }
 

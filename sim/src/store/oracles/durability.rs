@@ -105,7 +105,9 @@ impl Durability {
     fn on_up(&mut self, node: usize, view: &mut dyn View) {
         self.remembering.remove(&node);
         let has_addresses = !view.scenario().nodes[node].bootstrap.is_empty();
-        if !has_addresses && view.contents(node).rows.iter().any(|(key, _)| key.first() == Some(&MEMBER_KIND)) {
+        let own = view.node_id(node).0;
+        let is_of_another = |key: &[u8]| key.split_first().is_some_and(|(kind, of)| *kind == MEMBER_KIND && of != own);
+        if !has_addresses && view.contents(node).rows.iter().any(|(key, _)| is_of_another(key)) {
             self.remembering.insert(node);
         }
     }

@@ -332,11 +332,6 @@ fn is_to_a_peer(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|kind| !matches!(kind, 0 | 1 | 3))
 }
 
-/// Whether a node can ask another, or is the same.
-pub(crate) fn is_in_reach(view: &dyn View, node: usize, other: usize) -> bool {
-    view.scenario().is_in_reach(node, other)
-}
-
 /// What the wall clock of a node shows, in milliseconds, if the plan never touches it.
 pub(crate) fn wall_ms(view: &dyn View, node: usize, at: Duration) -> Option<u64> {
     let faults = &view.scenario().plan.faults;
