@@ -1,6 +1,6 @@
 //! Where names belong: the placement of groups over the members of the cluster, computed once for each membership.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -9,6 +9,9 @@ use crate::ids::{NameId, NodeId, OwnerId};
 use crate::node::context::Context;
 use crate::placement::{self, Candidate, Group, Replicas};
 use crate::record::Record;
+
+/// How many behind the usual holders are asked for a name at first: they may stand in for some.
+const SPARES: usize = 2;
 
 /// The rank lists asked for since the membership changed last: at most one for each of the 65,536 groups.
 #[derive(Debug, Default)]
@@ -72,6 +75,21 @@ pub(crate) fn is_holder(cx: &mut Context, node: NodeId, name: NameId, replicas: 
 /// The other devices of an owner.
 pub(crate) fn owner_devices(cx: &Context, owner: OwnerId) -> Vec<NodeId> {
     cx.members.devices(owner).collect()
+}
+
+/// Who is likely to have what is kept of a name on so many nodes, or on as many as is usual here: its holders, a few who may
+/// stand in for them, and the owner's other devices.
+pub(crate) fn likely(cx: &mut Context, owner: OwnerId, name: NameId, replicas: Replicas) -> BTreeSet<NodeId> {
+    let me = cx.me;
+    let first = cx.config.retention.replicas.max(replicas).limit().saturating_add(SPARES);
+    let ranked = rank(cx, name);
+    let others = ranked.iter().copied().filter(|node| *node != me);
+    others.take(first).chain(cx.members.devices(owner)).collect()
+}
+
+/// Who is likely to have a record.
+pub(crate) fn likely_of(cx: &mut Context, record: &Record) -> BTreeSet<NodeId> {
+    likely(cx, record.owner, record.name_id, record.retention.replicas)
 }
 
 /// What a node is to have of a record; `None` if nothing.

@@ -45,7 +45,7 @@ pub(crate) struct PageOrder {
     pub(crate) owner: OwnerId,
     pub(crate) page: PageRef,
     pub(crate) opening: Opening,
-    /// Peers to ask if the disk does not have it.
+    /// Peers to ask first if the disk does not have it, then everybody; empty to ask nobody.
     pub(crate) holders: BTreeSet<NodeId>,
 }
 
@@ -95,6 +95,8 @@ struct Load {
     from: Option<NodeId>,
     public: Option<PagePublic>,
     damaged: bool,
+    /// Peers that gave wrong bytes.
+    liars: BTreeSet<NodeId>,
 }
 
 /// All loads under way.
@@ -107,7 +109,7 @@ pub(crate) struct PageLoads {
 pub(crate) fn load(cx: &mut Context, order: PageOrder) {
     let id = cx.number();
     let keys = alloc::vec![schema::page_key(order.owner, order.page.id)];
-    cx.pages.loads.insert(id, Load { order, data: Bytes::new(), from: None, public: None, damaged: false });
+    cx.pages.loads.insert(id, Load { order, data: Bytes::new(), from: None, public: None, damaged: false, liars: BTreeSet::new() });
     cx.disk(DiskOp::Lookup { keys }, Pending::Page(id, PageStep::Lookup));
 }
 
@@ -147,6 +149,8 @@ fn fetch_page(cx: &mut Context, id: u64) {
         len: load.order.page.len,
         lane: id,
         holders: load.order.holders.clone(),
+        wide: !load.order.holders.is_empty(),
+        liars: load.liars.clone(),
     };
     fetch::start(cx, order);
 }
@@ -167,7 +171,7 @@ fn on_checked(cx: &mut Context, id: u64, result: WorkResult) {
     let WorkResult::PageChecked(Ok(public)) = result else {
         load.damaged = true;
         if let Some(from) = load.from {
-            load.order.holders.remove(&from);
+            load.liars.insert(from);
             asks::on_lie(cx, from);
         }
         return fetch_page(cx, id);

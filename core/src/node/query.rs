@@ -16,7 +16,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pages::file_info;
 use crate::node::pending::{Completion, Pending};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{choose, schema};
+use crate::node::{choose, cluster, schema};
 use crate::record::{RecordBody, SignedRecord};
 
 /// Loads the root page of a record of this node's owner, opened.
@@ -28,7 +28,7 @@ pub(crate) fn load_root(cx: &mut Context, request: RequestId, number: u64, recor
         owner: cx.owner,
         page: PageRef { id: root, len: root_len },
         opening: Opening::Root(context),
-        holders: cx.links.ready_nodes(),
+        holders: cluster::likely_of(cx, &record.record),
     };
     page_loader::load(cx, order);
 }
