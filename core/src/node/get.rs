@@ -119,7 +119,6 @@ impl Get {
         Flow::Done
     }
 
-
     /// Whose file it is: this node's owner's until a ticket's record says otherwise.
     fn owner(&self, cx: &Context) -> OwnerId {
         self.record.as_ref().map_or(cx.owner, |record| record.record.owner)

@@ -109,7 +109,10 @@ pub(crate) struct PageLoads {
 pub(crate) fn load(cx: &mut Context, order: PageOrder) {
     let id = cx.number();
     let keys = alloc::vec![schema::page_key(order.owner, order.page.id)];
-    cx.pages.loads.insert(id, Load { order, data: Bytes::new(), from: None, public: None, damaged: false, liars: BTreeSet::new() });
+    cx.pages.loads.insert(
+        id,
+        Load { order, data: Bytes::new(), from: None, public: None, damaged: false, liars: BTreeSet::new() },
+    );
     cx.disk(DiskOp::Lookup { keys }, Pending::Page(id, PageStep::Lookup));
 }
 

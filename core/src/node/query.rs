@@ -97,8 +97,13 @@ impl Stat {
     fn finish(&mut self, cx: &mut Context, all_here: bool) -> Flow {
         let (Some((record, located)), Some(file)) = (&self.found, self.info.take()) else { return Flow::Continue };
         let holders: Vec<NodeId> = located.holders.get(&record.id).into_iter().flatten().copied().collect();
+        let of_name = record.record;
+        let holders_of_name = cluster::holders(cx, of_name.name_id, of_name.retention.replicas);
+        let others = holders_of_name.into_iter().filter(|node| *node != cx.me).collect();
         let stat = FileStat {
             file,
+            replicas: of_name.retention.replicas,
+            placed: others,
             local: all_here && located.local.contains(&record.id),
             holders: self.ask_peers.then_some(holders),
             silent: located.silent.clone(),

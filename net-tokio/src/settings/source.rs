@@ -6,7 +6,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 16] = [
     "listen",
     "advertise",
     "peers",
@@ -18,6 +18,7 @@ pub(super) const KEYS: [&str; 15] = [
     "chunk_size_kib",
     "key_hash",
     "path_transform",
+    "replicas",
     "keep_versions",
     "keep_days",
     "reserve_mib",
