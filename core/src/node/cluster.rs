@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use crate::ids::{NameId, NodeId, OwnerId};
 use crate::node::context::Context;
 use crate::placement::{self, Candidate, Group, Replicas};
+use crate::planted;
 use crate::record::Record;
 
 /// How many behind the usual holders are asked for a name at first: they may stand in for some.
@@ -41,7 +42,8 @@ pub(crate) enum Reach {
 
 /// Who may hold anything: this node and the members.
 fn candidates(cx: &Context) -> Vec<Candidate> {
-    let nodes = core::iter::once(cx.me).chain(cx.members.nodes());
+    let is_candidate = |node: &NodeId| !planted!(cx.simulation, RankByReachable) || cx.links.of(*node).is_some();
+    let nodes = core::iter::once(cx.me).chain(cx.members.nodes().filter(is_candidate));
     nodes.map(|node| Candidate { node, weight: 1, zone: String::new() }).collect()
 }
 
@@ -53,7 +55,7 @@ pub(crate) fn on_membership(cx: &mut Context) {
 /// All nodes that may hold a name, best first; this node may be among them.
 pub(crate) fn rank(cx: &mut Context, name: NameId) -> Arc<[NodeId]> {
     let group = Group::of(name);
-    if let Some(ranked) = cx.cluster.ranks.get(&group) {
+    if let Some(ranked) = cx.cluster.ranks.get(&group).filter(|_| !planted!(cx.simulation, RankByReachable)) {
         return ranked.clone();
     }
     let ranked: Arc<[NodeId]> = placement::rank(group, &candidates(cx)).into();
