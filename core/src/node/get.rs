@@ -89,7 +89,7 @@ pub(crate) struct Get {
     /// Whether the record is on this disk.
     record_is_here: bool,
     open: Option<Open>,
-    /// Peers that said that they have all of it, gave some of it, or are to hold it.
+    /// Peers that said that they have all of it, or are to hold it if none did; and those that gave some of it.
     likely: BTreeSet<NodeId>,
     /// Peers that gave wrong bytes.
     liars: BTreeSet<NodeId>,
@@ -418,8 +418,8 @@ impl Task for Get {
         };
         let opening = self.source.opening(context_of(&record));
         self.record_is_here = located.local.contains(&record.id);
-        self.likely = cluster::likely_of(cx, &record.record);
-        self.likely.extend(located.holders.get(&record.id).into_iter().flatten());
+        let said = located.holders.get(&record.id).cloned();
+        self.likely = said.unwrap_or_else(|| cluster::likely_of(cx, &record.record));
         self.record = Some(record);
         self.load_page(cx, ROOT, PageRef { id: root, len: root_len }, opening);
         Flow::Continue
