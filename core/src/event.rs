@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::Usage;
 use crate::ids::{NodeId, OwnerId, RequestId};
 use crate::name::Name;
+use crate::placement::Replicas;
 use crate::ticket::{SignedTicket, TicketError};
 use crate::version::Version;
 
@@ -139,7 +140,7 @@ pub struct WriteReport {
     pub version: Version,
     /// How many nodes hold it durably, this one included.
     pub replicas: u32,
-    /// How many known nodes do not yet; they will get it when they can be reached.
+    /// How many of the nodes that are to hold it do not yet; they will get it when they can be reached.
     pub pending: u32,
 }
 
@@ -169,6 +170,10 @@ pub struct FileInfo {
 pub struct FileStat {
     /// The file.
     pub file: FileInfo,
+    /// On how many nodes it is to be kept.
+    pub replicas: Replicas,
+    /// Which other nodes are among these, as far as this node knows, best first.
+    pub placed: Vec<NodeId>,
     /// Whether this node holds all its blobs.
     pub local: bool,
     /// Which peers said that they hold all of it; `None` if they were not asked.

@@ -24,6 +24,8 @@ pub(crate) use info::follow_restore;
 pub(crate) use pipe::body_from;
 pub(crate) use report::{Report, human_bytes, human_rate, mib_per_s};
 
+use forever_core::placement::Replicas;
+
 use crate::demo::DemoArgs;
 
 /// A file store of your own, spread over machines that need not be trusted with what is in it.
@@ -127,6 +129,9 @@ struct NodeArgs {
     /// A node to connect to; may be repeated
     #[arg(long = "peer", value_name = "ADDR")]
     peers: Vec<String>,
+    /// On how many nodes to keep files, 1 to 255, or `all`
+    #[arg(long, value_name = "N|all")]
+    replicas: Option<Replicas>,
     /// Record all that happens into a new file, for `forever-sim replay`. It holds secrets, the owner's key and all that is
     /// put and read among them: give it to nobody who may not have those
     #[arg(long, value_name = "FILE")]
@@ -141,6 +146,9 @@ struct PutArgs {
     /// The name to store under; with several paths, the folder
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
+    /// On how many nodes to keep it, 1 to 255, or `all` [default: as the node's settings say]
+    #[arg(long, value_name = "N|all")]
+    replicas: Option<Replicas>,
 }
 
 #[derive(Debug, Args)]
@@ -238,7 +246,7 @@ fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit
         Command::Fsck(args) => fsck::run(data, &args, report),
         Command::Node(args) => node::run(data, args, report),
         Command::Demo(args) => asynchronously(crate::demo::run(args, report)),
-        Command::Put(args) => asynchronously(put::run(data, args.paths, args.name, report)),
+        Command::Put(args) => asynchronously(put::run(data, args.paths, args.name, args.replicas, report)),
         Command::Get(args) => asynchronously(get::run(data, args, report)),
         Command::Share(args) => asynchronously(share::run(data, args, report)),
         Command::Rm(args) => asynchronously(info::remove(data, &args.name, report)),

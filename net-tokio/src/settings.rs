@@ -60,6 +60,9 @@ pub struct Settings {
     /// Where a blob lies below its namespace.
     #[serde(deserialize_with = "values::path_transform")]
     pub path_transform: PathTransform,
+    /// On how many nodes files are kept.
+    #[serde(deserialize_with = "values::replicas")]
+    pub replicas: Replicas,
     /// How many versions of a name are kept, the newest included.
     #[serde(deserialize_with = "values::positive_u32")]
     pub keep_versions: u32,
@@ -89,6 +92,7 @@ impl Default for Settings {
             chunk_size_kib: core.chunk_size / 1024,
             key_hash: KeyHash::default(),
             path_transform: PathTransform::default(),
+            replicas: core.retention.replicas,
             keep_versions: core.retention.keep_versions,
             keep_days: core.retention.keep_days,
             reserve_mib: 256,
@@ -110,6 +114,9 @@ pub struct Flags {
     /// See [`Settings::peers`]. Replaces the list of the other sources when not empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
+    /// See [`Settings::replicas`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<String>,
 }
 
 /// What is wrong with the settings, and where.
@@ -194,7 +201,7 @@ impl Settings {
             retention: Retention {
                 keep_versions: self.keep_versions,
                 keep_days: self.keep_days,
-                replicas: Replicas::default(),
+                replicas: self.replicas,
             },
             request_timeout: Duration::from_secs(self.request_timeout_s),
             ban_for: Duration::from_secs(self.ban_for_s),

@@ -1,6 +1,6 @@
 //! Where names belong: the placement of groups over the members of the cluster, computed once for each membership.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -9,7 +9,11 @@ use crate::node::context::Context;
 use crate::node::dials;
 use crate::node::service::Served;
 use crate::placement::{self, Candidate, Group, Replicas};
+use crate::planted;
 use crate::record::Record;
+
+/// How many behind the usual holders are asked for a name at first: they may stand in for some.
+const SPARES: usize = 2;
 
 /// The rank lists asked for since the membership changed last: at most one for each of the 65,536 groups.
 #[derive(Debug, Default)]
@@ -39,12 +43,15 @@ pub(crate) enum Reach {
 
 /// Who may hold anything: the members in service, this node among them.
 fn candidates(cx: &Context) -> Vec<Candidate> {
+    let is_candidate = |(node, _): &(&NodeId, &Served)| {
+        !planted!(cx.simulation, RankByReachable) || **node == cx.me || cx.links.of(**node).is_some()
+    };
     let candidate = |(node, served): (&NodeId, &Served)| Candidate {
         node: *node,
         weight: served.weight,
         zone: served.zone.clone(),
     };
-    cx.service.members().iter().map(candidate).collect()
+    cx.service.members().iter().filter(is_candidate).map(candidate).collect()
 }
 
 /// The members in service changed: what was computed of the earlier ones is void.
@@ -55,7 +62,7 @@ pub(crate) fn on_membership(cx: &mut Context) {
 /// All nodes that may hold a name, best first; this node may be among them.
 pub(crate) fn rank(cx: &mut Context, name: NameId) -> Arc<[NodeId]> {
     let group = Group::of(name);
-    if let Some(ranked) = cx.cluster.ranks.get(&group) {
+    if let Some(ranked) = cx.cluster.ranks.get(&group).filter(|_| !planted!(cx.simulation, RankByReachable)) {
         return ranked.clone();
     }
     let ranked: Arc<[NodeId]> = placement::rank(group, &candidates(cx)).into();
@@ -77,6 +84,21 @@ pub(crate) fn is_holder(cx: &mut Context, node: NodeId, name: NameId, replicas: 
 /// The other devices of an owner.
 pub(crate) fn owner_devices(cx: &Context, owner: OwnerId) -> Vec<NodeId> {
     cx.members.devices(owner).collect()
+}
+
+/// Who is likely to have what is kept of a name on so many nodes, or on as many as is usual here: its holders, a few who may
+/// stand in for them, and the owner's other devices.
+pub(crate) fn likely(cx: &mut Context, owner: OwnerId, name: NameId, replicas: Replicas) -> BTreeSet<NodeId> {
+    let me = cx.me;
+    let first = cx.config.retention.replicas.max(replicas).limit().saturating_add(SPARES);
+    let ranked = rank(cx, name);
+    let others = ranked.iter().copied().filter(|node| *node != me);
+    others.take(first).chain(cx.members.devices(owner)).collect()
+}
+
+/// Who is likely to have a record.
+pub(crate) fn likely_of(cx: &mut Context, record: &Record) -> BTreeSet<NodeId> {
+    likely(cx, record.owner, record.name_id, record.retention.replicas)
 }
 
 /// What a node is to have of a record; `None` if nothing.

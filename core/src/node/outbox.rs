@@ -227,6 +227,9 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         Delivery::Refused(Refusal::Busy) if planted!(cx.simulation, BusyIsStored) => {
             settle(cx, node, record, &record_key);
         }
+        Delivery::Refused(Refusal::Full) if planted!(cx.simulation, FullIsSettled) => {
+            settle(cx, node, record, &record_key);
+        }
         Delivery::Lost if planted!(cx.simulation, LostIsDelivered) => settle(cx, node, record, &record_key),
         Delivery::Refused(_) => {
             sometimes!(cx.simulation, "outbox.refused");
@@ -244,7 +247,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
 }
 
 /// A delivery is no longer owed: it stays under way until the disk has forgotten it, so that it is not read again meanwhile.
-fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8]) {
+pub(crate) fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8]) {
     let key = schema::outbox_key(node, record_key);
     let commit = DiskOp::Commit {
         require_blobs: Vec::new(),

@@ -33,6 +33,7 @@ pub const PROBES: &[(&str, &str)] = &[
     ("evict.too-few-promises", "an evict was refused for lack of promises"),
     ("fetch.from-a-second-peer", "an object came from a second peer after the first had failed"),
     ("fetch.from-a-third-peer", "an object came from a third peer after two had failed"),
+    ("fetch.from-anybody", "an object was looked for with everybody after those who are likely to have it"),
     ("get.damaged-chunk-fetched", "a chunk that was damaged here came from a peer"),
     ("get.waits-for-a-holder", "a get waited for a holder to come back"),
     ("get.wrong-bytes-refused", "a get refused wrong bytes from a peer"),
@@ -50,6 +51,7 @@ pub const PROBES: &[(&str, &str)] = &[
     ("names.doubtful-record", "a commit of an own record failed, and the disk is asked whether it was made"),
     ("names.superseded-while-opening", "a name changed while its manifest was being opened"),
     ("outbox.delivered-late", "a peer was given what it had missed"),
+    ("outbox.no-longer-a-holder", "a node was owed a record that others are to hold now"),
     ("outbox.refused", "a peer refused a delivery, to be tried again later"),
     ("promise.refused", "a promise was refused because the file had been or was being evicted"),
     ("publish.stamped-anew", "a record was stamped anew because a peer knew a newer one"),
@@ -66,6 +68,7 @@ pub const PROBES: &[(&str, &str)] = &[
     ("serve.damaged-blob", "a peer wanted a blob that was damaged here"),
     ("swim.member-down", "a member was found to be down"),
     ("swim.taken-for-down", "a node came back that others had taken for down"),
+    ("targets.stand-in", "a write went to a node in place of a holder that could not take it"),
     ("upload.chunk-held-already", "a peer offered a chunk that was here already"),
     ("upload.disk-full", "an upload met a full disk"),
 ];

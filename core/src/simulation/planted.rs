@@ -70,6 +70,14 @@ bugs! {
         "A tombstone is stamped by the wall clock, so that it may be older than the put it deletes.";
     StampByWallClock "stamp-by-wall-clock" in "core/node/publish.rs" needs ["clock"],
         "Versions are stamped by the wall clock alone, whatever was stamped or seen before.";
+    RankByReachable "rank-by-reachable" in "core/node/cluster.rs" needs ["network"],
+        "Holders are chosen among the nodes that can be reached, so that two sides of a partition place a name differently.";
+    StandInIsHolder "stand-in-is-holder" in "core/node/publish.rs" needs ["network"],
+        "A holder in whose place another node has taken a write is no longer owed it.";
+    FullIsSettled "full-is-settled" in "core/node/outbox.rs" needs ["disk"],
+        "What a peer refused because its disk was full is no longer owed.";
+    TombstoneAsConfigured "tombstone-as-configured" in "core/node/remove.rs" needs [],
+        "A deletion is kept on as many nodes as is usual, even if a version that it deletes is on more.";
     OutboxSkipsAbsent "outbox-skips-absent" in "core/node/publish.rs" needs ["network"],
         "A record is owed only to the members that are connected when it is written.";
     LostIsDelivered "lost-is-delivered" in "core/node/outbox.rs" needs ["network"],

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use forever_core::command::{Command, VersionSelector};
 use forever_core::event::{StatusInfo, What};
 use forever_core::ids::RequestId;
+use forever_core::placement::{ParseReplicasError, Replicas};
 use serde::Deserialize;
 
 use super::steps::{self, Step};
@@ -42,6 +43,21 @@ pub(super) struct StatQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct VersionQuery {
     version: Option<String>,
+}
+
+/// The query of a put: `?replicas=`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutQuery {
+    replicas: Option<String>,
+}
+
+impl PutQuery {
+    pub(super) fn replicas(&self) -> Result<Option<Replicas>, ApiError> {
+        let wrong = |text: &str, error: ParseReplicasError| ApiError::request(format!("replicas={text}: {error}"));
+        let parse = |text: &String| text.parse().map_err(|error| wrong(text, error));
+        self.replicas.as_ref().map(parse).transpose()
+    }
 }
 
 impl VersionQuery {

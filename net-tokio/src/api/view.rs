@@ -90,12 +90,24 @@ pub struct StatView {
     /// The file.
     #[serde(flatten)]
     pub file: FileView,
+    /// On how many nodes it is to be kept: a number, or `all`.
+    pub replicas: String,
+    /// Which other nodes are among these, as far as this node knows.
+    pub placed: Vec<NodeId>,
     /// Whether this node holds all of it.
     pub local: bool,
     /// Which peers hold all of it; null if they were not asked.
     pub holders: Option<Vec<NodeId>>,
     /// Which connected peers gave no answer in time.
     pub silent: Vec<NodeId>,
+}
+
+impl StatView {
+    /// Those that are to hold it and did not say that they do.
+    pub fn awaited(&self) -> impl Iterator<Item = &NodeId> {
+        let said = self.holders.as_deref();
+        self.placed.iter().filter(move |node| said.is_some_and(|said| !said.contains(node)))
+    }
 }
 
 /// The history of a name.
@@ -384,7 +396,14 @@ impl From<Share> for ShareView {
 
 impl From<FileStat> for StatView {
     fn from(stat: FileStat) -> Self {
-        Self { file: stat.file.into(), local: stat.local, holders: stat.holders, silent: stat.silent }
+        Self {
+            file: stat.file.into(),
+            replicas: stat.replicas.to_string(),
+            placed: stat.placed,
+            local: stat.local,
+            holders: stat.holders,
+            silent: stat.silent,
+        }
     }
 }
 

@@ -75,10 +75,14 @@ fn stat_text(view: &StatView) -> String {
         format!("modified  {}", or_dash(file.mtime_ms.map(date))),
         format!("mode      {}", or_dash(file.mode.map(|mode| format!("{mode:o}")))),
         format!("type      {}", or_dash(file.content_type.clone())),
+        format!("replicas  {}", view.replicas),
         format!("here      {}", if view.local { "yes" } else { "no" }),
     ];
     for node in view.holders.iter().flatten() {
         lines.push(format!("held by   {node}"));
+    }
+    for node in view.awaited() {
+        lines.push(format!("awaited   {node}"));
     }
     for node in &view.silent {
         lines.push(format!("silent    {node}"));

@@ -18,6 +18,7 @@ pub(super) const KEYS: [&str; 16] = [
     "chunk_size_kib",
     "key_hash",
     "path_transform",
+    "replicas",
     "keep_versions",
     "keep_days",
     "reserve_mib",

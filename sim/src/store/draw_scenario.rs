@@ -115,6 +115,7 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         Tier::World => [0, 1 << 10, 16 << 10, 1 << 20],
         Tier::Turmoil => [0, 64 << 10, 1 << 20, 16 << 20],
     };
+    let two = Replicas::new(2).expect("two is not none");
     Config {
         listen: Vec::new(),
         bootstrap: Vec::new(),
@@ -127,7 +128,7 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         retention: Retention {
             keep_versions: *knob(1).pick(&[1, 3, 10]),
             keep_days: *knob(2).pick(&[0, 1, 30]),
-            replicas: Replicas::ALL,
+            replicas: *knob(18).pick(&[Replicas::ALL, two, Replicas::default(), two, Replicas::default()]),
         },
         put_window_chunks: *knob(3).pick(&[2, 4, 16]),
         fetch_window_chunks: *knob(4).pick(&[1, 2, 8]),

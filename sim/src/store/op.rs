@@ -1,6 +1,7 @@
 //! What callers do with the store.
 
 use forever_core::command::{PutMeta, RangeRequest};
+use forever_core::placement::Replicas;
 use serde::{Deserialize, Serialize};
 
 use super::names;
@@ -174,7 +175,7 @@ impl Said {
             mtime_ms: [None, Some(0), Some(u64::MAX), Some(u64::from(number))][number as usize % 4],
             mode: [None, Some(0o644), Some(u32::MAX)][number as usize / 4 % 3],
             content_type: [None, Some(String::new()), Some(format!("text/{number}"))][number as usize / 12 % 3].clone(),
-            replicas: None,
+            replicas: [None, None, None, None, Replicas::new(2), Some(Replicas::ALL)][number as usize / 36 % 6],
         }
     }
 

@@ -275,6 +275,8 @@ impl FakeNode {
             Command::Stat { name, holders, .. } => match self.files.get(name.as_str()) {
                 Some(file) => What::Stat(FileStat {
                     file: info(&name, file),
+                    replicas: file.meta.replicas.unwrap_or_default(),
+                    placed: vec![NodeId([2; 32])],
                     local: true,
                     holders: holders.then(|| vec![NodeId([2; 32])]),
                     silent: Vec::new(),

@@ -1,7 +1,7 @@
-//! Rule: within the settling budget after the core is healed, every operation has ended, and every node of the core holds
-//! every acknowledged record that its writer could bring to it, when it has come to rest and before the judge's own questions move
-//! anything. And the healed core works: each of its nodes, if there is
-//! another, puts a file, evicts it if there are two, and deletes it.
+//! Rule: within the settling budget after the core is healed, every operation has ended, and every holder of a name in the core, and
+//! every device of its owner, holds every acknowledged record of it that its writer could bring to it, when it has come to rest and before the judge's own questions move
+//! anything. And the healed core works: each of its nodes that can reach
+//! another puts a file, evicts it if it can reach two, and deletes it.
 //!
 //! Present limit of the core: only the writer brings its records to others, and only to those that it knew when it wrote;
 //! so a record is demanded of a node if its writer is in the core, has its disk since, and had met the node before the write
@@ -85,7 +85,9 @@ impl Convergence {
                 let keys = view.keys(writer);
                 let (owner, name) = (keys.owner_id(), keys.name_id(&names::of(*file)));
                 for (node, contents) in &disks {
-                    let demanded = !self.history.is_beyond_repair(view, acked.op, *node);
+                    let demanded = !self.history.is_beyond_repair(view, acked.op, *node)
+                        && (*node == writer
+                            || disks.get(&writer).is_some_and(|of| self.history.is_to_have(view, acked.op, of, *node)));
                     if !demanded || contents.holding(owner, name, version) != Holding::Absent {
                         continue;
                     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use forever_core::command::{CommandError, VersionSelector};
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
+use forever_core::placement::{self, Candidate, Group};
 use forever_core::version::Version;
 
 use super::super::machine::EPOCH_MS;
-use super::super::{DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, Range, View, names};
+use super::super::{Contents, DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, Range, View, names};
 use crate::system::Step as _;
 
 /// How an operation ended, as far as its effect goes.
@@ -255,6 +256,35 @@ impl History {
                     DiskLoss::Blobs(blobs) => chunks.iter().any(|chunk| blobs.contains(chunk)),
                 }
         })
+    }
+
+    /// Whether a node is to have what an operation wrote: it is one of the holders of its name, or another device of its owner.
+    /// Which nodes hold a name follows from their ids. `writer` is what lies on the writer's disk, which says on how many nodes;
+    /// a deletion is to be wherever a version is that its writer had put before.
+    pub(crate) fn is_to_have(&self, view: &dyn View, op: usize, writer: &Contents, node: usize) -> bool {
+        let Some(operation) = self.ops.get(&op) else { return false };
+        let nodes = &view.scenario().nodes;
+        if nodes[node].owner == operation.owner {
+            return true;
+        }
+        let Some(key) = operation.file().map(|file| (operation.owner, file)) else { return false };
+        let Some((owner, name)) = address(view, key) else { return false };
+        let written = self.acked.get(&key).into_iter().flatten().filter(|(_, acked)| {
+            let put_before = self.ops.get(&acked.op).is_some_and(|put| {
+                put.op.node == operation.op.node
+                    && put.ended.as_ref().is_some_and(|(ended, ..)| *ended < operation.started)
+            });
+            acked.op == op || operation.is_delete() && put_before && !acked.deleted
+        });
+        let versions: Vec<Version> = written.map(|(version, _)| *version).collect();
+        let of_name = writer.records.iter().map(|held| held.record.record);
+        let of_name = of_name.filter(|record| (record.owner, record.name_id) == (owner, name));
+        let replicas =
+            of_name.filter(|record| versions.contains(&record.version)).map(|record| record.retention.replicas);
+        let Some(replicas) = replicas.max() else { return false };
+        let candidate = |node| Candidate { node: view.node_id(node), weight: 1, zone: String::new() };
+        let ranked = placement::rank(Group::of(name), &(0..nodes.len()).map(candidate).collect::<Vec<_>>());
+        ranked.iter().take(replicas.limit()).any(|holder| *holder == view.node_id(node))
     }
 
     /// Whether nobody could have brought what an operation wrote to a node: until there is repair among all holders, only the
