@@ -213,7 +213,11 @@ impl World {
     /// Ends whatever lets something happen.
     fn hand_over(&mut self, events: &mut Vec<Event>) {
         self.contents.clear();
-        events.append(&mut self.events);
+        if events.is_empty() {
+            std::mem::swap(events, &mut self.events);
+        } else {
+            events.append(&mut self.events);
+        }
         self.is_urgent = false;
     }
 

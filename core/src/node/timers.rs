@@ -50,9 +50,15 @@ pub(crate) struct Timers {
 impl Timers {
     /// Sets the deadline, replacing an earlier one.
     pub(crate) fn set(&mut self, timer: Timer, deadline: Monotonic) {
-        self.cancel(&timer);
-        self.deadlines.insert(timer.clone(), deadline);
-        self.queue.insert((deadline, timer));
+        if let Some(set) = self.deadlines.get_mut(&timer) {
+            let mut queued = (core::mem::replace(set, deadline), timer);
+            self.queue.remove(&queued);
+            queued.0 = deadline;
+            self.queue.insert(queued);
+        } else {
+            self.deadlines.insert(timer.clone(), deadline);
+            self.queue.insert((deadline, timer));
+        }
     }
 
     /// Sets the deadline, unless it is set to an earlier one.

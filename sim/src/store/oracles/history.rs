@@ -146,6 +146,17 @@ impl History {
     pub(crate) fn note(&mut self, at: Duration, event: &Event, view: &dyn View) {
         self.now += 1;
         self.at = at;
+        // Nearly all events are frames, and several rules note each.
+        if let Event::Frame { from, to, bytes } = event {
+            if is_to_a_peer(bytes) {
+                self.meet(*from, *to);
+            }
+            return;
+        }
+        self.note_other(at, event, view);
+    }
+
+    fn note_other(&mut self, at: Duration, event: &Event, view: &dyn View) {
         match event {
             Event::Started { op, what, asked } => {
                 let of_judge = self.healed.is_some();
@@ -176,17 +187,13 @@ impl History {
                     met.clear();
                 }
             }
-            Event::Frame { from, to, bytes, .. } => {
-                if is_to_a_peer(bytes) {
-                    self.meet(*from, *to);
-                }
-            }
             Event::Down { .. }
             | Event::Bit { .. }
             | Event::Heard { .. }
             | Event::Told { .. }
             | Event::Probe { .. }
-            | Event::Delivered { .. } => {}
+            | Event::Delivered { .. }
+            | Event::Frame { .. } => {}
         }
     }
 
