@@ -535,21 +535,27 @@ impl Node {
         }
     }
 
+    fn on_peer_ready(&mut self, node: NodeId) {
+        let cx = &mut self.cx;
+        dials::on_peer_ready(cx, node);
+        publish::on_peer_ready(cx, node);
+        outbox::flush(cx, node);
+        mend::on_peer_ready(cx);
+        self.run_all(|task, cx| task.on_peer_ready(cx, node));
+    }
+
+    fn on_peer_gone(&mut self, node: NodeId) {
+        let cx = &mut self.cx;
+        dials::on_peer_gone(cx, node);
+        publish::on_peer_gone(cx);
+        self.run_all(|task, cx| task.on_peer_gone(cx, node));
+    }
+
     fn on_signal(&mut self, signal: Signal) {
         let cx = &mut self.cx;
         match signal {
-            Signal::PeerReady(node) => {
-                dials::on_peer_ready(cx, node);
-                publish::on_peer_ready(cx, node);
-                outbox::flush(cx, node);
-                mend::on_peer_ready(cx);
-                self.run_all(|task, cx| task.on_peer_ready(cx, node));
-            }
-            Signal::PeerGone(node) => {
-                dials::on_peer_gone(cx, node);
-                publish::on_peer_gone(cx);
-                self.run_all(|task, cx| task.on_peer_gone(cx, node));
-            }
+            Signal::PeerReady(node) => self.on_peer_ready(node),
+            Signal::PeerGone(node) => self.on_peer_gone(node),
             Signal::Unreachable(node) => swim::on_unreachable(cx, node),
             Signal::MembershipChanged => {}
             Signal::Settled => {

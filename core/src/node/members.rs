@@ -101,9 +101,7 @@ impl Members {
 
     /// The devices of an owner, this node not among them.
     pub(crate) fn devices(&self, owner: OwnerId) -> impl Iterator<Item = NodeId> {
-        self.all()
-            .filter(move |(_, info)| info.status == MemberStatus::In && info.owner == owner)
-            .map(|(node, _)| node)
+        self.all().filter(move |(_, info)| info.status == MemberStatus::In && info.owner == owner).map(|(node, _)| node)
     }
 
     /// How many members, this node not counted.

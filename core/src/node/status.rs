@@ -111,11 +111,11 @@ fn peer_info(cx: &Context, node: NodeId, info: &MemberInfo) -> PeerInfo {
     }
 }
 
-fn stranger(address: &String, error: Option<&String>) -> PeerInfo {
+fn stranger(address: &str, error: Option<&String>) -> PeerInfo {
     PeerInfo {
         node: None,
         owner: None,
-        address: address.clone(),
+        address: address.into(),
         zone: String::new(),
         weight: 0,
         state: PeerState::Stranger,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use forever_core::command::VersionSelector;
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, PeerState, PutReport, RestoreReport, ScrubReport, Share, StatusInfo, VersionInfo, WriteReport,
+    FileInfo, FileStat, PeerInfo, PeerState, PutReport, RestoreReport, ScrubReport, Share, StatusInfo, VersionInfo,
+    WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId};
 use forever_core::version::Version;

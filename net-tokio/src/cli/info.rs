@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use forever_core::command::VersionSelector;
 use forever_core::name::Name;
 use forever_net_tokio::api::view::{
-    DeleteView, EvictView, FileView, ListView, PeerView, PeersView, RestoreLine, RestoreView, StatView, StateView,
+    DeleteView, EvictView, FileView, ListView, PeerView, PeersView, RestoreView, StatView, StateView,
     StatusView, VersionsView,
 };
 use http::Method;

@@ -96,7 +96,12 @@ impl Watch {
         let to = self.status.shown().links.get(&link).copied();
         if let Some(to) = to {
             let link = self.number_of(link);
-            self.board.emit(Event::Frame { from: self.node, to, link, bytes: Clear::encode(frame, &mut Vec::new()).bytes });
+            self.board.emit(Event::Frame {
+                from: self.node,
+                to,
+                link,
+                bytes: Clear::encode(frame, &mut Vec::new()).bytes,
+            });
         }
     }
 
@@ -109,7 +114,12 @@ impl Watch {
         let from = self.status.shown().links.get(&link).copied();
         if let Some(from) = from {
             let link = self.number_of(link);
-            self.board.emit(Event::Heard { node: self.node, from, link, bytes: Clear::encode(frame, &mut Vec::new()).bytes });
+            self.board.emit(Event::Heard {
+                node: self.node,
+                from,
+                link,
+                bytes: Clear::encode(frame, &mut Vec::new()).bytes,
+            });
         }
     }
 }

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use forever_core::command::{Command, CommandError, PutMeta, RangeRequest};
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, PeerState, Plain, PutReport, RequestError, RestoreReport, ScrubReport, Share, StatusInfo,
-    VersionInfo, What, WriteReport,
+    FileInfo, FileStat, PeerInfo, PeerState, Plain, PutReport, RequestError, RestoreReport, ScrubReport, Share,
+    StatusInfo, VersionInfo, What, WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId, RecordId, RequestId};
 use forever_core::name::Name;

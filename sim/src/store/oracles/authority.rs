@@ -152,6 +152,7 @@ impl Authority {
     }
 
     /// Somebody has tried to read by a ticket.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is other rules' business")]
     fn check_redeem(&self, view: &dyn View, operation: &Operation, result: &OpResult) -> Result<(), String> {
         let (OpKind::Redeem { forged, .. }, Some(ticketed)) = (&operation.op.what, self.history.ticketed(operation))
         else {
@@ -172,7 +173,6 @@ impl Authority {
             {
                 Err("was refused although the time of its ticket is not up".into())
             }
-            // Everything else is other rules' business.
             _ => Ok(()),
         }
     }
@@ -180,11 +180,12 @@ impl Authority {
     fn check_ended(&self, view: &mut dyn View, op: usize, result: &OpResult) -> Result<(), String> {
         let Some(operation) = self.history.ops.get(&op) else { return Ok(()) };
         let node = operation.op.node;
-        let checked = match result {
-            OpResult::Shared(share) if !self.history.is_untrusted(view, node) => {
-                self.check_share(view, operation, share)
-            }
-            _ => self.check_redeem(view, operation, result),
+        let checked = if let OpResult::Shared(share) = result
+            && !self.history.is_untrusted(view, node)
+        {
+            self.check_share(view, operation, share)
+        } else {
+            self.check_redeem(view, operation, result)
         };
         checked.map_err(|what| format!("operation {op} at node {node} {what}"))
     }

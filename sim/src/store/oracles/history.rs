@@ -61,6 +61,7 @@ impl Operation {
             | OpKind::Versions { .. }
             | OpKind::Evict { .. }
             | OpKind::Restore
+            | OpKind::Scrub { .. }
             | OpKind::Share { .. } => None,
         }
     }
@@ -147,7 +148,7 @@ impl History {
         self.now += 1;
         self.at = at;
         // Nearly all events are frames, and several rules note each.
-        if let Event::Frame { from, to, bytes } = event {
+        if let Event::Frame { from, to, bytes, .. } = event {
             if is_to_a_peer(bytes) {
                 self.meet(*from, *to);
             }

@@ -17,7 +17,11 @@ fn ping(nonce: u64) -> Bytes {
 }
 
 fn data(offset: u32) -> Bytes {
-    Clear::encode(&Frame::Data { want: 1, offset, payload: Bulk::from(Bytes::from_static(b"some of a chunk")) }, &mut Vec::new()).bytes
+    Clear::encode(
+        &Frame::Data { want: 1, offset, payload: Bulk::from(Bytes::from_static(b"some of a chunk")) },
+        &mut Vec::new(),
+    )
+    .bytes
 }
 
 fn sent(link: u64, bytes: Bytes) -> Event {
