@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bulk::PlainChunk;
 use crate::ids::{NodeId, RequestId};
 use crate::name::Name;
+use crate::placement::Replicas;
 use crate::ticket::SignedTicket;
 use crate::version::Version;
 
@@ -112,6 +113,12 @@ pub enum Command {
         /// `host:port`.
         address: String,
     },
+    /// Reads and checks everything on this disk at once, and brings back what is damaged or missing. Answered by
+    /// `ScrubProgress`, then `Scrubbed`. A scrub that is cut short is gone on with by the next.
+    Scrub {
+        /// Whether to start over instead.
+        from_start: bool,
+    },
     /// Answered by `Status`.
     Status,
     /// Answered by `Peers`.
@@ -136,6 +143,10 @@ pub struct PutMeta {
     pub mode: Option<u32>,
     /// Media type.
     pub content_type: Option<String>,
+    /// On how many nodes it is to be kept; as many as is configured if `None`. Never fewer than an older version that is still
+    /// kept: all versions of a name lie on the same nodes.
+    #[serde(default)]
+    pub replicas: Option<Replicas>,
 }
 
 /// Which bytes of a file.
@@ -252,4 +263,7 @@ pub enum CommandError {
     /// A restore is running.
     #[error("a restore is running already")]
     Restoring,
+    /// A scrub is running.
+    #[error("a scrub is running already")]
+    Scrubbing,
 }

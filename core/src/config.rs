@@ -61,9 +61,18 @@ pub struct Config {
     pub ban_after: u32,
     /// How long a ban lasts.
     pub ban_for: Duration,
+    /// Over how much running time every blob is read and checked once; zero for never.
+    #[serde(default)]
+    pub scrub_period: Duration,
+    /// How often records are checked for the pages and chunks that they need here; zero for never.
+    #[serde(default)]
+    pub presence_period: Duration,
     /// What a simulator wants of the node.
     pub simulation: Simulation,
 }
+
+/// A day.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// The bytes that the chunks of one window may take of memory together.
 const WINDOW_BYTES: u64 = 16 << 20;
@@ -104,6 +113,8 @@ impl Default for Config {
             redial: (Duration::from_millis(250), Duration::from_secs(30)),
             ban_after: 3,
             ban_for: Duration::from_secs(300),
+            scrub_period: 14 * DAY,
+            presence_period: DAY,
             simulation: Simulation::default(),
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::Usage;
 use crate::ids::{NodeId, OwnerId, RequestId};
 use crate::name::Name;
+use crate::placement::Replicas;
 use crate::ticket::{SignedTicket, TicketError};
 use crate::version::Version;
 
@@ -74,6 +75,10 @@ pub enum What {
     Left,
     /// Ends a request to forget a node.
     Forgotten,
+    /// How a scrub goes on.
+    ScrubProgress(ScrubReport),
+    /// Ends a scrub.
+    Scrubbed(ScrubReport),
     /// Ends a status request.
     Status(StatusInfo),
     /// Ends a request for the peers.
@@ -87,7 +92,11 @@ impl What {
     #[must_use]
     pub fn is_last(&self) -> bool {
         match self {
-            Self::PutReady { .. } | Self::GetStart { .. } | Self::GetData(_) | Self::RestoreProgress(_) => false,
+            Self::PutReady { .. }
+            | Self::GetStart { .. }
+            | Self::GetData(_)
+            | Self::RestoreProgress(_)
+            | Self::ScrubProgress(_) => false,
             Self::PutDone(_)
             | Self::GetDone
             | Self::Deleted(_)
@@ -99,6 +108,7 @@ impl What {
             | Self::Restored(_)
             | Self::Left
             | Self::Forgotten
+            | Self::Scrubbed(_)
             | Self::Status(_)
             | Self::Peers(_)
             | Self::Failed(_) => true,
@@ -136,7 +146,7 @@ pub struct WriteReport {
     pub version: Version,
     /// How many nodes hold it durably, this one included.
     pub replicas: u32,
-    /// How many known nodes do not yet; they will get it when they can be reached.
+    /// How many of the nodes that are to hold it do not yet; they will get it when they can be reached.
     pub pending: u32,
 }
 
@@ -166,6 +176,10 @@ pub struct FileInfo {
 pub struct FileStat {
     /// The file.
     pub file: FileInfo,
+    /// On how many nodes it is to be kept.
+    pub replicas: Replicas,
+    /// Which other nodes are among these, as far as this node knows, best first.
+    pub placed: Vec<NodeId>,
     /// Whether this node holds all its blobs.
     pub local: bool,
     /// Which peers said that they hold all of it; `None` if they were not asked.
@@ -215,6 +229,37 @@ pub struct RestoreReport {
     pub missing: u64,
 }
 
+/// What a scrub has read and found so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubReport {
+    /// Whether it goes on where an earlier one was cut short.
+    pub resumed: bool,
+    /// Records verified.
+    pub records: u64,
+    /// Of these, damaged ones.
+    pub damaged_records: u64,
+    /// Manifest pages verified.
+    pub pages: u64,
+    /// Records of which pages or chunks were missing.
+    pub incomplete: u64,
+    /// Blobs read.
+    pub blobs: u64,
+    /// Blobs on this disk when it began.
+    pub blobs_total: u64,
+    /// Bytes of blobs read.
+    pub bytes: u64,
+    /// Bytes of blobs on this disk when it began.
+    pub bytes_total: u64,
+    /// Blobs that were damaged.
+    pub damaged: u64,
+    /// Blobs that the disk failed to read; the next scrub reads them again.
+    pub unreadable: u64,
+    /// Chunks and records that peers gave back meanwhile.
+    pub mended: u64,
+    /// Chunks and records that are wanted here and that no peer had so far; they are asked for again.
+    pub unmended: u64,
+}
+
 /// What a person wants to see first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusInfo {
@@ -248,6 +293,10 @@ pub struct StatusInfo {
     pub protocol_errors: u64,
     /// Blobs found damaged on this disk since the start.
     pub damaged_blobs: u64,
+    /// Chunks and records that were damaged or missing here and were brought back from peers since the start.
+    pub mended: u64,
+    /// Chunks and records that are damaged or missing here and that no peer has given back so far.
+    pub unmended: u64,
 }
 
 /// What is known of a peer's life.

@@ -137,6 +137,9 @@ pub enum Frame {
         request: u64,
         /// A [`crate::record::SignedRecord`].
         record: Bytes,
+        /// Whether the receiver is to hold all of it. Else it is another device of the record's owner, for which the record and
+        /// its pages are enough.
+        whole: bool,
     },
     /// Answers [`Frame::Announce`].
     Announced {
@@ -172,16 +175,13 @@ pub enum Frame {
         /// Where to go on ([`Frame::Scan`]); empty at the end.
         next: Bytes,
     },
-    /// Asks for a durable promise to keep a record and all its chunks for as long as the asker relies on it.
+    /// Asks for a durable promise to keep a record and all its chunks for as long as the asker relies on it. The receiver fetches
+    /// what it lacks of it, from the asker if nobody else has it.
     AskPromise {
         /// Numbered by the sender, unique on the link.
         request: u64,
-        /// The namespace.
-        owner: OwnerId,
-        /// The name.
-        name_id: NameId,
-        /// The record.
-        record: RecordId,
+        /// A [`crate::record::SignedRecord`].
+        record: Bytes,
     },
     /// Answers [`Frame::AskPromise`].
     Promise {

@@ -9,7 +9,9 @@
 //! - Peers: `links`, `dials`, `asks`. The cluster: `members`, `exchange`, `swim`, `service`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`; what
+//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back).
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`,
+//!   `scrub_now`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
@@ -34,11 +36,13 @@ mod leave;
 mod links;
 mod locate;
 mod members;
+mod mend;
 mod names;
 mod outbox;
 mod page_loader;
 mod pages;
 mod pending;
+mod presence;
 mod publish;
 mod pull;
 mod put;
@@ -46,6 +50,8 @@ mod query;
 mod remove;
 mod restore;
 mod schema;
+mod scrub;
+mod scrub_now;
 mod serve;
 mod service;
 mod share;
@@ -53,6 +59,7 @@ mod signal;
 mod source;
 mod status;
 mod swim;
+mod targets;
 mod task;
 mod timers;
 mod upload;
@@ -118,7 +125,7 @@ impl Node {
 
     /// The next deadline, and why.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<(Monotonic, Timer)> {
+    pub fn poll_timeout(&self) -> Option<(Monotonic, &Timer)> {
         self.cx.timers.next()
     }
 
@@ -139,6 +146,13 @@ impl Node {
     pub fn gauges(&self) -> Vec<(&'static str, u64, u64)> {
         let requests: Vec<RequestId> = self.requests.keys().copied().collect();
         gauges::of(&self.cx, &requests)
+    }
+
+    /// What is under way and ends by itself: name and number. Of a node at rest each number is 0, if not at every moment then again
+    /// and again. Only looks.
+    #[must_use]
+    pub fn under_way(&self) -> Vec<(&'static str, u64)> {
+        gauges::under_way(&self.cx)
     }
 
     /// The probes reached since this was last asked: see [`sometimes!`](crate::sometimes).
@@ -241,6 +255,7 @@ impl Node {
             | Command::Restore
             | Command::Leave
             | Command::Forget { .. }
+            | Command::Scrub { .. }
             | Command::Status
             | Command::Peers => {}
         }
@@ -282,7 +297,7 @@ impl Node {
                 self.cx.gets += 1;
                 Box::new(get::Get::new(id, Source::of_ticket(ticket), range))
             }
-            Command::Delete { name } => Box::new(remove::Delete::new(id, name)),
+            Command::Delete { name } => Box::new(remove::Delete::new(id, name, self.cx.config.retention.replicas)),
             Command::List { prefix, after, limit } => {
                 if limit == 0 || limit > LIST_MAX {
                     return Err(CommandError::Limit);
@@ -306,6 +321,12 @@ impl Node {
             }
             Command::Leave => Box::new(leave::Leave::new(id)),
             Command::Forget { node } => Box::new(leave::Forget::new(id, node)),
+            Command::Scrub { from_start } => {
+                if core::mem::replace(&mut self.cx.scrub.asked, true) {
+                    return Err(CommandError::Scrubbing);
+                }
+                Box::new(scrub_now::ScrubNow::new(id, from_start))
+            }
             Command::Status => {
                 let requests = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
                 Box::new(status::Status { id, requests })
@@ -433,16 +454,14 @@ impl Node {
             Frame::Unwant { want } => serve::on_unwant(cx, link, want),
             Frame::Data { want, offset, payload } => fetch::on_data(cx, link, want, offset, payload),
             Frame::Unavailable { want } => fetch::on_unavailable(cx, link, want),
-            Frame::Announce { request, record } => announce::on_announce(cx, link, request, record),
+            Frame::Announce { request, record, whole: _ } => announce::on_announce(cx, link, request, record),
             Frame::Announced { request, outcome } => asks::on_answer(cx, link, request, Answer::Announced(outcome)),
             Frame::Find { request, owner, name_id } => answers::on_find(cx, link, request, owner, name_id),
             Frame::Scan { request, owner, after } => answers::on_scan(cx, link, request, owner, &after),
             Frame::Records { request, records, next } => {
                 asks::on_answer(cx, link, request, Answer::Records { records, next });
             }
-            Frame::AskPromise { request, owner, name_id, record } => {
-                announce::on_ask_promise(cx, link, request, owner, name_id, record);
-            }
+            Frame::AskPromise { request, record } => announce::on_ask_promise(cx, link, request, record),
             Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
             Frame::ReleasePromise { owner, name_id: _, record } => answers::on_release(cx, link, owner, record),
             Frame::AskMembers { request, after } => exchange::on_ask(cx, link, request, after),
@@ -485,7 +504,7 @@ impl Node {
                 }
             }
             Pending::Answer(step) => answers::on_completion(cx, step, completion),
-            Pending::Serve { link, want } => serve::on_loaded(cx, link, want, completion.disk()),
+            Pending::Serve { link, want, object } => serve::on_loaded(cx, link, want, object, completion.disk()),
             Pending::Upload(key, step) => upload::on_completion(cx, key, step, completion),
             Pending::Announce(step) => announce::on_completion(cx, step, completion),
             Pending::Promise(step) => announce::on_promise_completion(cx, step, completion),
@@ -495,6 +514,9 @@ impl Node {
             Pending::Publish(id, step) => publish::on_completion(cx, id, step, completion),
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
+            Pending::Mend(step) => mend::on_completion(cx, step, completion),
+            Pending::Presence(step) => presence::on_completion(cx, step, completion),
+            Pending::Scrub(step) => scrub::on_completion(cx, step, completion),
             Pending::Nobody => {
                 if let Err(error) = completion.committed() {
                     answers::note_disk_error(cx, &error);
@@ -513,6 +535,9 @@ impl Node {
             Timer::Outbox(node) => outbox::flush(cx, node),
             Timer::Boot => boot::on_timer(cx),
             Timer::Settle => dials::settle(cx),
+            Timer::Mend => mend::on_timer(cx),
+            Timer::Presence => presence::on_timer(cx),
+            Timer::Scrub => scrub::on_timer(cx),
             Timer::Swim => swim::on_timer(cx),
             Timer::Service => service::refresh(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
@@ -529,19 +554,27 @@ impl Node {
         }
     }
 
+    fn on_peer_ready(&mut self, node: NodeId) {
+        let cx = &mut self.cx;
+        dials::on_peer_ready(cx, node);
+        publish::on_peer_ready(cx, node);
+        outbox::flush(cx, node);
+        mend::on_peer_ready(cx);
+        self.run_all(|task, cx| task.on_peer_ready(cx, node));
+    }
+
+    fn on_peer_gone(&mut self, node: NodeId) {
+        let cx = &mut self.cx;
+        dials::on_peer_gone(cx, node);
+        publish::on_peer_gone(cx);
+        self.run_all(|task, cx| task.on_peer_gone(cx, node));
+    }
+
     fn on_signal(&mut self, signal: Signal) {
         let cx = &mut self.cx;
         match signal {
-            Signal::PeerReady(node) => {
-                dials::on_peer_ready(cx, node);
-                publish::on_peer_ready(cx, node);
-                outbox::flush(cx, node);
-                self.run_all(|task, cx| task.on_peer_ready(cx, node));
-            }
-            Signal::PeerGone(node) => {
-                dials::on_peer_gone(cx, node);
-                self.run_all(|task, cx| task.on_peer_gone(cx, node));
-            }
+            Signal::PeerReady(node) => self.on_peer_ready(node),
+            Signal::PeerGone(node) => self.on_peer_gone(node),
             Signal::Unreachable(node) => swim::on_unreachable(cx, node),
             Signal::MembershipChanged => {}
             Signal::Settled => {
@@ -552,16 +585,23 @@ impl Node {
                 FetchClient::Upload(key, chunk) => upload::on_fetched(cx, key, chunk, result),
                 FetchClient::PullChunk(id, chunk) => pull::on_fetched(cx, id, chunk, result),
                 FetchClient::Page(id) => page_loader::on_fetched(cx, id, result),
+                FetchClient::Mend(blob) => mend::on_fetched(cx, blob, result),
                 FetchClient::Get(id, index) => self.run(id, |task, cx| task.on_fetched(cx, index, result)),
             },
             Signal::PageLoaded { client, result } => match client {
                 page_loader::PageClient::Pull(id) => pull::on_page(cx, id, result),
                 page_loader::PageClient::Names(number) => names::on_page(cx, number, result),
+                page_loader::PageClient::Mend(blob) => mend::on_page(cx, blob, result),
+                page_loader::PageClient::Presence => presence::on_page(cx, result),
                 page_loader::PageClient::Request(id, number) => {
                     self.run(id, |task, cx| task.on_page(cx, number, result));
                 }
             },
-            Signal::Located { request, located } => self.run(request, |task, cx| task.on_located(cx, located)),
+            Signal::Located { request, located } => {
+                if let Some(located) = mend::on_located(cx, request, located) {
+                    self.run(request, |task, cx| task.on_located(cx, located));
+                }
+            }
             Signal::Answered { client, node, answer } => match client {
                 AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
@@ -573,6 +613,7 @@ impl Node {
                 PullClient::Promise { link, request } => {
                     announce::on_promise_pulled(cx, link, request, &record, outcome);
                 }
+                PullClient::Mend => mend::on_pulled(cx, record, outcome),
                 PullClient::Nobody => {}
                 PullClient::Restore(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
             },
@@ -580,9 +621,11 @@ impl Node {
                 self.run(request, |task, cx| task.on_offer_reply(cx, node, reply));
             }
             Signal::Delivered { node, record, outcome } => publish::on_delivered(cx, node, record, outcome),
-            Signal::Superseded { request } => self.run(request, |task, cx| task.on_superseded(cx)),
+            Signal::Superseded { request, by } => self.run(request, |task, cx| task.on_superseded(cx, &by)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
+            Signal::PresenceChecked { done } => self.run_all(|task, cx| task.on_presence_checked(cx, done)),
+            Signal::MendsIdle => self.run_all(|task, cx| task.on_mends_idle(cx)),
             Signal::OwnRecordStored(record) => {
                 names::on_record(cx, record);
                 if cx.names.complete() {

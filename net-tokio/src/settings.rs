@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use source::{Environment, check_keys};
 
+/// A day.
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// A fresh data folder's `config.toml`: every key with its default, commented out.
 pub const DEFAULT_CONFIG: &str = include_str!("settings/default.toml");
 
@@ -69,6 +72,9 @@ pub struct Settings {
     /// Where a blob lies below its namespace.
     #[serde(deserialize_with = "values::path_transform")]
     pub path_transform: PathTransform,
+    /// On how many nodes files are kept.
+    #[serde(deserialize_with = "values::replicas")]
+    pub replicas: Replicas,
     /// How many versions of a name are kept, the newest included.
     #[serde(deserialize_with = "values::positive_u32")]
     pub keep_versions: u32,
@@ -76,6 +82,8 @@ pub struct Settings {
     pub keep_days: u32,
     /// Space left free on the disk, in MiB.
     pub reserve_mib: u64,
+    /// In how many days of running time every blob is read and checked once; 0 for never.
+    pub scrub_days: u32,
     /// Threads that read, write and hash.
     #[serde(deserialize_with = "values::threads")]
     pub disk_threads: usize,
@@ -100,9 +108,11 @@ impl Default for Settings {
             chunk_size_kib: core.chunk_size / 1024,
             key_hash: KeyHash::default(),
             path_transform: PathTransform::default(),
+            replicas: core.retention.replicas,
             keep_versions: core.retention.keep_versions,
             keep_days: core.retention.keep_days,
             reserve_mib: 256,
+            scrub_days: 14,
             disk_threads: 4,
         }
     }
@@ -120,6 +130,9 @@ pub struct Flags {
     /// See [`Settings::peers`]. Replaces the list of the other sources when not empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
+    /// See [`Settings::replicas`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<String>,
 }
 
 /// What is wrong with the settings, and where.
@@ -208,10 +221,11 @@ impl Settings {
             retention: Retention {
                 keep_versions: self.keep_versions,
                 keep_days: self.keep_days,
-                replicas: Replicas::default(),
+                replicas: self.replicas,
             },
             request_timeout: Duration::from_secs(self.request_timeout_s),
             ban_for: Duration::from_secs(self.ban_for_s),
+            scrub_period: DAY * self.scrub_days,
             ..Config::default()
         }
     }

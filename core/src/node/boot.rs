@@ -11,7 +11,7 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
-use crate::node::{answers, dials, links, members, names, outbox, service, swim};
+use crate::node::{answers, dials, links, members, names, outbox, presence, scrub, service, swim};
 use crate::record::SignedRecord;
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -108,32 +108,14 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
         }
         BootStep::Members => {
             let Some((entries, more)) = note(cx, completion.entries()) else { return again(cx, Failed::Members) };
-            let last = entries.last().map(|(key, _)| schema::after(key)).filter(|_| more);
-            for (key, value) in entries {
-                if let (Some(node), Some(info)) =
-                    (schema::node_of_member(&key), schema::decode::<MemberInfo>(&value).filter(MemberInfo::is_sane))
-                {
-                    members::recover(cx, node, info);
-                }
-            }
-            if let Some(next) = last {
-                scan(cx, b"N", next, BootStep::Members);
-                return false;
-            }
-            members::stamp_start(cx);
+            on_members(cx, entries, more);
             false
         }
         BootStep::Stamp => {
             // A disk that keeps nothing now must not keep what it has from being read. If this start shares its stamp with the
             // next, others will say so, and the stamp is made anew.
             note(cx, completion.committed());
-            cx.has_booted = true;
-            swim::start(cx);
-            service::start(cx);
-            links::on_booted(cx);
-            dials::start(cx);
-            names::start(cx);
-            scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
+            take_part(cx);
             true
         }
         BootStep::Owed => {
@@ -166,6 +148,34 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             false
         }
     }
+}
+
+fn on_members(cx: &mut Context, entries: Vec<(Bytes, Bytes)>, more: bool) {
+    let last = entries.last().map(|(key, _)| schema::after(key)).filter(|_| more);
+    for (key, value) in entries {
+        if let (Some(node), Some(info)) =
+            (schema::node_of_member(&key), schema::decode::<MemberInfo>(&value).filter(MemberInfo::is_sane))
+        {
+            members::recover(cx, node, info);
+        }
+    }
+    match last {
+        Some(next) => scan(cx, b"N", next, BootStep::Members),
+        None => members::stamp_start(cx),
+    }
+}
+
+/// The own entry is stamped: from now on this node is one of the cluster.
+fn take_part(cx: &mut Context) {
+    cx.has_booted = true;
+    swim::start(cx);
+    service::start(cx);
+    links::on_booted(cx);
+    dials::start(cx);
+    names::start(cx);
+    scrub::start(cx);
+    presence::start(cx);
+    scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
 }
 
 fn note<T>(cx: &mut Context, result: Result<T, DiskError>) -> Option<T> {

@@ -22,12 +22,15 @@ use crate::node::hot::HotBlobs;
 use crate::node::links::Links;
 use crate::node::locate::Locates;
 use crate::node::members::Members;
+use crate::node::mend::Mends;
 use crate::node::names::Names;
 use crate::node::outbox::Outbox;
 use crate::node::page_loader::PageLoads;
 use crate::node::pending::Pending;
+use crate::node::presence::Presence;
 use crate::node::publish::Publishes;
 use crate::node::pull::Pulls;
+use crate::node::scrub::Scrub;
 use crate::node::service::Service;
 use crate::node::signal::Signal;
 use crate::node::swim::Swim;
@@ -46,6 +49,8 @@ use crate::work::WorkOp;
 pub(crate) struct Counters {
     pub(crate) protocol_errors: u64,
     pub(crate) damaged_blobs: u64,
+    /// Chunks and records that were damaged or lacked something here, and are in order again.
+    pub(crate) mended: u64,
     /// Deliveries owed to known nodes.
     pub(crate) owed: u64,
 }
@@ -80,6 +85,9 @@ pub(crate) struct Context {
     pub(crate) pulls: Pulls,
     pub(crate) publishes: Publishes,
     pub(crate) outbox: Outbox,
+    pub(crate) mends: Mends,
+    pub(crate) presence: Presence,
+    pub(crate) scrub: Scrub,
     /// Which put an upload to a peer belongs to.
     pub(crate) upload_owners: BTreeMap<(LinkId, u64), RequestId>,
     /// Puts under way: they share the window.
@@ -135,6 +143,9 @@ impl Context {
             pulls: Pulls::default(),
             publishes: Publishes::default(),
             outbox: Outbox::default(),
+            mends: Mends::default(),
+            presence: Presence::default(),
+            scrub: Scrub::default(),
             upload_owners: BTreeMap::new(),
             puts: 0,
             gets: 0,

@@ -100,6 +100,11 @@ impl Members {
         self.all().filter(|(_, info)| info.status == MemberStatus::In).map(|(node, _)| node)
     }
 
+    /// The devices of an owner, this node not among them.
+    pub(crate) fn devices(&self, owner: OwnerId) -> impl Iterator<Item = NodeId> {
+        self.all().filter(move |(_, info)| info.status == MemberStatus::In && info.owner == owner).map(|(node, _)| node)
+    }
+
     /// How many members, this node not counted.
     pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.nodes().count()).unwrap_or(u32::MAX)

@@ -16,7 +16,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pages::file_info;
 use crate::node::pending::{Completion, Pending};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{choose, schema};
+use crate::node::{choose, cluster, schema};
 use crate::record::{RecordBody, SignedRecord};
 
 /// Loads the root page of a record of this node's owner, opened.
@@ -28,7 +28,7 @@ pub(crate) fn load_root(cx: &mut Context, request: RequestId, number: u64, recor
         owner: cx.owner,
         page: PageRef { id: root, len: root_len },
         opening: Opening::Root(context),
-        holders: cx.links.ready_nodes(),
+        holders: cluster::likely_of(cx, &record.record),
     };
     page_loader::load(cx, order);
 }
@@ -97,8 +97,13 @@ impl Stat {
     fn finish(&mut self, cx: &mut Context, all_here: bool) -> Flow {
         let (Some((record, located)), Some(file)) = (&self.found, self.info.take()) else { return Flow::Continue };
         let holders: Vec<NodeId> = located.holders.get(&record.id).into_iter().flatten().copied().collect();
+        let of_name = record.record;
+        let holders_of_name = cluster::holders(cx, of_name.name_id, of_name.retention.replicas);
+        let others = holders_of_name.into_iter().filter(|node| *node != cx.me).collect();
         let stat = FileStat {
             file,
+            replicas: of_name.retention.replicas,
+            placed: others,
             local: all_here && located.local.contains(&record.id),
             holders: self.ask_peers.then_some(holders),
             silent: located.silent.clone(),

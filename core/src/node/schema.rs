@@ -10,6 +10,7 @@
 //! | `O ‖ node ‖ record key` | empty: that node has not acknowledged the record yet |
 //! | `N ‖ node` | a [`MemberInfo`](crate::member::MemberInfo): an entry of the table of members, the own one among them |
 //! | `C` | the hybrid logical clock |
+//! | `S` | how far scrubs have come: [`Places`](crate::node::scrub::Places) |
 //!
 //! A version's key form is its wall time and counter in big-endian bytes, then the node: keys order as versions do.
 
@@ -22,6 +23,9 @@ use crate::version::Version;
 
 /// The clock's key.
 pub(crate) const CLOCK: &[u8] = b"C";
+
+/// The key of how far scrubs have come.
+pub(crate) const SCRUB: &[u8] = b"S";
 
 fn join(parts: &[&[u8]]) -> Bytes {
     Bytes::from(parts.concat())

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::bulk::Bulk;
 use crate::event::{RequestError, WriteReport};
 use crate::frame::{AnnounceOutcome, HeldRecord, MemberRow, Refusal};
-use crate::ids::{ChunkId, NodeId, RecordId, RequestId};
+use crate::ids::{BlobKey, ChunkId, NodeId, RecordId, RequestId};
 use crate::node::locate::Located;
 use crate::node::page_loader::{LoadedPage, PageClient, PageFailure};
 use crate::node::pull::{PullClient, PullId, PullOutcome};
@@ -45,9 +45,13 @@ pub(crate) enum Signal {
     /// A record is durable here and announced to all who can be reached; or the disk failed.
     Published { request: RequestId, result: Result<WriteReport, RequestError> },
     /// A record is on some disk, but one of a higher version was known before: it must be stamped anew to win.
-    Superseded { request: RequestId },
+    Superseded { request: RequestId, by: SignedRecord },
     /// The names of this node's owner are all known.
     NamesLoaded,
+    /// Nothing that could be had is still to be mended.
+    MendsIdle,
+    /// Some more records have been checked for what they need, or all.
+    PresenceChecked { done: bool },
     /// A record of this node's owner has been stored on its disk.
     OwnRecordStored(SignedRecord),
 }
@@ -63,6 +67,8 @@ pub(crate) enum FetchClient {
     Get(RequestId, u64),
     /// A load of a page.
     Page(u64),
+    /// The mending of a chunk.
+    Mend(BlobKey),
 }
 
 /// How a fetch ended.

@@ -47,6 +47,8 @@ impl Task for Status {
             requests: self.requests,
             protocol_errors: cx.counters.protocol_errors,
             damaged_blobs: cx.counters.damaged_blobs,
+            mended: cx.counters.mended,
+            unmended: cx.mends.failed(),
         };
         cx.event(self.id, What::Status(status));
         Flow::Done
@@ -109,11 +111,11 @@ fn peer_info(cx: &Context, node: NodeId, info: &MemberInfo) -> PeerInfo {
     }
 }
 
-fn stranger(address: &String, error: Option<&String>) -> PeerInfo {
+fn stranger(address: &str, error: Option<&String>) -> PeerInfo {
     PeerInfo {
         node: None,
         owner: None,
-        address: address.clone(),
+        address: address.into(),
         zone: String::new(),
         weight: 0,
         state: PeerState::Stranger,

@@ -186,7 +186,7 @@ fn want_frames() -> Vec<Frame> {
 
 fn record_frames() -> Vec<Frame> {
     vec![
-        Frame::Announce { request: 4, record: Bytes::from_static(b"signed record") },
+        Frame::Announce { request: 4, record: Bytes::from_static(b"signed record"), whole: true },
         Frame::Announced {
             request: 4,
             outcome: AnnounceOutcome::Superseded { by: Bytes::from_static(b"signed record") },
@@ -198,7 +198,7 @@ fn record_frames() -> Vec<Frame> {
             records: vec![HeldRecord { record: Bytes::from_static(b"signed record"), complete: true }],
             next: Bytes::from_static(b"next"),
         },
-        Frame::AskPromise { request: 7, owner: OWNER, name_id: NAME_ID, record: RECORD },
+        Frame::AskPromise { request: 7, record: Bytes::from_static(b"signed record") },
         Frame::Promise { request: 7, given: true },
         Frame::ReleasePromise { owner: OWNER, name_id: NAME_ID, record: RECORD },
     ]

@@ -128,6 +128,7 @@ impl From<CommandError> for ApiError {
             CommandError::ContentType { .. } => (StatusCode::BAD_REQUEST, "content_type"),
             CommandError::Validity => (StatusCode::BAD_REQUEST, "invalid_expiry"),
             CommandError::Restoring => (StatusCode::CONFLICT, "restoring"),
+            CommandError::Scrubbing => (StatusCode::CONFLICT, "scrubbing"),
         };
         Self::new(status, code, error.to_string())
     }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use forever_core::command::VersionSelector;
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, PeerState, PutReport, RestoreReport, Share, StatusInfo, VersionInfo, WriteReport,
+    FileInfo, FileStat, PeerInfo, PeerState, PutReport, RestoreReport, ScrubReport, Share, StatusInfo, VersionInfo,
+    WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId};
 use forever_core::version::Version;
@@ -90,12 +91,24 @@ pub struct StatView {
     /// The file.
     #[serde(flatten)]
     pub file: FileView,
+    /// On how many nodes it is to be kept: a number, or `all`.
+    pub replicas: String,
+    /// Which other nodes are among these, as far as this node knows.
+    pub placed: Vec<NodeId>,
     /// Whether this node holds all of it.
     pub local: bool,
     /// Which peers hold all of it; null if they were not asked.
     pub holders: Option<Vec<NodeId>>,
     /// Which connected peers gave no answer in time.
     pub silent: Vec<NodeId>,
+}
+
+impl StatView {
+    /// Those that are to hold it and did not say that they do.
+    pub fn awaited(&self) -> impl Iterator<Item = &NodeId> {
+        let said = self.holders.as_deref();
+        self.placed.iter().filter(move |node| said.is_some_and(|said| !said.contains(node)))
+    }
 }
 
 /// The history of a name.
@@ -157,12 +170,12 @@ pub struct EvictView {
     pub promised_by: Vec<NodeId>,
 }
 
-/// A line of a restore.
+/// A line of a request that tells how it goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum RestoreLine {
+pub enum StepLine<T> {
     /// It goes on, or has ended.
-    Report(RestoreView),
+    Step(T),
     /// It failed.
     Error(ErrorBody),
 }
@@ -184,6 +197,39 @@ pub struct RestoreView {
     pub fetched_bytes: u64,
     /// Versions that could not be brought back from the peers that answered.
     pub missing: u64,
+}
+
+/// How a scrub goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubView {
+    /// Whether it has ended.
+    pub done: bool,
+    /// Whether it goes on where an earlier one was cut short.
+    pub resumed: bool,
+    /// Records verified.
+    pub records: u64,
+    /// Of these, damaged ones.
+    pub damaged_records: u64,
+    /// Manifest pages verified.
+    pub pages: u64,
+    /// Records of which pages or chunks were missing.
+    pub incomplete: u64,
+    /// Blobs read.
+    pub blobs: u64,
+    /// Blobs on this disk when it began.
+    pub blobs_total: u64,
+    /// Bytes of blobs read.
+    pub bytes: u64,
+    /// Bytes of blobs on this disk when it began.
+    pub bytes_total: u64,
+    /// Blobs that were damaged.
+    pub damaged: u64,
+    /// Blobs that the disk failed to read.
+    pub unreadable: u64,
+    /// Chunks and records that peers gave back meanwhile.
+    pub mended: u64,
+    /// Chunks and records that are wanted here and that no peer had so far; they are asked for again.
+    pub unmended: u64,
 }
 
 /// What a person wants to see first.
@@ -231,6 +277,10 @@ pub struct StatusView {
     pub protocol_errors: u64,
     /// Blobs found damaged on this disk since the start.
     pub damaged_blobs: u64,
+    /// Chunks and records that were damaged or missing here and were brought back from peers since the start.
+    pub mended: u64,
+    /// Chunks and records that are damaged or missing here and that no peer has given back so far.
+    pub unmended: u64,
 }
 
 /// The health of a node, without a token.
@@ -361,7 +411,14 @@ impl From<Share> for ShareView {
 
 impl From<FileStat> for StatView {
     fn from(stat: FileStat) -> Self {
-        Self { file: stat.file.into(), local: stat.local, holders: stat.holders, silent: stat.silent }
+        Self {
+            file: stat.file.into(),
+            replicas: stat.replicas.to_string(),
+            placed: stat.placed,
+            local: stat.local,
+            holders: stat.holders,
+            silent: stat.silent,
+        }
     }
 }
 
@@ -388,6 +445,27 @@ impl RestoreView {
             files: report.files,
             fetched_bytes: report.fetched_bytes,
             missing: report.missing,
+        }
+    }
+}
+
+impl ScrubView {
+    pub(crate) fn new(done: bool, report: &ScrubReport) -> Self {
+        Self {
+            done,
+            resumed: report.resumed,
+            records: report.records,
+            damaged_records: report.damaged_records,
+            pages: report.pages,
+            incomplete: report.incomplete,
+            blobs: report.blobs,
+            blobs_total: report.blobs_total,
+            bytes: report.bytes,
+            bytes_total: report.bytes_total,
+            damaged: report.damaged,
+            unreadable: report.unreadable,
+            mended: report.mended,
+            unmended: report.unmended,
         }
     }
 }
@@ -455,6 +533,8 @@ impl StatusView {
             requests: status.requests,
             protocol_errors: status.protocol_errors,
             damaged_blobs: status.damaged_blobs,
+            mended: status.mended,
+            unmended: status.unmended,
         }
     }
 }

@@ -6,7 +6,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 19] = [
+pub(super) const KEYS: [&str; 21] = [
     "listen",
     "advertise",
     "peers",
@@ -22,9 +22,11 @@ pub(super) const KEYS: [&str; 19] = [
     "chunk_size_kib",
     "key_hash",
     "path_transform",
+    "replicas",
     "keep_versions",
     "keep_days",
     "reserve_mib",
+    "scrub_days",
     "disk_threads",
 ];
 

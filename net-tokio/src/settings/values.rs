@@ -6,7 +6,7 @@ use forever_core::ids::NodeId;
 use forever_core::key_hash::KeyHash;
 use forever_core::member::ZONE_LEN_MAX;
 use forever_core::path::PathTransform;
-use forever_core::placement::WEIGHT_MAX;
+use forever_core::placement::{Replicas, WEIGHT_MAX};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
@@ -111,6 +111,22 @@ pub(super) fn chunk_size<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::E
 
 pub(super) fn threads<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
     in_range(from, 1, 64).and_then(|number| usize::try_from(number).map_err(D::Error::custom))
+}
+
+/// A number, or text, as the environment and flags have it.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a number of replicas from 1 to 255, or \"all\"")]
+enum Count {
+    Number(u64),
+    Text(String),
+}
+
+pub(super) fn replicas<'de, D: Deserializer<'de>>(from: D) -> Result<Replicas, D::Error> {
+    let text = match Count::deserialize(from)? {
+        Count::Number(number) => number.to_string(),
+        Count::Text(text) => text,
+    };
+    text.parse().map_err(|error| D::Error::custom(format!("`{text}`: {error}")))
 }
 
 pub(super) fn key_hash<'de, D: Deserializer<'de>>(from: D) -> Result<KeyHash, D::Error> {

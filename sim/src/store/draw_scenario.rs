@@ -14,7 +14,7 @@ use forever_core::record::Retention;
 use forever_core::simulation::Simulation;
 
 use super::scenario::know_each_other;
-use super::{Family, NodeSpec, Scenario, Shape, Tier};
+use super::{Engine, Family, NodeSpec, Scenario, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Plan;
 
@@ -25,6 +25,7 @@ const CONFIG: Site = Site::new("scenario.config");
 const FAMILIES: Site = Site::new("scenario.families");
 const HEALED: Site = Site::new("scenario.healed");
 const BUGGIFY: Site = Site::new("scenario.buggify");
+const ENGINE: Site = Site::new("scenario.engine");
 const TIMES: Site = Site::new("scenario.times");
 
 impl Scenario {
@@ -53,6 +54,7 @@ impl Scenario {
             config,
             latency_us,
             disk_us,
+            engine: draw_engine(draws),
             families,
             plan: Plan { ops, faults, end_us: shape.duration_ms * 1_000 },
             settle_us: shape.settle_ms * 1_000,
@@ -113,6 +115,7 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         Tier::World => [0, 1 << 10, 16 << 10, 1 << 20],
         Tier::Turmoil => [0, 64 << 10, 1 << 20, 16 << 20],
     };
+    let two = Replicas::new(2).expect("two is not none");
     Config {
         listen: Vec::new(),
         bootstrap: Vec::new(),
@@ -125,7 +128,7 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         retention: Retention {
             keep_versions: *knob(1).pick(&[1, 3, 10]),
             keep_days: *knob(2).pick(&[0, 1, 30]),
-            replicas: Replicas::ALL,
+            replicas: *knob(18).pick(&[Replicas::ALL, two, Replicas::default(), two, Replicas::default()]),
         },
         put_window_chunks: *knob(3).pick(&[2, 4, 16]),
         fetch_window_chunks: *knob(4).pick(&[1, 2, 8]),
@@ -141,7 +144,18 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         redial: (ms(&mut knob(14), 50, 250), ms(&mut knob(15), 500, 3_000)),
         ban_after: *knob(16).pick(&[2, 3, 5]),
         ban_for: ms(&mut knob(17), 1_000, 8_000),
+        scrub_period: Duration::from_secs(*knob(18).pick(&[0, 8, 20, 40])),
+        presence_period: Duration::from_secs(*knob(19).pick(&[0, 5, 15])),
         simulation: Simulation::default(),
+    }
+}
+
+fn draw_engine(draws: Draws) -> Engine {
+    let mut draw = draws.at(ENGINE, 0, 0);
+    let usual = Engine::default();
+    Engine {
+        cache_bytes: *draw.pick(&[0, 64 << 10, usual.cache_bytes]),
+        inline_len_max: *draw.pick(&[0, 1 << 10, usual.inline_len_max]),
     }
 }
 

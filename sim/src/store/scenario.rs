@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use forever_core::manifest::CHUNK_LEN_MAX;
+use forever_net_tokio::store::INLINE_LEN_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Op};
@@ -90,6 +91,9 @@ pub struct Scenario {
     pub latency_us: (u32, u32),
     /// Shortest and longest time that a disk operation takes, in microseconds (World).
     pub disk_us: (u32, u32),
+    /// How the storage engine works (Turmoil).
+    #[serde(default)]
+    pub engine: Engine,
     /// Families of faults that this seed has.
     pub families: Vec<Family>,
     /// What is done.
@@ -98,6 +102,24 @@ pub struct Scenario {
     pub settle_us: u64,
     /// A bug put into the code on purpose, if it was built with any.
     pub planted: Option<String>,
+}
+
+/// How the storage engine works, as far as scenarios differ in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Memory in which it may keep pages of its index, in bytes. What is there is not read from the disk, and meets no fault of it.
+    pub cache_bytes: u32,
+    /// Blobs up to this length in bytes live in the index, longer ones in files of their own.
+    pub inline_len_max: u32,
+}
+
+impl Default for Engine {
+    /// Memory for all pages of a small index, and files as a real node has them.
+    fn default() -> Self {
+        let inline_len_max = u32::try_from(INLINE_LEN_MAX).expect("a few KiB");
+        Self { cache_bytes: 1 << 20, inline_len_max }
+    }
 }
 
 /// Whether one of two nodes dials the other.

@@ -1,7 +1,7 @@
-//! Rule: within the settling budget after the core is healed, every operation has ended, and every node of the core holds
-//! every acknowledged record that its writer could bring to it, when it has come to rest and before the judge's own questions move
-//! anything. And the healed core works: each of its nodes, if there is
-//! another, puts a file, evicts it if there are two, and deletes it.
+//! Rule: within the settling budget after the core is healed, every operation has ended, and every holder of a name in the core, and
+//! every device of its owner, holds every acknowledged record of it that its writer could bring to it, when it has come to rest and before the judge's own questions move
+//! anything. And the healed core works: each of its nodes that can reach
+//! another puts a file, evicts it if it can reach two, and deletes it.
 //!
 //! Present limit of the core: only the writer brings its records to others, and only to those that it knew when it wrote;
 //! so a record is demanded of a node if its writer is in the core, has its disk since, and had met the node before the write
@@ -9,6 +9,7 @@
 //! whose chunks no disk of the core can give any more.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::event::RequestError;
@@ -44,7 +45,10 @@ impl Convergence {
             | OpKind::ListPart(_)
             | OpKind::Stat { .. }
             | OpKind::Versions { .. }
-            | OpKind::Restore => {
+            | OpKind::Share { .. }
+            | OpKind::Redeem { .. }
+            | OpKind::Restore
+            | OpKind::Scrub { .. } => {
                 return Ok(());
             }
         };
@@ -72,7 +76,7 @@ impl Convergence {
 
     fn check_records(&self, view: &mut dyn View) -> Result<(), String> {
         let core: Vec<usize> = (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect();
-        let disks: BTreeMap<usize, Contents> = core.into_iter().map(|node| (node, view.contents(node))).collect();
+        let disks: BTreeMap<usize, Arc<Contents>> = core.into_iter().map(|node| (node, view.contents(node))).collect();
         let view: &dyn View = view;
         for ((_, file), versions) in &self.history.acked {
             for (version, acked) in versions {
@@ -81,7 +85,9 @@ impl Convergence {
                 let keys = view.keys(writer);
                 let (owner, name) = (keys.owner_id(), keys.name_id(&names::of(*file)));
                 for (node, contents) in &disks {
-                    let demanded = !self.history.is_beyond_repair(view, acked.op, *node);
+                    let demanded = !self.history.is_beyond_repair(view, acked.op, *node)
+                        && (*node == writer
+                            || disks.get(&writer).is_some_and(|of| self.history.is_to_have(view, acked.op, of, *node)));
                     if !demanded || contents.holding(owner, name, version) != Holding::Absent {
                         continue;
                     }
@@ -104,7 +110,7 @@ impl Convergence {
 }
 
 /// Whether all these chunks lie intact on some disk.
-fn are_somewhere(disks: &BTreeMap<usize, Contents>, chunks: &[BlobKey]) -> bool {
+fn are_somewhere(disks: &BTreeMap<usize, Arc<Contents>>, chunks: &[BlobKey]) -> bool {
     let is_intact = |chunk: &BlobKey| disks.values().any(|contents| contents.blobs.get(chunk) == Some(&true));
     !chunks.is_empty() && chunks.iter().all(is_intact)
 }
@@ -129,6 +135,8 @@ impl Rule for Convergence {
             | Event::Delivered { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. }
             | Event::Healed => Ok(()),
         }

@@ -1,6 +1,7 @@
 //! Why a read may fail to find what was acknowledged, and the proof of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use forever_core::ids::BlobKey;
 use forever_core::record::RecordBody;
@@ -59,7 +60,7 @@ impl Durability {
         view: &dyn View,
         key: FileKey,
         version: &Version,
-        disks: &BTreeMap<usize, Contents>,
+        disks: &BTreeMap<usize, Arc<Contents>>,
     ) -> Result<(), String> {
         let shown = history::show(version);
         let Some(writer) = history::node_of(view, version.node) else {
@@ -105,7 +106,7 @@ impl Durability {
 }
 
 /// The disks of the core: its nodes can all ask each other.
-fn disks_of_core(view: &mut dyn View) -> BTreeMap<usize, Contents> {
+fn disks_of_core(view: &mut dyn View) -> BTreeMap<usize, Arc<Contents>> {
     let core: Vec<usize> = (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect();
     core.into_iter().map(|node| (node, view.contents(node))).collect()
 }
@@ -128,7 +129,7 @@ fn is_deleted_above(contents: &Contents, (owner, name): Address, version: &Versi
 
 /// The disks that have a version's record, if all its chunks lie intact on some of the disks.
 pub(super) fn holders_between_them(
-    disks: &BTreeMap<usize, Contents>,
+    disks: &BTreeMap<usize, Arc<Contents>>,
     (owner, name): Address,
     version: &Version,
 ) -> Option<Vec<usize>> {
