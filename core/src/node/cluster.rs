@@ -114,7 +114,7 @@ pub(crate) fn part(cx: &mut Context, node: NodeId, record: &Record) -> Option<Pa
     cx.members.devices(record.owner).any(|device| device == node).then_some(Part::Light)
 }
 
-/// Whether a node can be talked to; one that can be connected to now is.
+/// Whether a node can be talked to; one that can be connected to now is being connected to from now on.
 pub(crate) fn reach(cx: &mut Context, node: NodeId) -> Reach {
     if cx.links.of(node).is_some() {
         Reach::Linked

@@ -203,6 +203,18 @@ pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
     tell_all(cx);
 }
 
+/// A peer that was to come does not: the next in rank may be one to tell.
+pub(crate) fn on_unreachable(cx: &mut Context, node: NodeId) {
+    let requests: Vec<RequestId> = cx.publishes.publishes.keys().copied().collect();
+    for request in requests {
+        if let Some(publish) = cx.publishes.publishes.get_mut(&request) {
+            publish.targets.fail(node);
+        }
+        tell(cx, request);
+        check(cx, request);
+    }
+}
+
 /// A peer can no longer be reached: the next in rank may be one to tell.
 pub(crate) fn on_peer_gone(cx: &mut Context) {
     tell_all(cx);
