@@ -38,8 +38,10 @@ pub(crate) struct Authority {
 impl Authority {
     /// The files of the plan by what they are to peers.
     fn addresses(&self, view: &dyn View) -> BTreeMap<Address, FileKey> {
-        let file_of = |operation: &history::Operation| Some(((operation.owner, operation.file()?), operation.op.node));
-        let devices: BTreeMap<FileKey, usize> = self.history.ops.values().filter_map(file_of).collect();
+        // Who reads by a ticket is no device of the file's owner.
+        let by_owner = self.history.ops.values().filter(|one| !matches!(one.op.what, OpKind::Redeem { .. }));
+        let file_of = |operation: &Operation| Some(((operation.owner, operation.file()?), operation.op.node));
+        let devices: BTreeMap<FileKey, usize> = by_owner.filter_map(file_of).collect();
         let address = |(key, node): (FileKey, usize)| {
             let keys = view.keys(node);
             ((keys.owner_id(), keys.name_id(&names::of(key.1))), key)
