@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{NameId, NodeId, OwnerId};
+use crate::member::{MemberInfo, MemberStatus};
 use crate::node::context::Context;
 use crate::node::dials;
 use crate::node::service::Served;
@@ -79,6 +80,19 @@ pub(crate) fn rank(cx: &mut Context, name: NameId) -> Arc<[NodeId]> {
 pub(crate) fn holders(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec<NodeId> {
     let ranked = rank(cx, name);
     ranked.iter().take(replicas.limit()).copied().collect()
+}
+
+/// The nodes that would be to hold a name if all members were in service: whoever of them comes back, even after long, is to hold
+/// it again.
+pub(crate) fn holders_of_all(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec<NodeId> {
+    if cx.service.members().len() > cx.members.count() as usize || planted!(cx.simulation, RankByReachable) {
+        return holders(cx, name, replicas);
+    }
+    let candidate =
+        |(node, info): (NodeId, &MemberInfo)| Candidate { node, weight: info.weight, zone: info.zone.clone() };
+    let members = cx.members.all().filter(|(_, info)| info.status == MemberStatus::In);
+    let all: Vec<Candidate> = members.chain([(cx.me, cx.members.own())]).map(candidate).collect();
+    placement::rank(Group::of(name), &all).into_iter().take(replicas.limit()).collect()
 }
 
 /// Whether a node is to hold a name.

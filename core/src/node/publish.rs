@@ -93,6 +93,9 @@ pub(crate) fn start(
         Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) },
     ];
     let mut owed_to: BTreeSet<NodeId> = targets.holders(cx).into_iter().collect();
+    let (name, replicas) = (record.record.name_id, record.record.retention.replicas);
+    let of_all = cluster::holders_of_all(cx, name, replicas);
+    owed_to.extend(of_all.into_iter().filter(|node| *node != cx.me));
     owed_to.extend(cluster::owner_devices(cx, cx.owner));
     if planted!(cx.simulation, OutboxSkipsAbsent) {
         owed_to.retain(|node| cx.links.of(*node).is_some());
