@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{NameId, NodeId, OwnerId};
+use crate::member::{MemberInfo, MemberStatus};
 use crate::node::context::Context;
 use crate::node::dials;
 use crate::node::service::Served;
@@ -81,6 +82,19 @@ pub(crate) fn holders(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec
     ranked.iter().take(replicas.limit()).copied().collect()
 }
 
+/// The nodes that would be to hold a name if all members were in service: whoever of them comes back, even after long, is to hold
+/// it again.
+pub(crate) fn holders_of_all(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec<NodeId> {
+    if cx.service.members().len() > cx.members.count() as usize || planted!(cx.simulation, RankByReachable) {
+        return holders(cx, name, replicas);
+    }
+    let candidate =
+        |(node, info): (NodeId, &MemberInfo)| Candidate { node, weight: info.weight, zone: info.zone.clone() };
+    let members = cx.members.all().filter(|(_, info)| info.status == MemberStatus::In);
+    let all: Vec<Candidate> = members.chain([(cx.me, cx.members.own())]).map(candidate).collect();
+    placement::rank(Group::of(name), &all).into_iter().take(replicas.limit()).collect()
+}
+
 /// Whether a node is to hold a name.
 pub(crate) fn is_holder(cx: &mut Context, node: NodeId, name: NameId, replicas: Replicas) -> bool {
     rank(cx, name).iter().take(replicas.limit()).any(|holder| *holder == node)
@@ -114,7 +128,7 @@ pub(crate) fn part(cx: &mut Context, node: NodeId, record: &Record) -> Option<Pa
     cx.members.devices(record.owner).any(|device| device == node).then_some(Part::Light)
 }
 
-/// Whether a node can be talked to; one that can be connected to now is.
+/// Whether a node can be talked to; one that can be connected to now is being connected to from now on.
 pub(crate) fn reach(cx: &mut Context, node: NodeId) -> Reach {
     if cx.links.of(node).is_some() {
         Reach::Linked

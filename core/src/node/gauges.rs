@@ -103,11 +103,11 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
     ]
 }
 
-/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot`, `Settle`, `Swim`,
+/// One for each address, link, question, want, and node with deliveries; three for each request; `Boot`, `Settle`, `Swim`,
 /// `Service`, `Mend`, `Presence` and `Scrub`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
-    (dials::addresses(cx) + of_links + cx.members.entries() + 2 * requests + 7) as u64
+    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * requests + 7) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.

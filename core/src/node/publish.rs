@@ -93,6 +93,9 @@ pub(crate) fn start(
         Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) },
     ];
     let mut owed_to: BTreeSet<NodeId> = targets.holders(cx).into_iter().collect();
+    let (name, replicas) = (record.record.name_id, record.record.retention.replicas);
+    let of_all = cluster::holders_of_all(cx, name, replicas);
+    owed_to.extend(of_all.into_iter().filter(|node| *node != cx.me));
     owed_to.extend(cluster::owner_devices(cx, cx.owner));
     if planted!(cx.simulation, OutboxSkipsAbsent) {
         owed_to.retain(|node| cx.links.of(*node).is_some());
@@ -201,6 +204,18 @@ pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
         }
     }
     tell_all(cx);
+}
+
+/// A peer that was to come does not: the next in rank may be one to tell.
+pub(crate) fn on_unreachable(cx: &mut Context, node: NodeId) {
+    let requests: Vec<RequestId> = cx.publishes.publishes.keys().copied().collect();
+    for request in requests {
+        if let Some(publish) = cx.publishes.publishes.get_mut(&request) {
+            publish.targets.fail(node);
+        }
+        tell(cx, request);
+        check(cx, request);
+    }
 }
 
 /// A peer can no longer be reached: the next in rank may be one to tell.
