@@ -11,7 +11,7 @@ use crate::node::dials;
 use crate::node::service::Served;
 use crate::placement::{self, Candidate, Group, Replicas};
 use crate::planted;
-use crate::record::Record;
+use crate::record::{Record, RecordBody};
 
 /// How many behind the usual holders are asked for a name at first: they may stand in for some.
 const SPARES: usize = 2;
@@ -120,9 +120,10 @@ pub(crate) fn likely_of(cx: &mut Context, record: &Record) -> BTreeSet<NodeId> {
     likely(cx, record.owner, record.name_id, record.retention.replicas)
 }
 
-/// What a node is to have of a record; `None` if nothing.
+/// What a node is to have of a record; `None` if nothing. A deletion is everybody's: any member may have held the name when others
+/// were in the cluster, and would go on serving it.
 pub(crate) fn part(cx: &mut Context, node: NodeId, record: &Record) -> Option<Part> {
-    if is_holder(cx, node, record.name_id, record.retention.replicas) {
+    if record.body == RecordBody::Tombstone || is_holder(cx, node, record.name_id, record.retention.replicas) {
         return Some(Part::Whole);
     }
     cx.members.devices(record.owner).any(|device| device == node).then_some(Part::Light)

@@ -10,6 +10,7 @@ use crate::node::context::Context;
 use crate::node::fetch::WANTED_BYTES_MAX;
 use crate::node::links::{ANSWERING_MAX, Link};
 use crate::node::locate::RECORDS_MAX;
+use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
 use crate::node::{dials, members, mend, outbox, pull, scrub, swim, upload};
@@ -69,8 +70,11 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
 
 /// The gauges of what ends by itself: name and use.
 pub(crate) fn under_way(cx: &Context) -> Vec<(&'static str, u64)> {
+    // What checks the disk by and by never ends: with a short period there is always an operation of it.
+    let is_check = |pending: &&Pending| matches!(pending, Pending::Scrub(_) | Pending::Presence(_));
+    let checks = cx.pending.values().filter(is_check).count() as u64;
     let gauges = of(cx, &[]).into_iter().filter(|(name, ..)| UNDER_WAY.contains(name));
-    gauges.map(|(name, used, _)| (name, used)).collect()
+    gauges.map(|(name, used, _)| (name, if name == "operations" { used - checks } else { used })).collect()
 }
 
 /// Every request has a deadline, and none is further away than a request may go on without progress.

@@ -19,7 +19,7 @@ use crate::node::signal::{Delivery, Signal};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
 use crate::node::{answers, asks, names, outbox, schema};
-use crate::record::SignedRecord;
+use crate::record::{RecordBody, SignedRecord};
 use crate::version::{ClockError, Version};
 use crate::work::{WorkOp, WorkResult};
 use crate::{buggify, planted, sometimes};
@@ -97,6 +97,9 @@ pub(crate) fn start(
     let of_all = cluster::holders_of_all(cx, name, replicas);
     owed_to.extend(of_all.into_iter().filter(|node| *node != cx.me));
     owed_to.extend(cluster::owner_devices(cx, cx.owner));
+    if record.record.body == RecordBody::Tombstone {
+        owed_to.extend(cx.members.nodes());
+    }
     if planted!(cx.simulation, OutboxSkipsAbsent) {
         owed_to.retain(|node| cx.links.of(*node).is_some());
     }
@@ -175,6 +178,9 @@ fn tell(cx: &mut Context, request: RequestId) {
     if publish.durable_here {
         let mut parts: BTreeMap<NodeId, Part> = BTreeMap::new();
         parts.extend(cluster::owner_devices(cx, cx.owner).into_iter().map(|node| (node, Part::Light)));
+        if publish.record.record.body == RecordBody::Tombstone {
+            parts.extend(cx.links.ready_nodes().into_iter().map(|node| (node, Part::Whole)));
+        }
         parts.extend(publish.targets.pick(cx).into_iter().map(|node| (node, Part::Whole)));
         parts.extend(publish.carriers.iter().map(|node| (*node, Part::Whole)));
         for (node, part) in parts {
