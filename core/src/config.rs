@@ -20,6 +20,12 @@ pub struct Config {
     pub chunk_size: u32,
     /// How long versions of this owner's files are kept.
     pub retention: Retention,
+    /// How long what was stored before its record is kept without it.
+    #[serde(default = "default_lease")]
+    pub lease: Duration,
+    /// How long a day of retention is: other than 24 hours only in simulations.
+    #[serde(default = "default_day")]
+    pub day: Duration,
     /// Chunks of all puts that may be between acceptance and durability.
     pub put_window_chunks: u32,
     /// Chunks that one get or one replica may have under way.
@@ -53,6 +59,14 @@ pub struct Config {
     pub simulation: Simulation,
 }
 
+const fn default_lease() -> Duration {
+    Duration::from_secs(7 * 24 * 3_600)
+}
+
+const fn default_day() -> Duration {
+    Duration::from_secs(24 * 3_600)
+}
+
 /// The bytes that the chunks of one window may take of memory together.
 const WINDOW_BYTES: u64 = 16 << 20;
 
@@ -73,6 +87,8 @@ impl Default for Config {
             bootstrap: Vec::new(),
             chunk_size: 1 << 20,
             retention: Retention { keep_versions: 10, keep_days: 30 },
+            lease: default_lease(),
+            day: default_day(),
             put_window_chunks: 16,
             fetch_window_chunks: 8,
             hot_bytes: 16 << 20,

@@ -8,15 +8,18 @@
 //!
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
-//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
+//! - Records: `announce`, `answers`, `judge`, `locate`, `page_loader`, `page_store`, `pull`, `publish`, `outbox`, `names`, `schema`.
+//! - What is no longer needed: `collect`, with `age`, `in_use` and `fresh`.
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`; what
-//!   they share is in `task`, `choose` and `fresh`.
+//!   they share is in `task` and `choose`.
 
+mod age;
 mod announce;
 mod answers;
 mod asks;
 mod boot;
 mod choose;
+mod collect;
 mod context;
 mod dials;
 mod evict;
@@ -26,6 +29,8 @@ mod fresh;
 mod gauges;
 mod get;
 mod hot;
+mod in_use;
+mod judge;
 mod keep;
 mod links;
 mod locate;
@@ -33,6 +38,7 @@ mod members;
 mod names;
 mod outbox;
 mod page_loader;
+mod page_store;
 mod pages;
 mod pending;
 mod publish;
@@ -67,6 +73,7 @@ use crate::secrets::OwnerKeys;
 use crate::time::{Monotonic, Time};
 use crate::{buggify, planted};
 use boot::Boot;
+use collect::RemoveClient;
 use context::Context;
 pub use fetch::FetchId;
 use pending::{Completion, Pending};
@@ -333,6 +340,7 @@ impl Node {
             task.on_end_of_task(&mut self.cx);
             self.cx.timers.cancel(&Timer::Request(id));
             self.cx.timers.cancel(&Timer::Straggler(id));
+            in_use::release(&mut self.cx, id);
         }
     }
 
@@ -418,7 +426,7 @@ impl Node {
                 announce::on_ask_promise(cx, link, request, owner, name_id, record);
             }
             Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
-            Frame::ReleasePromise { owner, name_id: _, record } => answers::on_release(cx, link, owner, record),
+            Frame::ReleasePromise { owner, name_id, record } => answers::on_release(cx, link, owner, name_id, record),
         }
     }
 
@@ -432,18 +440,14 @@ impl Node {
     fn on_completion(&mut self, op: OpId, completion: Completion) {
         // Each operation has exactly one completion; a second one is a bug of the runtime.
         let pending = self.cx.pending.remove(&op).expect("an operation was completed twice, or never started");
-        self.complete(pending, completion);
-    }
-
-    fn complete(&mut self, pending: Pending, completion: Completion) {
         let cx = &mut self.cx;
         match pending {
-            Pending::PageCommit { chunks, then } => {
-                cx.fresh.end_page(chunks.into_iter());
-                self.complete(*then, completion);
+            Pending::Collect(step) => collect::on_completion(cx, step, completion),
+            Pending::Remove(id, step) => collect::on_removal_completion(cx, id, step, completion),
+            Pending::Release(link, owner, name) => {
+                links::end_answer(cx, link);
+                collect::look_at(cx, owner, name);
             }
-            Pending::Release(link) => links::end_answer(cx, link),
-            Pending::Kept(record) => keep::release_promises(cx, &record, &completion),
             Pending::Boot(step) => {
                 if boot::on_completion(cx, step, completion) {
                     self.boot = Boot::Ready;
@@ -479,6 +483,8 @@ impl Node {
             Timer::Fetch(id) => fetch::on_timeout(cx, id),
             Timer::Question(link, number) => asks::on_timeout(cx, link, number),
             Timer::Outbox(node) => outbox::flush(cx, node),
+            Timer::Collect => collect::on_timer(cx),
+            Timer::Age => age::on_timer(cx),
             Timer::Boot => boot::on_timer(cx),
             Timer::Settle => dials::settle(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
@@ -529,6 +535,7 @@ impl Node {
             Signal::Answered { client, node, answer } => match client {
                 AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
+                AskClient::Promise(record) => collect::on_answered(cx, record, node, answer),
                 AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
             },
             Signal::Pulled { client, record, outcome } => match client {
@@ -536,6 +543,7 @@ impl Node {
                 PullClient::Promise { link, request } => {
                     announce::on_promise_pulled(cx, link, request, &record, outcome);
                 }
+                PullClient::Keep => keep::on_pulled(cx, &record, &outcome),
                 PullClient::Nobody => {}
                 PullClient::Restore(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
             },
@@ -545,6 +553,9 @@ impl Node {
             Signal::Delivered { node, record, outcome } => publish::on_delivered(cx, node, record, outcome),
             Signal::Superseded { request } => self.run(request, |task, cx| task.on_superseded(cx)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
+            Signal::Removed { client: RemoveClient::Collector, record, outcome } => {
+                collect::on_removed(cx, &record, outcome);
+            }
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
             Signal::OwnRecordStored(record) => {
                 names::on_record(cx, record);

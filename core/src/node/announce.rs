@@ -7,10 +7,11 @@ use bytes::Bytes;
 use crate::disk::{DiskOp, Write};
 use crate::frame::{AnnounceOutcome, Frame, Refusal};
 use crate::ids::{LinkId, NameId, OwnerId, RecordId};
+use crate::merge::Keeper;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
-use crate::node::{links, schema};
+use crate::node::{age, links, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 use crate::{planted, sometimes};
@@ -73,9 +74,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
             let newest = completion.entries().ok().and_then(|(mut entries, _)| entries.pop());
             let outcome = match newest {
                 Some((key, by)) if schema::record_id_of(&key) != Some(record) => {
-                    if SignedRecord::decode(by.clone()).is_ok_and(|newer| newer.record.body == RecordBody::Tombstone) {
-                        sometimes!(cx.simulation, "announce.tombstone-beats-late-put");
-                    }
+                    note_late_put(cx, &by);
                     AnnounceOutcome::Superseded { by }
                 }
                 Some(_) => AnnounceOutcome::Stored,
@@ -86,11 +85,23 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
     }
 }
 
+/// A record came to a node that knows a newer one.
+fn note_late_put(cx: &mut Context, newer: &Bytes) {
+    if SignedRecord::decode(newer.clone()).is_ok_and(|newer| newer.record.body == RecordBody::Tombstone) {
+        sometimes!(cx.simulation, "announce.tombstone-beats-late-put");
+    }
+}
+
 /// A pull that an announcement started is over.
 pub(crate) fn on_pulled(cx: &mut Context, link: LinkId, request: u64, record: &SignedRecord, outcome: PullOutcome) {
     match outcome {
         PullOutcome::Refused(reason) => {
             links::answer(cx, link, Frame::Announced { request, outcome: AnnounceOutcome::Refused(reason) });
+        }
+        PullOutcome::Obsolete(by) => {
+            sometimes!(cx.simulation, "announce.obsolete");
+            note_late_put(cx, &by);
+            links::answer(cx, link, Frame::Announced { request, outcome: AnnounceOutcome::Obsolete { by } });
         }
         PullOutcome::Stored { .. } => {
             let from = schema::name_records(record.record.owner, record.record.name_id);
@@ -124,8 +135,13 @@ pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, complet
     match step {
         PromiseStep::Find { asked } => {
             let entries = completion.entries().map(|(entries, _)| entries).unwrap_or_default();
-            let found = entries.into_iter().find(|(key, _)| schema::record_id_of(key) == Some(asked.record));
-            let Some((_, record)) = found else { return answer(cx, asked, false) };
+            // What the name no longer keeps is about to go.
+            let mut keeper = Keeper::new(age::of_versions(cx));
+            let decoded = entries.into_iter().filter_map(|(_, record)| SignedRecord::decode(record).ok());
+            let mut kept = decoded.take_while(|record| keeper.keeps(&record.record));
+            let Some(record) = kept.find(|record| record.id == asked.record).map(|record| record.bytes) else {
+                return answer(cx, asked, false);
+            };
             let work = WorkOp::VerifyRecords { records: alloc::vec![record] };
             cx.work(work, Pending::Promise(PromiseStep::Verify { asked }));
         }

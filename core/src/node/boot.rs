@@ -10,7 +10,7 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::schema::{self, Remembered};
 use crate::node::timers::Timer;
-use crate::node::{answers, dials, members, names};
+use crate::node::{age, answers, collect, dials, members, names};
 use crate::record::SignedRecord;
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -79,7 +79,7 @@ pub(crate) fn on_timer(cx: &mut Context) {
 
 /// Starts.
 pub(crate) fn start(cx: &mut Context) {
-    let keys = alloc::vec![Bytes::from_static(schema::CLOCK)];
+    let keys = alloc::vec![Bytes::from_static(schema::CLOCK), Bytes::from_static(schema::AGE)];
     cx.disk(DiskOp::Lookup { keys }, Pending::Boot(BootStep::Clock));
 }
 
@@ -94,7 +94,8 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
     match step {
         BootStep::Clock => {
             let Some(mut values) = note(cx, completion.values()) else { return again(cx, Failed::Clock) };
-            let clock = values.pop().flatten();
+            let (noted, clock) = (values.pop().flatten(), values.pop().flatten());
+            age::start(cx, noted);
             if let Some(clock) = clock.and_then(|bytes| schema::decode::<HybridClock>(&bytes))
                 && !planted!(cx.simulation, ClockForgotten)
             {
@@ -119,6 +120,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             }
             dials::start(cx);
             names::start(cx);
+            collect::start(cx);
             scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
             true
         }

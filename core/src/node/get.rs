@@ -14,6 +14,7 @@ use crate::disk::{DiskError, DiskOp};
 use crate::event::{Plain, RequestError, What};
 use crate::ids::{BlobKey, ChunkId, NodeId, ObjectId, ObjectKey, OwnerId, RequestId};
 use crate::manifest::{Children, ChunkRef, IV_LEN_U32, PAGE_ENTRIES_MAX, PageContext, PageRef, PageSecrets};
+use crate::node::collect::ChunkLease;
 use crate::node::context::Context;
 use crate::node::keep::Keep;
 use crate::node::locate::{self, Located, Scope};
@@ -314,7 +315,8 @@ impl Get {
         let blob = BlobKey { owner: self.owner(cx), chunk: chunk.id };
         if blob.owner == cx.owner {
             self.keep.begin();
-            cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept));
+            let entry = Some(ChunkLease::PEERS.entry(cx, blob.owner, blob.chunk));
+            cx.disk(DiskOp::WriteBlob { blob, data, known: true, entry }, self.pending(GetStep::Kept));
         }
     }
 
@@ -335,10 +337,7 @@ impl Get {
     fn finish_if_kept(&mut self, cx: &mut Context) -> Flow {
         match &self.record {
             Some(record) if self.keep.is_over() => {
-                let owner = record.record.owner;
-                let lists = self.open.iter().flat_map(|open| open.lists.values().flatten());
-                let chunks = lists.map(|(chunk, _)| BlobKey { owner, chunk: chunk.id }).collect();
-                self.keep.settle(cx, record, self.record_is_here, chunks);
+                self.keep.settle(cx, record, self.record_is_here);
                 Flow::Done
             }
             Some(_) | None => Flow::Continue,
@@ -417,6 +416,8 @@ impl Task for Get {
         };
         let opening = self.source.opening(context_of(&record));
         self.record_is_here = located.local.contains(&record.id);
+        // Its chunks stay while they are read, even if newer versions come.
+        cx.in_use.hold(self.id, &record);
         self.record = Some(record);
         self.load_page(cx, ROOT, PageRef { id: root, len: root_len }, opening);
         Flow::Continue

@@ -2,13 +2,9 @@
 
 use alloc::vec::Vec;
 
-use crate::disk::{DiskOp, Write};
 use crate::frame::Frame;
-use crate::ids::BlobKey;
 use crate::node::context::Context;
-use crate::node::pending::{Completion, Pending};
-use crate::node::pull::{self, PullClient};
-use crate::node::schema;
+use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::record::SignedRecord;
 use crate::sometimes;
 
@@ -50,31 +46,32 @@ impl Keep {
         self.delivered.is_some() && self.under_way == 0
     }
 
-    /// If the whole file is here now: its record is kept with it, it is no longer evicted, and peers are released from their
-    /// promises. `chunks` are those of the file, as far as they are at hand: they must still be here.
-    pub(crate) fn settle(&self, cx: &mut Context, record: &SignedRecord, record_is_here: bool, chunks: Vec<BlobKey>) {
+    /// If the whole file is here now: its record is kept with it, its pages need its chunks here again, it is no longer
+    /// evicted, and peers are released from their promises.
+    pub(crate) fn settle(&self, cx: &mut Context, record: &SignedRecord, record_is_here: bool) {
         if self.failed || !self.fetched || self.delivered != Some(true) {
             return;
-        }
-        if !record_is_here {
-            let holders = cx.links.ready_nodes();
-            return pull::start(cx, record.clone(), PullClient::Nobody, holders);
         }
         if cx.evicting.contains(&record.id) {
             return;
         }
-        let delete = Write::Delete { key: schema::evicted_key(record.record.owner, record.id) };
-        let commit = DiskOp::Commit { require_blobs: chunks, require_keys: Vec::new(), writes: alloc::vec![delete] };
-        cx.disk(commit, Pending::Kept(record.clone()));
+        let client = if record_is_here { PullClient::Keep } else { PullClient::Nobody };
+        let holders = cx.links.ready_nodes();
+        pull::start(cx, record.clone(), client, holders);
     }
 }
 
-/// The file is durably whole here: peers need no longer keep it for this node.
-pub(crate) fn release_promises(cx: &mut Context, record: &SignedRecord, completion: &Completion) {
-    if !completion.is_committed() || cx.evicting.contains(&record.id) {
-        return;
+/// The file is durably whole here, and no longer marked as evicted: peers need no longer keep it for this node.
+pub(crate) fn on_pulled(cx: &mut Context, record: &SignedRecord, outcome: &PullOutcome) {
+    let is_whole = matches!(outcome, PullOutcome::Stored { unmarked: true, .. });
+    if is_whole && !cx.evicting.contains(&record.id) {
+        sometimes!(cx.simulation, "keep.promises-released");
+        release(cx, record);
     }
-    sometimes!(cx.simulation, "keep.promises-released");
+}
+
+/// Gives back the promises that peers gave to this node about a record.
+pub(crate) fn release(cx: &mut Context, record: &SignedRecord) {
     let (owner, id, name_id) = (record.record.owner, record.id, record.record.name_id);
     let links: Vec<_> = cx.links.ready_nodes().into_iter().filter_map(|node| cx.links.of(node)).collect();
     for link in links {

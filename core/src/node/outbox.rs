@@ -146,6 +146,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
     let outcome = match answer {
         Some(Answer::Announced(AnnounceOutcome::Stored)) => Delivery::Stored,
         Some(Answer::Announced(AnnounceOutcome::Superseded { by })) => Delivery::Superseded(by),
+        Some(Answer::Announced(AnnounceOutcome::Obsolete { by })) => Delivery::Obsolete(by),
         Some(Answer::Announced(AnnounceOutcome::Refused(reason))) => Delivery::Refused(reason),
         Some(Answer::Records { .. } | Answer::Promised(_)) => {
             asks::on_lie(cx, node);
@@ -155,7 +156,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
     };
     cx.signal(Signal::Delivered { node, record, outcome: outcome.clone() });
     match outcome {
-        Delivery::Stored | Delivery::Superseded(_) => settle(cx, node, record, &record_key),
+        Delivery::Stored | Delivery::Superseded(_) | Delivery::Obsolete(_) => settle(cx, node, record, &record_key),
         Delivery::Refused(Refusal::Busy) if planted!(cx.simulation, BusyIsStored) => {
             settle(cx, node, record, &record_key);
         }
@@ -176,7 +177,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
 }
 
 /// A delivery is no longer owed: it stays under way until the disk has forgotten it, so that it is not read again meanwhile.
-fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8]) {
+pub(crate) fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8]) {
     let key = schema::outbox_key(node, record_key);
     let commit = DiskOp::Commit {
         require_blobs: Vec::new(),

@@ -1,13 +1,11 @@
 //! Who waits for the completion of an operation.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-
 use crate::disk::{DiskDone, DiskError, DiskResult};
-use crate::ids::{ChunkId, LinkId, RequestId};
+use crate::ids::{LinkId, NameId, OwnerId, RecordId, RequestId};
 use crate::node::announce::{AnnounceStep, PromiseStep};
 use crate::node::answers::AnswerStep;
 use crate::node::boot::BootStep;
+use crate::node::collect::{CollectStep, RemoveStep};
 use crate::node::locate::LocateStep;
 use crate::node::outbox::OutboxStep;
 use crate::node::page_loader::PageStep;
@@ -15,7 +13,6 @@ use crate::node::publish::PublishStep;
 use crate::node::pull::{PullId, PullStep};
 use crate::node::task::TaskStep;
 use crate::node::upload::{UploadKey, UploadStep};
-use crate::record::SignedRecord;
 use crate::work::WorkResult;
 
 /// Who waits, and for what.
@@ -36,15 +33,10 @@ pub(crate) enum Pending {
     Publish(RequestId, PublishStep),
     Task(RequestId, TaskStep),
     Outbox(OutboxStep),
-    /// The commit of a page that lists these chunks, then what waits for it.
-    PageCommit {
-        chunks: Vec<ChunkId>,
-        then: Box<Pending>,
-    },
-    /// A promise has been given back.
-    Release(LinkId),
-    /// The mark of an evicted file is gone: peers are released from their promises.
-    Kept(SignedRecord),
+    Collect(CollectStep),
+    Remove(RecordId, RemoveStep),
+    /// A promise about a record of this name has been given back.
+    Release(LinkId, OwnerId, NameId),
     /// Housekeeping that is repeated anyway if it fails.
     Nobody,
 }
@@ -121,11 +113,6 @@ impl Completion {
             DiskDone::Written { new } => Ok(new),
             other => mismatch(&other),
         }
-    }
-
-    /// Whether it is that of a commit that was applied.
-    pub(crate) fn is_committed(&self) -> bool {
-        matches!(self, Self::Disk(Ok(DiskDone::Committed)))
     }
 
     /// Whether a commit was applied.

@@ -4,8 +4,9 @@
 //! Pages are stored bottom-up, each in one commit that requires all that it lists, and the record last: so a page that is
 //! stored was complete, and a record becomes visible only with all its chunks durable. Pages that are here already are
 //! taken through the same again: a chunk may have been evicted or found damaged since.
+//!
+//! A record that its name would not keep is not pulled at all.
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
@@ -13,11 +14,14 @@ use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskOp, Write};
 use crate::frame::Refusal;
-use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RequestId};
-use crate::manifest::{Children, ChunkRef, PAGE_LEN_MAX, PageRef};
+use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, PageId, RequestId};
+use crate::manifest::{Children, ChunkRef, PAGE_LEN_MAX, PageContext, PageRef};
+use crate::node::collect::{self, ChunkLease};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
+use crate::node::judge::{self, Judging, Verdict};
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
+use crate::node::page_store::{self, NewPage, RecordPages};
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::upload::BLOB_LEN_MIN;
@@ -55,28 +59,36 @@ pub(crate) enum PullClient {
         request: u64,
     },
     Restore(RequestId),
+    /// A get has fetched all chunks of a record that was evicted here.
+    Keep,
     /// The record is worth having, and that is all.
     Nobody,
 }
 
 /// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PullOutcome {
     /// The record and all it names are durable here.
     Stored {
         fetched_bytes: u64,
+        /// Whether the mark of an evicted record went with it.
+        unmarked: bool,
     },
+    /// Its name would not keep it, because of this newer record.
+    Obsolete(Bytes),
     Refused(Refusal),
 }
 
 /// What a pull waits for.
 #[derive(Debug)]
 pub(crate) enum PullStep {
+    /// Whether the name would keep the record.
+    Judge(Judging),
     Has,
     Write(ChunkId, NodeId),
     CommitPage,
-    /// The record, which is on the disk afterwards or may be, whoever still waits for it.
-    CommitRecord(SignedRecord),
+    /// The record, which is on the disk afterwards or may be, whoever still waits for it; and whether its mark goes.
+    CommitRecord(SignedRecord, bool),
 }
 
 #[derive(Debug)]
@@ -88,6 +100,15 @@ struct Pull {
     root: Option<Root>,
     page: Option<Page>,
     fetched_bytes: u64,
+    /// Its number among what relies on leases, once it is under way.
+    activity: Option<u64>,
+}
+
+impl Pull {
+    fn place(&self) -> PageContext {
+        let record = &self.record.record;
+        PageContext { owner: record.owner, name_id: record.name_id, version: record.version }
+    }
 }
 
 #[derive(Debug)]
@@ -142,7 +163,7 @@ pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, 
         return cx.signal(Signal::Pulled { client, record, outcome: PullOutcome::Refused(Refusal::Busy) });
     }
     let id = PullId(cx.number());
-    let pull = Pull { record, client, holders, root: None, page: None, fetched_bytes: 0 };
+    let pull = Pull { record, client, holders, root: None, page: None, fetched_bytes: 0, activity: None };
     cx.pulls.pulls.insert(id, pull);
     cx.pulls.waiting.push_back(id);
     start_waiting(cx);
@@ -168,6 +189,7 @@ pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
 
 fn drop_pull(cx: &mut Context, id: PullId) -> Option<Pull> {
     let pull = cx.pulls.pulls.remove(&id)?;
+    pull.activity.into_iter().for_each(|activity| cx.activities.end(activity));
     fetch::cancel(cx, |client| matches!(client, FetchClient::PullChunk(other, _) if *other == id));
     page_loader::cancel(cx, |client| *client == PageClient::Pull(id));
     Some(pull)
@@ -195,7 +217,26 @@ fn refuse_disk(cx: &mut Context, id: PullId, error: &DiskError) {
 }
 
 fn begin(cx: &mut Context, id: PullId) {
+    let activity = cx.begin_activity();
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return cx.activities.end(activity) };
+    pull.activity = Some(activity);
+    let record = pull.record.clone();
+    let judging = Judging::new(cx, &record);
+    judge_on(cx, id, judging);
+}
+
+fn judge_on(cx: &mut Context, id: PullId, judging: Judging) {
+    let scan = judging.scan();
+    cx.disk(scan, Pending::Pull(id, PullStep::Judge(judging)));
+}
+
+fn on_judged(cx: &mut Context, id: PullId, verdict: Verdict) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    match verdict {
+        Verdict::Unknown(judging) => return judge_on(cx, id, judging),
+        Verdict::Obsolete(by) => return finish(cx, id, PullOutcome::Obsolete(by)),
+        Verdict::Kept => {}
+    }
     match pull.record.record.body {
         RecordBody::Tombstone => commit_record(cx, id, None),
         RecordBody::File { root_len, .. } if root_len as usize > PAGE_LEN_MAX => refuse(cx, id, Refusal::Invalid),
@@ -264,14 +305,10 @@ fn next_page(cx: &mut Context, id: PullId) {
     if stored {
         return commit_record(cx, id, Some(root_id));
     }
-    let owner = pull.record.record.owner;
-    let require_keys = root.pages.iter().map(|page| schema::page_key(owner, page.id)).collect();
-    let writes = alloc::vec![Write::Put { key: schema::page_key(owner, root.id), value: root.data.clone() }];
+    let (data, pages): (_, Vec<PageId>) = (root.data.clone(), root.pages.iter().map(|page| page.id).collect());
     root.stored = true;
-    cx.disk(
-        DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes },
-        Pending::Pull(id, PullStep::CommitPage),
-    );
+    let page = NewPage { place: pull.place(), id: root_id, data };
+    page_store::commit_root(cx, page, &pages, Pending::Pull(id, PullStep::CommitPage));
 }
 
 fn look_for_chunks(cx: &mut Context, id: PullId) {
@@ -291,6 +328,10 @@ fn look_for_chunks(cx: &mut Context, id: PullId) {
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, completion: Completion) {
     match step {
+        PullStep::Judge(judging) => match completion.entries() {
+            Ok((entries, more)) => on_judged(cx, id, judge::go_on(judging, entries, more)),
+            Err(error) => refuse_disk(cx, id, &error),
+        },
         PullStep::Has => match completion.has() {
             Ok(has) => on_presence(cx, id, &has),
             Err(error) => refuse_disk(cx, id, &error),
@@ -305,11 +346,13 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
             }
             Err(error) => refuse_disk(cx, id, &error),
         },
-        PullStep::CommitRecord(record) => {
+        PullStep::CommitRecord(record, unmarked) => {
             let committed = completion.committed();
+            let (owner, name) = (record.record.owner, record.record.name_id);
             names::on_commit(cx, record, &committed);
+            collect::look_at(cx, owner, name);
             match committed {
-                Ok(true) => on_record_stored(cx, id),
+                Ok(true) => on_record_stored(cx, id, unmarked),
                 Ok(false) => refuse(cx, id, Refusal::Disk),
                 Err(error) => refuse_disk(cx, id, &error),
             }
@@ -350,30 +393,11 @@ fn pump(cx: &mut Context, id: PullId) {
         };
         fetch::start(cx, order);
     }
-    let Some(Pull { record, page: Some(page), .. }) = cx.pulls.pulls.get(&id) else { return };
-    if page.active.is_empty() {
-        let (owner, page_id, data) = (record.record.owner, page.id, page.data.clone());
-        let chunks = page.chunks.keys().copied().collect();
-        commit_page(cx, owner, page_id, data, chunks, Pending::Pull(id, PullStep::CommitPage));
-    }
-}
-
-/// Stores a page of chunks, with a reference from each chunk to it; `then` is told.
-pub(crate) fn commit_page(
-    cx: &mut Context,
-    owner: OwnerId,
-    page: PageId,
-    data: Bytes,
-    chunks: Vec<ChunkId>,
-    then: Pending,
-) {
-    let require_blobs = chunks.iter().map(|chunk| BlobKey { owner, chunk: *chunk }).collect();
-    let mut writes = alloc::vec![Write::Put { key: schema::page_key(owner, page), value: data }];
-    let references = chunks.iter().map(|chunk| schema::reference_key(owner, *chunk, page));
-    writes.extend(references.map(|key| Write::Put { key, value: Bytes::new() }));
-    cx.fresh.begin_page(chunks.iter().copied());
-    let commit = DiskOp::Commit { require_blobs, require_keys: Vec::new(), writes };
-    cx.disk(commit, Pending::PageCommit { chunks, then: Box::new(then) });
+    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    let Some(page) = pull.page.as_ref().filter(|page| page.active.is_empty()) else { return };
+    let chunks: Vec<ChunkId> = page.chunks.keys().copied().collect();
+    let new = NewPage { place: pull.place(), id: page.id, data: page.data.clone() };
+    page_store::commit_page(cx, new, &chunks, ChunkLease::PEERS, Pending::Pull(id, PullStep::CommitPage));
 }
 
 /// A chunk came, or will not come.
@@ -383,7 +407,8 @@ pub(crate) fn on_fetched(cx: &mut Context, id: PullId, chunk: ChunkId, result: F
         FetchResult::Got { from, data } => {
             let blob = BlobKey { owner: pull.record.record.owner, chunk };
             let known = planted!(cx.simulation, TrustFetchedBlob);
-            cx.disk(DiskOp::WriteBlob { blob, data, known }, Pending::Pull(id, PullStep::Write(chunk, from)));
+            let entry = Some(ChunkLease::PEERS.entry(cx, blob.owner, chunk));
+            cx.disk(DiskOp::WriteBlob { blob, data, known, entry }, Pending::Pull(id, PullStep::Write(chunk, from)));
         }
         FetchResult::Nowhere => refuse(cx, id, Refusal::Unavailable),
     }
@@ -423,22 +448,30 @@ fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: NodeId, writte
 
 fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
-    let record = pull.record.clone();
+    let (record, unmark) = (pull.record.clone(), pull.client == PullClient::Keep);
     let owner = record.record.owner;
+    let below = pull.root.iter().flat_map(|root| root.pages.iter().map(|page| page.id)).collect();
+    let pages = RecordPages { root, below };
     let mut writes = alloc::vec![Write::Put { key: schema::record_key(&record), value: record.bytes.clone() }];
+    writes.extend(pages.taken_over(owner));
+    // An evict that begins now sets the mark again, after this.
+    let unmark = unmark && !cx.evicting.contains(&record.id);
+    if unmark {
+        writes.push(Write::Delete { key: schema::evicted_key(owner, record.id) });
+    }
     if owner == cx.owner {
         cx.clock.observe(&record.record.version);
         writes.push(Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) });
     }
-    let require_keys = root.map(|root| schema::page_key(owner, root)).into_iter().collect();
+    let require_keys = pages.required(owner);
     cx.disk(
         DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes },
-        Pending::Pull(id, PullStep::CommitRecord(record)),
+        Pending::Pull(id, PullStep::CommitRecord(record, unmark)),
     );
 }
 
-fn on_record_stored(cx: &mut Context, id: PullId) {
+fn on_record_stored(cx: &mut Context, id: PullId, unmarked: bool) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let fetched_bytes = pull.fetched_bytes;
-    finish(cx, id, PullOutcome::Stored { fetched_bytes });
+    finish(cx, id, PullOutcome::Stored { fetched_bytes, unmarked });
 }

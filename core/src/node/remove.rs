@@ -6,6 +6,7 @@ use crate::name::Name;
 use crate::node::choose;
 use crate::node::context::Context;
 use crate::node::locate::{self, Located, Scope};
+use crate::node::page_store::RecordPages;
 use crate::node::publish::{self, stamp};
 use crate::node::task::{Flow, Task};
 use crate::planted;
@@ -44,7 +45,7 @@ impl Delete {
             body: RecordBody::Tombstone,
         };
         let record = SignedRecord::sign(&cx.keys, record);
-        publish::start(cx, self.id, record, None);
+        publish::start(cx, self.id, record, &RecordPages::default());
         Flow::Continue
     }
 }

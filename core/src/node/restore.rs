@@ -204,11 +204,13 @@ impl Task for Restore {
         cx.expect_progress(self.id);
         self.pulling -= 1;
         match outcome {
-            PullOutcome::Stored { fetched_bytes } => {
+            PullOutcome::Stored { fetched_bytes, .. } => {
                 sometimes!(cx.simulation, "restore.file-restored");
                 self.report.files += u64::from(record.record.body != RecordBody::Tombstone);
                 self.report.fetched_bytes += fetched_bytes;
             }
+            // Newer records have come meanwhile, and nobody keeps it any more.
+            PullOutcome::Obsolete(_) => {}
             PullOutcome::Refused(_) => {
                 self.missing.insert(record.id);
             }

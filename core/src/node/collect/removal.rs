@@ -1,0 +1,195 @@
+//! Removing a record from this disk, with all that only it needs.
+//!
+//! One commit takes the record and its mark and dooms its root page; the collector then takes the pages, their references and
+//! the chunks that nothing else needs. So a record is gone at once and whole, and a crash leaves only work to be done.
+//!
+//! Not removed is what somebody relies on: a record that this node has promised to keep, that a request is reading, or that
+//! is being evicted. While the removal is under way no promise on it is given.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::disk::{DiskError, DiskOp, KEYS_MAX, Write};
+use crate::ids::{NodeId, PageId, RecordId};
+use crate::node::context::Context;
+use crate::node::pending::{Completion, Pending};
+use crate::node::signal::Signal;
+use crate::node::{answers, keep, outbox, schema};
+use crate::record::{RecordBody, SignedRecord};
+use crate::sometimes;
+
+/// Promises about one record that are looked at.
+const PROMISES_MAX: u32 = 64;
+
+/// Other records of the same version that are looked at.
+const SIBLINGS_MAX: u32 = 16;
+
+/// Who wants a record removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RemoveClient {
+    /// Its name no longer keeps it.
+    Collector,
+}
+
+/// How a removal ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RemoveOutcome {
+    /// The record is gone, and its pages and chunks follow.
+    Removed,
+    /// These nodes rely on it.
+    Promised(Vec<NodeId>),
+    /// It is in use right now.
+    Busy,
+    /// The disk failed, or did not have it.
+    Failed,
+}
+
+/// What a removal waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RemoveStep {
+    Promises,
+    /// Other records of the same version, which may name the same root page.
+    Siblings,
+    /// The mark of an evicted record, and the deliveries that are owed.
+    Marks,
+    Commit,
+}
+
+#[derive(Debug)]
+struct Removal {
+    record: SignedRecord,
+    client: RemoveClient,
+    /// The root page, unless another record needs it.
+    root: Option<PageId>,
+    evicted: bool,
+    members: Vec<NodeId>,
+    owed: Vec<NodeId>,
+}
+
+/// All removals under way.
+#[derive(Debug, Default)]
+pub(crate) struct Removals {
+    removals: BTreeMap<RecordId, Removal>,
+}
+
+/// Removes a record that is on this disk. Answered by [`Signal::Removed`].
+pub(crate) fn remove(cx: &mut Context, record: SignedRecord, client: RemoveClient) {
+    let id = record.id;
+    if cx.in_use.contains(id) || cx.fresh.is_promising(id) || !cx.evicting.insert(id) {
+        return cx.signal(Signal::Removed { client, record, outcome: RemoveOutcome::Busy });
+    }
+    let from = schema::promises(record.record.owner, id);
+    let root = match record.record.body {
+        RecordBody::File { root, .. } => Some(root),
+        RecordBody::Tombstone => None,
+    };
+    let removal = Removal { record, client, root, evicted: false, members: Vec::new(), owed: Vec::new() };
+    cx.removals.removals.insert(id, removal);
+    scan(cx, id, from, PROMISES_MAX, RemoveStep::Promises);
+}
+
+fn scan(cx: &mut Context, id: RecordId, from: Bytes, limit: u32, step: RemoveStep) {
+    let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit, reverse: false };
+    cx.disk(scan, Pending::Remove(id, step));
+}
+
+fn finish(cx: &mut Context, id: RecordId, outcome: RemoveOutcome) {
+    cx.evicting.remove(&id);
+    if let Some(Removal { record, client, .. }) = cx.removals.removals.remove(&id) {
+        cx.signal(Signal::Removed { client, record, outcome });
+    }
+}
+
+fn fail(cx: &mut Context, id: RecordId, error: &DiskError) {
+    answers::note_disk_error(cx, error);
+    finish(cx, id, RemoveOutcome::Failed);
+}
+
+/// An operation is complete.
+pub(crate) fn on_completion(cx: &mut Context, id: RecordId, step: RemoveStep, completion: Completion) {
+    match step {
+        RemoveStep::Promises => match completion.entries() {
+            Ok((entries, _)) if entries.is_empty() => look_for_siblings(cx, id),
+            Ok((entries, _)) => {
+                sometimes!(cx.simulation, "collect.promised-record-kept");
+                let nodes = entries.iter().filter_map(|(key, _)| schema::node_at_end(key)).collect();
+                finish(cx, id, RemoveOutcome::Promised(nodes));
+            }
+            Err(error) => fail(cx, id, &error),
+        },
+        RemoveStep::Siblings => match completion.entries() {
+            Ok((entries, _)) => on_siblings(cx, id, entries),
+            Err(error) => fail(cx, id, &error),
+        },
+        RemoveStep::Marks => match completion.values() {
+            Ok(values) => on_marks(cx, id, &values),
+            Err(error) => fail(cx, id, &error),
+        },
+        RemoveStep::Commit => match completion.committed() {
+            Ok(true) => on_removed(cx, id),
+            Ok(false) => finish(cx, id, RemoveOutcome::Failed),
+            Err(error) => fail(cx, id, &error),
+        },
+    }
+}
+
+fn look_for_siblings(cx: &mut Context, id: RecordId) {
+    let Some(removal) = cx.removals.removals.get(&id) else { return };
+    let record = &removal.record.record;
+    let from = schema::version_records(record.owner, record.name_id, record.version);
+    scan(cx, id, from, SIBLINGS_MAX, RemoveStep::Siblings);
+}
+
+/// Two records share pages only if they are of one version, since a page is sealed for its version.
+fn on_siblings(cx: &mut Context, id: RecordId, entries: Vec<(Bytes, Bytes)>) {
+    let Some(removal) = cx.removals.removals.get_mut(&id) else { return };
+    let others = entries.into_iter().filter_map(|(_, record)| SignedRecord::decode(record).ok());
+    let roots = others.filter(|other| other.id != id).filter_map(|other| match other.record.body {
+        RecordBody::File { root, .. } => Some(root),
+        RecordBody::Tombstone => None,
+    });
+    let shared: Vec<PageId> = roots.collect();
+    removal.root = removal.root.filter(|root| !shared.contains(root));
+    let record_key = schema::record_key(&removal.record);
+    removal.members = cx.members.nodes().take(KEYS_MAX - 1).collect();
+    let mark = schema::evicted_key(removal.record.record.owner, id);
+    let debts = removal.members.iter().map(|node| schema::outbox_key(*node, &record_key));
+    let keys = core::iter::once(mark).chain(debts).collect();
+    cx.disk(DiskOp::Lookup { keys }, Pending::Remove(id, RemoveStep::Marks));
+}
+
+fn on_marks(cx: &mut Context, id: RecordId, values: &[Option<Bytes>]) {
+    if cx.in_use.contains(id) {
+        return finish(cx, id, RemoveOutcome::Busy);
+    }
+    let Some(removal) = cx.removals.removals.get_mut(&id) else { return };
+    let (mark, debts) = values.split_first().map_or((None, values), |(mark, debts)| (mark.as_ref(), debts));
+    removal.evicted = mark.is_some();
+    let owed = removal.members.iter().zip(debts).filter(|(_, debt)| debt.is_some());
+    removal.owed = owed.map(|(node, _)| *node).collect();
+    let owner = removal.record.record.owner;
+    let record_key = schema::record_key(&removal.record);
+    let mut writes =
+        alloc::vec![Write::Delete { key: record_key.clone() }, Write::Delete { key: schema::evicted_key(owner, id) },];
+    let doom = removal.root.map(|root| schema::doomed_key(owner, root));
+    writes.extend(doom.map(|key| Write::Put { key, value: Bytes::new() }));
+    let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: alloc::vec![record_key], writes };
+    cx.disk(commit, Pending::Remove(id, RemoveStep::Commit));
+}
+
+/// The record is gone: nobody is owed it any more, and promises on which it relied are given back.
+fn on_removed(cx: &mut Context, id: RecordId) {
+    let Some(removal) = cx.removals.removals.get_mut(&id) else { return };
+    let (record, evicted, owed) = (removal.record.clone(), removal.evicted, core::mem::take(&mut removal.owed));
+    let record_key = schema::record_key(&record);
+    for node in owed {
+        outbox::settle(cx, node, id, &record_key);
+    }
+    if evicted {
+        keep::release(cx, &record);
+    }
+    super::wake_for_pages(cx);
+    finish(cx, id, RemoveOutcome::Removed);
+}
