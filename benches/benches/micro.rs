@@ -7,6 +7,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use forever_benches::{keys, noise};
 use forever_core::ids::{NameId, NodeId, PageId};
+use forever_core::placement::Replicas;
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::version::Version;
 use forever_net_tokio::channel::{Identity, initiate, respond};
@@ -53,7 +54,7 @@ fn record(c: &mut Criterion) {
         owner: keys.owner_id(),
         name_id: NameId([1; 32]),
         version: Version { wall_ms: 1_767_225_600_000, counter: 1, node: NodeId([2; 32]) },
-        retention: Retention { keep_versions: 10, keep_days: 30 },
+        retention: Retention { keep_versions: 10, keep_days: 30, replicas: Replicas::default() },
         body: RecordBody::File { root: PageId([3; 32]), root_len: 512 },
     };
     let signed = SignedRecord::sign(&keys, record);

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::placement::Replicas;
 use crate::record::Retention;
 use crate::simulation::Simulation;
 
@@ -86,7 +87,7 @@ impl Default for Config {
             listen: Vec::new(),
             bootstrap: Vec::new(),
             chunk_size: 1 << 20,
-            retention: Retention { keep_versions: 10, keep_days: 30 },
+            retention: Retention { keep_versions: 10, keep_days: 30, replicas: Replicas::default() },
             lease: default_lease(),
             day: default_day(),
             put_window_chunks: 16,

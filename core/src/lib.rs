@@ -31,6 +31,7 @@ pub mod node;
 pub mod output;
 pub mod path;
 pub mod phrase;
+pub mod placement;
 pub mod range;
 pub mod record;
 pub mod recording;

@@ -6,6 +6,7 @@
 
 use alloc::collections::BTreeMap;
 
+use crate::placement::Replicas;
 use crate::record::{Rank, Record, RecordBody, Retention, SignedRecord};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -112,7 +113,7 @@ impl Keeper {
     /// For a name.
     #[must_use]
     pub const fn new(age: Age) -> Self {
-        let retention = Retention { keep_versions: 1, keep_days: 0 };
+        let retention = Retention { keep_versions: 1, keep_days: 0, replicas: Replicas::ALL };
         Self { age, retention, reference_ms: 0, newer: 0, replaced_ms: None, deleted_ms: None }
     }
 

@@ -19,6 +19,8 @@ mod answers;
 mod asks;
 mod boot;
 mod choose;
+#[allow(dead_code, reason = "requests are placed next")]
+mod cluster;
 mod collect;
 mod context;
 mod dials;

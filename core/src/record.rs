@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canonical::{self, Fault};
 use crate::ids::{NameId, OwnerId, PageId, RecordId};
+use crate::placement::Replicas;
 use crate::secrets::OwnerKeys;
 use crate::signature;
 use crate::version::Version;
@@ -12,13 +13,21 @@ use crate::version::Version;
 /// The largest signed record, in bytes.
 pub const RECORD_LEN_MAX: usize = 300;
 
-/// How long old versions are kept; signed, so that every replica prunes alike.
+/// Where and how long versions are kept; signed, so that every replica places and prunes alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Retention {
     /// How many versions of the name, the newest included.
     pub keep_versions: u32,
     /// For how many days after being replaced.
     pub keep_days: u32,
+    /// On how many nodes.
+    #[serde(default = "everywhere")]
+    pub replicas: Replicas,
+}
+
+/// What configurations say that do not tell.
+fn everywhere() -> Replicas {
+    Replicas::ALL
 }
 
 /// What a name is at a version. New kinds (a checkpoint of a device) are appended: a variant's number is its format.
@@ -86,7 +95,7 @@ pub enum RecordError {
 }
 
 /// In front of every record: what it is, and the version of its format.
-const MAGIC: [u8; 5] = *b"FSRC\x01";
+const MAGIC: [u8; 5] = *b"FSRC\x02";
 
 /// In front of what is signed.
 const DOMAIN: &[u8] = b"foreverstore 2026 record signature\0";

@@ -15,6 +15,7 @@ use forever_core::command::{Command, VersionSelector};
 use forever_core::config::Config;
 use forever_core::event::{RequestError, What};
 use forever_core::frame::{AnnounceOutcome, Frame};
+use forever_core::placement::Replicas;
 use forever_core::record::Retention;
 use forever_core::secrets::OwnerSecret;
 use harness::{World, address, content, name};
@@ -26,7 +27,12 @@ const DAY: Duration = Duration::from_secs(20);
 const LEASE: Duration = Duration::from_secs(40);
 
 fn keeping(keep_versions: u32, keep_days: u32) -> impl Fn(usize, Config) -> Config {
-    move |_, config| Config { retention: Retention { keep_versions, keep_days }, lease: LEASE, day: DAY, ..config }
+    move |_, config| Config {
+        retention: Retention { keep_versions, keep_days, replicas: Replicas::ALL },
+        lease: LEASE,
+        day: DAY,
+        ..config
+    }
 }
 
 /// How many rows of each kind a host's index has: those that come and go with files.

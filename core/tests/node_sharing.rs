@@ -18,6 +18,7 @@ use forever_core::frame::Frame;
 use forever_core::ids::{ChunkId, NodeId, ObjectId, PageId, RecordId};
 use forever_core::manifest::{Children, ChunkRef, FileMeta, PageContext, PagePublic, PageRef, PageSecrets, seal_page};
 use forever_core::output::Output;
+use forever_core::placement::Replicas;
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::secrets::{ChunkKey, PageKey};
 use forever_core::ticket::{SignedTicket, Ticket, TicketError, VALID_MS_MAX};
@@ -324,7 +325,7 @@ fn ticket_of_a_manifest(world: &mut World, second: &PagePublic) -> SignedTicket 
     let secrets = PageSecrets::RootOfPages { meta, keys: vec![PageKey::new([5; 32]), page.key] };
     let root = seal_page(&keys, &context, &public, &secrets);
     let body = RecordBody::File { root: root.id, root_len: u32::try_from(root.data.len()).unwrap() };
-    let retention = Retention { keep_versions: 10, keep_days: 30 };
+    let retention = Retention { keep_versions: 10, keep_days: 30, replicas: Replicas::default() };
     let record = Record { owner: keys.owner_id(), name_id, version, retention, body };
     let record = SignedRecord::sign(&keys, record);
     let owner = keys.owner_id();

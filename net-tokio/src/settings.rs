@@ -13,6 +13,7 @@ use forever_core::config::Config;
 use forever_core::ids::NodeId;
 use forever_core::key_hash::KeyHash;
 use forever_core::path::PathTransform;
+use forever_core::placement::Replicas;
 use forever_core::record::Retention;
 use serde::{Deserialize, Serialize};
 
@@ -184,7 +185,11 @@ impl Settings {
             listen,
             bootstrap: self.peers.clone(),
             chunk_size: self.chunk_size(),
-            retention: Retention { keep_versions: self.keep_versions, keep_days: self.keep_days },
+            retention: Retention {
+                keep_versions: self.keep_versions,
+                keep_days: self.keep_days,
+                replicas: Replicas::default(),
+            },
             request_timeout: Duration::from_secs(self.request_timeout_s),
             ban_for: Duration::from_secs(self.ban_for_s),
             ..Config::default()

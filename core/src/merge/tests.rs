@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{NameId, NodeId, OwnerId, PageId, RecordId};
+use crate::placement::Replicas;
 use crate::record::{Record, RecordBody, Retention};
 use crate::version::Version;
 
@@ -31,7 +32,7 @@ fn tombstone(wall_ms: u64, retention: Retention) -> SignedRecord {
 
 /// The days of the versions kept of some, those with a minus sign deletions, on a day.
 fn kept_on(day: u64, versions_at_day: &[i64], keep_versions: u32, keep_days: u32) -> Vec<u64> {
-    let retention = Retention { keep_versions, keep_days };
+    let retention = Retention { keep_versions, keep_days, replicas: Replicas::default() };
     let of_day = |day: &i64| {
         let wall_ms = day.unsigned_abs() * DAY_MS;
         if *day < 0 { tombstone(wall_ms, retention) } else { record(wall_ms, 0, 0, retention) }
@@ -42,7 +43,7 @@ fn kept_on(day: u64, versions_at_day: &[i64], keep_versions: u32, keep_days: u32
 }
 
 fn kept_days(versions_at_day: &[u64], keep_versions: u32, keep_days: u32) -> Vec<u64> {
-    let retention = Retention { keep_versions, keep_days };
+    let retention = Retention { keep_versions, keep_days, replicas: Replicas::default() };
     let set: RecordSet = versions_at_day.iter().map(|day| record(day * DAY_MS, 0, 0, retention)).collect();
     set.kept(Age::OF_RECORDS).iter().map(|record| record.record.version.wall_ms / DAY_MS).collect()
 }
@@ -92,7 +93,7 @@ fn what_was_deleted_stays_deleted_when_the_name_is_written_again() {
 
 #[test]
 fn newest_records_retention_rules() {
-    let with = |keep_versions| Retention { keep_versions, keep_days: 0 };
+    let with = |keep_versions| Retention { keep_versions, keep_days: 0, replicas: Replicas::default() };
     let set: RecordSet =
         [record(1, 0, 0, with(9)), record(2, 0, 0, with(9)), record(3, 0, 0, with(1))].into_iter().collect();
     assert_eq!(set.kept(Age::OF_RECORDS).len(), 1);
@@ -100,7 +101,7 @@ fn newest_records_retention_rules() {
 
 #[test]
 fn equal_versions_are_decided_by_hash() {
-    let retention = Retention { keep_versions: 1, keep_days: 0 };
+    let retention = Retention { keep_versions: 1, keep_days: 0, replicas: Replicas::default() };
     let records = [record(1, 1, 7, retention), record(1, 1, 9, retention), record(1, 1, 8, retention)];
     assert_eq!(winner(&records).unwrap().id, RecordId([9; 32]));
     assert_eq!(records.into_iter().collect::<RecordSet>().winner().unwrap().id, RecordId([9; 32]));
@@ -116,7 +117,7 @@ fn nothing_has_no_winner() {
 fn any_records(retention: impl Strategy<Value = (u32, u32)>) -> impl Strategy<Value = Vec<SignedRecord>> {
     let place = (0..6_u64, 0..2_u32, 0..3_u8);
     (vec(place, 0..12), retention).prop_map(|(places, (keep_versions, keep_days))| {
-        let retention = Retention { keep_versions, keep_days };
+        let retention = Retention { keep_versions, keep_days, replicas: Replicas::default() };
         let of_place = |(day, counter, id)| {
             let mut record = record(day * DAY_MS, counter, id, retention);
             if id == 2 {

@@ -28,6 +28,7 @@ use crate::node::pending::Completion;
 use crate::node::timers::Timer;
 use crate::node::{answers, schema};
 use crate::record::SignedRecord;
+use crate::time::Monotonic;
 use crate::{buggify, sometimes};
 
 pub(crate) use leases::{Activities, ChunkLease, PageLease};
@@ -93,6 +94,8 @@ pub(crate) struct Collector {
     /// Whether there may be doomed pages.
     doomed: bool,
     pass: Pass,
+    /// When the next pass begins.
+    next_pass: Monotonic,
     /// Names were left to a pass that has not begun.
     overflowed: bool,
     /// Peers asked whether they still rely on a promise about a record.
@@ -113,6 +116,7 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 2] {
 pub(crate) fn start(cx: &mut Context) {
     cx.collector.doomed = true;
     let soon = cx.now.mono + REST.0;
+    cx.collector.next_pass = soon;
     cx.timers.set(Timer::Collect, soon);
 }
 
@@ -152,6 +156,11 @@ pub(crate) fn on_timer(cx: &mut Context) {
         return pages::next(cx);
     }
     match cx.collector.pass.clone() {
+        Pass::Resting if cx.now.mono < cx.collector.next_pass && !cx.collector.overflowed => {
+            cx.collector.busy = false;
+            let next = cx.collector.next_pass;
+            cx.timers.set(Timer::Collect, next);
+        }
         Pass::Resting => {
             cx.collector.overflowed = false;
             let from = Bytes::from_static(schema::RECORDS);
@@ -175,16 +184,12 @@ fn next_name(cx: &mut Context) -> Option<Address> {
 
 /// A step is over, and the pass stands here now.
 fn pass_on(cx: &mut Context, pass: Pass) {
-    let rests = matches!(pass, Pass::Resting) && !cx.collector.overflowed;
-    cx.collector.pass = pass;
-    let idle = cx.collector.names.is_empty() && !cx.collector.doomed;
-    if rests && idle {
-        cx.collector.busy = false;
+    if matches!(pass, Pass::Resting) {
         let (least, most) = REST;
         let rest = (cx.config.lease / 8).min(cx.config.day / 24).clamp(least, most);
-        let again = cx.now.mono + cx.jitter(rest);
-        return cx.timers.set(Timer::Collect, again);
+        cx.collector.next_pass = cx.now.mono + cx.jitter(rest);
     }
+    cx.collector.pass = pass;
     step_done(cx);
 }
 

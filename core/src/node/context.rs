@@ -14,6 +14,7 @@ use crate::frame::Frame;
 use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
 use crate::node::age::AgeClock;
 use crate::node::boot::Failed;
+use crate::node::cluster::Cluster;
 use crate::node::collect::{Activities, Collector, Removals};
 use crate::node::dials::Dials;
 use crate::node::fetch::Fetches;
@@ -62,6 +63,7 @@ pub(crate) struct Context {
     pub(crate) links: Links,
     pub(crate) dials: Dials,
     pub(crate) members: Members,
+    pub(crate) cluster: Cluster,
     pub(crate) fetches: Fetches,
     pub(crate) uploads: Uploads,
     pub(crate) hot: HotBlobs,
@@ -116,6 +118,7 @@ impl Context {
             links: Links::default(),
             dials,
             members: Members::default(),
+            cluster: Cluster::default(),
             fetches: Fetches::default(),
             uploads: Uploads::default(),
             hot: HotBlobs::new(hot_bytes),

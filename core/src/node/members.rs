@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 use crate::disk::{DiskOp, Write};
 use crate::ids::NodeId;
 use crate::node::context::Context;
-use crate::node::dials;
 use crate::node::pending::Pending;
 use crate::node::schema::{self, Remembered};
+use crate::node::{cluster, dials};
 
 /// The members known, this node not among them.
 #[derive(Debug, Default)]
@@ -38,6 +38,7 @@ pub(crate) fn recover(cx: &mut Context, node: NodeId, remembered: Remembered) {
         dials::add(cx, address, node);
     }
     cx.members.members.entry(node).or_insert(remembered);
+    cluster::on_membership(cx);
 }
 
 /// A peer has said hello: remember it and where it can be reached. An address without a host means the host from which
@@ -62,5 +63,6 @@ pub(crate) fn remember(cx: &mut Context, node: NodeId, remote: &str, listen: &[S
             Pending::Nobody,
         );
         cx.members.members.insert(node, remembered);
+        cluster::on_membership(cx);
     }
 }

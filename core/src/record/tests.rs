@@ -13,7 +13,11 @@ fn record(body: RecordBody) -> Record {
         owner: keys().owner_id(),
         name_id: NameId([1; 32]),
         version: Version { wall_ms: u64::MAX, counter: u32::MAX, node: NodeId([2; 32]) },
-        retention: Retention { keep_versions: u32::MAX, keep_days: u32::MAX },
+        retention: Retention {
+            keep_versions: u32::MAX,
+            keep_days: u32::MAX,
+            replicas: Replicas::new(255).expect("not none"),
+        },
         body,
     }
 }
@@ -68,7 +72,7 @@ fn longer_record_is_refused_by_its_length() {
 #[test]
 fn newer_format_is_told_apart() {
     let mut body = MAGIC.to_vec();
-    body[4] = 2;
+    body[4] += 1;
     body.extend(canonical::encode(&record(file())));
     assert_eq!(SignedRecord::verify(signed(body)), Err(RecordError::UnknownFormat));
 }
@@ -87,7 +91,8 @@ fn integer_encoded_longer_than_needed_is_refused_although_signed() {
     small.retention.keep_versions = 5;
     let mut body = MAGIC.to_vec();
     body.extend(canonical::encode(&small));
-    let at = body.len() - 1 - 5 - 1;
+    // Behind it: the days (5 bytes), the replicas and the kind of body (1 each).
+    let at = body.len() - 1 - 1 - 5 - 1;
     assert_eq!(body[at], 5);
     // 251 announces two bytes: 5 as bincode would never write it, and reads it all the same.
     body.splice(at..=at, [251, 5, 0]);

@@ -10,6 +10,7 @@ use forever_core::manifest::{
     Children, ChunkRef, FileMeta, PageContext, PagePublic, PageSecrets, SealedPage, seal_page,
 };
 use forever_core::name::Name;
+use forever_core::placement::Replicas;
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::seal::{SealedChunk, seal_chunk};
 use forever_core::secrets::{OwnerKeys, OwnerSecret};
@@ -69,7 +70,7 @@ pub(crate) fn record(body: RecordBody) -> SignedRecord {
         owner: keys().owner_id(),
         name_id: keys().name_id(&name()),
         version: version(),
-        retention: Retention { keep_versions: 10, keep_days: 30 },
+        retention: Retention { keep_versions: 10, keep_days: 30, replicas: Replicas::default() },
         body,
     };
     SignedRecord::sign(&keys(), record)

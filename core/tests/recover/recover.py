@@ -84,11 +84,11 @@ def record_of(owner, key, record):
         public.verify(signature, b"foreverstore 2026 record signature\0" + body)
     except InvalidSignature:
         raise SystemExit("recover: a record's signature is wrong")
-    check(body[:5] == b"FSRC\x01" and body[5:37] == owner.id and body[37:69] == key[33:65], "a record is misplaced")
+    check(body[:5] == b"FSRC\x02" and body[5:37] == owner.id and body[37:69] == key[33:65], "a record is misplaced")
     reader = Reader(body[69:])
     version = reader.number().to_bytes(8, "big") + reader.number().to_bytes(4, "big") + reader.key()
     check(key[65:] == version + hash_of(body), "a record is misplaced")
-    reader.number(), reader.number()  # retention
+    reader.number(), reader.number(), reader.take(1)  # retention
     return key[33:65], version, hash_of(body), reader.key() if reader.number() == 0 else None
 
 

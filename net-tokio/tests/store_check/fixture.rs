@@ -13,6 +13,7 @@ use forever_core::manifest::{
     Children, ChunkRef, FileMeta, PAGE_ENTRIES_MAX, PageContext, PagePublic, PageRef, PageSecrets, SealedPage,
     seal_page,
 };
+use forever_core::placement::Replicas;
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::seal::{SealedChunk, seal_chunk};
 use forever_core::secrets::{OwnerKeys, OwnerSecret};
@@ -258,7 +259,7 @@ fn sign(keys: &OwnerKeys, context: &PageContext, page: &SealedPage) -> SignedRec
         owner: context.owner,
         name_id: context.name_id,
         version: context.version,
-        retention: Retention { keep_versions: 10, keep_days: 30 },
+        retention: Retention { keep_versions: 10, keep_days: 30, replicas: Replicas::default() },
         body: RecordBody::File { root, root_len },
     };
     SignedRecord::sign(keys, record)

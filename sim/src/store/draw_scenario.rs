@@ -9,6 +9,7 @@ mod ops;
 use std::time::Duration;
 
 use forever_core::config::Config;
+use forever_core::placement::Replicas;
 use forever_core::record::Retention;
 use forever_core::simulation::Simulation;
 
@@ -119,7 +120,14 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         listen: Vec::new(),
         bootstrap: Vec::new(),
         chunk_size: *knob(0).pick(&shape.chunk_sizes),
-        retention: Retention { keep_versions: *knob(1).pick(&[1, 3, 10]), keep_days: *knob(2).pick(&[0, 1, 30]) },
+        retention: Retention {
+            keep_versions: *knob(1).pick(&[1, 3, 10]),
+            keep_days: *knob(2).pick(&[0, 1, 30]),
+            replicas: Replicas::ALL,
+        },
+        // Mostly nothing ages in the minute that a plan takes; in some seeds days and leases end within it.
+        lease: Duration::from_secs(*knob(18).pick(&[7 * 86_400, 7 * 86_400, 20, 8])),
+        day: Duration::from_secs(*knob(19).pick(&[86_400, 86_400, 86_400, 12])),
         put_window_chunks: *knob(3).pick(&[2, 4, 16]),
         fetch_window_chunks: *knob(4).pick(&[1, 2, 8]),
         hot_bytes: *knob(5).pick(&small_hot),

@@ -6,6 +6,7 @@
 
 pub mod authority;
 pub mod bounds;
+pub mod collection;
 pub mod confidentiality;
 pub mod convergence;
 mod copies;
@@ -13,6 +14,7 @@ pub mod durability;
 pub(crate) mod history;
 mod holders;
 pub mod integrity;
+mod keeping;
 pub mod resurrection;
 pub mod sessions;
 mod tally;
@@ -79,6 +81,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("integrity", integrity::RULE),
     ("resurrection", resurrection::RULE),
     ("convergence", convergence::RULE),
+    ("collection", collection::RULE),
     ("confidentiality", confidentiality::RULE),
     ("authority", authority::RULE),
     ("bounds", bounds::RULE),
@@ -104,6 +107,7 @@ where
         Box::new(Judge(copies::Copies::default())),
         Box::new(Judge(resurrection::Resurrection::default())),
         Box::new(Judge(convergence::Convergence::default())),
+        Box::new(Judge(collection::Collection::default())),
     ]
 }
 

@@ -1,6 +1,7 @@
 use forever_core::ids::{ChunkId, NodeId};
 use forever_core::manifest::{ChunkRef, FileMeta, PageContext, PagePublic, PageSecrets, SealedPage, seal_page};
 use forever_core::name::Name;
+use forever_core::placement::Replicas;
 use forever_core::record::{Record, Retention};
 use forever_core::secrets::{ChunkKey, OwnerKeys, OwnerSecret};
 use forever_core::version::Version;
@@ -30,7 +31,7 @@ fn root() -> SealedPage {
 
 fn record(body: RecordBody) -> SignedRecord {
     let name_id = keys().name_id(&Name::new("a").unwrap());
-    let retention = Retention { keep_versions: 1, keep_days: 1 };
+    let retention = Retention { keep_versions: 1, keep_days: 1, replicas: Replicas::default() };
     SignedRecord::sign(&keys(), Record { owner: keys().owner_id(), name_id, version: version(), retention, body })
 }
 

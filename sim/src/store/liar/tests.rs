@@ -2,6 +2,7 @@ use forever_core::codec::{Bincode, Codec as _};
 use forever_core::frame::Refusal;
 use forever_core::ids::{ChunkId, NodeId, ObjectId, PageId};
 use forever_core::manifest::ChunkRef;
+use forever_core::placement::Replicas;
 use forever_core::record::{RecordBody, Retention, SignedRecord};
 use forever_core::secrets::{OwnerKeys, OwnerSecret};
 use forever_core::version::Version;
@@ -18,7 +19,7 @@ fn record(wall_ms: u64) -> SignedRecord {
         owner: keys.owner_id(),
         name_id: NameId([4; 32]),
         version: Version { wall_ms, counter: 0, node: NodeId([1; 32]) },
-        retention: Retention { keep_versions: 1, keep_days: 1 },
+        retention: Retention { keep_versions: 1, keep_days: 1, replicas: Replicas::default() },
         body: RecordBody::Tombstone,
     };
     SignedRecord::sign(&keys, record)

@@ -8,6 +8,7 @@ use forever_core::command::VersionSelector;
 use forever_core::config::Config;
 use forever_core::event::{FileInfo, PutReport, RequestError, WriteReport};
 use forever_core::ids::{BlobKey, ChunkId, NodeId, PageId};
+use forever_core::placement::Replicas;
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::secrets::{OwnerKeys, OwnerSecret};
 use forever_core::version::Version;
@@ -195,7 +196,7 @@ impl<R: Rule> Run<R> {
             owner: keys.owner_id(),
             name_id: keys.name_id(&names::of(file)),
             version,
-            retention: Retention { keep_versions: 3, keep_days: 1 },
+            retention: Retention { keep_versions: 3, keep_days: 1, replicas: Replicas::default() },
             body,
         };
         let record = SignedRecord::sign(&keys, record);

@@ -91,7 +91,7 @@ impl Durability {
     /// Every disk in reach that held a version must have been destroyed since.
     pub(super) fn prove_destroyed(
         &self,
-        view: &dyn View,
+        view: &mut dyn View,
         key: FileKey,
         version: Version,
         reach: &[usize],
@@ -101,7 +101,7 @@ impl Durability {
             let destroyed = !view.is_core(*node)
                 || self.history.is_untrusted(view, *node)
                 || self.history.is_destroyed(*node, *since, &stored.chunks);
-            if !destroyed && reach.contains(node) {
+            if !destroyed && reach.contains(node) && !self.history.is_pruned(view, *node, key, &version) {
                 return Err(format!("node {node} held it, and the plan has destroyed nothing of it there since"));
             }
         }

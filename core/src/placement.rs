@@ -1,0 +1,180 @@
+//! Placement: which nodes hold a name, by weighted rendezvous hashing.
+//!
+//! Names are gathered into [`GROUPS`] groups by the first 16 bits of their ids. For each group every node draws a cost from
+//! a hash of both, and the nodes are ranked by it: the holders are the first of that list. So a node that joins takes its
+//! share from all others alike, one that leaves gives its share to all others alike, and nothing else moves.
+//!
+//! Sources: Thaler and Ravishankar, "Using Name-Based Mappings to Increase Hit Rates" (1998), for rendezvous hashing; Schindelhauer
+//! and Schomaker, "Weighted Distributed Hash Tables" (SPAA 2005), for the weights: with the cost `-log(u) / weight` a node wins
+//! in proportion to its weight. All in fixed point, so that every node computes the same list.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{NameId, NodeId};
+
+/// How many groups there are.
+pub const GROUPS: u32 = 1 << 16;
+
+/// The largest weight of a node.
+pub const WEIGHT_MAX: u32 = 1 << 20;
+
+/// In front of what is hashed.
+const DOMAIN: &[u8] = b"foreverstore 2026 placement\0";
+
+/// Names that are placed alike: those whose ids start with these 16 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Group(pub u16);
+
+impl Group {
+    /// The group of a name.
+    #[must_use]
+    pub fn of(name: NameId) -> Self {
+        let [high, low, ..] = name.0;
+        Self(u16::from_be_bytes([high, low]))
+    }
+}
+
+/// On how many nodes a name is kept. Signed in its records, so that every node that has one knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Replicas(u8);
+
+impl Replicas {
+    /// On all nodes.
+    pub const ALL: Self = Self(0);
+
+    /// On so many; `None` if that is none.
+    #[must_use]
+    pub const fn new(count: u8) -> Option<Self> {
+        if count == 0 { None } else { Some(Self(count)) }
+    }
+
+    /// The most nodes that are to hold it.
+    #[must_use]
+    pub fn limit(self) -> usize {
+        if self == Self::ALL { usize::MAX } else { usize::from(self.0) }
+    }
+}
+
+impl Default for Replicas {
+    /// Three.
+    fn default() -> Self {
+        Self(3)
+    }
+}
+
+impl PartialOrd for Replicas {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Replicas {
+    /// All are the most.
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.limit().cmp(&other.limit())
+    }
+}
+
+impl core::fmt::Display for Replicas {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if *self == Self::ALL { f.write_str("all") } else { self.0.fmt(f) }
+    }
+}
+
+/// Text that is not a number of replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number of replicas from 1 to 255, or \"all\"")]
+pub struct ParseReplicasError;
+
+impl core::str::FromStr for Replicas {
+    type Err = ParseReplicasError;
+
+    fn from_str(text: &str) -> Result<Self, ParseReplicasError> {
+        if text == "all" {
+            return Ok(Self::ALL);
+        }
+        text.parse().ok().and_then(Self::new).ok_or(ParseReplicasError)
+    }
+}
+
+/// A node that may hold names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The node.
+    pub node: NodeId,
+    /// Its capacity in proportion to the others', at most [`WEIGHT_MAX`]; 0 holds nothing.
+    pub weight: u32,
+    /// What fails together with it: a room, a site, a provider. Nodes of other zones come first. Empty: a zone of its own.
+    pub zone: String,
+}
+
+/// The nodes that hold a group, best first: whoever is to be kept on `n` nodes is kept on the first `n`. Nodes of distinct zones
+/// come first, then the second of each zone, and so on, each time by cost; the order does not depend on how many are wanted.
+#[must_use]
+pub fn rank(group: Group, candidates: &[Candidate]) -> Vec<NodeId> {
+    let able = candidates.iter().filter(|candidate| candidate.weight > 0);
+    let mut ranked: Vec<(Cost, &Candidate)> = able.map(|candidate| (Cost::of(group, candidate), candidate)).collect();
+    ranked.sort_by(|(cost, candidate), (other_cost, other)| cost.cmp(other_cost).then(candidate.node.cmp(&other.node)));
+    let mut of_zone: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut rounds: Vec<(usize, NodeId)> = Vec::with_capacity(ranked.len());
+    for (_, candidate) in ranked {
+        let round = if candidate.zone.is_empty() {
+            0
+        } else {
+            let before = of_zone.entry(&candidate.zone).or_default();
+            core::mem::replace(before, *before + 1)
+        };
+        rounds.push((round, candidate.node));
+    }
+    // Stable, so nodes of one round stay in the order of their costs.
+    rounds.sort_by_key(|(round, _)| *round);
+    rounds.into_iter().map(|(_, node)| node).collect()
+}
+
+/// `-log2(u) / weight`, for a hash `u` between 0 and 1: numerator and denominator, compared without dividing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cost {
+    bits: u64,
+    weight: u32,
+}
+
+impl Cost {
+    fn of(group: Group, candidate: &Candidate) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(DOMAIN).update(&candidate.node.0).update(&group.0.to_be_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+        let hash = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        Self { bits: minus_log2(hash), weight: candidate.weight.min(WEIGHT_MAX) }
+    }
+
+    fn cmp(&self, other: &Self) -> Ordering {
+        let product = |bits: u64, weight: u32| u128::from(bits) * u128::from(weight);
+        product(self.bits, other.weight).cmp(&product(other.bits, self.weight))
+    }
+}
+
+/// `-log2((hash + 1) / 2^64)`, with 32 bits behind the point: by repeated squaring of the mantissa, one bit a step.
+fn minus_log2(hash: u64) -> u64 {
+    let Some(number) = hash.checked_add(1) else { return 0 };
+    let zeros = number.leading_zeros();
+    let mut mantissa = number << zeros;
+    let mut fraction = 0_u64;
+    for bit in (0..32).rev() {
+        let square = u128::from(mantissa) * u128::from(mantissa);
+        let carries = square >> 127 == 1;
+        let shifted = if carries { square >> 64 } else { square >> 63 };
+        // At most 64 bits are left either way.
+        mantissa = u64::try_from(shifted).unwrap_or(u64::MAX);
+        fraction |= u64::from(carries) << bit;
+    }
+    // log2(number) = 63 - zeros + fraction
+    (u64::from(zeros + 1) << 32) - fraction
+}
+
+#[cfg(test)]
+mod tests;
