@@ -248,6 +248,33 @@ fn a_record_that_was_pruned_elsewhere_is_owed_no_longer_when_it_is_offered_by_wh
     }
 }
 
+/// A node is owed the file, whatever versions of it come and go.
+#[test]
+fn who_is_owed_a_version_that_goes_is_owed_the_one_that_replaced_it() {
+    let mut world = World::new(0);
+    for host in 0..3 {
+        // The devices 1 and 2 know each other, and only 1 knows node 0.
+        let bootstrap = if host == 0 { vec![] } else { vec![address(host - 1)] };
+        let config = Config { bootstrap, listen: vec![address(host)], chunk_size: 1_000, ..Config::default() };
+        let secret = OwnerSecret::new([if host == 0 { 1 } else { 9 }; 32]);
+        world.add(secret, keeping(1, 0)(host, config));
+    }
+    world.cut(0, 2, true);
+    world.settle();
+    world.put(1, "first", &content(1_000, 1)).unwrap();
+    world.cut(0, 1, true);
+    world.put(1, "file", &content(2_000, 2)).unwrap();
+    world.put(2, "file", &content(3_000, 3)).unwrap();
+    soon(&mut world);
+    assert_eq!(rows(&mut world, 1), "R2 P2 F4 O1");
+    world.cut(0, 1, false);
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(rows(&mut world, 1), "R2 P2 F4");
+    assert_eq!((rows(&mut world, 0).as_str(), blobs(&mut world, 0)), ("R2 P2 F4", 4));
+    let What::Status(status) = world.ask(1, Command::Status) else { panic!() };
+    assert_eq!(status.pending, 0);
+}
+
 #[test]
 fn a_put_that_was_given_up_leaves_its_chunks_for_a_lease() {
     let mut world = World::with(2, keeping(1, 0));

@@ -48,7 +48,7 @@ const ROWS: u32 = 256;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The pause after a step that failed.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The pause between two passes over all records and leases, at least and at most.
 const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));

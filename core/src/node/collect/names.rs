@@ -130,7 +130,8 @@ fn on_marks(cx: &mut Context, marks: &[Option<Bytes>]) {
 fn remove_next(cx: &mut Context) {
     let Some(look) = &mut cx.collector.look else { return };
     if let Some(record) = look.doomed.pop_front() {
-        return remove(cx, record, RemoveClient::Collector);
+        let newest = look.newest.clone();
+        return remove(cx, record, newest.as_ref(), RemoveClient::Collector);
     }
     let ((owner, name), failed, more) = (look.address, look.failed, look.more);
     cx.collector.look = None;

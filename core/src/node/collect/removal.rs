@@ -3,6 +3,8 @@
 //! One commit takes the record and its mark and dooms its root page; the collector then takes the pages, their references and
 //! the chunks that nothing else needs. So a record is gone at once and whole, and a crash leaves only work to be done.
 //!
+//! Who is still owed the record is owed another in its place, if the caller names one: the one that replaced it.
+//!
 //! Not removed is what somebody relies on: a record that this node has promised to keep, that a request is reading, or that
 //! is being evicted. While the removal is under way no promise on it is given.
 
@@ -61,11 +63,16 @@ pub(crate) enum RemoveStep {
 struct Removal {
     record: SignedRecord,
     client: RemoveClient,
+    /// The key of the record that is owed in its place.
+    heir: Option<Bytes>,
     /// The root page, unless another record needs it.
     root: Option<PageId>,
     evicted: bool,
     members: Vec<NodeId>,
+    /// The nodes that are owed it.
     owed: Vec<NodeId>,
+    /// How many debts pass on to the heir.
+    inherited: u64,
 }
 
 /// All removals under way.
@@ -74,8 +81,9 @@ pub(crate) struct Removals {
     removals: BTreeMap<RecordId, Removal>,
 }
 
-/// Removes a record that is on this disk. Answered by [`Signal::Removed`].
-pub(crate) fn remove(cx: &mut Context, record: SignedRecord, client: RemoveClient) {
+/// Removes a record that is on this disk. Who is owed it is owed `heir` instead, which must be here, too. Answered by
+/// [`Signal::Removed`].
+pub(crate) fn remove(cx: &mut Context, record: SignedRecord, heir: Option<&SignedRecord>, client: RemoveClient) {
     let id = record.id;
     if cx.in_use.contains(id) || cx.fresh.is_promising(id) || !cx.evicting.insert(id) {
         return cx.signal(Signal::Removed { client, record, outcome: RemoveOutcome::Busy });
@@ -85,7 +93,9 @@ pub(crate) fn remove(cx: &mut Context, record: SignedRecord, client: RemoveClien
         RecordBody::File { root, .. } => Some(root),
         RecordBody::Tombstone => None,
     };
-    let removal = Removal { record, client, root, evicted: false, members: Vec::new(), owed: Vec::new() };
+    let heir = heir.map(schema::record_key);
+    let (members, owed) = (Vec::new(), Vec::new());
+    let removal = Removal { record, client, heir, root, evicted: false, members, owed, inherited: 0 };
     cx.removals.removals.insert(id, removal);
     scan(cx, id, from, PROMISES_MAX, RemoveStep::Promises);
 }
@@ -152,10 +162,10 @@ fn on_siblings(cx: &mut Context, id: RecordId, entries: Vec<(Bytes, Bytes)>) {
     });
     let shared: Vec<PageId> = roots.collect();
     removal.root = removal.root.filter(|root| !shared.contains(root));
-    let record_key = schema::record_key(&removal.record);
-    removal.members = cx.members.nodes().take(KEYS_MAX - 1).collect();
+    removal.members = cx.members.nodes().take((KEYS_MAX - 1) / 2).collect();
     let mark = schema::evicted_key(removal.record.record.owner, id);
-    let debts = removal.members.iter().map(|node| schema::outbox_key(*node, &record_key));
+    let owed = core::iter::once(schema::record_key(&removal.record)).chain(removal.heir.clone());
+    let debts = owed.flat_map(|key| removal.members.iter().map(move |node| schema::outbox_key(*node, &key)));
     let keys = core::iter::once(mark).chain(debts).collect();
     cx.disk(DiskOp::Lookup { keys }, Pending::Remove(id, RemoveStep::Marks));
 }
@@ -169,23 +179,41 @@ fn on_marks(cx: &mut Context, id: RecordId, values: &[Option<Bytes>]) {
     removal.evicted = mark.is_some();
     let owed = removal.members.iter().zip(debts).filter(|(_, debt)| debt.is_some());
     removal.owed = owed.map(|(node, _)| *node).collect();
+    let of_heir: Vec<NodeId> = removal
+        .members
+        .iter()
+        .zip(debts.iter().skip(removal.members.len()))
+        .filter(|(_, debt)| debt.is_some())
+        .map(|(node, _)| *node)
+        .collect();
     let owner = removal.record.record.owner;
     let record_key = schema::record_key(&removal.record);
     let mut writes =
         alloc::vec![Write::Delete { key: record_key.clone() }, Write::Delete { key: schema::evicted_key(owner, id) },];
     let doom = removal.root.map(|root| schema::doomed_key(owner, root));
     writes.extend(doom.map(|key| Write::Put { key, value: Bytes::new() }));
-    let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: alloc::vec![record_key], writes };
+    let mut require_keys = alloc::vec![record_key];
+    if let Some(heir) = removal.heir.as_ref().filter(|_| !removal.owed.is_empty()) {
+        let inherited = removal.owed.iter().filter(|node| !of_heir.contains(node));
+        let debts = inherited.map(|node| schema::outbox_key(*node, heir));
+        let before = writes.len();
+        writes.extend(debts.map(|key| Write::Put { key, value: Bytes::new() }));
+        removal.inherited = (writes.len() - before) as u64;
+        require_keys.push(heir.clone());
+    }
+    let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes };
     cx.disk(commit, Pending::Remove(id, RemoveStep::Commit));
 }
 
-/// The record is gone: nobody is owed it any more, and promises on which it relied are given back.
+/// The record is gone: nobody is owed it any more, but maybe its heir, and promises on which it relied are given back.
 fn on_removed(cx: &mut Context, id: RecordId) {
     let Some(removal) = cx.removals.removals.get_mut(&id) else { return };
     let (record, evicted, owed) = (removal.record.clone(), removal.evicted, core::mem::take(&mut removal.owed));
+    cx.counters.owed += removal.inherited;
     let record_key = schema::record_key(&record);
     for node in owed {
         outbox::settle(cx, node, id, &record_key);
+        outbox::flush(cx, node);
     }
     if evicted {
         keep::release(cx, &record);

@@ -29,7 +29,7 @@ use super::keeping;
 /// The rule in a sentence.
 pub const RULE: &str = "at rest, every disk holds what its records, leases and promises need, and nothing else";
 
-/// What a lease may be over for before it must be gone, in milliseconds, beside an eighth of it: the pauses of the collector, and
+/// What a lease may be over for before it must be gone, in milliseconds, beside a quarter of it: the pauses of the collector, and
 /// what a node that ended has not noted of its life.
 const LEASE_SLACK_MS: u64 = 10_000;
 
