@@ -8,7 +8,8 @@
 //!
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
-//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
+//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `records` (with `summary`), `names`,
+//!   `schema`.
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
@@ -41,6 +42,7 @@ mod publish;
 mod pull;
 mod put;
 mod query;
+mod records;
 mod remove;
 mod restore;
 mod schema;
@@ -48,6 +50,7 @@ mod serve;
 mod share;
 mod signal;
 mod source;
+mod summary;
 mod task;
 mod timers;
 mod upload;
@@ -65,6 +68,7 @@ use crate::ids::{LinkId, NodeId, ObjectKey, OpId, RequestId};
 use crate::input::Input;
 use crate::manifest::CONTENT_TYPE_LEN_MAX;
 use crate::output::Output;
+use crate::reconcile::Sum;
 use crate::secrets::OwnerKeys;
 use crate::time::{Monotonic, Time};
 use crate::{buggify, planted};
@@ -75,6 +79,7 @@ use pending::{Completion, Pending};
 use pull::PullClient;
 use signal::{Answer, AskClient, FetchClient, OfferReply, Signal};
 use source::Source;
+use summary::Summary;
 use task::{Flow, Task};
 pub use timers::Timer;
 
@@ -128,6 +133,13 @@ impl Node {
     pub fn gauges(&self) -> Vec<(&'static str, u64, u64)> {
         let requests: Vec<RequestId> = self.requests.keys().copied().collect();
         gauges::of(&self.cx, &requests)
+    }
+
+    /// The sum of all records on the disk as the node knows it: what it compares with its peers. `None` while it is not certain.
+    #[must_use]
+    pub fn record_sum(&self) -> Option<Sum> {
+        let summary = self.cx.records.summary().filter(|_| self.cx.records.is_certain());
+        summary.map(Summary::total)
     }
 
     /// The probes reached since this was last asked: see [`sometimes!`](crate::sometimes).
@@ -465,6 +477,11 @@ impl Node {
             Pending::Publish(id, step) => publish::on_completion(cx, id, step, completion),
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
+            Pending::Records(step) => {
+                if let Some((then, completion)) = records::on_completion(cx, step, completion) {
+                    self.complete(then, completion);
+                }
+            }
             Pending::Nobody => {
                 if let Err(error) = completion.committed() {
                     answers::note_disk_error(cx, &error);
@@ -482,6 +499,7 @@ impl Node {
             Timer::Question(link, number) => asks::on_timeout(cx, link, number),
             Timer::Outbox(node) => outbox::flush(cx, node),
             Timer::Boot => boot::on_timer(cx),
+            Timer::Records => records::on_timer(cx),
             Timer::Settle => dials::settle(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
@@ -550,7 +568,7 @@ impl Node {
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
             Signal::OwnRecordStored(record) => {
                 names::on_record(cx, record);
-                if cx.names.complete() {
+                if names::are_complete(cx) {
                     cx.signal(Signal::NamesLoaded);
                 }
             }

@@ -10,8 +10,7 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::schema::{self, Remembered};
 use crate::node::timers::Timer;
-use crate::node::{answers, dials, members, names};
-use crate::record::SignedRecord;
+use crate::node::{answers, dials, members, names, records};
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
 
@@ -28,8 +27,6 @@ pub(crate) enum BootStep {
     Names(Bytes),
     /// Where to go on reading.
     NamesVerified(Option<Bytes>),
-    /// Whether the disk has records whose commit failed.
-    Doubtful(Vec<SignedRecord>),
 }
 
 /// How far the start has come.
@@ -51,7 +48,7 @@ pub(crate) enum Failed {
 }
 
 /// When what could not be read is read again.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const AGAIN: Duration = Duration::from_secs(1);
 
 fn again(cx: &mut Context, failed: Failed) -> bool {
     sometimes!(cx.simulation, "boot.read-again");
@@ -119,6 +116,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             }
             dials::start(cx);
             names::start(cx);
+            records::start(cx);
             scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
             true
         }
@@ -143,11 +141,6 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
         }
         BootStep::NamesVerified(next) => {
             names::on_verified(cx, next, completion.work());
-            false
-        }
-        BootStep::Doubtful(records) => {
-            let values = note(cx, completion.values());
-            names::on_looked(cx, records, values);
             false
         }
     }

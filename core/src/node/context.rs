@@ -27,6 +27,7 @@ use crate::node::page_loader::PageLoads;
 use crate::node::pending::Pending;
 use crate::node::publish::Publishes;
 use crate::node::pull::Pulls;
+use crate::node::records::Records;
 use crate::node::signal::Signal;
 use crate::node::timers::{Timer, Timers};
 use crate::node::upload::Uploads;
@@ -64,6 +65,7 @@ pub(crate) struct Context {
     pub(crate) fetches: Fetches,
     pub(crate) uploads: Uploads,
     pub(crate) hot: HotBlobs,
+    pub(crate) records: Records,
     pub(crate) names: Names,
     pub(crate) locates: Locates,
     pub(crate) pages: PageLoads,
@@ -100,6 +102,7 @@ impl Context {
         let simulation = SimulationState::new(config.simulation, u64::from_le_bytes([a, b, c, d, e, f, g, h]));
         let hot_bytes = if planted!(simulation, HotCacheUnbounded) { u64::MAX } else { config.hot_bytes };
         Self {
+            records: Records::new(keys.owner_id()),
             owner: keys.owner_id(),
             config,
             me,

@@ -13,6 +13,7 @@ use crate::node::outbox::OutboxStep;
 use crate::node::page_loader::PageStep;
 use crate::node::publish::PublishStep;
 use crate::node::pull::{PullId, PullStep};
+use crate::node::records::RecordsStep;
 use crate::node::task::TaskStep;
 use crate::node::upload::{UploadKey, UploadStep};
 use crate::record::SignedRecord;
@@ -36,6 +37,7 @@ pub(crate) enum Pending {
     Publish(RequestId, PublishStep),
     Task(RequestId, TaskStep),
     Outbox(OutboxStep),
+    Records(RecordsStep),
     /// The commit of a page that lists these chunks, then what waits for it.
     PageCommit {
         chunks: Vec<ChunkId>,

@@ -7,15 +7,16 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::disk::{DiskError, DiskOp, Write};
+use crate::disk::{DiskError, Write};
 use crate::event::{RequestError, WriteReport};
 use crate::ids::{NodeId, PageId, RecordId, RequestId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
+use crate::node::records::{self, With};
 use crate::node::signal::{Delivery, Signal};
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, names, outbox, schema};
+use crate::node::{answers, asks, outbox, schema};
 use crate::record::SignedRecord;
 use crate::version::{ClockError, Version};
 use crate::work::{WorkOp, WorkResult};
@@ -24,9 +25,8 @@ use crate::{buggify, planted, sometimes};
 /// What a publication waits for.
 #[derive(Debug)]
 pub(crate) enum PublishStep {
-    /// The record, which is on the disk afterwards or may be, whoever still waits for it; and the deliveries that its commit
-    /// notes as owed.
-    Commit(SignedRecord, u64),
+    /// The record, and the deliveries that its commit notes as owed.
+    Commit(u64),
     /// The record that a peer says supersedes the one published.
     Verify(NodeId, RecordId),
 }
@@ -72,10 +72,8 @@ pub(crate) fn stamp(cx: &mut Context, stamps: u32) -> Result<Version, RequestErr
 /// Starts a publication. Answered by [`Signal::Published`].
 pub(crate) fn start(cx: &mut Context, request: RequestId, record: SignedRecord, root: Option<PageId>) {
     let key = schema::record_key(&record);
-    let mut writes = alloc::vec![
-        Write::Put { key: key.clone(), value: record.bytes.clone() },
-        Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) },
-    ];
+    let clock = Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) };
+    let mut writes = alloc::vec![clock];
     let mut members: Vec<NodeId> = cx.members.nodes().collect();
     if planted!(cx.simulation, OutboxSkipsAbsent) {
         members.retain(|node| cx.links.of(*node).is_some());
@@ -85,9 +83,8 @@ pub(crate) fn start(cx: &mut Context, request: RequestId, record: SignedRecord, 
         members.into_iter().map(|node| Write::Put { key: schema::outbox_key(node, &key), value: Bytes::new() }),
     );
     let require_keys = root.map(|root| schema::page_key(cx.owner, root)).into_iter().collect();
-    let step = PublishStep::Commit(record.clone(), owed);
     let publish = Publish {
-        record,
+        record: record.clone(),
         waiting: BTreeSet::new(),
         stored: BTreeSet::new(),
         patience_over: false,
@@ -95,8 +92,8 @@ pub(crate) fn start(cx: &mut Context, request: RequestId, record: SignedRecord, 
         verifying: 0,
     };
     cx.publishes.publishes.insert(request, publish);
-    let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes };
-    cx.disk(commit, Pending::Publish(request, step));
+    let with = With { require_keys, writes, ..With::default() };
+    records::add_new(cx, record, with, Pending::Publish(request, PublishStep::Commit(owed)));
 }
 
 /// Ends a publication whose request is gone. (The record, once committed, is delivered all the same.)
@@ -108,12 +105,11 @@ pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: PublishStep, completion: Completion) {
     match step {
-        PublishStep::Commit(record, owed) => {
+        PublishStep::Commit(owed) => {
             let committed = completion.committed();
             if committed == Ok(true) {
                 cx.counters.owed += owed;
             }
-            names::on_commit(cx, record, &committed);
             on_committed(cx, request, committed);
         }
         PublishStep::Verify(node, record) => on_verified(cx, request, node, record, completion.work()),

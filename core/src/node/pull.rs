@@ -19,9 +19,10 @@ use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::pending::{Completion, Pending};
+use crate::node::records::{self, With};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::upload::BLOB_LEN_MIN;
-use crate::node::{answers, asks, fetch, names, schema};
+use crate::node::{answers, asks, fetch, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::BLOB_LEN_MAX;
 use crate::{buggify, planted, sometimes};
@@ -75,8 +76,7 @@ pub(crate) enum PullStep {
     Has,
     Write(ChunkId, NodeId),
     CommitPage,
-    /// The record, which is on the disk afterwards or may be, whoever still waits for it.
-    CommitRecord(SignedRecord),
+    CommitRecord,
 }
 
 #[derive(Debug)]
@@ -305,15 +305,11 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
             }
             Err(error) => refuse_disk(cx, id, &error),
         },
-        PullStep::CommitRecord(record) => {
-            let committed = completion.committed();
-            names::on_commit(cx, record, &committed);
-            match committed {
-                Ok(true) => on_record_stored(cx, id),
-                Ok(false) => refuse(cx, id, Refusal::Disk),
-                Err(error) => refuse_disk(cx, id, &error),
-            }
-        }
+        PullStep::CommitRecord => match completion.committed() {
+            Ok(true) => on_record_stored(cx, id),
+            Ok(false) => refuse(cx, id, Refusal::Disk),
+            Err(error) => refuse_disk(cx, id, &error),
+        },
     }
 }
 
@@ -425,16 +421,14 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let record = pull.record.clone();
     let owner = record.record.owner;
-    let mut writes = alloc::vec![Write::Put { key: schema::record_key(&record), value: record.bytes.clone() }];
+    let mut writes = Vec::new();
     if owner == cx.owner {
         cx.clock.observe(&record.record.version);
         writes.push(Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) });
     }
     let require_keys = root.map(|root| schema::page_key(owner, root)).into_iter().collect();
-    cx.disk(
-        DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes },
-        Pending::Pull(id, PullStep::CommitRecord(record)),
-    );
+    let with = With { require_keys, writes, ..With::default() };
+    records::add(cx, record, with, Pending::Pull(id, PullStep::CommitRecord));
 }
 
 fn on_record_stored(cx: &mut Context, id: PullId) {

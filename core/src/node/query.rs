@@ -16,7 +16,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pages::file_info;
 use crate::node::pending::{Completion, Pending};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{choose, schema};
+use crate::node::{choose, names, schema};
 use crate::record::{RecordBody, SignedRecord};
 
 /// Loads the root page of a record of this node's owner, opened.
@@ -65,7 +65,7 @@ impl Task for List {
     }
 
     fn on_names(&mut self, cx: &mut Context) -> Flow {
-        if !cx.names.complete() {
+        if !names::are_complete(cx) {
             return Flow::Continue;
         }
         let (files, more) = cx.names.list(&self.prefix, self.after.as_deref(), self.limit as usize);
@@ -268,7 +268,7 @@ impl Task for Status {
         let status = StatusInfo {
             node: cx.me,
             owner: cx.owner,
-            files: cx.names.complete().then(|| cx.names.count()),
+            files: names::are_complete(cx).then(|| cx.names.count()),
             file_bytes: cx.names.bytes(),
             disk: usage,
             disk_error: cx.disk_error.clone(),

@@ -30,6 +30,9 @@ pub(crate) struct Remembered {
     pub addresses: Vec<String>,
 }
 
+/// The prefix of all records.
+pub(crate) const RECORDS: &[u8] = b"R";
+
 /// The clock's key.
 pub(crate) const CLOCK: &[u8] = b"C";
 

@@ -26,6 +26,8 @@ pub enum Timer {
     Outbox(NodeId),
     /// What could not be read at the start is read again.
     Boot,
+    /// Which records are on the disk is asked again.
+    Records,
     /// The first dials should have come to something.
     Settle,
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use forever_core::command::{CommandError, VersionSelector};
 use forever_core::event::{FileInfo, FileStat, PutReport, RequestError, RestoreReport, VersionInfo, WriteReport};
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
+use forever_core::reconcile::Sum;
 use forever_core::record::SignedRecord;
 use forever_core::secrets::OwnerKeys;
 use forever_core::version::Version;
@@ -256,4 +257,9 @@ pub trait View {
 
     /// Links that stand at a node, with the node at the other end. Empty if the tier cannot tell.
     fn links(&self, node: usize) -> Vec<usize>;
+
+    /// The sum of the records on its disk as a running node knows it. `None` while it is not certain, or if the tier cannot tell.
+    fn record_sum(&self, _node: usize) -> Option<Sum> {
+        None
+    }
 }

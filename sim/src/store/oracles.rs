@@ -15,6 +15,7 @@ mod holders;
 pub mod integrity;
 pub mod resurrection;
 pub mod sessions;
+mod sums;
 mod tally;
 
 use std::cell::RefCell;
@@ -96,6 +97,7 @@ where
         Box::new(Judge(probes::Probes::new(findings.clone()))),
         Box::new(Judge(integrity::Integrity::default())),
         Box::new(Judge(holders::Holders::default())),
+        Box::new(Judge(sums::Sums::default())),
         Box::new(Judge(sessions::Sessions::default())),
         Box::new(Judge(authority::Authority::default())),
         Box::new(Judge(confidentiality::Confidentiality::default())),

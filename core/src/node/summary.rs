@@ -1,0 +1,91 @@
+//! Which records are on this disk, as sums: enough to tell whether two nodes have the same, and where to look if not.
+
+use alloc::collections::BTreeMap;
+
+use crate::ids::{OwnerId, RecordId};
+use crate::placement::{Group, Replicas};
+use crate::reconcile::{Sum, bucket_of};
+use crate::record::SignedRecord;
+
+/// What decides who holds a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) group: Group,
+    pub(crate) replicas: Replicas,
+}
+
+impl Place {
+    pub(crate) fn of(record: &SignedRecord) -> Self {
+        Self { group: Group::of(record.record.name_id), replicas: record.record.retention.replicas }
+    }
+}
+
+/// What is counted of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    place: Place,
+    owner: OwnerId,
+    id: RecordId,
+}
+
+impl Counted {
+    pub(crate) fn of(record: &SignedRecord) -> Self {
+        Self { place: Place::of(record), owner: record.record.owner, id: record.id }
+    }
+}
+
+/// The sums of all records on this disk. It grows with the number of places and, for each owner, of buckets that have records; so
+/// not with their number, once there are many.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    /// This node's owner.
+    owner: OwnerId,
+    all: BTreeMap<Place, Sum>,
+    /// Those of this node's owner alone.
+    own: BTreeMap<Place, Sum>,
+    owners: BTreeMap<(u8, OwnerId), Sum>,
+}
+
+impl Summary {
+    pub(crate) fn new(owner: OwnerId) -> Self {
+        Self { owner, all: BTreeMap::new(), own: BTreeMap::new(), owners: BTreeMap::new() }
+    }
+
+    /// A record is on the disk that was not.
+    pub(crate) fn add(&mut self, counted: Counted) {
+        let sum = Sum::of(&counted.id);
+        self.all.entry(counted.place).or_default().add(sum);
+        self.owners.entry((bucket_of(counted.place.group), counted.owner)).or_default().add(sum);
+        if counted.owner == self.owner {
+            self.own.entry(counted.place).or_default().add(sum);
+        }
+    }
+
+    /// A record is no longer on the disk.
+    pub(crate) fn remove(&mut self, counted: Counted) {
+        let sum = Sum::of(&counted.id);
+        take(&mut self.all, counted.place, sum);
+        take(&mut self.owners, (bucket_of(counted.place.group), counted.owner), sum);
+        if counted.owner == self.owner {
+            take(&mut self.own, counted.place, sum);
+        }
+    }
+
+    /// The sum of all.
+    pub(crate) fn total(&self) -> Sum {
+        let mut total = Sum::default();
+        self.all.values().for_each(|sum| total.add(*sum));
+        total
+    }
+}
+
+fn take<K: Ord>(sums: &mut BTreeMap<K, Sum>, key: K, sum: Sum) {
+    let held = sums.get_mut(&key).expect("only records that were counted are taken off");
+    held.remove(sum);
+    if held.is_empty() {
+        sums.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests;
