@@ -8,7 +8,7 @@
 //!
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
-//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `records` (with `summary`), `names`,
+//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `records` (with `summary`), `sync`, `repair`, `names`,
 //!   `schema`.
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`; what
 //!   they share is in `task`, `choose` and `fresh`.
@@ -44,6 +44,7 @@ mod put;
 mod query;
 mod records;
 mod remove;
+mod repair;
 mod restore;
 mod schema;
 mod serve;
@@ -51,6 +52,7 @@ mod share;
 mod signal;
 mod source;
 mod summary;
+mod sync;
 mod targets;
 mod task;
 mod timers;
@@ -396,6 +398,10 @@ impl Node {
             | Frame::AskPromise { .. }
             | Frame::ReleasePromise { .. }
             | Frame::OpenUpload { .. }
+            | Frame::Sync { .. }
+            | Frame::Compare { .. }
+            | Frame::FindItems { .. }
+            | Frame::Tell { .. }
                 if !links::begin_answer(cx, link) =>
             {
                 links::offend(cx, link);
@@ -432,6 +438,14 @@ impl Node {
             Frame::AskPromise { request, record } => announce::on_ask_promise(cx, link, request, record),
             Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
             Frame::ReleasePromise { owner, name_id: _, record } => answers::on_release(cx, link, owner, record),
+            Frame::Sync { request, shared, owner, own } => sync::on_sync(cx, link, request, shared, (owner, own)),
+            Frame::Synced { request, outcome } => asks::on_answer(cx, link, request, Answer::Synced(outcome)),
+            Frame::Compare { request, range, message } => sync::on_compare(cx, link, request, range, message),
+            Frame::Compared { request, outcome } => asks::on_answer(cx, link, request, Answer::Compared(outcome)),
+            Frame::FindItems { request, items } => sync::on_find_items(cx, link, request, items),
+            Frame::Found { request, records } => asks::on_answer(cx, link, request, Answer::Found(records)),
+            Frame::Tell { request, records } => sync::on_tell(cx, link, request, records),
+            Frame::Told { request, taken } => asks::on_answer(cx, link, request, Answer::Told(taken)),
         }
     }
 
@@ -476,6 +490,8 @@ impl Node {
             Pending::Publish(id, step) => publish::on_completion(cx, id, step, completion),
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
+            Pending::Sync(step) => sync::on_completion(cx, step, completion),
+            Pending::Repair(record) => repair::on_completion(cx, record, completion),
             Pending::Records(step) => {
                 if let Some((then, completion)) = records::on_completion(cx, step, completion) {
                     self.complete(then, completion);
@@ -499,6 +515,8 @@ impl Node {
             Timer::Outbox(node) => outbox::flush(cx, node),
             Timer::Boot => boot::on_timer(cx),
             Timer::Records => records::on_timer(cx),
+            Timer::Sync => sync::on_timer(cx),
+            Timer::Repair => repair::on_timer(cx),
             Timer::Settle => dials::settle(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
@@ -521,10 +539,12 @@ impl Node {
                 dials::check_settled(cx);
                 publish::on_peer_ready(cx, node);
                 outbox::flush(cx, node);
+                sync::on_peer_ready(cx, node);
                 self.run_all(|task, cx| task.on_peer_ready(cx, node));
             }
             Signal::PeerGone(node) => {
                 dials::on_peer_gone(cx, node);
+                sync::on_peer_gone(cx, node);
                 publish::on_peer_gone(cx);
                 self.run_all(|task, cx| task.on_peer_gone(cx, node));
             }
@@ -549,6 +569,8 @@ impl Node {
             Signal::Answered { client, node, answer } => match client {
                 AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
+                AskClient::Sync(id) => sync::on_answered(cx, id, node, answer),
+                AskClient::Nobody => {}
                 AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
             },
             Signal::Pulled { client, record, outcome } => match client {
@@ -557,6 +579,7 @@ impl Node {
                     announce::on_promise_pulled(cx, link, request, &record, outcome);
                 }
                 PullClient::Nobody => {}
+                PullClient::Repair => repair::on_pulled(cx, &record, outcome),
                 PullClient::Restore(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
             },
             Signal::Offered { request, node, reply } => {

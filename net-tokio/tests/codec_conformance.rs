@@ -4,11 +4,13 @@ use bytes::Bytes;
 use forever_core::bulk::Bulk;
 use forever_core::codec::{Bincode, Codec, DecodeError};
 use forever_core::frame::{
-    ANSWER_RECORDS_MAX, AnnounceOutcome, DATA_LEN_MAX, Frame, Goodbye, HEADER_LEN_MAX, HeldRecord, Hello,
-    OFFER_CHUNKS_MAX, Refusal,
+    ANSWER_RECORDS_MAX, AnnounceOutcome, CompareOutcome, DATA_LEN_MAX, FOUND_MAX, Frame, Goodbye, HEADER_LEN_MAX,
+    HeldRecord, Hello, LEVEL_NONE, OFFER_CHUNKS_MAX, Refusal, SetRange, SyncOutcome,
 };
 use forever_core::ids::{ChunkId, NameId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::manifest::ChunkRef;
+use forever_core::placement::Group;
+use forever_core::reconcile::{BUCKETS, Digest, Item, MESSAGE_LEN_MAX};
 use forever_core::record::RECORD_LEN_MAX;
 use forever_net_tokio::codec_text::Text;
 use proptest::prelude::*;
@@ -27,7 +29,7 @@ fn bytes() -> Bytes {
 
 /// At least one frame of every kind, with the longest lists that the protocol allows.
 fn samples() -> Vec<Frame> {
-    [link_samples(), upload_samples(), transfer_samples(), record_samples()].concat()
+    [link_samples(), upload_samples(), transfer_samples(), record_samples(), sync_samples()].concat()
 }
 
 fn link_samples() -> Vec<Frame> {
@@ -85,6 +87,26 @@ fn record_samples() -> Vec<Frame> {
     ]
 }
 
+fn sync_samples() -> Vec<Frame> {
+    let range = SetRange { first: Group(0), last: Group(255), owner: Some(OWNER), levels: vec![LEVEL_NONE; 256] };
+    let digests = vec![Digest([7; 8]); BUCKETS];
+    let compared = |outcome| Frame::Compared { request: 2, outcome };
+    vec![
+        Frame::Sync { request: 1, shared: Digest([1; 8]), owner: OWNER, own: Digest([2; 8]) },
+        Frame::Synced { request: 1, outcome: SyncOutcome::Same },
+        Frame::Synced { request: 1, outcome: SyncOutcome::Busy },
+        Frame::Synced { request: 1, outcome: SyncOutcome::Differ { shared: digests.clone(), own: digests } },
+        Frame::Compare { request: 2, range, message: vec![7; MESSAGE_LEN_MAX].into() },
+        compared(CompareOutcome::Answer(vec![7; MESSAGE_LEN_MAX].into())),
+        compared(CompareOutcome::TooMany),
+        compared(CompareOutcome::Busy),
+        Frame::FindItems { request: 3, items: vec![Item([7; 32]); FOUND_MAX] },
+        Frame::Found { request: 3, records: vec![vec![7; RECORD_LEN_MAX].into(); FOUND_MAX] },
+        Frame::Tell { request: 4, records: vec![vec![7; RECORD_LEN_MAX].into(); FOUND_MAX] },
+        Frame::Told { request: 4, taken: false },
+    ]
+}
+
 /// A number for every kind of frame; a new kind does not compile until it is here, and then wants a sample.
 fn kind(frame: &Frame) -> usize {
     match frame {
@@ -108,11 +130,19 @@ fn kind(frame: &Frame) -> usize {
         Frame::Records { .. } => 17,
         Frame::AskPromise { .. } => 18,
         Frame::Promise { .. } => 19,
-        Frame::ReleasePromise { .. } => KINDS - 1,
+        Frame::ReleasePromise { .. } => 20,
+        Frame::Sync { .. } => 21,
+        Frame::Synced { .. } => 22,
+        Frame::Compare { .. } => 23,
+        Frame::Compared { .. } => 24,
+        Frame::FindItems { .. } => 25,
+        Frame::Found { .. } => 26,
+        Frame::Tell { .. } => 27,
+        Frame::Told { .. } => KINDS - 1,
     }
 }
 
-const KINDS: usize = 21;
+const KINDS: usize = 29;
 
 fn encoded(codec: &dyn Codec, frame: &Frame) -> (Vec<u8>, Bytes) {
     let mut header = b"kept".to_vec();

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::ids::{NameId, NodeId, OwnerId};
 use crate::node::context::Context;
+use crate::node::sync;
 use crate::placement::{self, Candidate, Group, Replicas};
 use crate::record::Record;
 
@@ -45,11 +46,16 @@ fn candidates(cx: &Context) -> Vec<Candidate> {
 /// The members changed: what was computed of the earlier ones is void.
 pub(crate) fn on_membership(cx: &mut Context) {
     cx.cluster.ranks.clear();
+    sync::on_membership(cx);
 }
 
 /// All nodes that may hold a name, best first; this node may be among them.
 pub(crate) fn rank(cx: &mut Context, name: NameId) -> Arc<[NodeId]> {
-    let group = Group::of(name);
+    rank_of(cx, Group::of(name))
+}
+
+/// All nodes that may hold the names of a group, best first; this node may be among them.
+pub(crate) fn rank_of(cx: &mut Context, group: Group) -> Arc<[NodeId]> {
     if let Some(ranked) = cx.cluster.ranks.get(&group) {
         return ranked.clone();
     }

@@ -28,7 +28,9 @@ use crate::node::pending::Pending;
 use crate::node::publish::Publishes;
 use crate::node::pull::Pulls;
 use crate::node::records::Records;
+use crate::node::repair::Repairs;
 use crate::node::signal::Signal;
+use crate::node::sync::Sync;
 use crate::node::timers::{Timer, Timers};
 use crate::node::upload::Uploads;
 use crate::output::Output;
@@ -66,6 +68,8 @@ pub(crate) struct Context {
     pub(crate) uploads: Uploads,
     pub(crate) hot: HotBlobs,
     pub(crate) records: Records,
+    pub(crate) sync: Sync,
+    pub(crate) repairs: Repairs,
     pub(crate) names: Names,
     pub(crate) locates: Locates,
     pub(crate) pages: PageLoads,
@@ -103,6 +107,8 @@ impl Context {
         let hot_bytes = if planted!(simulation, HotCacheUnbounded) { u64::MAX } else { config.hot_bytes };
         Self {
             records: Records::new(keys.owner_id()),
+            sync: Sync::default(),
+            repairs: Repairs::default(),
             owner: keys.owner_id(),
             config,
             me,

@@ -12,7 +12,7 @@ use crate::node::links::{ANSWERING_MAX, Link};
 use crate::node::locate::RECORDS_MAX;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
-use crate::node::{dials, outbox, pull, records, upload};
+use crate::node::{dials, outbox, pull, records, repair, sync, upload};
 use crate::seal::BLOB_LEN_MAX;
 
 /// Name, use and limit.
@@ -34,6 +34,8 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     gauges.extend(pull::gauges(cx));
     gauges.extend(upload::gauges(cx));
     gauges.extend(outbox::gauges(cx));
+    gauges.extend(sync::gauges(cx));
+    gauges.extend(repair::gauges(cx));
     gauges
 }
 
@@ -67,11 +69,12 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
     ]
 }
 
-/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot`, `Records` and `Settle`.
+/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot`, `Records`, `Sync`,
+/// `Repair` and `Settle`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
     let nodes = cx.members.count() as usize;
-    (dials::addresses(cx) + of_links + nodes + 2 * requests + 3) as u64
+    (dials::addresses(cx) + of_links + nodes + 2 * requests + 5) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.
@@ -80,5 +83,10 @@ fn operations_max(cx: &Context) -> u64 {
     let of_request = u64::from(RECORDS_MAX.max(cx.config.put_window_chunks).max(cx.config.fetch_window_chunks));
     let of_link = u64::from(ANSWERING_MAX) + (QUESTIONS_MAX + LOADED_MAX) as u64 + upload::OPERATIONS_MAX;
     let links = 1 + u64::from(cx.members.count()) + cx.links.iter().count() as u64;
-    u64::from(cx.config.requests_max) * of_request + links * of_link + pull::OPERATIONS_MAX + records::OPERATIONS_MAX
+    u64::from(cx.config.requests_max) * of_request
+        + links * of_link
+        + pull::OPERATIONS_MAX
+        + records::OPERATIONS_MAX
+        + sync::OPERATIONS_MAX
+        + repair::OPERATIONS_MAX
 }

@@ -25,7 +25,7 @@ use crate::node::source::Source;
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
 use crate::node::window::Window;
-use crate::node::{answers, asks, fetch};
+use crate::node::{answers, asks, fetch, sync};
 use crate::range::{chunk_count, chunk_len};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::SealError;
@@ -417,6 +417,7 @@ impl Task for Get {
         };
         let opening = self.source.opening(context_of(&record));
         self.record_is_here = located.local.contains(&record.id);
+        sync::tell_holders(cx, &record, &located.without(record.id));
         self.record = Some(record);
         self.load_page(cx, ROOT, PageRef { id: root, len: root_len }, opening);
         Flow::Continue

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::disk::{DiskDone, DiskError, DiskResult};
-use crate::ids::{ChunkId, LinkId, RequestId};
+use crate::ids::{ChunkId, LinkId, RecordId, RequestId};
 use crate::node::announce::{AnnounceStep, PromiseStep};
 use crate::node::answers::AnswerStep;
 use crate::node::boot::BootStep;
@@ -14,6 +14,7 @@ use crate::node::page_loader::PageStep;
 use crate::node::publish::PublishStep;
 use crate::node::pull::{PullId, PullStep};
 use crate::node::records::RecordsStep;
+use crate::node::sync::SyncStep;
 use crate::node::task::TaskStep;
 use crate::node::upload::{UploadKey, UploadStep};
 use crate::record::SignedRecord;
@@ -38,6 +39,9 @@ pub(crate) enum Pending {
     Task(RequestId, TaskStep),
     Outbox(OutboxStep),
     Records(RecordsStep),
+    Sync(SyncStep),
+    /// Whether a record that is to be repaired is here.
+    Repair(RecordId),
     /// The commit of a page that lists these chunks, then what waits for it.
     PageCommit {
         chunks: Vec<ChunkId>,

@@ -22,7 +22,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::records::{self, With};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::upload::BLOB_LEN_MIN;
-use crate::node::{answers, asks, fetch, schema};
+use crate::node::{answers, asks, fetch, repair, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::BLOB_LEN_MAX;
 use crate::{buggify, planted, sometimes};
@@ -56,6 +56,8 @@ pub(crate) enum PullClient {
         request: u64,
     },
     Restore(RequestId),
+    /// It is to be here.
+    Repair,
     /// The record is worth having, and that is all.
     Nobody,
 }
@@ -323,18 +325,35 @@ fn on_presence(cx: &mut Context, id: PullId, has: &[bool]) {
     pump(cx, id);
 }
 
+/// Goes on with all repairs: their rate allows more.
+pub(crate) fn pump_repairs(cx: &mut Context) {
+    let repairs = cx.pulls.pulls.iter().filter(|(_, pull)| pull.client == PullClient::Repair && pull.page.is_some());
+    let ids: Vec<PullId> = repairs.map(|(id, _)| *id).collect();
+    for id in ids {
+        let waits = |pull: &Pull| pull.page.as_ref().is_some_and(|page| !page.queue.is_empty());
+        if cx.pulls.pulls.get(&id).is_some_and(waits) {
+            pump(cx, id);
+        }
+    }
+}
+
 /// Fetches as many chunks as may be under way; commits the page when all are here.
 fn pump(cx: &mut Context, id: PullId) {
     let pulls = cx.pulls.pulls.len() - cx.pulls.waiting.len();
     let window = ACTIVE_BYTES_MAX / u64::try_from(pulls.max(1)).unwrap_or(u64::MAX);
     loop {
-        let Some(Pull { record, holders, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
+        let Some(Pull { client, page: Some(page), .. }) = cx.pulls.pulls.get(&id) else { return };
+        let is_repair = *client == PullClient::Repair;
         let Some(chunk) = page.queue.front().copied() else { break };
         let active: u64 = page.active.iter().filter_map(|id| page.chunks.get(id)).map(|len| u64::from(*len)).sum();
         let one_by_one = buggify!(cx.simulation, "pull.one-chunk-at-a-time");
         if active > 0 && (one_by_one || active + u64::from(chunk.len) > window) {
             return;
         }
+        if is_repair && !repair::take(cx, chunk.len) {
+            return;
+        }
+        let Some(Pull { record, holders, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
         page.queue.pop_front();
         page.active.insert(chunk.id);
         let order = fetch::Order {

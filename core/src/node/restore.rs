@@ -178,7 +178,14 @@ impl Task for Restore {
                 cx.work(WorkOp::VerifyRecords { records }, Pending::Task(self.id, step));
                 Flow::Continue
             }
-            Some(Answer::Announced(_) | Answer::Promised(_)) => {
+            Some(
+                Answer::Announced(_)
+                | Answer::Promised(_)
+                | Answer::Synced(_)
+                | Answer::Compared(_)
+                | Answer::Found(_)
+                | Answer::Told(_),
+            ) => {
                 asks::on_lie(cx, node);
                 self.next_peer(cx)
             }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::bulk::Bulk;
 use crate::event::{RequestError, WriteReport};
-use crate::frame::{AnnounceOutcome, HeldRecord, Refusal};
+use crate::frame::{AnnounceOutcome, CompareOutcome, HeldRecord, Refusal, SyncOutcome};
 use crate::ids::{ChunkId, NodeId, RecordId, RequestId};
 use crate::node::locate::Located;
 use crate::node::page_loader::{LoadedPage, PageClient, PageFailure};
@@ -79,6 +79,10 @@ pub(crate) enum AskClient {
     Request(RequestId),
     /// The deliveries owed to a node: the one of this record.
     Outbox(RecordId),
+    /// The comparison with a peer of this number.
+    Sync(u64),
+    /// Nobody: what the peer says to it changes nothing.
+    Nobody,
 }
 
 /// What a peer answered.
@@ -87,6 +91,10 @@ pub(crate) enum Answer {
     Records { records: Vec<HeldRecord>, next: Bytes },
     Announced(AnnounceOutcome),
     Promised(bool),
+    Synced(SyncOutcome),
+    Compared(CompareOutcome),
+    Found(Vec<Bytes>),
+    Told(bool),
 }
 
 /// What became of a delivery.

@@ -71,6 +71,27 @@ impl Summary {
         }
     }
 
+    /// The sums of all records, in order of groups.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Place, Sum)> {
+        self.all.iter().map(|(place, sum)| (*place, *sum))
+    }
+
+    /// Those of this node's owner.
+    pub(crate) fn own(&self) -> impl Iterator<Item = (Place, Sum)> {
+        self.own.iter().map(|(place, sum)| (*place, *sum))
+    }
+
+    /// The sums of an owner's records, by bucket.
+    pub(crate) fn of_owner(&self, owner: OwnerId) -> impl Iterator<Item = (u8, Sum)> {
+        (0..=u8::MAX).filter_map(move |bucket| Some((bucket, *self.owners.get(&(bucket, owner))?)))
+    }
+
+    /// The owners that have records in a bucket.
+    pub(crate) fn owners_in(&self, bucket: u8) -> impl Iterator<Item = OwnerId> {
+        let range = (bucket, OwnerId([0; 32]))..=(bucket, OwnerId([0xff; 32]));
+        self.owners.range(range).map(|((_, owner), _)| *owner)
+    }
+
     /// The sum of all.
     pub(crate) fn total(&self) -> Sum {
         let mut total = Sum::default();

@@ -28,6 +28,10 @@ pub enum Timer {
     Boot,
     /// Which records are on the disk is asked again.
     Records,
+    /// Records are compared with a peer.
+    Sync,
+    /// The rate of repair allows more.
+    Repair,
     /// The first dials should have come to something.
     Settle,
 }

@@ -6,8 +6,8 @@ use negentropy::{Id, Negentropy};
 
 use super::item::{Item, Items};
 
-/// The longest message, in bytes. It leaves room in a frame for what the message is about.
-pub const MESSAGE_LEN_MAX: usize = 32_768;
+/// The longest message, in bytes. It leaves room in a frame for what the message is about, in whatever codec.
+pub const MESSAGE_LEN_MAX: usize = 24_576;
 
 /// The most messages that are asked with about one set. Each answer of an honest node settles about a thousand items or splits a
 /// range in sixteen, so that many are never needed for as many items as a node compares at once.

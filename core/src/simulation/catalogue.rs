@@ -21,6 +21,7 @@ pub const SITES: &[(&str, &str)] = &[
     ("records.batch-of-one", "the records are counted one by one (for a run)"),
     ("serve.hot-miss", "a blob in memory is read from the disk all the same"),
     ("serve.small-pieces", "data goes out in pieces of 1,000 bytes"),
+    ("sync.busy", "a node is too busy to tell a peer whether both have the same records"),
     ("upload.busy", "an upload is refused as if too many were open"),
 ];
 
@@ -53,9 +54,17 @@ pub const PROBES: &[(&str, &str)] = &[
     ("put.manifest-sealed-anew", "a put sealed its manifest for a second version"),
     ("records.changed-while-counted", "a record changed while the scan at start read it"),
     ("records.in-doubt", "the commit of a record failed, and the disk is asked whether it was made"),
+    ("repair.done", "a record that was to be here was fetched"),
+    ("repair.put-off", "a record that was to be here could not be had"),
+    ("repair.without-the-owner", "a record was repaired from a peer that is no device of its owner"),
     ("restore.file-restored", "a restore brought a record back"),
     ("restore.several-pages", "a restore asked a peer for a further page"),
     ("serve.damaged-blob", "a peer wanted a blob that was damaged here"),
+    ("sync.cut-short", "a comparison with a peer was cut short"),
+    ("sync.found", "a comparison found a record that a peer had and this node was to have"),
+    ("sync.read-repair", "a search met a holder that lacks the record"),
+    ("sync.told", "a peer told of a record that was to be here"),
+    ("sync.waits-for-repair", "a comparison waited until there was room for more to repair"),
     ("upload.chunk-held-already", "a peer offered a chunk that was here already"),
     ("upload.disk-full", "an upload met a full disk"),
 ];

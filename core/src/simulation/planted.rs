@@ -122,6 +122,8 @@ bugs! {
         "A pull that is refused keeps its place among the few that may be under way.";
     NameInJournal "name-in-journal" in "core/node/put.rs" needs [],
         "A journal of the puts under way keeps their names as they are.";
+    SyncSkipsLastBucket "sync-skips-last-bucket" in "core/node/sync.rs" needs ["process"],
+        "A comparison of what two nodes have leaves out the last of its buckets.";
     CancelForgotten "cancel-forgotten" in "core/node.rs" needs [],
         "A request whose caller goes away is left to its deadline, which a put that waits for its caller never reaches.";
     AckBeforeFsync "ack-before-fsync" in "net-tokio/store/batch.rs" needs ["process"],

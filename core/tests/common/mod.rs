@@ -3,14 +3,18 @@
 
 use bytes::Bytes;
 use forever_core::bulk::PlainChunk;
-use forever_core::frame::{AnnounceOutcome, Frame, Goodbye, HeldRecord, Hello, PROTOCOL_VERSION, Refusal};
+use forever_core::frame::{
+    AnnounceOutcome, CompareOutcome, Frame, Goodbye, HeldRecord, Hello, PROTOCOL_VERSION, Refusal, SetRange,
+    SyncOutcome,
+};
 use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::intent::{SignedIntent, UploadIntent};
 use forever_core::manifest::{
     Children, ChunkRef, FileMeta, PageContext, PagePublic, PageSecrets, SealedPage, seal_page,
 };
 use forever_core::name::Name;
-use forever_core::placement::Replicas;
+use forever_core::placement::{Group, Replicas};
+use forever_core::reconcile::{Digest, Item};
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::seal::{SealedChunk, seal_chunk};
 use forever_core::secrets::{OwnerKeys, OwnerSecret};
@@ -105,7 +109,7 @@ pub(crate) fn ticket() -> SignedTicket {
 
 /// One frame of each kind, with its name; the payload of a data frame is `abc`.
 pub(crate) fn frames() -> Vec<(&'static str, Frame)> {
-    let frames = [link_frames(), upload_frames(), want_frames(), record_frames()].concat();
+    let frames = [link_frames(), upload_frames(), want_frames(), record_frames(), sync_frames()].concat();
     frames.into_iter().map(|frame| (frame_name(&frame), frame)).collect()
 }
 
@@ -133,6 +137,14 @@ fn frame_name(frame: &Frame) -> &'static str {
         Frame::AskPromise { .. } => "ask_promise",
         Frame::Promise { .. } => "promise",
         Frame::ReleasePromise { .. } => "release_promise",
+        Frame::Sync { .. } => "sync",
+        Frame::Synced { .. } => "synced",
+        Frame::Compare { .. } => "compare",
+        Frame::Compared { .. } => "compared",
+        Frame::FindItems { .. } => "find_items",
+        Frame::Found { .. } => "found",
+        Frame::Tell { .. } => "tell",
+        Frame::Told { .. } => "told",
     }
 }
 
@@ -187,6 +199,21 @@ fn record_frames() -> Vec<Frame> {
         Frame::AskPromise { request: 7, record: Bytes::from_static(b"signed record") },
         Frame::Promise { request: 7, given: true },
         Frame::ReleasePromise { owner: OWNER, name_id: NAME_ID, record: RECORD },
+    ]
+}
+
+fn sync_frames() -> Vec<Frame> {
+    let range = SetRange { first: Group(0x1200), last: Group(0x12ff), owner: None, levels: vec![3] };
+    let record = Bytes::from_static(b"signed record");
+    vec![
+        Frame::Sync { request: 8, shared: Digest([0x77; 8]), owner: OWNER, own: Digest([0x78; 8]) },
+        Frame::Synced { request: 8, outcome: SyncOutcome::Differ { shared: vec![Digest([0x77; 8])], own: vec![] } },
+        Frame::Compare { request: 9, range, message: Bytes::from_static(b"message") },
+        Frame::Compared { request: 9, outcome: CompareOutcome::Answer(Bytes::from_static(b"answer")) },
+        Frame::FindItems { request: 10, items: vec![Item([0x88; 32])] },
+        Frame::Found { request: 10, records: vec![record.clone()] },
+        Frame::Tell { request: 11, records: vec![record] },
+        Frame::Told { request: 11, taken: true },
     ]
 }
 

@@ -45,6 +45,14 @@ const fn names(frame: &Frame) -> (&'static str, &'static str) {
         Frame::AskPromise { .. } => ("promises", "ask promise"),
         Frame::Promise { .. } => ("promises", "promise"),
         Frame::ReleasePromise { .. } => ("promises", "release promise"),
+        Frame::Sync { .. } => ("comparisons", "sync"),
+        Frame::Synced { .. } => ("comparisons", "synced"),
+        Frame::Compare { .. } => ("comparisons", "compare"),
+        Frame::Compared { .. } => ("comparisons", "compared"),
+        Frame::FindItems { .. } => ("comparisons", "find items"),
+        Frame::Found { .. } => ("comparisons", "found"),
+        Frame::Tell { .. } => ("comparisons", "tell"),
+        Frame::Told { .. } => ("comparisons", "told"),
     }
 }
 
