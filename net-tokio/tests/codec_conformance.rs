@@ -4,11 +4,13 @@ use bytes::Bytes;
 use forever_core::bulk::Bulk;
 use forever_core::codec::{Bincode, Codec, DecodeError};
 use forever_core::frame::{
-    ANSWER_RECORDS_MAX, AnnounceOutcome, CompareOutcome, DATA_LEN_MAX, FOUND_MAX, Frame, Goodbye, HEADER_LEN_MAX,
-    HeldRecord, Hello, LEVEL_NONE, OFFER_CHUNKS_MAX, Refusal, SetRange, SyncOutcome,
+    ANSWER_MEMBERS_MAX, ANSWER_RECORDS_MAX, AnnounceOutcome, CompareOutcome, DATA_LEN_MAX, FOUND_MAX, Frame, Goodbye,
+    HEADER_LEN_MAX, HeldRecord, Hello, LEVEL_NONE, Life, MemberRow, OFFER_CHUNKS_MAX, Refusal, SWIM_PACKET_MAX, SetRange,
+    SyncOutcome,
 };
-use forever_core::ids::{ChunkId, NameId, ObjectId, OwnerId, PageId, RecordId};
+use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::manifest::ChunkRef;
+use forever_core::member::{Member, MemberInfo, MemberStatus, STAMP_MAX};
 use forever_core::placement::Group;
 use forever_core::reconcile::{BUCKETS, Digest, Item, MESSAGE_LEN_MAX};
 use forever_core::record::RECORD_LEN_MAX;
@@ -29,7 +31,8 @@ fn bytes() -> Bytes {
 
 /// At least one frame of every kind, with the longest lists that the protocol allows.
 fn samples() -> Vec<Frame> {
-    [link_samples(), upload_samples(), transfer_samples(), record_samples(), sync_samples()].concat()
+    let records = [record_samples(), member_samples(), sync_samples()].concat();
+    [link_samples(), upload_samples(), transfer_samples(), records].concat()
 }
 
 fn link_samples() -> Vec<Frame> {
@@ -37,8 +40,10 @@ fn link_samples() -> Vec<Frame> {
         Frame::Hello(Hello {
             version: 1,
             features: u64::MAX,
-            listen: vec!["[::1]:7000".into(), r#"{"hex":"00"}"#.into(), ":1".into()],
-            owner: OWNER,
+            member: member().info,
+            generation: u64::MAX,
+            table: u64::MAX,
+            seen: "[::1]:7000".into(),
         }),
         Frame::Ping { nonce: u64::MAX },
         Frame::Pong { nonce: 0 },
@@ -87,6 +92,30 @@ fn record_samples() -> Vec<Frame> {
     ]
 }
 
+fn member() -> Member {
+    let info = MemberInfo {
+        stamp: STAMP_MAX,
+        status: MemberStatus::Forgotten,
+        owner: OWNER,
+        addresses: vec!["[::1]:7000".into(), r#"{"hex":"00"}"#.into(), ":1".into()],
+        weight: u32::MAX,
+        zone: r#"a "zone""#.into(),
+    };
+    Member { node: NodeId([0xd4; 32]), info }
+}
+
+fn member_samples() -> Vec<Frame> {
+    let row = |life| MemberRow { member: member(), life };
+    let life = Some(Life { generation: u64::MAX, incarnation: u16::MAX, down: true });
+    vec![
+        Frame::AskMembers { request: 15, after: None },
+        Frame::AskMembers { request: 15, after: Some(NodeId([0xd4; 32])) },
+        Frame::Members { request: 15, members: vec![row(life), row(None)], more: true },
+        Frame::News { members: vec![member(); ANSWER_MEMBERS_MAX] },
+        Frame::Swim { table: u64::MAX, packet: vec![0xee; SWIM_PACKET_MAX].into() },
+    ]
+}
+
 fn sync_samples() -> Vec<Frame> {
     let range = SetRange { first: Group(0), last: Group(255), owner: Some(OWNER), levels: vec![LEVEL_NONE; 256] };
     let digests = vec![Digest([7; 8]); BUCKETS];
@@ -131,18 +160,22 @@ fn kind(frame: &Frame) -> usize {
         Frame::AskPromise { .. } => 18,
         Frame::Promise { .. } => 19,
         Frame::ReleasePromise { .. } => 20,
-        Frame::Sync { .. } => 21,
-        Frame::Synced { .. } => 22,
-        Frame::Compare { .. } => 23,
-        Frame::Compared { .. } => 24,
-        Frame::FindItems { .. } => 25,
-        Frame::Found { .. } => 26,
-        Frame::Tell { .. } => 27,
+        Frame::AskMembers { .. } => 21,
+        Frame::Members { .. } => 22,
+        Frame::News { .. } => 23,
+        Frame::Swim { .. } => 24,
+        Frame::Sync { .. } => 25,
+        Frame::Synced { .. } => 26,
+        Frame::Compare { .. } => 27,
+        Frame::Compared { .. } => 28,
+        Frame::FindItems { .. } => 29,
+        Frame::Found { .. } => 30,
+        Frame::Tell { .. } => 31,
         Frame::Told { .. } => KINDS - 1,
     }
 }
 
-const KINDS: usize = 29;
+const KINDS: usize = 33;
 
 fn encoded(codec: &dyn Codec, frame: &Frame) -> (Vec<u8>, Bytes) {
     let mut header = b"kept".to_vec();

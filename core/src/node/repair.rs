@@ -1,5 +1,5 @@
 //! Repair: records that this node is to hold and lacks are fetched from whoever has them, without their owners and without keys;
-//! those first of whose holders the fewest can be reached, and no faster than the configured rate.
+//! those first of whose holders the fewest live, and no faster than the configured rate.
 //!
 //! Nothing of this is remembered across a restart: the next comparison finds again what is still missing, and chunks that came stay.
 
@@ -27,7 +27,7 @@ const WAITING_MAX: usize = 4_096;
 /// For how long the rate may be saved up.
 const BURST: Duration = Duration::from_secs(1);
 
-/// Place in the queue: how many of a record's holders can be reached, then the order of coming.
+/// Place in the queue: how many of a record's holders live, then the order of coming.
 type Place = (usize, u64);
 
 #[derive(Debug)]
@@ -78,16 +78,12 @@ pub(crate) fn want(cx: &mut Context, record: SignedRecord, from: NodeId) {
     if cx.repairs.queue.len() >= WAITING_MAX || cx.evicting.contains(&id) {
         return;
     }
-    let place = (reachable_holders(cx, &record), cx.number());
+    // The fewer of its holders live, the more is it in danger.
+    let alive = cluster::alive_holders(cx, record.record.name_id, record.record.retention.replicas);
+    let place = (alive, cx.number());
     cx.repairs.places.insert(id, place);
     cx.repairs.queue.insert(place, Want { record, sources: [from].into() });
     pump(cx);
-}
-
-/// How many of the nodes that are to hold a record can be reached, this one not counted: the fewer, the more is it in danger.
-fn reachable_holders(cx: &mut Context, record: &SignedRecord) -> usize {
-    let holders = cluster::holders(cx, record.record.name_id, record.record.retention.replicas);
-    holders.into_iter().filter(|node| cx.links.of(*node).is_some()).count()
 }
 
 fn pump(cx: &mut Context) {

@@ -20,6 +20,7 @@ use core::time::Duration;
 
 use crate::frame::{CompareOutcome, Frame, SyncOutcome};
 use crate::ids::NodeId;
+use crate::node::cluster::Reach;
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::pending::Completion;
@@ -156,25 +157,31 @@ pub(crate) fn on_timer(cx: &mut Context) {
         }
         return;
     }
-    match next_partner(cx) {
-        Some(node) if cx.records.summary().is_some() => start(cx, node),
-        Some(_) | None => schedule(cx),
+    let Some(node) = next_partner(cx).filter(|_| cx.records.summary().is_some()) else { return schedule(cx) };
+    cx.sync.last = Some(node);
+    match cluster::reach(cx, node) {
+        Reach::Linked => start(cx, node),
+        // It is compared with when it has come.
+        Reach::Coming | Reach::Away => {
+            cx.sync.dirty.remove(&node);
+            schedule(cx);
+        }
     }
 }
 
 /// The next peer that is to be compared with soon; else the next in turn.
 fn next_partner(cx: &Context) -> Option<NodeId> {
-    let peers = cx.links.ready_nodes();
+    let members: BTreeSet<NodeId> = cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
     let after = |nodes: &BTreeSet<NodeId>| {
         let later = cx.sync.last.and_then(|last| nodes.range(last..).find(|node| **node != last).copied());
         later.or_else(|| nodes.first().copied())
     };
-    let dirty: BTreeSet<NodeId> = cx.sync.dirty.intersection(&peers).copied().collect();
-    after(&dirty).or_else(|| after(&peers))
+    let linked = |node: &&NodeId| cx.links.of(**node).is_some();
+    let dirty: BTreeSet<NodeId> = cx.sync.dirty.iter().filter(linked).copied().collect();
+    after(&dirty).or_else(|| after(&members))
 }
 
 fn start(cx: &mut Context, node: NodeId) {
-    cx.sync.last = Some(node);
     let shared = scope::sums(cx, Selection::Shared(node));
     let own = scope::sums(cx, Selection::OwnAt(node));
     let id = cx.number();
@@ -228,7 +235,7 @@ pub(crate) fn on_answered(cx: &mut Context, id: u64, node: NodeId, answer: Optio
         Some(Answer::Compared(outcome)) => on_compared(cx, id, outcome),
         Some(Answer::Found(records)) => exchange::on_found(cx, id, records),
         Some(Answer::Told(taken)) => exchange::on_told(cx, id, taken),
-        Some(Answer::Records { .. } | Answer::Announced(_) | Answer::Promised(_)) => {
+        Some(Answer::Records { .. } | Answer::Announced(_) | Answer::Promised(_) | Answer::Members { .. }) => {
             finish(cx, false);
             asks::on_lie(cx, node);
         }
