@@ -12,7 +12,6 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
 use crate::node::{answers, dials, links, members, names, outbox, presence, records, scrub, service, swim};
-use crate::record::SignedRecord;
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
 

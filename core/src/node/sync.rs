@@ -159,13 +159,12 @@ pub(crate) fn on_timer(cx: &mut Context) {
     }
     let Some(node) = next_partner(cx).filter(|_| cx.records.summary().is_some()) else { return schedule(cx) };
     cx.sync.last = Some(node);
+    // What marks it from now on is about a later comparison.
+    cx.sync.dirty.remove(&node);
     match cluster::reach(cx, node) {
         Reach::Linked => start(cx, node),
         // It is compared with when it has come.
-        Reach::Coming | Reach::Away => {
-            cx.sync.dirty.remove(&node);
-            schedule(cx);
-        }
+        Reach::Coming | Reach::Away => schedule(cx),
     }
 }
 
@@ -205,7 +204,6 @@ fn start(cx: &mut Context, node: NodeId) {
 /// The comparison is over; if it was cut short, it is begun anew after a while.
 fn finish(cx: &mut Context, complete: bool) {
     let Some(Asking { node, .. }) = cx.sync.asking.take() else { return };
-    cx.sync.dirty.remove(&node);
     schedule(cx);
     if !complete {
         sometimes!(cx.simulation, "sync.cut-short");
