@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use crate::ids::{OwnerId, RecordId};
 use crate::placement::{Group, Replicas};
 use crate::reconcile::{Sum, bucket_of};
-use crate::record::SignedRecord;
+use crate::record::{Record, RecordBody, SignedRecord};
 
 /// What decides who holds a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,7 +16,15 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn of(record: &SignedRecord) -> Self {
-        Self { group: Group::of(record.record.name_id), replicas: record.record.retention.replicas }
+        Self { group: Group::of(record.record.name_id), replicas: kept_on(&record.record) }
+    }
+}
+
+/// On how many nodes a record is kept: a deletion on all.
+pub(crate) fn kept_on(record: &Record) -> Replicas {
+    match record.body {
+        RecordBody::Tombstone => Replicas::ALL,
+        RecordBody::File { .. } => record.retention.replicas,
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::ids::{NameId, NodeId};
-use crate::record::{Record, RecordBody, Retention};
+use crate::ids::{NameId, NodeId, PageId};
+use crate::record::Retention;
 use crate::version::Version;
 
 fn counted(owner: u8, name: [u8; 2], replicas: Replicas, id: u8) -> Counted {
@@ -11,7 +11,7 @@ fn counted(owner: u8, name: [u8; 2], replicas: Replicas, id: u8) -> Counted {
         name_id: NameId(name_id),
         version: Version { wall_ms: 1, counter: 0, node: NodeId([1; 32]) },
         retention: Retention { keep_versions: 1, keep_days: 1, replicas },
-        body: RecordBody::Tombstone,
+        body: RecordBody::File { root: PageId([9; 32]), root_len: 1 },
     };
     Counted::of(&SignedRecord { record, id: RecordId([id; 32]), bytes: bytes::Bytes::new() })
 }

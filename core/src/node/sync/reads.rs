@@ -13,6 +13,7 @@ use crate::frame::SetRange;
 use crate::ids::{NameId, OwnerId};
 use crate::node::context::Context;
 use crate::node::pending::Pending;
+use crate::node::summary::kept_on;
 use crate::node::{answers, schema};
 use crate::placement::Group;
 use crate::reconcile::{Item, Items, bucket_of};
@@ -196,7 +197,7 @@ pub(super) fn on_read(cx: &mut Context, id: u64, entries: Result<(Vec<(Bytes, By
 fn is_in(range: &SetRange, record: &SignedRecord) -> bool {
     let group = Group::of(record.record.name_id);
     let level = group.0.checked_sub(range.first.0).and_then(|place| range.levels.get(usize::from(place)));
-    range.levels.is_empty() || level.is_some_and(|level| scope::belongs(record.record.retention.replicas, *level))
+    range.levels.is_empty() || level.is_some_and(|level| scope::belongs(kept_on(&record.record), *level))
 }
 
 /// The item of a record.
