@@ -577,6 +577,7 @@ impl Node {
             Timer::Scrub => scrub::on_timer(cx),
             Timer::Swim => swim::on_timer(cx),
             Timer::Service => service::refresh(cx),
+            Timer::Locate(id) => locate::on_timeout(cx, id),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
                 publish::on_straggler(cx, id);
@@ -595,6 +596,7 @@ impl Node {
         let cx = &mut self.cx;
         dials::on_peer_ready(cx, node);
         publish::on_peer_ready(cx, node);
+        locate::on_peer_ready(cx, node);
         outbox::flush(cx, node);
         mend::on_peer_ready(cx);
         sync::on_peer_ready(cx, node);
@@ -614,7 +616,12 @@ impl Node {
         match signal {
             Signal::PeerReady(node) => self.on_peer_ready(node),
             Signal::PeerGone(node) => self.on_peer_gone(node),
-            Signal::Unreachable(node) => swim::on_unreachable(cx, node),
+            Signal::Unreachable(node) => {
+                swim::on_unreachable(cx, node);
+                publish::on_unreachable(cx, node);
+                locate::on_unreachable(cx, node);
+                self.run_all(|task, cx| task.on_unreachable(cx, node));
+            }
             Signal::MembershipChanged => sync::on_membership(cx),
             Signal::Settled => {
                 locate::on_settled(cx);

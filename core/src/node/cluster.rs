@@ -5,14 +5,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{NameId, NodeId, OwnerId};
-use crate::member::MemberStatus;
+use crate::member::{MemberInfo, MemberStatus};
 use crate::node::context::Context;
 use crate::node::dials;
 use crate::node::service::Served;
 use crate::node::swim::Liveness;
 use crate::placement::{self, Candidate, Group, Replicas};
 use crate::planted;
-use crate::record::Record;
+use crate::record::{Record, RecordBody};
 
 /// How many behind the usual holders are asked for a name at first: they may stand in for some.
 const SPARES: usize = 2;
@@ -87,21 +87,28 @@ pub(crate) fn holders(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec
     ranked.iter().take(replicas.limit()).copied().collect()
 }
 
+/// The nodes that would be to hold a name if all members were in service: whoever of them comes back, even after long, is to hold
+/// it again.
+pub(crate) fn holders_of_all(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec<NodeId> {
+    if cx.service.members().len() > cx.members.count() as usize || planted!(cx.simulation, RankByReachable) {
+        return holders(cx, name, replicas);
+    }
+    let candidate =
+        |(node, info): (NodeId, &MemberInfo)| Candidate { node, weight: info.weight, zone: info.zone.clone() };
+    let members = cx.members.all().filter(|(_, info)| info.status == MemberStatus::In);
+    let all: Vec<Candidate> = members.chain([(cx.me, cx.members.own())]).map(candidate).collect();
+    placement::rank(Group::of(name), &all).into_iter().take(replicas.limit()).collect()
+}
+
 /// Whether a node is to hold a name.
 pub(crate) fn is_holder(cx: &mut Context, node: NodeId, name: NameId, replicas: Replicas) -> bool {
     rank(cx, name).iter().take(replicas.limit()).any(|holder| *holder == node)
 }
 
-/// Of the nodes that would hold a name if all members were in service, those that are alive; this node not among them.
-pub(crate) fn alive_holders(cx: &Context, name: NameId, replicas: Replicas) -> usize {
-    let members = cx.members.all().filter(|(_, info)| info.status == MemberStatus::In);
-    let others = members.map(|(node, info)| (node, Served::of(info)));
-    let all = others.chain([(cx.me, Served::of(cx.members.own()))]);
-    let candidates: Vec<Candidate> =
-        all.map(|(node, Served { weight, zone, .. })| Candidate { node, weight, zone }).collect();
-    let ranked = placement::rank(Group::of(name), &candidates);
-    let first = ranked.into_iter().take(replicas.limit()).filter(|node| *node != cx.me);
-    first.filter(|node| cx.swim.liveness(*node) == Liveness::Alive).count()
+/// Of the nodes that would hold a name if all members were in service, how many live; this node not among them.
+pub(crate) fn alive_holders(cx: &mut Context, name: NameId, replicas: Replicas) -> usize {
+    let others = holders_of_all(cx, name, replicas).into_iter().filter(|node| *node != cx.me);
+    others.filter(|node| cx.swim.liveness(*node) == Liveness::Alive).count()
 }
 
 /// The other devices of an owner.
@@ -124,15 +131,16 @@ pub(crate) fn likely_of(cx: &mut Context, record: &Record) -> BTreeSet<NodeId> {
     likely(cx, record.owner, record.name_id, record.retention.replicas)
 }
 
-/// What a node is to have of a record; `None` if nothing.
+/// What a node is to have of a record; `None` if nothing. A deletion is everybody's: any member may have held the name when others
+/// were in the cluster, and would go on serving it.
 pub(crate) fn part(cx: &mut Context, node: NodeId, record: &Record) -> Option<Part> {
-    if is_holder(cx, node, record.name_id, record.retention.replicas) {
+    if record.body == RecordBody::Tombstone || is_holder(cx, node, record.name_id, record.retention.replicas) {
         return Some(Part::Whole);
     }
     cx.members.devices(record.owner).any(|device| device == node).then_some(Part::Light)
 }
 
-/// Whether a node can be talked to; one that can be connected to now is.
+/// Whether a node can be talked to; one that can be connected to now is being connected to from now on.
 pub(crate) fn reach(cx: &mut Context, node: NodeId) -> Reach {
     if cx.links.of(node).is_some() {
         Reach::Linked

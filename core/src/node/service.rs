@@ -22,7 +22,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    pub(crate) fn of(info: &MemberInfo) -> Self {
+    fn of(info: &MemberInfo) -> Self {
         Self { owner: info.owner, weight: info.weight, zone: info.zone.clone() }
     }
 }

@@ -104,6 +104,11 @@ pub(crate) trait Task: Debug + Send {
         Flow::Continue
     }
 
+    /// A peer that was to be talked to cannot be.
+    fn on_unreachable(&mut self, _cx: &mut Context, _node: NodeId) -> Flow {
+        Flow::Continue
+    }
+
     /// The first dials have come to something.
     fn on_settled(&mut self, _cx: &mut Context) -> Flow {
         Flow::Continue
