@@ -8,7 +8,7 @@
 //!
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
-//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
+//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `checkpoints`, `schema`.
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
@@ -16,6 +16,7 @@ mod announce;
 mod answers;
 mod asks;
 mod boot;
+mod checkpoints;
 mod choose;
 #[allow(dead_code, reason = "requests are placed next")]
 mod cluster;
@@ -465,6 +466,7 @@ impl Node {
             Pending::Publish(id, step) => publish::on_completion(cx, id, step, completion),
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
+            Pending::Checkpoint(step) => checkpoints::on_completion(cx, step, completion),
             Pending::Nobody => {
                 if let Err(error) = completion.committed() {
                     answers::note_disk_error(cx, &error);
@@ -483,6 +485,7 @@ impl Node {
             Timer::Outbox(node) => outbox::flush(cx, node),
             Timer::Boot => boot::on_timer(cx),
             Timer::Settle => dials::settle(cx),
+            Timer::Checkpoint => checkpoints::on_timer(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
                 publish::on_straggler(cx, id);
@@ -503,6 +506,7 @@ impl Node {
             Signal::PeerReady(node) => {
                 dials::check_settled(cx);
                 publish::on_peer_ready(cx, node);
+                checkpoints::on_peer_ready(cx, node);
                 outbox::flush(cx, node);
                 self.run_all(|task, cx| task.on_peer_ready(cx, node));
             }
@@ -531,6 +535,7 @@ impl Node {
             Signal::Answered { client, node, answer } => match client {
                 AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
+                AskClient::Checkpoint(record) => checkpoints::on_answered(cx, node, record, answer),
                 AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
             },
             Signal::Pulled { client, record, outcome } => match client {

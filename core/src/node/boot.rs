@@ -10,7 +10,7 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::schema::{self, Remembered};
 use crate::node::timers::Timer;
-use crate::node::{answers, dials, members, names};
+use crate::node::{answers, checkpoints, dials, members, names};
 use crate::record::SignedRecord;
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -79,7 +79,7 @@ pub(crate) fn on_timer(cx: &mut Context) {
 
 /// Starts.
 pub(crate) fn start(cx: &mut Context) {
-    let keys = alloc::vec![Bytes::from_static(schema::CLOCK)];
+    let keys = alloc::vec![schema::vouched_key(cx.me), Bytes::from_static(schema::CLOCK)];
     cx.disk(DiskOp::Lookup { keys }, Pending::Boot(BootStep::Clock));
 }
 
@@ -100,6 +100,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             {
                 cx.clock = clock;
             }
+            checkpoints::recover(cx, values.pop().flatten());
             scan(cx, b"N", Bytes::from_static(b"N"), BootStep::Members);
             false
         }

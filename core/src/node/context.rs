@@ -13,6 +13,7 @@ use crate::event::{Event, RequestError, What};
 use crate::frame::Frame;
 use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
 use crate::node::boot::Failed;
+use crate::node::checkpoints::Checkpoints;
 use crate::node::cluster::Cluster;
 use crate::node::dials::Dials;
 use crate::node::fetch::Fetches;
@@ -65,6 +66,7 @@ pub(crate) struct Context {
     pub(crate) uploads: Uploads,
     pub(crate) hot: HotBlobs,
     pub(crate) names: Names,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) locates: Locates,
     pub(crate) pages: PageLoads,
     pub(crate) pulls: Pulls,
@@ -115,6 +117,7 @@ impl Context {
             uploads: Uploads::default(),
             hot: HotBlobs::new(hot_bytes),
             names: Names::default(),
+            checkpoints: Checkpoints::default(),
             locates: Locates::default(),
             pages: PageLoads::default(),
             pulls: Pulls::default(),

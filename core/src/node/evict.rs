@@ -132,7 +132,7 @@ impl Evict {
             .values()
             .filter_map(|record| match record.record.body {
                 RecordBody::File { root, root_len } => Some(PageRef { id: root, len: root_len }),
-                RecordBody::Tombstone => None,
+                RecordBody::Tombstone | RecordBody::Checkpoint(_) => None,
             })
             .collect();
         for page in roots {
@@ -220,8 +220,7 @@ impl Task for Evict {
         if let Err(error) = choose::choose(cx, &located, None) {
             return self.fail(cx, error);
         }
-        let here =
-            |record: &&SignedRecord| located.local.contains(&record.id) && record.record.body != RecordBody::Tombstone;
+        let here = |record: &&SignedRecord| located.local.contains(&record.id) && record.record.body.is_file();
         for record in located.records.iter().filter(here) {
             if cx.fresh.is_promising(record.id) || !cx.evicting.insert(record.id) {
                 return self.fail(

@@ -8,6 +8,7 @@ use crate::ids::{ChunkId, LinkId, RequestId};
 use crate::node::announce::{AnnounceStep, PromiseStep};
 use crate::node::answers::AnswerStep;
 use crate::node::boot::BootStep;
+use crate::node::checkpoints::CheckpointStep;
 use crate::node::locate::LocateStep;
 use crate::node::outbox::OutboxStep;
 use crate::node::page_loader::PageStep;
@@ -36,6 +37,7 @@ pub(crate) enum Pending {
     Publish(RequestId, PublishStep),
     Task(RequestId, TaskStep),
     Outbox(OutboxStep),
+    Checkpoint(CheckpointStep),
     /// The commit of a page that lists these chunks, then what waits for it.
     PageCommit {
         chunks: Vec<ChunkId>,

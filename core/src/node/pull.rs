@@ -197,7 +197,7 @@ fn refuse_disk(cx: &mut Context, id: PullId, error: &DiskError) {
 fn begin(cx: &mut Context, id: PullId) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     match pull.record.record.body {
-        RecordBody::Tombstone => commit_record(cx, id, None),
+        RecordBody::Tombstone | RecordBody::Checkpoint(_) => commit_record(cx, id, None),
         RecordBody::File { root_len, .. } if root_len as usize > PAGE_LEN_MAX => refuse(cx, id, Refusal::Invalid),
         RecordBody::File { root, root_len } => load_page(cx, id, PageRef { id: root, len: root_len }),
     }

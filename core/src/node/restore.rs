@@ -96,7 +96,6 @@ impl Restore {
     }
 
     fn progress(&mut self) -> RestoreReport {
-        self.report.records = self.seen.len() as u64;
         self.report.missing = self.missing.len() as u64;
         self.report.clone()
     }
@@ -124,6 +123,8 @@ impl Restore {
             asks::on_lie(cx, node);
         }
         let new: Vec<SignedRecord> = records.into_iter().filter(|record| self.seen.insert(record.id)).collect();
+        let is_checkpoint = |record: &&SignedRecord| matches!(record.record.body, RecordBody::Checkpoint(_));
+        self.report.records += (new.len() - new.iter().filter(is_checkpoint).count()) as u64;
         let keys = new.iter().map(schema::record_key).collect();
         cx.disk(DiskOp::Lookup { keys }, Pending::Task(self.id, TaskStep::Restore(RestoreStep::Held(new))));
         Flow::Continue
@@ -132,7 +133,7 @@ impl Restore {
     fn on_held(&mut self, cx: &mut Context, records: Vec<SignedRecord>, held: Vec<Option<Bytes>>) -> Flow {
         for (record, held) in records.into_iter().zip(held) {
             if held.is_some() {
-                self.report.files += u64::from(record.record.body != RecordBody::Tombstone);
+                self.report.files += u64::from(record.record.body.is_file());
                 continue;
             }
             self.pulling += 1;
@@ -206,7 +207,7 @@ impl Task for Restore {
         match outcome {
             PullOutcome::Stored { fetched_bytes } => {
                 sometimes!(cx.simulation, "restore.file-restored");
-                self.report.files += u64::from(record.record.body != RecordBody::Tombstone);
+                self.report.files += u64::from(record.record.body.is_file());
                 self.report.fetched_bytes += fetched_bytes;
             }
             PullOutcome::Refused(_) => {

@@ -10,6 +10,7 @@
 //! | `O ‖ node ‖ record key` | empty: that node has not acknowledged the record yet |
 //! | `N ‖ node` | a [`Remembered`] member of the cluster |
 //! | `C` | the hybrid logical clock |
+//! | `V ‖ node` | the newest checkpoint of that device of which this one has all that it covers: a [`Vouched`] |
 //!
 //! A version's key form is its wall time and counter in big-endian bytes, then the node: keys order as versions do.
 
@@ -28,6 +29,15 @@ use crate::version::Version;
 pub(crate) struct Remembered {
     /// Where it was reached or said it could be.
     pub addresses: Vec<String>,
+}
+
+/// A checkpoint that is known to be covered by what this node has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Vouched {
+    /// Its number among those of its device.
+    pub sequence: u64,
+    /// Its record.
+    pub record: RecordId,
 }
 
 /// The clock's key.
@@ -121,6 +131,11 @@ pub(crate) fn member_key(node: NodeId) -> Bytes {
 pub(crate) fn node_of_member(key: &[u8]) -> Option<NodeId> {
     let tail: [u8; 32] = key.get(1..)?.try_into().ok()?;
     Some(NodeId(tail))
+}
+
+/// The key of the checkpoint of a device that is vouched for.
+pub(crate) fn vouched_key(device: NodeId) -> Bytes {
+    join(&[b"V", &device.0])
 }
 
 /// The end (exclusive) of the range of keys that start with `prefix`.

@@ -28,6 +28,8 @@ pub enum Timer {
     Boot,
     /// The first dials should have come to something.
     Settle,
+    /// A checkpoint is due, or peers are to be told of it again.
+    Checkpoint,
 }
 
 /// At most one deadline for each reason.

@@ -27,6 +27,7 @@ pub const SITES: &[(&str, &str)] = &[
 pub const PROBES: &[(&str, &str)] = &[
     ("announce.tombstone-beats-late-put", "a put came to a node that knew a newer tombstone"),
     ("boot.read-again", "what could not be read at the start was read again"),
+    ("checkpoint.signed", "a device signed a checkpoint of its owner's names"),
     ("dials.backed-off", "an address could not be reached four times in a row"),
     ("evict.relied-on-by-another", "an evict was refused because another device relied on the copy"),
     ("evict.shared-chunk-kept", "an evict kept a chunk that another file shares"),

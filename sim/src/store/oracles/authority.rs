@@ -1,6 +1,7 @@
 //! Rule: nothing under an OwnerId changes without its signature. Every record on any disk verifies under the key of the owner
 //! that it names, and says what an operation of the plan said: that owner's, at the device that the version names, a file for
-//! a put and a deletion for a delete, and no more of them than the operation may have stamped.
+//! a put and a deletion for a delete, and no more of them than the operation may have stamped. Devices sign checkpoints unasked, each
+//! under the name that it has for them.
 //!
 //! Signatures are verified by whoever reads the disk ([`super::super::inspect`], outside the nodes, once for the same bytes):
 //! a record that it leaves out, although there is a row for it, is not its owner's.
@@ -53,10 +54,16 @@ impl Authority {
         let addresses = self.addresses(view);
         let mut counts: BTreeMap<(FileKey, usize, bool), usize> = BTreeMap::new();
         for held in &contents.records {
-            let (file, writer) = self.check_record(view, &addresses, &held.record).map_err(|what| {
+            let told = |what: String| {
                 let version = history::show(&held.record.record.version);
                 format!("the disk of node {node} holds a record of version {version} {what}")
-            })?;
+            };
+            let writer = Self::writer(view, &held.record).map_err(told)?;
+            if matches!(held.record.record.body, RecordBody::Checkpoint(_)) {
+                check_checkpoint(view, writer, &held.record).map_err(told)?;
+                continue;
+            }
+            let file = self.check_record(&addresses, writer, &held.record).map_err(told)?;
             let deleted = held.record.record.body == RecordBody::Tombstone;
             *counts.entry((file, writer, deleted)).or_default() += 1;
         }
@@ -79,20 +86,14 @@ impl Authority {
 
     fn check_record(
         &self,
-        view: &dyn View,
         addresses: &BTreeMap<(OwnerId, NameId), FileKey>,
+        writer: usize,
         record: &SignedRecord,
-    ) -> Result<(FileKey, usize), String> {
+    ) -> Result<FileKey, String> {
         let what = &record.record;
         let Some(file) = addresses.get(&(what.owner, what.name_id)) else {
             return Err("of a name that nobody wrote".into());
         };
-        let Some(writer) = history::node_of(view, what.version.node) else {
-            return Err("stamped by a node that does not exist".into());
-        };
-        if view.keys(writer).owner_id() != what.owner {
-            return Err(format!("stamped by node {writer}, which is not its owner's"));
-        }
         let deleted = what.body == RecordBody::Tombstone;
         let could_make = |operation: &history::Operation| {
             operation.op.node == writer
@@ -106,12 +107,29 @@ impl Authority {
         if acked.is_some_and(|acked| acked.deleted != deleted) {
             return Err("that says another thing than the operation that was acknowledged with it".into());
         }
-        Ok((*file, writer))
+        Ok(*file)
+    }
+
+    /// The device that stamped a record, which must be its owner's.
+    fn writer(view: &dyn View, record: &SignedRecord) -> Result<usize, String> {
+        let Some(writer) = history::node_of(view, record.record.version.node) else {
+            return Err("stamped by a node that does not exist".into());
+        };
+        if view.keys(writer).owner_id() != record.record.owner {
+            return Err(format!("stamped by node {writer}, which is not its owner's"));
+        }
+        Ok(writer)
     }
 
     fn check(&self, view: &mut dyn View) -> Result<(), String> {
         (0..view.scenario().nodes.len()).try_for_each(|node| self.check_disk(view, node))
     }
+}
+
+/// A checkpoint lies under the name that its device has for it, where no file can be.
+fn check_checkpoint(view: &dyn View, writer: usize, record: &SignedRecord) -> Result<(), String> {
+    let its_own = view.keys(writer).checkpoint_name(view.node_id(writer));
+    if record.record.name_id == its_own { Ok(()) } else { Err("a checkpoint under a name that is not its own".into()) }
 }
 
 impl Rule for Authority {
