@@ -99,7 +99,10 @@ pub enum Command {
         name: Name,
     },
     /// Brings the owner's whole namespace back from the peers. Answered by `RestoreProgress`, then `Restored`.
-    Restore,
+    Restore {
+        /// Whether nothing is brought back and stored: what would be is told by `RestoreFound`.
+        dry_run: bool,
+    },
     /// Answered by `Status`.
     Status,
     /// Answered by `Peers`.

@@ -8,7 +8,8 @@
 //!
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
-//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `checkpoints`, `schema`.
+//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `checkpoints`, `disk_audit`,
+//!   `schema`.
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
@@ -22,6 +23,7 @@ mod choose;
 mod cluster;
 mod context;
 mod dials;
+mod disk_audit;
 mod evict;
 mod fanout;
 mod fetch;
@@ -224,7 +226,7 @@ impl Node {
             | Command::Versions { .. }
             | Command::Share { .. }
             | Command::Evict { .. }
-            | Command::Restore
+            | Command::Restore { .. }
             | Command::Status
             | Command::Peers => {}
         }
@@ -282,11 +284,11 @@ impl Node {
                 Box::new(share::Share::new(id, name, version, valid_ms))
             }
             Command::Evict { name } => Box::new(evict::Evict::new(id, name)),
-            Command::Restore => {
+            Command::Restore { dry_run } => {
                 if core::mem::replace(&mut self.cx.restoring, true) {
                     return Err(CommandError::Restoring);
                 }
-                Box::new(restore::Restore::new(id))
+                Box::new(restore::Restore::new(id, dry_run))
             }
             Command::Status => {
                 let requests = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);

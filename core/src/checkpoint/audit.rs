@@ -76,12 +76,17 @@ impl Audit {
 
     /// The next record of the owner: they come in order of names, and those of a name in order of their ranks.
     pub fn add(&mut self, keys: &OwnerKeys, signed: &SignedRecord) {
-        if self.name != Some(signed.record.name_id) {
-            self.end_name(keys);
-            self.name = Some(signed.record.name_id);
-        }
         let counts = !matches!(signed.record.body, RecordBody::Checkpoint(_));
-        self.records.push((signed.rank(), counts));
+        self.add_counted(keys, signed.record.name_id, signed.rank(), counts);
+    }
+
+    /// The same, of a record of which no more is at hand.
+    pub(crate) fn add_counted(&mut self, keys: &OwnerKeys, name: NameId, rank: Rank, counts: bool) {
+        if self.name != Some(name) {
+            self.end_name(keys);
+            self.name = Some(name);
+        }
+        self.records.push((rank, counts));
     }
 
     fn end_name(&mut self, keys: &OwnerKeys) {
@@ -92,11 +97,11 @@ impl Audit {
         }
     }
 
-    /// What came of it.
+    /// What came of it. Nothing is left to be audited afterwards.
     #[must_use]
-    pub fn finish(mut self, keys: &OwnerKeys) -> Vec<Verdict> {
+    pub fn finish(&mut self, keys: &OwnerKeys) -> Vec<Verdict> {
         self.end_name(keys);
-        self.claims.into_iter().map(|claim| claim.judge(keys)).collect()
+        core::mem::take(&mut self.claims).into_iter().map(|claim| claim.judge(keys)).collect()
     }
 }
 

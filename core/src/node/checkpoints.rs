@@ -82,6 +82,22 @@ fn own(cx: &Context) -> Option<&SignedRecord> {
     cx.checkpoints.newest.get(&cx.keys.checkpoint_name(cx.me))
 }
 
+/// The newest checkpoint of each device, as far as known.
+pub(crate) fn newest(cx: &Context) -> impl Iterator<Item = &SignedRecord> {
+    cx.checkpoints.newest.values()
+}
+
+/// When this device signed its newest checkpoint, by its clock.
+pub(crate) fn signed_ms(cx: &Context) -> Option<u64> {
+    own(cx).and_then(checkpoint_of).map(|checkpoint| checkpoint.wall_ms)
+}
+
+/// Whether names have changed since this device signed its newest checkpoint, or nobody else has that yet.
+pub(crate) fn is_due(cx: &Context) -> bool {
+    let is_alone = own(cx).is_none() || cx.write_quorum() == 1;
+    !is_covered_by(cx, &cx.names.census(), own(cx)) || (!is_alone && cx.checkpoints.delivered.is_empty())
+}
+
 /// What the disk says of the last start's checkpoint.
 pub(crate) fn recover(cx: &mut Context, vouched: Option<Bytes>) {
     cx.checkpoints.vouched = vouched.and_then(|bytes| schema::decode(&bytes));

@@ -16,7 +16,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pages::file_info;
 use crate::node::pending::{Completion, Pending};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{choose, schema};
+use crate::node::{checkpoints, choose, schema};
 use crate::record::{RecordBody, SignedRecord};
 
 /// Loads the root page of a record of this node's owner, opened.
@@ -276,6 +276,8 @@ impl Task for Status {
             members: 1 + cx.members.count() + cx.strangers(),
             write_quorum: cx.write_quorum(),
             pending: cx.counters.owed,
+            checkpoint_ms: checkpoints::signed_ms(cx),
+            checkpoint_due: checkpoints::is_due(cx),
             requests: self.requests,
             protocol_errors: cx.counters.protocol_errors,
             damaged_blobs: cx.counters.damaged_blobs,

@@ -40,6 +40,13 @@ pub(super) struct StatQuery {
     holders: bool,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RestoreQuery {
+    #[serde(default)]
+    dry_run: bool,
+}
+
 /// The query of a get: `?version=`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -209,17 +216,24 @@ pub(super) async fn failure(
 }
 
 /// Streams one line of JSON for each step. What fails before the first line is an ordinary error.
-pub(super) async fn restore(State(shared): State<Shared>) -> Result<Response, ApiError> {
-    let mut request = shared.context.handle.request(Command::Restore).await?;
+pub(super) async fn restore(
+    State(shared): State<Shared>,
+    query: Result<Query<RestoreQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let RestoreQuery { dry_run } = query_of(query)?;
+    let mut request = shared.context.handle.request(Command::Restore { dry_run }).await?;
     let first = expect(request.next().await, restore_step)?;
     let lines = async_stream::stream! {
-        let mut step = first;
+        let mut steps = first;
         loop {
-            yield line(&RestoreLine::Report(step));
-            if step.done {
+            let is_last = steps.iter().any(is_last);
+            for step in &steps {
+                yield line(step);
+            }
+            if is_last {
                 break;
             }
-            step = match next_step(&mut request).await {
+            steps = match next_step(&mut request).await {
                 Ok(step) => step,
                 Err(error) => {
                     yield line(&RestoreLine::Error(error.body().clone()));
@@ -231,18 +245,25 @@ pub(super) async fn restore(State(shared): State<Shared>) -> Result<Response, Ap
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }
 
-async fn next_step(request: &mut Request) -> Result<RestoreView, ApiError> {
+async fn next_step(request: &mut Request) -> Result<Vec<RestoreLine>, ApiError> {
     expect(request.next().await, restore_step)
 }
 
-fn restore_step(what: What) -> Option<RestoreView> {
-    if let What::RestoreProgress(report) = what {
-        Some(RestoreView::new(false, &report))
-    } else if let What::Restored(report) = what {
-        Some(RestoreView::new(true, &report))
+fn restore_step(what: What) -> Option<Vec<RestoreLine>> {
+    let report = |done, report| vec![RestoreLine::Report(RestoreView::new(done, report))];
+    if let What::RestoreProgress(progress) = what {
+        Some(report(false, &progress))
+    } else if let What::Restored(end) = what {
+        Some(report(true, &end))
+    } else if let What::RestoreFound(files) = what {
+        Some(files.into_iter().map(|file| RestoreLine::Found { found: file.into() }).collect())
     } else {
         None
     }
+}
+
+fn is_last(line: &RestoreLine) -> bool {
+    matches!(line, RestoreLine::Report(view) if view.done)
 }
 
 fn line(line: &RestoreLine) -> Result<Bytes, std::convert::Infallible> {

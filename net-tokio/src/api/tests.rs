@@ -242,6 +242,7 @@ async fn a_restore_streams_its_steps_a_line_each() {
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let done: Vec<&serde_json::Value> = lines.iter().map(|line| &line["done"]).collect();
     assert_eq!(done, [false, true]);
+    assert_eq!((&lines[1]["complete"], &lines[1]["checkpoints"]), (&false.into(), &serde_json::json!([])));
     assert_eq!(lines[1]["peers_done"], 2);
 }
 

@@ -3,14 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use axum::body::Body;
 use forever_core::command::VersionSelector;
 use forever_core::name::Name;
 use forever_net_tokio::api::view::{
-    DeleteView, EvictView, FileView, ListView, PeersView, RestoreLine, RestoreView, StatView, StatusView, VersionsView,
+    DeleteView, EvictView, FileView, ListView, PeersView, StatView, StatusView, VersionsView,
 };
-use http::{HeaderMap, Method};
-use http_body_util::BodyExt;
+use http::Method;
 
 use super::client::{encode, path};
 use super::{CliError, Client, Exit, Report, human_bytes};
@@ -116,49 +114,6 @@ pub(crate) async fn evict(data: &Path, name: &str, report: &Report) -> Result<Ex
     Ok(Exit::Done)
 }
 
-/// `forever restore`. Exits with "unavailable" when something is missing, because a later try may find it.
-pub(crate) async fn restore(data: &Path, report: &Report) -> Result<Exit, CliError> {
-    let end = follow_restore(&mut Client::open(data)?, report).await?;
-    Ok(if end.missing == 0 { Exit::Done } else { Exit::Unavailable })
-}
-
-/// Starts a restore and reports each step until its end.
-pub(crate) async fn follow_restore(client: &mut Client, report: &Report) -> Result<RestoreView, CliError> {
-    let response = client.send(Method::POST, "/v1/restore", HeaderMap::new(), Body::empty()).await?;
-    let mut body = response.into_body();
-    let mut pending = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| CliError::Connection(error.to_string()))?;
-        pending.extend_from_slice(frame.data_ref().map_or(&[][..], |bytes| bytes));
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            match serde_json::from_slice(&line).map_err(|error| CliError::Answer(error.to_string()))? {
-                RestoreLine::Error(body) => return Err(CliError::Api(body)),
-                RestoreLine::Report(view) => {
-                    report.result(&view, || restore_text(&view));
-                    if view.done {
-                        return Ok(view);
-                    }
-                }
-            }
-        }
-    }
-    Err(CliError::Connection("the restore ended without saying how".to_owned()))
-}
-
-fn restore_text(view: &RestoreView) -> String {
-    let RestoreView { peers, peers_done, records, files, missing, .. } = view;
-    let fetched = human_bytes(view.fetched_bytes);
-    let found = format!("{records} records, {files} versions of files ({fetched})");
-    match (view.done, missing) {
-        (false, _) => format!("{peers_done} of {peers} peers have told all: {found}"),
-        (true, 0) => format!("complete as far as {peers_done} of {peers} peers know: {found}"),
-        (true, missing) => {
-            format!("{found}; {missing} versions are not whole on any peer that answered: try again later")
-        }
-    }
-}
-
 /// `forever status`.
 pub(crate) async fn status(data: &Path, report: &Report) -> Result<Exit, CliError> {
     let view: StatusView = Client::open(data)?.json(Method::GET, "/v1/status").await?;
@@ -188,9 +143,19 @@ fn status_text(view: &StatusView) -> String {
             view.peers_connected, view.members, view.write_quorum
         ),
         format!("pending   {} writes that some node does not have yet", view.pending),
+        format!("covered   {}", covered_text(view.checkpoint_ms, view.checkpoint_due)),
         format!("faults    {} broken frames, {} damaged blobs", view.protocol_errors, view.damaged_blobs),
     ]
     .join("\n")
+}
+
+fn covered_text(checkpoint_ms: Option<u64>, is_due: bool) -> String {
+    match (checkpoint_ms, is_due) {
+        (Some(ms), false) => format!("all, by the checkpoint of {}", date(ms)),
+        (Some(ms), true) => format!("up to the checkpoint of {}; the next is due", date(ms)),
+        (None, true) => "nothing yet; the first checkpoint is due".to_owned(),
+        (None, false) => "nothing to cover".to_owned(),
+    }
 }
 
 /// `forever peers`.

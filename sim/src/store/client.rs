@@ -79,7 +79,7 @@ impl OpClient {
             OpKind::Stat { file } => Command::Stat { name: names::of(*file), version: None, holders: true },
             OpKind::Versions { file } => Command::Versions { name: names::of(*file) },
             OpKind::Evict { file } => Command::Evict { name: names::of(*file) },
-            OpKind::Restore => Command::Restore,
+            OpKind::Restore => Command::Restore { dry_run: false },
         };
         (Self { doing }, command)
     }
@@ -120,6 +120,7 @@ impl OpClient {
             | What::Versions(_)
             | What::Shared(_)
             | What::Evicted { .. }
+            | What::RestoreFound(_)
             | What::RestoreProgress(_)
             | What::Restored(_)
             | What::Status(_)
@@ -177,6 +178,7 @@ impl OpClient {
             | What::Versions(_)
             | What::Shared(_)
             | What::Evicted { .. }
+            | What::RestoreFound(_)
             | What::RestoreProgress(_)
             | What::Restored(_)
             | What::Status(_)
@@ -220,6 +222,7 @@ fn on_other(what: What) -> Next {
         | What::GetData(_)
         | What::GetDone
         | What::Shared(_)
+        | What::RestoreFound(_)
         | What::Status(_)
         | What::Peers(_)
         | What::Failed(_) => nonsense("a request", &what),
