@@ -20,8 +20,9 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
 use crate::node::schema::{self, Vouched};
 use crate::node::signal::{Answer, AskClient};
+use crate::node::targets::Targets;
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, names, publish};
+use crate::node::{answers, asks, cluster, names, publish};
 use crate::record::{Record, RecordBody, Retention, SignedRecord};
 use crate::sometimes;
 use crate::time::Monotonic;
@@ -50,7 +51,9 @@ pub(crate) struct Checkpoints {
     /// Changes of names since the last was signed.
     changes: u32,
     first_change: Option<Monotonic>,
-    /// Peers that have been told of the newest one, and those that said that they have it.
+    /// Who is to keep the newest one.
+    targets: Option<Targets>,
+    /// Peers that have been told of it, and those that said that they have it.
     told: BTreeSet<NodeId>,
     delivered: BTreeSet<NodeId>,
 }
@@ -227,6 +230,7 @@ fn on_committed(cx: &mut Context, signed: SignedRecord, committed: Result<bool, 
             sometimes!(cx.simulation, "checkpoint.signed");
             cx.checkpoints.vouched = cx.checkpoints.attempted;
             cx.checkpoints.newest.insert(signed.record.name_id, signed);
+            cx.checkpoints.targets = None;
             cx.checkpoints.told.clear();
             cx.checkpoints.delivered.clear();
             tell_all(cx);
@@ -242,27 +246,36 @@ fn on_committed(cx: &mut Context, signed: SignedRecord, committed: Result<bool, 
     }
 }
 
-/// Tells all who can be reached and do not have it.
+/// Tells the newest checkpoint to all who are to keep it and do not have it: its holders, or who stands in for them, and the
+/// owner's other devices.
 fn tell_all(cx: &mut Context) {
-    for node in cx.links.ready_nodes() {
-        tell(cx, node);
+    let Some(own) = own(cx) else { return };
+    let (id, bytes, name, replicas) = (own.id, own.bytes.clone(), own.record.name_id, own.record.retention.replicas);
+    // What this device does not vouch for, others may: it is theirs to keep.
+    if cx.checkpoints.vouched.is_none_or(|vouched| vouched.record != id) {
+        return;
+    }
+    let mut targets = cx.checkpoints.targets.take().unwrap_or_else(|| Targets::new(name, replicas));
+    let mut nodes = targets.pick(cx);
+    cx.checkpoints.targets = Some(targets);
+    nodes.extend(cluster::owner_devices(cx, cx.owner));
+    for node in nodes {
+        let is_reached = cx.links.of(node).is_some();
+        if is_reached && !cx.checkpoints.delivered.contains(&node) && cx.checkpoints.told.insert(node) {
+            let record = bytes.clone();
+            let announce = |request| Frame::Announce { request, record, whole: true };
+            asks::ask(cx, AskClient::Checkpoint(id), node, announce);
+        }
     }
 }
 
 /// A peer can be reached: tell it of the newest checkpoint.
 pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
     cx.checkpoints.told.remove(&node);
-    tell(cx, node);
-}
-
-fn tell(cx: &mut Context, node: NodeId) {
-    let Some(own) = own(cx) else { return };
-    let (id, record) = (own.id, own.bytes.clone());
-    // What this device does not vouch for, others may: it is theirs to keep.
-    let vouched = cx.checkpoints.vouched.is_some_and(|vouched| vouched.record == id);
-    if vouched && !cx.checkpoints.delivered.contains(&node) && cx.checkpoints.told.insert(node) {
-        asks::ask(cx, AskClient::Checkpoint(id), node, |request| Frame::Announce { request, record });
+    if let Some(targets) = &mut cx.checkpoints.targets {
+        targets.on_ready(node);
     }
+    tell_all(cx);
 }
 
 /// A peer answered, or did not.
@@ -279,6 +292,9 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         }
         Some(Answer::Announced(AnnounceOutcome::Refused(_))) | None if is_current => {
             cx.checkpoints.told.remove(&node);
+            if let Some(targets) = &mut cx.checkpoints.targets {
+                targets.fail(node);
+            }
             look_again(cx);
         }
         Some(Answer::Announced(_)) | None => {}

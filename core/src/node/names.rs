@@ -18,6 +18,7 @@ use crate::node::pages::file_info;
 use crate::node::pending::Pending;
 use crate::node::signal::Signal;
 use crate::node::{checkpoints, schema};
+use crate::placement::Replicas;
 use crate::record::{Rank, RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 use crate::{buggify, planted, sometimes};
@@ -33,6 +34,8 @@ struct Winner {
     counts: bool,
     /// The real name, once its manifest has been opened.
     name: Option<String>,
+    /// The most nodes that any version is kept on since the name was deleted last, as far as known.
+    replicas: Option<Replicas>,
 }
 
 /// All names of the owner.
@@ -81,6 +84,11 @@ impl Names {
     /// The newest records of all names, but for checkpoints.
     pub(crate) fn census(&self) -> Census {
         self.census
+    }
+
+    /// The most nodes that any version of a name is kept on since it was deleted last; `None` if no version is known.
+    pub(crate) fn replicas(&self, name: NameId) -> Option<Replicas> {
+        self.winners.get(&name)?.replicas
     }
 
     /// How many files there are.
@@ -161,12 +169,14 @@ pub(crate) fn on_record(cx: &mut Context, record: SignedRecord) {
     if !planted!(cx.simulation, ClockForgotten) {
         cx.clock.observe(&record.record.version);
     }
-    let known = cx.names.winners.get(&record.record.name_id);
-    if known.is_some_and(|winner| winner.rank >= rank) {
+    let name_id = record.record.name_id;
+    let kept_on = Some(record.record.retention.replicas).filter(|_| record.record.body.is_file());
+    if let Some(winner) = cx.names.winners.get_mut(&name_id).filter(|winner| winner.rank >= rank) {
+        // An older version of a file that is there; what a deletion is above does not count.
+        winner.replicas = winner.replicas.map(|most| kept_on.map_or(most, |replicas| most.max(replicas)));
         return;
     }
-    let name = count_out(cx, &record);
-    let name_id = record.record.name_id;
+    let (name, older) = count_out(cx, &record);
     checkpoints::on_record(cx, &record);
     match record.record.body {
         RecordBody::Tombstone | RecordBody::Checkpoint(_) => {
@@ -174,17 +184,18 @@ pub(crate) fn on_record(cx: &mut Context, record: SignedRecord) {
                 cx.names.remove(&name);
             }
             let counts = record.record.body == RecordBody::Tombstone;
-            cx.names.winners.insert(name_id, Winner { rank, counts, name: None });
+            cx.names.winners.insert(name_id, Winner { rank, counts, name: None, replicas: None });
         }
         RecordBody::File { root, root_len } => {
-            cx.names.winners.insert(name_id, Winner { rank, counts: true, name });
+            let replicas = older.max(kept_on);
+            cx.names.winners.insert(name_id, Winner { rank, counts: true, name, replicas });
             open(cx, record, PageRef { id: root, len: root_len });
         }
     }
 }
 
-/// A name gets a new winner: it counts in the place of the old one. Returns the real name, if it was known.
-fn count_out(cx: &mut Context, newer: &SignedRecord) -> Option<String> {
+/// A name gets a new winner: it counts in the place of the old one. Returns what was known of the name.
+fn count_out(cx: &mut Context, newer: &SignedRecord) -> (Option<String>, Option<Replicas>) {
     let old = cx.names.winners.remove(&newer.record.name_id);
     if let Some(Winner { rank: (_, old), counts: true, .. }) = old {
         cx.names.census.remove(&cx.keys, old);
@@ -192,7 +203,7 @@ fn count_out(cx: &mut Context, newer: &SignedRecord) -> Option<String> {
     if !matches!(newer.record.body, RecordBody::Checkpoint(_)) {
         cx.names.census.add(&cx.keys, newer.id);
     }
-    old.and_then(|winner| winner.name)
+    old.map(|winner| (winner.name, winner.replicas)).unwrap_or_default()
 }
 
 /// Opens the manifest of a newest record.
