@@ -9,7 +9,7 @@
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `checkpoints`, `disk_audit`,
-//!   `schema`.
+//!   `fill`, `schema`.
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
@@ -27,6 +27,7 @@ mod disk_audit;
 mod evict;
 mod fanout;
 mod fetch;
+mod fill;
 mod fresh;
 mod gauges;
 mod get;
@@ -130,7 +131,8 @@ impl Node {
     /// How much of each of its limits the node uses: name, use, limit. Only looks.
     #[must_use]
     pub fn gauges(&self) -> Vec<(&'static str, u64, u64)> {
-        let requests: Vec<RequestId> = self.requests.keys().copied().collect();
+        let is_asked = |(id, task): (&RequestId, &Box<dyn Task>)| (!task.is_silent()).then_some(*id);
+        let requests: Vec<RequestId> = self.requests.iter().filter_map(is_asked).collect();
         gauges::of(&self.cx, &requests)
     }
 
@@ -234,7 +236,8 @@ impl Node {
         if self.stopping {
             return Err(CommandError::Stopping);
         }
-        if self.requests.len() >= self.cx.config.requests_max as usize {
+        let asked = self.requests.len() - usize::from(self.cx.fill.is_running());
+        if asked >= self.cx.config.requests_max as usize {
             return Err(CommandError::Busy(self.cx.config.requests_max));
         }
         let id = RequestId(self.cx.number());
@@ -289,7 +292,12 @@ impl Node {
                 if core::mem::replace(&mut self.cx.restoring, true) {
                     return Err(CommandError::Restoring);
                 }
-                Box::new(restore::Restore::new(id, dry_run))
+                // It does all that a fill would do.
+                if let Some(fill) = self.cx.fill.running() {
+                    self.end(fill);
+                }
+                let aim = if dry_run { restore::Aim::List } else { restore::Aim::Bring };
+                Box::new(restore::Restore::new(id, aim))
             }
             Command::Status => {
                 let requests = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
@@ -357,7 +365,9 @@ impl Node {
         self.stopping = true;
         let ids: Vec<RequestId> = self.requests.keys().copied().collect();
         for id in ids {
-            self.cx.fail(id, RequestError::Stopping);
+            if self.requests.get(&id).is_some_and(|task| !task.is_silent()) {
+                self.cx.fail(id, RequestError::Stopping);
+            }
             self.end(id);
         }
         let links: Vec<LinkId> = self.cx.links.iter().map(|(id, _)| *id).collect();
@@ -413,7 +423,7 @@ impl Node {
             Frame::Unwant { want } => serve::on_unwant(cx, link, want),
             Frame::Data { want, offset, payload } => fetch::on_data(cx, link, want, offset, payload),
             Frame::Unavailable { want } => fetch::on_unavailable(cx, link, want),
-            Frame::Announce { request, record, whole: _ } => announce::on_announce(cx, link, request, record),
+            Frame::Announce { request, record, whole } => announce::on_announce(cx, link, request, record, whole),
             Frame::Announced { request, outcome } => asks::on_answer(cx, link, request, Answer::Announced(outcome)),
             Frame::Find { request, owner, name_id } => answers::on_find(cx, link, request, owner, name_id),
             Frame::Scan { request, owner, after } => answers::on_scan(cx, link, request, owner, &after),
@@ -447,7 +457,7 @@ impl Node {
                 self.complete(*then, completion);
             }
             Pending::Release(link) => links::end_answer(cx, link),
-            Pending::Kept(record) => keep::release_promises(cx, &record, &completion),
+            Pending::Kept(record) => keep::on_kept(cx, &record, &completion),
             Pending::Boot(step) => {
                 if boot::on_completion(cx, step, completion) {
                     self.boot = Boot::Ready;
@@ -487,6 +497,13 @@ impl Node {
             Timer::Boot => boot::on_timer(cx),
             Timer::Settle => dials::settle(cx),
             Timer::Checkpoint => checkpoints::on_timer(cx),
+            Timer::Fill => {
+                let id = RequestId(cx.number());
+                if fill::begin(cx, id) {
+                    self.requests.insert(id, Box::new(restore::Restore::new(id, restore::Aim::Fill)));
+                    self.run(id, |task, cx| task.start(cx));
+                }
+            }
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
                 publish::on_straggler(cx, id);
@@ -508,6 +525,7 @@ impl Node {
                 dials::check_settled(cx);
                 publish::on_peer_ready(cx, node);
                 checkpoints::on_peer_ready(cx, node);
+                fill::on_peers(cx);
                 outbox::flush(cx, node);
                 self.run_all(|task, cx| task.on_peer_ready(cx, node));
             }
@@ -518,6 +536,7 @@ impl Node {
             }
             Signal::Settled => {
                 locate::on_settled(cx);
+                fill::on_peers(cx);
                 self.run_all(|task, cx| task.on_settled(cx));
             }
             Signal::Fetched { client, result } => match client {

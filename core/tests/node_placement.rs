@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use forever_core::command::{Command, PutMeta};
-use forever_core::config::Config;
+use forever_core::config::{CheckpointPace, Config};
 use forever_core::event::{RequestError, StatusInfo, What};
 use forever_core::frame::Frame;
 use forever_core::ids::NodeId;
@@ -17,9 +17,13 @@ use harness::{World, content, name};
 
 const NODES: usize = 7;
 
+const NEVER: Duration = Duration::from_secs(1 << 30);
+
 fn kept_on(replicas: u8, config: Config) -> Config {
     let replicas = Replicas::new(replicas).unwrap();
-    Config { retention: Retention { replicas, ..config.retention }, ..config }
+    // No checkpoints: only files are looked at here.
+    let checkpoints = CheckpointPace { quiet: NEVER, wait_max: NEVER, ..config.checkpoints };
+    Config { retention: Retention { replicas, ..config.retention }, checkpoints, ..config }
 }
 
 /// Seven nodes of one owner each that keep files on three.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::disk::{DiskOp, Write};
 use crate::frame::{AnnounceOutcome, Frame, Refusal};
 use crate::ids::{LinkId, OwnerId, RecordId};
+use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
@@ -21,6 +22,7 @@ pub(crate) enum AnnounceStep {
     Verify {
         link: LinkId,
         request: u64,
+        whole: bool,
     },
     /// The newest record of the name.
     Newest {
@@ -49,15 +51,15 @@ pub(crate) struct Asked {
 }
 
 /// A peer announces a record.
-pub(crate) fn on_announce(cx: &mut Context, link: LinkId, request: u64, record: Bytes) {
-    let step = AnnounceStep::Verify { link, request };
+pub(crate) fn on_announce(cx: &mut Context, link: LinkId, request: u64, record: Bytes, whole: bool) {
+    let step = AnnounceStep::Verify { link, request, whole };
     cx.work(WorkOp::VerifyRecords { records: alloc::vec![record] }, Pending::Announce(step));
 }
 
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Completion) {
     match step {
-        AnnounceStep::Verify { link, request } => {
+        AnnounceStep::Verify { link, request, whole } => {
             let WorkResult::RecordsVerified(mut records) = completion.work() else { return };
             let Some(Ok(record)) = records.pop() else { return links::offend(cx, link) };
             if planted!(cx.simulation, RejectFutureRecords) && record.record.version.wall_ms > cx.now.wall_ms + 2_000 {
@@ -66,7 +68,10 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
             }
             // The announcer may itself have evicted what it owes.
             let holders = cx.links.ready_nodes();
-            pull::start(cx, record, PullClient::Announce { link, request }, holders);
+            // Only what is of its own owner does a node know how to have light.
+            let is_light = !whole && record.record.owner == cx.owner;
+            let part = if is_light { Part::Light } else { Part::Whole };
+            pull::start(cx, record, part, PullClient::Announce { link, request }, holders);
         }
         AnnounceStep::Newest { link, request, record } => {
             let newest = completion.entries().ok().and_then(|(mut entries, _)| entries.pop());
@@ -120,7 +125,12 @@ pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, complet
             cx.disk(DiskOp::Lookup { keys }, Pending::Promise(PromiseStep::Mark { asked, record }));
         }
         PromiseStep::Mark { asked, record } => {
-            let evicted = completion.values().map_or(true, |marks| marks.iter().any(Option::is_some));
+            // What has never been here is fetched like anything else that is missing, by who is to hold it.
+            let me = cx.me;
+            let (name, replicas) = (record.record.name_id, record.record.retention.replicas);
+            let is_holder = cluster::is_holder(cx, me, name, replicas);
+            let is_absent = |mark: &Bytes| mark != schema::LIGHT || !is_holder;
+            let evicted = completion.values().map_or(true, |marks| marks.iter().flatten().any(is_absent));
             let Some(node) = cx.links.get(asked.link).map(|link| link.node) else { return };
             let evicting = cx.evicting.contains(&asked.record) && !planted!(cx.simulation, PromiseWhileEvicting);
             if evicted || evicting {
@@ -129,7 +139,7 @@ pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, complet
             }
             // What is missing or damaged here is fetched from the asker, who still has it.
             let client = PullClient::Promise { link: asked.link, request: asked.request };
-            pull::start(cx, record, client, [node].into());
+            pull::start(cx, record, Part::Whole, client, [node].into());
         }
         PromiseStep::Commit { asked } => {
             cx.fresh.end_promise(asked.record);

@@ -11,10 +11,11 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::checkpoint::{Census, Checkpoint};
+use crate::checkpoint::{Census, Checkpoint, Verdict};
 use crate::disk::{DiskError, DiskOp, Write};
 use crate::frame::{AnnounceOutcome, Frame};
 use crate::ids::{NameId, NodeId, RecordId};
+use crate::node::cluster::Part;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
@@ -22,7 +23,7 @@ use crate::node::schema::{self, Vouched};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, cluster, names, publish};
+use crate::node::{answers, asks, cluster, fill, names, publish};
 use crate::record::{Record, RecordBody, Retention, SignedRecord};
 use crate::sometimes;
 use crate::time::Monotonic;
@@ -43,8 +44,11 @@ pub(crate) enum CheckpointStep {
 pub(crate) struct Checkpoints {
     /// The newest of each device, by its name.
     newest: BTreeMap<NameId, SignedRecord>,
-    /// The newest of this device's own of which it has all that it covers.
-    vouched: Option<Vouched>,
+    /// Of each device the newest that is known to be covered by what is here; of this device the newest that it has signed, or
+    /// that was found to be covered.
+    vouched: BTreeMap<NodeId, Vouched>,
+    /// Those of other devices that the disk does not know yet.
+    unsaved: BTreeSet<NodeId>,
     /// One whose commit is under way, or failed and may have been made all the same.
     attempted: Option<Vouched>,
     is_committing: bool,
@@ -59,13 +63,10 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Whether this device has all that its newest checkpoint covers.
-    fn is_vouched(&self, own: Option<&SignedRecord>) -> bool {
-        match (own, self.vouched) {
-            (None, _) => true,
-            (Some(own), Some(vouched)) => vouched.record == own.id || vouched.sequence > sequence_of(own),
-            (Some(_), None) => false,
-        }
+    /// Whether all that a checkpoint covers is known to be here.
+    fn is_vouched(&self, checkpoint: &SignedRecord) -> bool {
+        let vouched = self.vouched.get(&checkpoint.record.version.node);
+        vouched.is_some_and(|one| one.record == checkpoint.id || one.sequence > sequence_of(checkpoint))
     }
 }
 
@@ -101,14 +102,75 @@ pub(crate) fn is_due(cx: &Context) -> bool {
     !is_covered_by(cx, &cx.names.census(), own(cx)) || (!is_alone && cx.checkpoints.delivered.is_empty())
 }
 
-/// What the disk says of the last start's checkpoint.
-pub(crate) fn recover(cx: &mut Context, vouched: Option<Bytes>) {
-    cx.checkpoints.vouched = vouched.and_then(|bytes| schema::decode(&bytes));
+/// What the disk says of a checkpoint that this node vouched for.
+pub(crate) fn recover(cx: &mut Context, key: &[u8], value: &[u8]) {
+    if let (Some(device), Some(vouched)) = (schema::device_of_vouched(key), schema::decode(value)) {
+        cx.checkpoints.vouched.insert(device, vouched);
+    }
+}
+
+/// Whether there is a checkpoint of which it is not known that all that it covers is here.
+pub(crate) fn is_any_open(cx: &Context) -> bool {
+    let census = cx.names.census();
+    let is_open = |newest: &SignedRecord| {
+        !cx.checkpoints.is_vouched(newest) && !is_covered_by(cx, &census, Some(newest))
+    };
+    newest(cx).any(is_open)
+}
+
+/// What is here was found to cover checkpoints, or not.
+pub(crate) fn on_audited(cx: &mut Context, verdicts: &[Verdict]) {
+    for verdict in verdicts.iter().filter(|verdict| verdict.is_covered) {
+        let name = cx.keys.checkpoint_name(verdict.device);
+        let newest = cx.checkpoints.newest.get(&name).filter(|newest| sequence_of(newest) == verdict.checkpoint.sequence);
+        if let Some(newest) = newest.cloned() {
+            vouch(cx, &newest);
+        }
+    }
+}
+
+/// All that a checkpoint covers is here, and stays here: of a name, only what something newer replaces goes.
+fn vouch(cx: &mut Context, checkpoint: &SignedRecord) {
+    if !cx.checkpoints.is_vouched(checkpoint) {
+        let device = checkpoint.record.version.node;
+        let vouched = Vouched { sequence: sequence_of(checkpoint), record: checkpoint.id };
+        cx.checkpoints.vouched.insert(device, vouched);
+        cx.checkpoints.unsaved.insert(device);
+    }
+}
+
+/// Vouches for those that cover just what is known now.
+fn vouch_for_equals(cx: &mut Context) {
+    let census = cx.names.census();
+    let equals: Vec<SignedRecord> = newest(cx)
+        .filter(|newest| !cx.checkpoints.is_vouched(newest) && is_covered_by(cx, &census, Some(newest)))
+        .cloned()
+        .collect();
+    for checkpoint in equals {
+        vouch(cx, &checkpoint);
+    }
+}
+
+/// What stood in the way of a checkpoint may be gone.
+pub(crate) fn on_standing(cx: &mut Context) {
+    if cx.checkpoints.changes > 0 {
+        let soon = cx.now.mono + cx.config.checkpoints.quiet;
+        cx.timers.set_if_sooner(Timer::Checkpoint, soon);
+    }
+}
+
+/// Whether this device may say what it knows: it must know all that it has ever said. One without any checkpoint of its own
+/// may have lost its disk, so it asks around first.
+fn may_sign(cx: &Context) -> bool {
+    let has_asked = cx.fill.has_asked() || cx.write_quorum() == 1 || cx.checkpoints.vouched.contains_key(&cx.me);
+    let is_known = own(cx).map_or(has_asked, |own| cx.checkpoints.is_vouched(own));
+    is_known && cx.names.are_read() && cx.disk_error.is_none() && !cx.restoring && !cx.fill.is_running()
 }
 
 /// All names have been read from the disk: what changed since the last checkpoint is covered by a new one.
 pub(crate) fn on_names_read(cx: &mut Context) {
     let census = cx.names.census();
+    vouch_for_equals(cx);
     if !is_covered_by(cx, &census, own(cx)) {
         on_change(cx);
     }
@@ -130,12 +192,17 @@ pub(crate) fn on_record(cx: &mut Context, record: &SignedRecord) {
             cx.checkpoints.newest.insert(name, record.clone());
         }
         if let Some(attempted) = cx.checkpoints.attempted.filter(|attempted| attempted.record == record.id) {
-            cx.checkpoints.vouched = Some(attempted);
+            cx.checkpoints.vouched.insert(cx.me, attempted);
+        }
+        if cx.names.are_read() {
+            vouch_for_equals(cx);
+            fill::on_checkpoint(cx);
         }
         return;
     }
     cx.checkpoints.newest.remove(&name);
     if cx.names.are_read() {
+        vouch_for_equals(cx);
         on_change(cx);
     }
 }
@@ -167,10 +234,10 @@ fn sign(cx: &mut Context) {
         cx.checkpoints.first_change = None;
         return;
     }
-    if !cx.names.are_read() || cx.disk_error.is_some() || !cx.checkpoints.is_vouched(newest) {
+    if !may_sign(cx) {
         return look_again(cx);
     }
-    let known = [newest.map(sequence_of), cx.checkpoints.vouched.map(|one| one.sequence)];
+    let known = [newest.map(sequence_of), cx.checkpoints.vouched.get(&cx.me).map(|one| one.sequence)];
     let attempted = cx.checkpoints.attempted.map(|one| one.sequence);
     let sequence = 1 + known.into_iter().chain([attempted]).flatten().max().unwrap_or(0);
     let older = newest.map(schema::record_key);
@@ -206,6 +273,11 @@ fn commit(cx: &mut Context, signed: SignedRecord, sequence: u64, older: Option<B
         Write::Put { key: schema::vouched_key(cx.me), value: schema::encode(&vouched) },
     ];
     writes.extend(older.map(|key| Write::Delete { key }));
+    for device in core::mem::take(&mut cx.checkpoints.unsaved) {
+        if let Some(vouched) = cx.checkpoints.vouched.get(&device).filter(|_| device != cx.me) {
+            writes.push(Write::Put { key: schema::vouched_key(device), value: schema::encode(vouched) });
+        }
+    }
     cx.checkpoints.is_committing = true;
     cx.checkpoints.attempted = Some(vouched);
     cx.checkpoints.changes = 0;
@@ -228,7 +300,9 @@ fn on_committed(cx: &mut Context, signed: SignedRecord, committed: Result<bool, 
     match committed {
         Ok(_) => {
             sometimes!(cx.simulation, "checkpoint.signed");
-            cx.checkpoints.vouched = cx.checkpoints.attempted;
+            if let Some(attempted) = cx.checkpoints.attempted {
+                cx.checkpoints.vouched.insert(cx.me, attempted);
+            }
             cx.checkpoints.newest.insert(signed.record.name_id, signed);
             cx.checkpoints.targets = None;
             cx.checkpoints.told.clear();
@@ -238,6 +312,7 @@ fn on_committed(cx: &mut Context, signed: SignedRecord, committed: Result<bool, 
         Err(error) => {
             answers::note_disk_error(cx, &error);
             cx.checkpoints.changes += 1;
+            cx.checkpoints.unsaved = cx.checkpoints.vouched.keys().copied().collect();
         }
     }
     if cx.checkpoints.changes > 0 {
@@ -252,7 +327,7 @@ fn tell_all(cx: &mut Context) {
     let Some(own) = own(cx) else { return };
     let (id, bytes, name, replicas) = (own.id, own.bytes.clone(), own.record.name_id, own.record.retention.replicas);
     // What this device does not vouch for, others may: it is theirs to keep.
-    if cx.checkpoints.vouched.is_none_or(|vouched| vouched.record != id) {
+    if cx.checkpoints.vouched.get(&cx.me).is_none_or(|vouched| vouched.record != id) {
         return;
     }
     let mut targets = cx.checkpoints.targets.take().unwrap_or_else(|| Targets::new(name, replicas));
@@ -309,6 +384,6 @@ fn on_verified(cx: &mut Context, node: NodeId, result: WorkResult) {
     let is_it = |newer: &SignedRecord| newer.record.owner == cx.owner && newer.record.name_id == name;
     let Some(newer) = records.pop().and_then(Result::ok).filter(is_it) else { return asks::on_lie(cx, node) };
     if own(cx).is_none_or(|own| own.rank() < newer.rank()) {
-        pull::start(cx, newer, PullClient::Nobody, [node].into());
+        pull::start(cx, newer, Part::Whole, PullClient::Nobody, [node].into());
     }
 }

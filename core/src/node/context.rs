@@ -17,6 +17,7 @@ use crate::node::checkpoints::Checkpoints;
 use crate::node::cluster::Cluster;
 use crate::node::dials::Dials;
 use crate::node::fetch::Fetches;
+use crate::node::fill::Fill;
 use crate::node::fresh::Fresh;
 use crate::node::hot::HotBlobs;
 use crate::node::links::Links;
@@ -67,6 +68,7 @@ pub(crate) struct Context {
     pub(crate) hot: HotBlobs,
     pub(crate) names: Names,
     pub(crate) checkpoints: Checkpoints,
+    pub(crate) fill: Fill,
     pub(crate) locates: Locates,
     pub(crate) pages: PageLoads,
     pub(crate) pulls: Pulls,
@@ -118,6 +120,7 @@ impl Context {
             hot: HotBlobs::new(hot_bytes),
             names: Names::default(),
             checkpoints: Checkpoints::default(),
+            fill: Fill::default(),
             locates: Locates::default(),
             pages: PageLoads::default(),
             pulls: Pulls::default(),

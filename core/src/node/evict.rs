@@ -18,7 +18,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{answers, asks, choose, schema};
+use crate::node::{answers, asks, choose, pull, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::{buggify, planted, sometimes};
 
@@ -228,6 +228,7 @@ impl Task for Evict {
                     ),
                 );
             }
+            pull::on_evict(cx, record.id);
             self.records.insert(record.id, record.clone());
         }
         if self.records.is_empty() {

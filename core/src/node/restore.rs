@@ -5,7 +5,8 @@
 //! A restore keeps no state of its own on the disk: records, pages and chunks that are here are not fetched again, so one that
 //! was cut off goes on where it stopped.
 //!
-//! A dry run goes the same way, stores nothing, and opens the manifests that it finds instead of pulling them.
+//! A dry run goes the same way, stores nothing, and opens the manifests that it finds instead of pulling them. A fill (see `fill`)
+//! goes the same way and takes records light; then it makes those whole that this node is to hold.
 
 mod tellers;
 
@@ -20,6 +21,7 @@ use crate::disk::{DiskError, DiskOp};
 use crate::event::{CheckpointInfo, FileInfo, INCOMPLETE_MAX, Incomplete, RequestError, RestoreReport, What};
 use crate::frame::{Frame, HeldRecord};
 use crate::ids::{NameId, NodeId, RecordId, RequestId};
+use crate::node::cluster::Part;
 use crate::node::context::Context;
 use crate::node::disk_audit::{self, DiskAudit, Found};
 use crate::node::page_loader::{LoadedPage, PageFailure};
@@ -28,7 +30,7 @@ use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, checkpoints, query, schema};
+use crate::node::{answers, asks, checkpoints, cluster, fill, query, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 use crate::{planted, sometimes};
@@ -40,6 +42,17 @@ const BATCH: usize = 64;
 /// Records that could not be brought back and are tried again; of further ones it is only known how many there are.
 const FAILED_MAX: usize = 16_384;
 
+/// What it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// All files are to be here.
+    Bring,
+    /// It is to be told which are not.
+    List,
+    /// The names are to be known.
+    Fill,
+}
+
 /// What a restore waits for.
 #[derive(Debug)]
 pub(crate) enum RestoreStep {
@@ -48,6 +61,8 @@ pub(crate) enum RestoreStep {
     Held(Vec<SignedRecord>),
     /// A batch of this disk's records, for the audit.
     Audit,
+    /// The marks of records that this node is to hold.
+    Marks(Vec<SignedRecord>),
 }
 
 /// How far a restore has come.
@@ -59,6 +74,8 @@ enum Stage {
     Asking,
     /// All of this disk's records are read.
     Auditing(DiskAudit),
+    /// Light records are made whole.
+    Completing,
     /// Something is missing, and members that may have it cannot be reached: they are given a little time.
     Patience,
     /// The names of what is missing are looked for.
@@ -69,7 +86,7 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Restore {
     id: RequestId,
-    dry_run: bool,
+    aim: Aim,
     stage: Stage,
     tellers: Tellers,
     /// Records being pulled, and those whose manifests are being opened, by number.
@@ -86,14 +103,17 @@ pub(crate) struct Restore {
     /// Whether peers have come that might have what failed.
     is_worth_a_try: bool,
     was_patient: bool,
+    /// Light records that this node is to hold, and reads of marks under way.
+    to_complete: VecDeque<SignedRecord>,
+    reading_marks: u32,
     report: RestoreReport,
 }
 
 impl Restore {
-    pub(crate) fn new(id: RequestId, dry_run: bool) -> Self {
+    pub(crate) fn new(id: RequestId, aim: Aim) -> Self {
         Self {
             id,
-            dry_run,
+            aim,
             stage: Stage::Gathering,
             tellers: Tellers::default(),
             pulling: 0,
@@ -106,6 +126,8 @@ impl Restore {
             again: VecDeque::new(),
             is_worth_a_try: true,
             was_patient: false,
+            to_complete: VecDeque::new(),
+            reading_marks: 0,
             report: RestoreReport::default(),
         }
     }
@@ -119,11 +141,31 @@ impl Restore {
         if !matches!(self.stage, Stage::Gathering) || !cx.dials.settled() || peers.is_empty() {
             return Flow::Continue;
         }
+        // A fill asks those again who have told all only if something is missing all the same.
+        let is_first = self.aim == Aim::Fill && !cx.fill.has_filled();
         for node in peers {
-            self.tellers.add(node);
+            if !is_first || !cx.fill.has_told(node) {
+                self.tellers.add(node);
+            }
+        }
+        if self.aim == Aim::Fill && cx.fill.has_filled() {
+            // Perhaps what was missing has come meanwhile.
+            return self.audit(cx);
         }
         self.stage = Stage::Asking;
         self.ask(cx)
+    }
+
+    /// Tells the caller, if there is one.
+    fn tell(&self, cx: &mut Context, what: What) {
+        if !self.is_silent() {
+            cx.event(self.id, what);
+        }
+    }
+
+    fn end_with(&self, cx: &mut Context, error: RequestError) -> Flow {
+        self.tell(cx, What::Failed(error));
+        Flow::Done
     }
 
     /// Asks the next peer for its next page. When all have told all, what failed is tried again; then comes the audit.
@@ -150,14 +192,16 @@ impl Restore {
 
     /// Brings a record here or, in a dry run, finds out what it is.
     fn bring(&mut self, cx: &mut Context, record: SignedRecord) {
-        if self.dry_run {
+        if self.aim == Aim::List {
             let number = cx.number();
             query::load_root(cx, self.id, number, &record);
             self.opening.insert(number, record);
             return;
         }
+        let is_whole = self.aim == Aim::Bring || matches!(self.stage, Stage::Completing);
+        let part = if is_whole { Part::Whole } else { Part::Light };
         self.pulling += 1;
-        pull::start(cx, record, PullClient::Restore(self.id), cx.links.ready_nodes());
+        pull::start(cx, record, part, PullClient::Restore(self.id), cx.links.ready_nodes());
     }
 
     fn is_busy(&self) -> bool {
@@ -176,11 +220,13 @@ impl Restore {
         if self.is_busy() {
             return Flow::Continue;
         }
-        if matches!(self.stage, Stage::Naming) {
-            return self.finish(cx);
+        match self.stage {
+            Stage::Naming => return self.finish(cx),
+            Stage::Completing => return self.complete(cx),
+            Stage::Gathering | Stage::Asking | Stage::Auditing(_) | Stage::Patience => {}
         }
         let progress = self.progress();
-        cx.event(self.id, What::RestoreProgress(progress));
+        self.tell(cx, What::RestoreProgress(progress));
         self.ask(cx)
     }
 
@@ -221,20 +267,29 @@ impl Restore {
                 new.push(record);
             }
         }
-        let keys = new.iter().map(schema::record_key).collect();
+        let mut keys: Vec<Bytes> = new.iter().map(schema::record_key).collect();
+        keys.extend(new.iter().map(|record| schema::evicted_key(owner, record.id)));
         cx.disk(DiskOp::Lookup { keys }, self.pending(RestoreStep::Held(new)));
         Flow::Continue
     }
 
-    fn on_held(&mut self, cx: &mut Context, records: Vec<SignedRecord>, held: Vec<Option<Bytes>>) -> Flow {
-        for (record, held) in records.into_iter().zip(held) {
-            if self.dry_run {
+    /// `values` are the records that are here, then their marks.
+    fn on_held(&mut self, cx: &mut Context, records: Vec<SignedRecord>, mut values: Vec<Option<Bytes>>) -> Flow {
+        let marks = values.split_off(records.len());
+        for (record, (held, mark)) in records.into_iter().zip(values.into_iter().zip(marks)) {
+            if self.aim == Aim::List {
                 self.note(cx, &record);
             }
-            match (held.is_some(), record.record.body.is_file()) {
-                (true, is_file) => self.report.files += u64::from(is_file && !self.dry_run),
-                (false, false) if self.dry_run => {}
-                (false, _) => self.bring(cx, record),
+            let is_file = record.record.body.is_file();
+            let is_light = mark.as_ref().is_some_and(|mark| mark == schema::LIGHT);
+            match self.aim {
+                // What was evicted is wanted elsewhere.
+                _ if held.is_some() && !is_light => {
+                    self.report.files += u64::from(is_file && mark.is_none() && self.aim == Aim::Bring);
+                }
+                Aim::Fill if held.is_some() => {}
+                Aim::List if !is_file => {}
+                Aim::Bring | Aim::List | Aim::Fill => self.bring(cx, record),
             }
         }
         self.batch_done(cx)
@@ -259,9 +314,9 @@ impl Restore {
     }
 
     fn audit(&mut self, cx: &mut Context) -> Flow {
-        if self.tellers.done() == 0 {
-            cx.fail(self.id, RequestError::Unavailable("no peer told all it holds; try again".to_string()));
-            return Flow::Done;
+        if self.tellers.done() == 0 && self.aim != Aim::Fill {
+            let error = RequestError::Unavailable("no peer told all it holds; try again".to_string());
+            return self.end_with(cx, error);
         }
         let mut newest = self.newest.clone();
         for known in checkpoints::newest(cx) {
@@ -278,22 +333,40 @@ impl Restore {
     fn on_audit_read(&mut self, cx: &mut Context, read: Result<(Vec<(Bytes, Bytes)>, bool), DiskError>) -> Flow {
         cx.expect_progress(self.id);
         let pending = self.pending(RestoreStep::Audit);
-        let Stage::Auditing(audit) = &mut self.stage else { return Flow::Continue };
+        if !matches!(self.stage, Stage::Auditing(_)) {
+            return Flow::Continue;
+        }
         let (entries, more) = match read {
             Ok(read) => read,
             Err(error) => return self.fail_disk(cx, &error),
         };
+        if self.aim == Aim::Fill {
+            let marks = self.held_here(cx, &entries);
+            self.read_marks(cx, marks);
+        }
+        let Stage::Auditing(audit) = &mut self.stage else { return Flow::Continue };
         let Some(verdicts) = audit.on_read(cx, &entries, more, pending) else { return Flow::Continue };
         self.on_audited(cx, verdicts)
     }
 
     fn on_audited(&mut self, cx: &mut Context, verdicts: Vec<Verdict>) -> Flow {
         let trusting = planted!(cx.simulation, RestoreTrustsCount);
-        self.report.checkpoints = verdicts.into_iter().map(|verdict| info_of(&verdict, trusting)).collect();
+        self.report.checkpoints = verdicts.iter().map(|verdict| info_of(verdict, trusting)).collect();
         let untold = cx.members.nodes().filter(|node| !self.tellers.has_told(*node)).count();
         let unasked = cx.strangers() + u32::try_from(untold).unwrap_or(u32::MAX);
         self.report.unasked = unasked;
         self.progress();
+        let is_silent_yet = |node: &NodeId| !self.tellers.has_told(*node) && !cx.fill.has_told(*node);
+        let is_everybody = cx.strangers() == 0 && !cx.members.nodes().any(|node| is_silent_yet(&node));
+        let is_everybody = is_everybody && self.report.missing == 0 && cx.members.count() > 0;
+        let told: Vec<NodeId> = cx.links.ready_nodes().into_iter().filter(|node| self.tellers.has_told(*node)).collect();
+        if self.aim != Aim::List {
+            checkpoints::on_audited(cx, &verdicts);
+            fill::on_told(cx, told.into_iter(), is_everybody);
+        }
+        if self.aim == Aim::Fill {
+            return self.on_filled(cx);
+        }
         if self.report.checkpoints.iter().any(|checkpoint| !checkpoint.is_covered) {
             sometimes!(cx.simulation, "restore.records-withheld");
         }
@@ -308,6 +381,59 @@ impl Restore {
             return Flow::Continue;
         }
         self.name_missing(cx)
+    }
+
+    /// A fill has been audited. If something is missing that nobody has been asked for, peers are; then what this node is to hold
+    /// is made whole.
+    fn on_filled(&mut self, cx: &mut Context) -> Flow {
+        let is_open = self.report.checkpoints.iter().any(|checkpoint| !checkpoint.is_covered);
+        if (is_open || !cx.fill.has_filled()) && self.tellers.current().is_some() {
+            self.stage = Stage::Asking;
+            self.to_complete.clear();
+            return self.ask(cx);
+        }
+        self.stage = Stage::Completing;
+        self.complete(cx)
+    }
+
+    /// The files among these records that this node is to hold.
+    fn held_here(&self, cx: &mut Context, entries: &[(Bytes, Bytes)]) -> Vec<SignedRecord> {
+        let records = entries.iter().filter_map(|(_, bytes)| SignedRecord::decode(bytes.clone()).ok());
+        let files = records.filter(|record| record.record.body.is_file());
+        files.filter(|record| cluster::own_part(cx, &record.record) == Part::Whole).collect()
+    }
+
+    fn read_marks(&mut self, cx: &mut Context, records: Vec<SignedRecord>) {
+        let room = FAILED_MAX.saturating_sub(self.to_complete.len());
+        if !records.is_empty() && records.len() <= room {
+            self.reading_marks += 1;
+            let keys = records.iter().map(|record| schema::evicted_key(cx.owner, record.id)).collect();
+            cx.disk(DiskOp::Lookup { keys }, self.pending(RestoreStep::Marks(records)));
+        }
+    }
+
+    fn on_marks(&mut self, cx: &mut Context, records: Vec<SignedRecord>, marks: &[Option<Bytes>]) -> Flow {
+        self.reading_marks -= 1;
+        let light = |mark: &Option<Bytes>| mark.as_ref().is_some_and(|mark| mark == schema::LIGHT);
+        let found = records.into_iter().zip(marks).filter(|(_, mark)| light(mark)).map(|(record, _)| record);
+        self.to_complete.extend(found);
+        if matches!(self.stage, Stage::Completing) { self.complete(cx) } else { Flow::Continue }
+    }
+
+    /// Makes the next light records whole that this node is to hold.
+    fn complete(&mut self, cx: &mut Context) -> Flow {
+        cx.expect_progress(self.id);
+        if self.is_busy() || self.reading_marks > 0 {
+            return Flow::Continue;
+        }
+        if self.to_complete.is_empty() {
+            return Flow::Done;
+        }
+        let batch: Vec<SignedRecord> = self.to_complete.drain(..BATCH.min(self.to_complete.len())).collect();
+        for record in batch {
+            self.bring(cx, record);
+        }
+        Flow::Continue
     }
 
     /// Looks for the names of what could not be brought back.
@@ -326,14 +452,13 @@ impl Restore {
 
     fn finish(&mut self, cx: &mut Context) -> Flow {
         let report = self.progress();
-        cx.event(self.id, What::Restored(report));
+        self.tell(cx, What::Restored(report));
         Flow::Done
     }
 
     fn fail_disk(&self, cx: &mut Context, error: &DiskError) -> Flow {
         answers::note_disk_error(cx, error);
-        cx.fail(self.id, RequestError::Disk(error.to_string()));
-        Flow::Done
+        self.end_with(cx, RequestError::Disk(error.to_string()))
     }
 
     /// A manifest that a dry run found.
@@ -341,7 +466,7 @@ impl Restore {
         match info {
             Some(info) => {
                 self.report.files += 1;
-                cx.event(self.id, What::RestoreFound(alloc::vec![info]));
+                self.tell(cx, What::RestoreFound(alloc::vec![info]));
             }
             None => self.fail(record),
         }
@@ -384,7 +509,7 @@ impl Task for Restore {
                 self.stage = Stage::Asking;
                 self.ask(cx)
             }
-            Stage::Naming => Flow::Continue,
+            Stage::Completing | Stage::Naming => Flow::Continue,
         }
     }
 
@@ -415,6 +540,10 @@ impl Task for Restore {
                 Ok(held) => self.on_held(cx, records, held),
                 Err(error) => self.fail_disk(cx, &error),
             },
+            RestoreStep::Marks(records) => match completion.values() {
+                Ok(marks) => self.on_marks(cx, records, &marks),
+                Err(error) => self.fail_disk(cx, &error),
+            },
             RestoreStep::Audit => self.on_audit_read(cx, completion.entries()),
         }
     }
@@ -428,6 +557,9 @@ impl Task for Restore {
                 self.report.files += u64::from(record.record.body.is_file());
                 self.report.fetched_bytes += fetched_bytes;
             }
+            // A light record that cannot be made whole now is tried again by the next fill.
+            PullOutcome::Refused(_) if matches!(self.stage, Stage::Completing) => {}
+            PullOutcome::Refused(_) if planted!(cx.simulation, RestoreForgetsFailed) => {}
             PullOutcome::Refused(_) => self.fail(record.clone()),
         }
         self.batch_done(cx)
@@ -452,12 +584,20 @@ impl Task for Restore {
         } else {
             RequestError::Deadline(cx.config.request_timeout.as_secs())
         };
-        cx.fail(self.id, error);
-        Flow::Done
+        self.end_with(cx, error)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.aim == Aim::Fill
     }
 
     fn on_end_of_task(&mut self, cx: &mut Context) {
-        cx.restoring = false;
+        if self.is_silent() {
+            fill::on_end(cx, self.id);
+        } else {
+            cx.restoring = false;
+            checkpoints::on_standing(cx);
+        }
         pull::cancel(cx, self.id);
         query::end(cx, self.id);
     }

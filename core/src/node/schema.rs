@@ -3,13 +3,14 @@
 //! | key | value |
 //! | --- | --- |
 //! | `R ‖ owner ‖ name id ‖ version ‖ record id` | a signed record |
-//! | `P ‖ owner ‖ page id` | a manifest page; present only if all that it lists was present when it was stored |
+//! | `P ‖ owner ‖ page id` | a manifest page; all that it lists was present when it was stored, unless its record has the mark `E` |
 //! | `F ‖ owner ‖ chunk id ‖ page id` | empty: the page lists the chunk |
-//! | `E ‖ owner ‖ record id` | empty: the record's chunks were evicted here |
+//! | `E ‖ owner ‖ record id` | the record's chunks may be absent: empty if they were evicted, [`LIGHT`] if they have never been here |
 //! | `K ‖ owner ‖ record id ‖ node` | empty: this node has promised that node to keep the record's chunks |
 //! | `O ‖ node ‖ record key` | empty: that node has not acknowledged the record yet |
 //! | `N ‖ node` | a [`Remembered`] member of the cluster |
 //! | `C` | the hybrid logical clock |
+//! | `L` | empty: all members that were known then have been asked for the owner's records |
 //! | `V ‖ node` | the newest checkpoint of that device of which this one has all that it covers: a [`Vouched`] |
 //!
 //! A version's key form is its wall time and counter in big-endian bytes, then the node: keys order as versions do.
@@ -39,6 +40,9 @@ pub(crate) struct Vouched {
     /// Its record.
     pub record: RecordId,
 }
+
+/// The key that says that all members have been asked for the owner's records.
+pub(crate) const FILLED: &[u8] = b"L";
 
 /// The clock's key.
 pub(crate) const CLOCK: &[u8] = b"C";
@@ -92,7 +96,7 @@ pub(crate) fn page_of_reference(key: &[u8]) -> Option<PageId> {
     Some(PageId(tail))
 }
 
-/// The key that marks a record as evicted here.
+/// The key that marks a record whose chunks may be absent here.
 pub(crate) fn evicted_key(owner: OwnerId, record: RecordId) -> Bytes {
     join(&[b"E", &owner.0, &record.0])
 }
@@ -101,6 +105,9 @@ pub(crate) fn evicted_key(owner: OwnerId, record: RecordId) -> Bytes {
 pub(crate) fn promise_key(owner: OwnerId, record: RecordId, to: NodeId) -> Bytes {
     join(&[b"K", &owner.0, &record.0, &to.0])
 }
+
+/// The mark of a record of which this node, a device of its owner, has but the record and the pages.
+pub(crate) const LIGHT: &[u8] = &[1];
 
 /// The prefix of all promises about a record.
 pub(crate) fn promises(owner: OwnerId, record: RecordId) -> Bytes {
@@ -129,6 +136,12 @@ pub(crate) fn member_key(node: NodeId) -> Bytes {
 
 /// The node of a member key.
 pub(crate) fn node_of_member(key: &[u8]) -> Option<NodeId> {
+    let tail: [u8; 32] = key.get(1..)?.try_into().ok()?;
+    Some(NodeId(tail))
+}
+
+/// The device of a key of a checkpoint that is vouched for.
+pub(crate) fn device_of_vouched(key: &[u8]) -> Option<NodeId> {
     let tail: [u8; 32] = key.get(1..)?.try_into().ok()?;
     Some(NodeId(tail))
 }

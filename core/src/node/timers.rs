@@ -30,6 +30,8 @@ pub enum Timer {
     Settle,
     /// A checkpoint is due, or peers are to be told of it again.
     Checkpoint,
+    /// Peers are to be asked for what is not known of the owner's names.
+    Fill,
 }
 
 /// At most one deadline for each reason.
