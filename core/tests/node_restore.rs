@@ -48,7 +48,7 @@ fn restore(world: &mut World, host: usize, dry_run: bool) -> (RestoreReport, Vec
     loop {
         match world.wait(host, request) {
             What::RestoreProgress(_) => {}
-            What::RestoreFound(files) => found.extend(files),
+            What::RestoreFound(file) => found.push(file),
             What::Restored(report) => return (report, found),
             other => panic!("a restore was told {other:?}"),
         }

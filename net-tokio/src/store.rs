@@ -71,7 +71,8 @@ use crate::simulation::Simulated;
 /// The newest format of the index that this program reads and the one it writes.
 pub const FORMAT: u64 = 1;
 
-/// Blobs up to this length in bytes live in the index: a file of their own would cost more than they are.
+/// Blobs up to this length in bytes live in the index, unless a store is told otherwise: a file of their own would cost more than they
+/// are.
 pub const INLINE_LEN_MAX: usize = 16 * 1024;
 
 /// How a store works.
@@ -85,6 +86,8 @@ pub struct StoreConfig {
     pub reserve_bytes: u64,
     /// Memory that the index may keep pages in, in bytes.
     pub cache_bytes: usize,
+    /// Blobs up to this length in bytes live in the index: at most [`INLINE_LEN_MAX`]. Those already stored stay where they are.
+    pub inline_len_max: usize,
     /// Threads of a [`StoreDisk`] that hash, write and read blobs.
     pub blob_threads: usize,
     /// The simulator's hold on the node.
@@ -100,6 +103,7 @@ impl StoreConfig {
             path: PathTransform::Git,
             reserve_bytes: 64 << 20,
             cache_bytes: 16 << 20,
+            inline_len_max: INLINE_LEN_MAX,
             blob_threads: 4,
             simulation: Simulated::default(),
         }
@@ -112,6 +116,7 @@ pub struct Store {
     fs: Arc<dyn Fs>,
     root: PathBuf,
     path: PathTransform,
+    inline_len_max: usize,
     health: Arc<Health>,
     files: Files,
     index: Index,

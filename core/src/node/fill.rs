@@ -24,6 +24,8 @@ pub(crate) struct Fill {
     /// Who has told all in this life of the node.
     told: BTreeSet<NodeId>,
     running: Option<RequestId>,
+    /// Whether members have come or gone since it was done last.
+    is_placement_new: bool,
     /// Tries in a row that did not find everything.
     tries: u32,
 }
@@ -74,6 +76,13 @@ pub(crate) fn on_checkpoint(cx: &mut Context) {
     }
 }
 
+/// Who is to hold what has changed: light records may be this node's to hold now.
+pub(crate) fn on_membership(cx: &mut Context) {
+    cx.fill.is_placement_new = true;
+    let pause = cx.config.checkpoints.wait_max;
+    set(cx, pause);
+}
+
 fn set(cx: &mut Context, pause: Duration) {
     let due = cx.now.mono + pause;
     cx.timers.set_if_sooner(Timer::Fill, due);
@@ -81,7 +90,7 @@ fn set(cx: &mut Context, pause: Duration) {
 
 /// Time to look whether it is needed. If so, the caller starts it.
 pub(crate) fn begin(cx: &mut Context, request: RequestId) -> bool {
-    let is_needed = !cx.fill.has_filled || checkpoints::is_any_open(cx);
+    let is_needed = !cx.fill.has_filled || cx.fill.is_placement_new || checkpoints::is_any_open(cx);
     let is_possible = cx.names.are_read() && cx.links.ready_count() > 0;
     if cx.fill.is_running() || !is_needed {
         return false;
@@ -93,6 +102,7 @@ pub(crate) fn begin(cx: &mut Context, request: RequestId) -> bool {
     }
     sometimes!(cx.simulation, "fill.started");
     cx.fill.running = Some(request);
+    cx.fill.is_placement_new = false;
     true
 }
 

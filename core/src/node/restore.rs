@@ -21,7 +21,7 @@ use crate::disk::{DiskError, DiskOp};
 use crate::event::{CheckpointInfo, FileInfo, INCOMPLETE_MAX, Incomplete, RequestError, RestoreReport, What};
 use crate::frame::{Frame, HeldRecord};
 use crate::ids::{NameId, NodeId, RecordId, RequestId};
-use crate::node::cluster::Part;
+use crate::node::cluster::{Part, Reach};
 use crate::node::context::Context;
 use crate::node::disk_audit::{self, DiskAudit, Found};
 use crate::node::page_loader::{LoadedPage, PageFailure};
@@ -89,6 +89,8 @@ pub(crate) struct Restore {
     aim: Aim,
     stage: Stage,
     tellers: Tellers,
+    /// Members that are being connected to.
+    coming: BTreeSet<NodeId>,
     /// Records being pulled, and those whose manifests are being opened, by number.
     pulling: u32,
     opening: BTreeMap<u64, SignedRecord>,
@@ -116,6 +118,7 @@ impl Restore {
             aim,
             stage: Stage::Gathering,
             tellers: Tellers::default(),
+            coming: BTreeSet::new(),
             pulling: 0,
             opening: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -148,6 +151,8 @@ impl Restore {
                 self.tellers.add(node);
             }
         }
+        let members: Vec<NodeId> = cx.members.nodes().collect();
+        self.coming = members.into_iter().filter(|node| cluster::reach(cx, *node) == Reach::Coming).collect();
         if self.aim == Aim::Fill && cx.fill.has_filled() {
             // Perhaps what was missing has come meanwhile.
             return self.audit(cx);
@@ -187,6 +192,23 @@ impl Restore {
             }
             return Flow::Continue;
         }
+        if self.coming.is_empty() || self.was_patient { self.audit(cx) } else { self.be_patient(cx) }
+    }
+
+    /// Gives members that may have something a little time to come.
+    fn be_patient(&mut self, cx: &mut Context) -> Flow {
+        self.was_patient = true;
+        self.stage = Stage::Patience;
+        let enough = cx.now.mono + cx.config.answer_timeout;
+        cx.timers.set(Timer::Straggler(self.id), enough);
+        cx.expect_progress(self.id);
+        Flow::Continue
+    }
+
+    /// Patience is over: nobody comes any more, or not in time.
+    fn end_patience(&mut self, cx: &mut Context) -> Flow {
+        cx.timers.cancel(&Timer::Straggler(self.id));
+        cx.expect_progress(self.id);
         self.audit(cx)
     }
 
@@ -201,7 +223,8 @@ impl Restore {
         let is_whole = self.aim == Aim::Bring || matches!(self.stage, Stage::Completing);
         let part = if is_whole { Part::Whole } else { Part::Light };
         self.pulling += 1;
-        pull::start(cx, record, part, PullClient::Restore(self.id), cx.links.ready_nodes());
+        let holders = cluster::likely_of(cx, &record.record);
+        pull::start(cx, record, part, PullClient::Restore(self.id), holders);
     }
 
     fn is_busy(&self) -> bool {
@@ -374,11 +397,8 @@ impl Restore {
             self.stage = Stage::Asking;
             return self.ask(cx);
         }
-        if !self.report.is_complete() && unasked > 0 && !core::mem::replace(&mut self.was_patient, true) {
-            self.stage = Stage::Patience;
-            let enough = cx.now.mono + cx.config.answer_timeout;
-            cx.timers.set(Timer::Straggler(self.id), enough);
-            return Flow::Continue;
+        if !self.report.is_complete() && unasked > 0 && !self.was_patient {
+            return self.be_patient(cx);
         }
         self.name_missing(cx)
     }
@@ -466,7 +486,7 @@ impl Restore {
         match info {
             Some(info) => {
                 self.report.files += 1;
-                self.tell(cx, What::RestoreFound(alloc::vec![info]));
+                self.tell(cx, What::RestoreFound(info));
             }
             None => self.fail(record),
         }
@@ -496,6 +516,7 @@ impl Task for Restore {
     }
 
     fn on_peer_ready(&mut self, cx: &mut Context, node: NodeId) -> Flow {
+        self.coming.remove(&node);
         match self.stage {
             Stage::Gathering => self.begin(cx),
             Stage::Asking | Stage::Auditing(_) | Stage::Patience => {
@@ -514,13 +535,19 @@ impl Task for Restore {
     }
 
     fn on_straggler(&mut self, cx: &mut Context) -> Flow {
-        if matches!(self.stage, Stage::Patience) { self.name_missing(cx) } else { Flow::Continue }
+        if matches!(self.stage, Stage::Patience) { self.end_patience(cx) } else { Flow::Continue }
+    }
+
+    fn on_unreachable(&mut self, cx: &mut Context, node: NodeId) -> Flow {
+        let was_awaited = self.coming.remove(&node);
+        let is_over = was_awaited && self.coming.is_empty() && matches!(self.stage, Stage::Patience);
+        if is_over { self.end_patience(cx) } else { Flow::Continue }
     }
 
     fn on_answered(&mut self, cx: &mut Context, node: NodeId, answer: Option<Answer>) -> Flow {
         match answer {
             Some(Answer::Records { records, next }) => self.on_page_of_records(cx, node, records, next),
-            Some(Answer::Announced(_) | Answer::Promised(_)) => {
+            Some(Answer::Announced(_) | Answer::Promised(_) | Answer::Members { .. }) => {
                 asks::on_lie(cx, node);
                 self.tellers.on_lie();
                 self.ask(cx)

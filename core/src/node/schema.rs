@@ -8,15 +8,13 @@
 //! | `E ‖ owner ‖ record id` | the record's chunks may be absent: empty if they were evicted, [`LIGHT`] if they have never been here |
 //! | `K ‖ owner ‖ record id ‖ node` | empty: this node has promised that node to keep the record's chunks |
 //! | `O ‖ node ‖ record key` | empty: that node has not acknowledged the record yet |
-//! | `N ‖ node` | a [`Remembered`] member of the cluster |
+//! | `N ‖ node` | a [`MemberInfo`](crate::member::MemberInfo): an entry of the table of members, the own one among them |
 //! | `C` | the hybrid logical clock |
+//! | `S` | how far scrubs have come: [`Places`](crate::node::scrub::Places) |
 //! | `L` | empty: all members that were known then have been asked for the owner's records |
 //! | `V ‖ node` | the newest checkpoint of that device of which this one has all that it covers: a [`Vouched`] |
 //!
 //! A version's key form is its wall time and counter in big-endian bytes, then the node: keys order as versions do.
-
-use alloc::string::String;
-use alloc::vec::Vec;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -24,13 +22,6 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ChunkId, NameId, NodeId, OwnerId, PageId, RecordId};
 use crate::record::SignedRecord;
 use crate::version::Version;
-
-/// What is remembered of a member of the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Remembered {
-    /// Where it was reached or said it could be.
-    pub addresses: Vec<String>,
-}
 
 /// A checkpoint that is known to be covered by what this node has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +37,9 @@ pub(crate) const FILLED: &[u8] = b"L";
 
 /// The clock's key.
 pub(crate) const CLOCK: &[u8] = b"C";
+
+/// The key of how far scrubs have come.
+pub(crate) const SCRUB: &[u8] = b"S";
 
 fn join(parts: &[&[u8]]) -> Bytes {
     Bytes::from(parts.concat())

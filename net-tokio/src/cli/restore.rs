@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use axum::body::Body;
-use forever_net_tokio::api::view::{CheckpointView, FileView, RestoreLine, RestoreView};
-use http::{HeaderMap, Method};
-use http_body_util::BodyExt;
+use forever_net_tokio::api::view::{CheckpointView, FileView, RestoreStep, RestoreView};
 
 use super::info::date;
 use super::{CliError, Client, Exit, Report, human_bytes};
@@ -23,27 +20,17 @@ pub(crate) async fn follow_restore(client: &mut Client, report: &Report) -> Resu
 }
 
 async fn follow(client: &mut Client, path: &str, dry_run: bool, report: &Report) -> Result<RestoreView, CliError> {
-    let response = client.send(Method::POST, path, HeaderMap::new(), Body::empty()).await?;
-    let mut body = response.into_body();
-    let mut pending = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| CliError::Connection(error.to_string()))?;
-        pending.extend_from_slice(frame.data_ref().map_or(&[][..], |bytes| bytes));
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            match serde_json::from_slice(&line).map_err(|error| CliError::Answer(error.to_string()))? {
-                RestoreLine::Error(body) => return Err(CliError::Api(body)),
-                RestoreLine::Found { found } => report.result(&found, || found_text(&found)),
-                RestoreLine::Report(view) => {
-                    report.result(&view, || if view.done { end_text(&view, dry_run) } else { step_text(&view) });
-                    if view.done {
-                        return Ok(view);
-                    }
-                }
-            }
+    let show = |step: &RestoreStep| match step {
+        RestoreStep::Found { found } => report.result(found, || found_text(found)),
+        RestoreStep::Report(view) => {
+            report.result(view, || if view.done { end_text(view, dry_run) } else { step_text(view) });
         }
+    };
+    let is_last = |step: &RestoreStep| matches!(step, RestoreStep::Report(view) if view.done);
+    match client.steps(path, show, is_last).await? {
+        RestoreStep::Report(view) => Ok(view),
+        RestoreStep::Found { .. } => unreachable!("only a report is the last step"),
     }
-    Err(CliError::Connection("the restore ended without saying how".to_owned()))
 }
 
 fn found_text(file: &FileView) -> String {

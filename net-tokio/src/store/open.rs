@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use forever_core::planted;
 use redb::{Database, ReadableDatabase, StorageBackend, TableError};
 
 use super::backend::Watch;
@@ -14,7 +15,7 @@ use super::fs::{Fs, Kind};
 use super::health::Health;
 use super::index::{BLOB_ROWS, ENTRIES, Index, META, META_FORMAT, Opened, builder};
 use super::sweep::Sweep;
-use super::{FORMAT, Store, StoreConfig};
+use super::{FORMAT, INLINE_LEN_MAX, Store, StoreConfig};
 
 pub(crate) const INDEX: &str = "index.redb";
 /// An index being made: it becomes the index only when it is whole.
@@ -41,6 +42,8 @@ impl Store {
     pub fn open(fs: Arc<dyn Fs>, config: &StoreConfig) -> Result<Self, OpenError> {
         let root = config.root.clone();
         make_root(&*fs, &root)?;
+        // An earlier start may have ended between a change of the folder and its sync, or have failed in that sync.
+        fs.sync_dir(&root).map_err(|error| OpenError::io(&root, error))?;
         finish_clearing(&*fs, &root)?;
         let path = root.join(INDEX);
         if kind(&*fs, &path)?.is_none() {
@@ -48,7 +51,9 @@ impl Store {
         }
         let health = Arc::new(Health::default());
         let watch = Watch::new(Arc::clone(&health));
-        write_out_doubtful(&*fs, &root)?;
+        if !planted!(config.simulation, DoubtfulIndexTrusted) {
+            write_out_doubtful(&*fs, &root)?;
+        }
         let database = open_index(&*fs, &path, config, &watch)?;
         let unclean = mark_unclean(&*fs, &root)?;
         let files = Files::new(Arc::clone(&fs), root.clone(), config, Arc::clone(&health));
@@ -64,6 +69,7 @@ impl Store {
             }),
             files,
             path: config.path,
+            inline_len_max: config.inline_len_max.min(INLINE_LEN_MAX),
             health,
             locks: Arc::default(),
             corrupt: Mutex::default(),
@@ -126,20 +132,26 @@ fn kind(fs: &dyn Fs, path: &Path) -> Result<Option<Kind>, OpenError> {
     fs.kind(path).map_err(|error| OpenError::io(path, error))
 }
 
-/// Makes the root and those of its parents that are missing, durably.
+/// Makes the root and those of its parents that are missing, durably. One that is there already is made durable, too: an earlier
+/// start may have ended before it was, or have failed in the sync.
 fn make_root(fs: &dyn Fs, root: &Path) -> Result<(), OpenError> {
+    let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let sync_parent = || fs.sync_dir(parent.unwrap_or(Path::new(".")));
     match kind(fs, root)? {
-        Some(Kind::Folder) => return Ok(()),
+        Some(Kind::Folder) => {
+            return match sync_parent() {
+                // Whoever may not read the parent has not made this folder in it.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                synced => synced.map_err(|error| OpenError::io(root, error)),
+            };
+        }
         Some(Kind::File { .. } | Kind::Other) => return Err(OpenError::NotAFolder { path: root.into() }),
         None => {}
     }
-    let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent {
         make_root(fs, parent)?;
     }
-    fs.create_dir(root)
-        .and_then(|()| fs.sync_dir(parent.unwrap_or(Path::new("."))))
-        .map_err(|error| OpenError::io(root, error))
+    fs.create_dir(root).and_then(|()| sync_parent()).map_err(|error| OpenError::io(root, error))
 }
 
 /// Notes durably that there may be orphans from now on; true if there may be some of an earlier run.

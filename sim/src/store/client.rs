@@ -1,12 +1,12 @@
 //! A caller of a node: from an operation to commands, and from events to its result. The same in both tiers.
 
 use forever_core::bulk::PlainChunk;
-use forever_core::command::{Command, CommandError, VersionSelector};
+use forever_core::command::{Command, CommandError};
 use forever_core::event::{FileInfo, What};
 use forever_core::ids::RequestId;
 
 use super::event::{Got, OpError, OpResult, Piece};
-use super::{OpKind, Part, Reader, names};
+use super::{Asked, OpKind, Part, Reader, names};
 
 /// How many pieces a slow caller is slow with: it is to hold the node up, not the simulation.
 const SLOW_PIECES_MAX: u32 = 8;
@@ -42,6 +42,7 @@ pub struct OpClient {
 enum Doing {
     Put { content: Vec<u8>, given: usize, chunk_size: usize, ended: bool, abandon_after: Option<u32> },
     Get(Reading),
+    Scrub { steps: u32, abandon_after: Option<u32> },
     Other,
 }
 
@@ -57,9 +58,12 @@ struct Reading {
 }
 
 impl OpClient {
-    /// A caller, and its first command. `old` is the version that a get of an old version asks for.
+    /// A caller, and its first command.
+    ///
+    /// # Panics
+    /// When it is to redeem a ticket and brings none.
     #[must_use]
-    pub fn new(what: &OpKind, chunk_size: u32, old: Option<VersionSelector>) -> (Self, Command) {
+    pub fn new(what: &OpKind, chunk_size: u32, asked: &Asked) -> (Self, Command) {
         let mut doing = Doing::Other;
         let command = match what {
             OpKind::Put { file, content, abandon_after, said } => {
@@ -71,7 +75,11 @@ impl OpClient {
             }
             OpKind::Get { file, range, reader, .. } => {
                 doing = Doing::Get(Reading { reader: *reader, ..Reading::default() });
-                Command::Get { name: names::of(*file), version: old, range: range.map(|range| range.request()) }
+                Command::Get {
+                    name: names::of(*file),
+                    version: asked.version,
+                    range: range.map(|range| range.request()),
+                }
             }
             OpKind::Delete { file } => Command::Delete { name: names::of(*file) },
             OpKind::List => list(&Part::ALL),
@@ -80,6 +88,18 @@ impl OpClient {
             OpKind::Versions { file } => Command::Versions { name: names::of(*file) },
             OpKind::Evict { file } => Command::Evict { name: names::of(*file) },
             OpKind::Restore => Command::Restore { dry_run: false },
+            OpKind::Scrub { abandon_after } => {
+                doing = Doing::Scrub { steps: 0, abandon_after: *abandon_after };
+                Command::Scrub { from_start: false }
+            }
+            OpKind::Share { file, valid_ms, .. } => {
+                Command::Share { name: names::of(*file), version: asked.version, valid_ms: *valid_ms }
+            }
+            OpKind::Redeem { range, .. } => {
+                doing = Doing::Get(Reading::default());
+                let ticket = asked.ticket.clone().expect("nobody redeems a ticket without one");
+                Command::GetShared { ticket, range: range.map(|range| range.request()) }
+            }
         };
         (Self { doing }, command)
     }
@@ -92,6 +112,13 @@ impl OpClient {
         match &mut self.doing {
             Doing::Put { .. } => self.on_put(request, what),
             Doing::Get(_) => self.on_get(request, what),
+            Doing::Scrub { steps, abandon_after } => {
+                *steps += 1;
+                if abandon_after.is_some_and(|after| *steps >= after) && !what.is_last() {
+                    return Next::Done { result: OpResult::Abandoned, cancel: true };
+                }
+                on_other(what)
+            }
             Doing::Other => on_other(what),
         }
     }
@@ -123,6 +150,10 @@ impl OpClient {
             | What::RestoreFound(_)
             | What::RestoreProgress(_)
             | What::Restored(_)
+            | What::Left
+            | What::Forgotten
+            | What::ScrubProgress(_)
+            | What::Scrubbed(_)
             | What::Status(_)
             | What::Peers(_)
             | What::Failed(_)) => return nonsense("a put", &other),
@@ -181,6 +212,10 @@ impl OpClient {
             | What::RestoreFound(_)
             | What::RestoreProgress(_)
             | What::Restored(_)
+            | What::Left
+            | What::Forgotten
+            | What::ScrubProgress(_)
+            | What::Scrubbed(_)
             | What::Status(_)
             | What::Peers(_)
             | What::Failed(_)) => nonsense("a get", &other),
@@ -214,15 +249,18 @@ fn on_other(what: What) -> Next {
         What::Stat(stat) => done(OpResult::Stat(stat)),
         What::Versions(versions) => done(OpResult::Versions(versions)),
         What::Evicted { freed_bytes, promised_by } => done(OpResult::Evicted { freed_bytes, promised_by }),
-        What::RestoreProgress(_) => Next::Commands(Vec::new()),
+        What::RestoreProgress(_) | What::ScrubProgress(_) => Next::Commands(Vec::new()),
         What::Restored(report) => done(OpResult::Restored(report)),
+        What::Scrubbed(report) => done(OpResult::Scrubbed(report)),
+        What::Shared(share) => done(OpResult::Shared(share)),
         What::PutReady { .. }
         | What::PutDone(_)
         | What::GetStart { .. }
         | What::GetData(_)
         | What::GetDone
-        | What::Shared(_)
         | What::RestoreFound(_)
+        | What::Left
+        | What::Forgotten
         | What::Status(_)
         | What::Peers(_)
         | What::Failed(_) => nonsense("a request", &what),

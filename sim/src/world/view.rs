@@ -1,5 +1,7 @@
 //! What oracles see of this tier.
 
+use std::sync::Arc;
+
 use forever_core::ids::{NameId, NodeId, OwnerId};
 use forever_core::secrets::OwnerKeys;
 use forever_core::version::Version;
@@ -34,9 +36,10 @@ impl View for World {
         self.scenario.core.contains(&node)
     }
 
-    fn contents(&mut self, node: usize) -> Contents {
+    fn contents(&mut self, node: usize) -> Arc<Contents> {
         let disk = &self.hosts[node].disk;
-        self.inspector.contents(disk.rows(), disk.states())
+        let look = || Arc::new(self.inspector.contents(disk.rows(), disk.states()));
+        self.contents.entry(node).or_insert_with(look).clone()
     }
 
     fn holding(&mut self, node: usize, owner: OwnerId, name: NameId, version: &Version) -> Holding {
@@ -54,6 +57,10 @@ impl View for World {
         let control = self.pipes_of(node, |pipe| pipe.control.len() as u64);
         gauges.push(("control frames that wait for a link", control, CONTROL_WAITING_MAX as u64));
         gauges
+    }
+
+    fn left_over(&self, node: usize) -> Vec<(&'static str, u64)> {
+        self.hosts[node].left_over.iter().map(|(name, least)| (*name, *least)).collect()
     }
 
     fn links(&self, node: usize) -> Vec<usize> {
