@@ -9,7 +9,7 @@
 //! - Peers: `links`, `dials`, `members`, `asks`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
-//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back).
+//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back), `space` (room for more).
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`, `scrub_now`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
@@ -53,6 +53,7 @@ mod serve;
 mod share;
 mod signal;
 mod source;
+mod space;
 mod task;
 mod timers;
 mod upload;
@@ -456,6 +457,7 @@ impl Node {
                 cx.fresh.end_page(chunks.into_iter());
                 self.complete(*then, completion);
             }
+            Pending::Space => space::on_measured(cx, completion.disk()),
             Pending::Release(link) => links::end_answer(cx, link),
             Pending::Kept(record) => keep::release_promises(cx, &record, &completion),
             Pending::Boot(step) => {
@@ -501,6 +503,7 @@ impl Node {
             Timer::Mend => mend::on_timer(cx),
             Timer::Presence => presence::on_timer(cx),
             Timer::Scrub => scrub::on_timer(cx),
+            Timer::Space => space::on_timer(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
                 publish::on_straggler(cx, id);

@@ -48,6 +48,7 @@ mod sweep;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 pub use error::{ExportError, OpenError};
@@ -83,6 +84,8 @@ pub struct StoreConfig {
     pub path: PathTransform,
     /// Space that blobs leave free, in bytes, so that a full disk meets them before the index.
     pub reserve_bytes: u64,
+    /// What all blobs together may take, in bytes; no limit if `None`.
+    pub max_bytes: Option<u64>,
     /// Memory that the index may keep pages in, in bytes.
     pub cache_bytes: usize,
     /// Threads of a [`StoreDisk`] that hash, write and read blobs.
@@ -99,6 +102,7 @@ impl StoreConfig {
             root: root.into(),
             path: PathTransform::Git,
             reserve_bytes: 64 << 20,
+            max_bytes: None,
             cache_bytes: 16 << 20,
             blob_threads: 4,
             simulation: Simulated::default(),
@@ -112,6 +116,9 @@ pub struct Store {
     fs: Arc<dyn Fs>,
     root: PathBuf,
     path: PathTransform,
+    max_bytes: Option<u64>,
+    /// Bytes of blobs that are being written and not counted yet.
+    coming: Arc<AtomicU64>,
     health: Arc<Health>,
     files: Files,
     index: Index,

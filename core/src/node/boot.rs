@@ -10,7 +10,7 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::schema::{self, Remembered};
 use crate::node::timers::Timer;
-use crate::node::{answers, dials, members, names, presence, scrub};
+use crate::node::{answers, dials, members, names, presence, scrub, space};
 use crate::record::SignedRecord;
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -120,6 +120,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             dials::start(cx);
             names::start(cx);
             scrub::start(cx);
+            space::measure(cx);
             presence::start(cx);
             scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
             true

@@ -73,11 +73,11 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
 }
 
 /// One for each address, link, question, want, and node with deliveries; two for each request; `Boot`, `Settle`, `Mend`,
-/// `Presence` and `Scrub`.
+/// `Presence`, `Scrub` and `Space`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
     let nodes = cx.members.count() as usize;
-    (dials::addresses(cx) + of_links + nodes + 2 * requests + 5) as u64
+    (dials::addresses(cx) + of_links + nodes + 2 * requests + 6) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.

@@ -24,7 +24,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, fetch, names, schema};
+use crate::node::{answers, asks, fetch, names, schema, space};
 use crate::record::SignedRecord;
 use crate::sometimes;
 
@@ -52,7 +52,7 @@ pub(crate) enum MendStep {
     /// Which pages list a chunk.
     References(BlobKey),
     /// A chunk that a peer gave is stored.
-    Written(BlobKey, NodeId),
+    Written(BlobKey, u32, NodeId),
     /// Whether a record is still here, and not evicted.
     Record(RecordId),
 }
@@ -71,6 +71,8 @@ struct Chunk {
     /// Pages that list it and have not been asked for its length.
     pages: VecDeque<PageId>,
     len: u32,
+    /// Whether room is kept for it.
+    held: bool,
     /// Peers that gave wrong bytes.
     liars: BTreeSet<NodeId>,
 }
@@ -163,7 +165,7 @@ pub(crate) fn chunk(cx: &mut Context, blob: BlobKey) {
     if cx.mends.chunks.contains_key(&blob) || cx.mends.len() >= KNOWN_MAX {
         return;
     }
-    let chunk = Chunk { state: State::Waiting, pages: VecDeque::new(), len: 0, liars: BTreeSet::new() };
+    let chunk = Chunk { state: State::Waiting, pages: VecDeque::new(), len: 0, held: false, liars: BTreeSet::new() };
     cx.mends.chunks.insert(blob, chunk);
     cx.mends.queue.push_back(Item::Chunk(blob));
     pump(cx);
@@ -199,7 +201,10 @@ pub(crate) fn page(cx: &mut Context, owner: OwnerId, page: PageId, data: Bytes) 
 
 /// A chunk is being dropped on purpose: nobody here wants it any more.
 pub(crate) fn forget_chunk(cx: &mut Context, blob: &BlobKey) {
-    if cx.mends.chunks.remove(blob).is_some() {
+    if let Some(chunk) = cx.mends.chunks.remove(blob) {
+        if chunk.held {
+            space::withdrawn(cx, blob.owner, chunk.len.into());
+        }
         fetch::cancel(cx, |client| *client == FetchClient::Mend(*blob));
         page_loader::cancel(cx, |client| *client == PageClient::Mend(*blob));
         pump(cx);
@@ -329,7 +334,11 @@ pub(crate) fn on_completion(cx: &mut Context, step: MendStep, completion: Comple
             }
             Err(_) => fail(cx, Item::Chunk(blob)),
         },
-        MendStep::Written(blob, from) => on_written(cx, blob, from, completion.written()),
+        MendStep::Written(blob, len, from) => {
+            let written = completion.written();
+            space::arrived(cx, blob.owner, len.into(), written == Ok(true));
+            on_written(cx, blob, from, written);
+        }
         MendStep::Record(id) => match completion.values() {
             Ok(values) => on_record(cx, id, matches!(values.as_slice(), [Some(_), None])),
             Err(_) => fail(cx, Item::Record(id)),
@@ -371,7 +380,12 @@ pub(crate) fn on_page(cx: &mut Context, blob: BlobKey, result: Result<LoadedPage
 fn fetch_chunk(cx: &mut Context, blob: BlobKey) {
     let holders = sources(cx);
     let lane = cx.number();
-    let Some(chunk) = cx.mends.chunks.get(&blob) else { return };
+    let Some(len) = cx.mends.chunks.get(&blob).map(|chunk| chunk.len) else { return };
+    if space::admit(cx, blob.owner, len.into()).is_err() {
+        return fail(cx, Item::Chunk(blob));
+    }
+    let Some(chunk) = cx.mends.chunks.get_mut(&blob) else { return };
+    chunk.held = true;
     let order = fetch::Order {
         client: FetchClient::Mend(blob),
         object: ObjectKey { owner: blob.owner, id: ObjectId::Chunk(blob.chunk) },
@@ -386,11 +400,25 @@ fn fetch_chunk(cx: &mut Context, blob: BlobKey) {
 pub(crate) fn on_fetched(cx: &mut Context, blob: BlobKey, result: FetchResult) {
     match result {
         FetchResult::Got { from, data } => {
-            let step = MendStep::Written(blob, from);
+            // From here on the room that it needs is the write's.
+            let Some(len) = take_hold(cx, &blob) else { return };
+            let step = MendStep::Written(blob, len, from);
             cx.disk(DiskOp::WriteBlob { blob, data, known: false }, Pending::Mend(step));
         }
-        FetchResult::Nowhere => fail(cx, Item::Chunk(blob)),
+        FetchResult::Nowhere => {
+            if let Some(len) = take_hold(cx, &blob) {
+                space::withdrawn(cx, blob.owner, len.into());
+            }
+            fail(cx, Item::Chunk(blob));
+        }
     }
+}
+
+/// The room kept for a chunk is no longer its mend's; its length.
+fn take_hold(cx: &mut Context, blob: &BlobKey) -> Option<u32> {
+    let chunk = cx.mends.chunks.get_mut(blob)?;
+    chunk.held = false;
+    Some(chunk.len)
 }
 
 fn on_written(cx: &mut Context, blob: BlobKey, from: NodeId, written: Result<bool, DiskError>) {

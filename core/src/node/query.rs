@@ -16,7 +16,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pages::file_info;
 use crate::node::pending::{Completion, Pending};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{choose, schema};
+use crate::node::{choose, schema, space};
 use crate::record::{RecordBody, SignedRecord};
 
 /// Loads the root page of a record of this node's owner, opened.
@@ -270,7 +270,10 @@ impl Task for Status {
             owner: cx.owner,
             files: cx.names.complete().then(|| cx.names.count()),
             file_bytes: cx.names.bytes(),
+            is_full: usage.as_ref().is_some_and(|usage| space::is_full(cx, usage)),
             disk: usage,
+            quota_bytes: cx.config.quota_bytes,
+            store_max_bytes: cx.config.store_max_bytes,
             disk_error: cx.disk_error.clone(),
             peers_connected: cx.links.ready_count(),
             members: 1 + cx.members.count() + cx.strangers(),

@@ -60,6 +60,8 @@ pub const PROBES: &[(&str, &str)] = &[
     ("scrub.damage-found", "a scrub read a damaged blob"),
     ("scrub.round-done", "a scrub had read every blob once"),
     ("serve.damaged-blob", "a peer wanted a blob that was damaged here"),
+    ("space.no-room-left", "chunks were refused before they came, because they would not have fitted on the disk"),
+    ("space.quota-used-up", "chunks of an owner were refused because it may have no more here"),
     ("upload.chunk-held-already", "a peer offered a chunk that was here already"),
     ("upload.disk-full", "an upload met a full disk"),
 ];

@@ -258,6 +258,11 @@ pub trait View {
     /// How full a running node's queues are: `(name, used, limit)`. Empty if the tier cannot tell.
     fn gauges(&self, node: usize) -> Vec<(&'static str, u64, u64)>;
 
+    /// Bytes of blobs that each owner has on a node's disk. Empty if the tier cannot tell.
+    fn usage(&self, _node: usize) -> BTreeMap<OwnerId, u64> {
+        BTreeMap::new()
+    }
+
     /// Links that stand at a node, with the node at the other end. Empty if the tier cannot tell.
     fn links(&self, node: usize) -> Vec<usize>;
 }

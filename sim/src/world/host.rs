@@ -59,6 +59,11 @@ pub(super) struct Process {
     pub(super) wake_us: u64,
 }
 
+/// A disk on which nothing lies yet.
+pub(super) fn empty_disk(config: &Config) -> MemoryDisk {
+    MemoryDisk::limited((config.store_max_bytes > 0).then_some(config.store_max_bytes))
+}
+
 impl Host {
     pub(super) fn new(scenario: &Scenario, number: usize) -> Self {
         let spec = &scenario.nodes[number];
@@ -75,7 +80,7 @@ impl Host {
             secrets,
             config,
             clock: HostClock::default(),
-            disk: MemoryDisk::default(),
+            disk: empty_disk(&scenario.config),
             disk_ops: 0,
             last_commit_us: 0,
             disk_faults: BTreeMap::new(),

@@ -34,8 +34,11 @@ impl Convergence {
         let Some(operation) = self.history.ops.get(&op).filter(|operation| operation.of_judge) else { return Ok(()) };
         let OpResult::Failed(error) = result else { return Ok(()) };
         let node = operation.op.node;
+        let owner = view.keys(node).owner_id();
+        let has_room = |other: &usize| !history::may_lack_room(view, *other, owner);
         let others = (0..view.scenario().nodes.len())
             .filter(|other| *other != node && view.is_core(*other) && history::is_in_reach(view, node, *other));
+        let others = others.filter(has_room);
         let needed = match operation.op.what {
             OpKind::Put { .. } | OpKind::Delete { .. } => 1,
             // Two others must promise.
@@ -54,7 +57,8 @@ impl Convergence {
         let is_clock = *error == OpError::Failed(RequestError::ClockBehind);
         // What could not be put is not there to be evicted or deleted.
         let is_absent = *error == OpError::Failed(RequestError::NotFound) && !operation.is_put();
-        if is_clock || is_absent || others.count() < needed {
+        let is_full = *error == OpError::Failed(RequestError::DiskFull) && !has_room(&node);
+        if is_clock || is_absent || is_full || others.count() < needed {
             return Ok(());
         }
         Err(format!(
@@ -83,7 +87,8 @@ impl Convergence {
                 let keys = view.keys(writer);
                 let (owner, name) = (keys.owner_id(), keys.name_id(&names::of(*file)));
                 for (node, contents) in &disks {
-                    let demanded = !self.history.is_beyond_repair(view, acked.op, *node);
+                    let demanded = !self.history.is_beyond_repair(view, acked.op, *node)
+                        && !history::may_lack_room(view, *node, owner);
                     if !demanded || contents.holding(owner, name, version) != Holding::Absent {
                         continue;
                     }
