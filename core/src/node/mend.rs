@@ -9,6 +9,7 @@
 //! restart: the next check of presence (`scrub`) finds it again.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -73,6 +74,8 @@ struct Chunk {
     len: u32,
     /// Whether room is kept for it.
     held: bool,
+    /// Whether it has waited for the disk to be measured: what is damaged counts as taken until then.
+    measured: bool,
     /// Peers that gave wrong bytes.
     liars: BTreeSet<NodeId>,
 }
@@ -107,6 +110,8 @@ pub(crate) struct Mends {
     searches: BTreeMap<RequestId, RecordId>,
     /// Those that wait, in order; some may have been forgotten meanwhile.
     queue: VecDeque<Item>,
+    /// Chunks that wait for the disk to be measured.
+    unmeasured: Vec<BlobKey>,
     /// How often in a row nobody had what was asked for.
     failures: u32,
 }
@@ -165,7 +170,14 @@ pub(crate) fn chunk(cx: &mut Context, blob: BlobKey) {
     if cx.mends.chunks.contains_key(&blob) || cx.mends.len() >= KNOWN_MAX {
         return;
     }
-    let chunk = Chunk { state: State::Waiting, pages: VecDeque::new(), len: 0, held: false, liars: BTreeSet::new() };
+    let chunk = Chunk {
+        state: State::Waiting,
+        pages: VecDeque::new(),
+        len: 0,
+        held: false,
+        measured: false,
+        liars: BTreeSet::new(),
+    };
     cx.mends.chunks.insert(blob, chunk);
     cx.mends.queue.push_back(Item::Chunk(blob));
     pump(cx);
@@ -232,6 +244,9 @@ fn pump(cx: &mut Context) {
         *state = State::UnderWay;
         match item {
             Item::Chunk(blob) => {
+                if let Some(chunk) = cx.mends.chunks.get_mut(&blob) {
+                    chunk.measured = false;
+                }
                 let from = schema::references(blob.owner, blob.chunk);
                 let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: PAGES_MAX, reverse: false };
                 cx.disk(scan, Pending::Mend(MendStep::References(blob)));
@@ -381,10 +396,14 @@ fn fetch_chunk(cx: &mut Context, blob: BlobKey) {
     let holders = sources(cx);
     let lane = cx.number();
     let Some(len) = cx.mends.chunks.get(&blob).map(|chunk| chunk.len) else { return };
-    if space::admit(cx, blob.owner, len.into()).is_err() {
-        return fail(cx, Item::Chunk(blob));
-    }
+    let has_room = space::admit(cx, blob.owner, len.into()).is_ok();
     let Some(chunk) = cx.mends.chunks.get_mut(&blob) else { return };
+    if !has_room {
+        if core::mem::replace(&mut chunk.measured, true) {
+            return fail(cx, Item::Chunk(blob));
+        }
+        return cx.mends.unmeasured.push(blob);
+    }
     chunk.held = true;
     let order = fetch::Order {
         client: FetchClient::Mend(blob),
@@ -394,6 +413,13 @@ fn fetch_chunk(cx: &mut Context, blob: BlobKey) {
         holders: holders.difference(&chunk.liars).copied().collect(),
     };
     fetch::start(cx, order);
+}
+
+/// The disk has been measured: the room of what is damaged has been given back.
+pub(crate) fn on_measured(cx: &mut Context) {
+    for blob in core::mem::take(&mut cx.mends.unmeasured) {
+        fetch_chunk(cx, blob);
+    }
 }
 
 /// The chunk came, or will not come.

@@ -11,6 +11,7 @@ use crate::disk::{DiskDone, DiskOp, DiskResult, Usage};
 use crate::frame::Refusal;
 use crate::ids::OwnerId;
 use crate::node::context::Context;
+use crate::node::mend;
 use crate::node::pending::Pending;
 use crate::node::timers::Timer;
 use crate::{planted, sometimes};
@@ -65,6 +66,7 @@ pub(crate) fn on_measured(cx: &mut Context, result: DiskResult) {
     if core::mem::take(&mut cx.space.again) {
         measure(cx);
     }
+    mend::on_measured(cx);
 }
 
 fn note(cx: &mut Context, usage: &Usage, since: &BTreeMap<OwnerId, u64>) {
@@ -145,9 +147,4 @@ pub(crate) fn grew(cx: &mut Context, owner: OwnerId, bytes: u64) {
 /// Whether so little may still be written that not even one chunk fits.
 pub(crate) fn is_full(cx: &Context, usage: &Usage) -> bool {
     usage.free_bytes.is_some_and(|free| free < u64::from(cx.config.chunk_size))
-}
-
-/// Bytes let in and not written yet: how many of how many, for those who look on.
-pub(crate) fn coming(cx: &Context) -> u64 {
-    cx.space.coming()
 }

@@ -169,7 +169,8 @@ impl Store {
 
     fn usage(&self) -> Result<Usage, DiskError> {
         let (counters, owners) = self.index.counters()?;
-        let allowed = self.max_bytes.map(|max| max.saturating_sub(counters.blob_bytes + self.coming.load(Ordering::SeqCst)));
+        let allowed =
+            self.max_bytes.map(|max| max.saturating_sub(counters.blob_bytes + self.coming.load(Ordering::SeqCst)));
         let free = self.files.free_bytes()?;
         let of_owner = |(owner, counters): (OwnerId, Counters)| OwnerUsage {
             owner,
