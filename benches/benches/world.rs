@@ -25,6 +25,7 @@ fn scenario(nodes: usize, dials: usize, seconds: u64) -> Scenario {
         config: Config { chunk_size: 256, ..Config::default() },
         latency_us: (200, 2_000),
         disk_us: (20, 200),
+        engine: Default::default(),
         families: Vec::new(),
         plan: Plan { ops: Vec::new(), faults: Vec::new(), end_us: seconds * SECOND_US },
         settle_us: 60 * SECOND_US,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bulk::PlainChunk;
 use crate::ids::{NodeId, RequestId};
 use crate::name::Name;
+use crate::placement::Replicas;
 use crate::ticket::SignedTicket;
 use crate::version::Version;
 
@@ -100,6 +101,18 @@ pub enum Command {
     },
     /// Brings the owner's whole namespace back from the peers. Answered by `RestoreProgress`, then `Restored`.
     Restore,
+    /// Leaves the cluster, once nothing is owed to others any more, and stops. Answered by `Left`.
+    Leave,
+    /// Removes a node that will not come back from the cluster. Answered by `Forgotten`.
+    Forget {
+        /// Which.
+        node: NodeId,
+    },
+    /// An address at which a node of this cluster was found. Starts no request.
+    Discovered {
+        /// `host:port`.
+        address: String,
+    },
     /// Reads and checks everything on this disk at once, and brings back what is damaged or missing. Answered by
     /// `ScrubProgress`, then `Scrubbed`. A scrub that is cut short is gone on with by the next.
     Scrub {
@@ -130,6 +143,10 @@ pub struct PutMeta {
     pub mode: Option<u32>,
     /// Media type.
     pub content_type: Option<String>,
+    /// On how many nodes it is to be kept; as many as is configured if `None`. Never fewer than an older version that is still
+    /// kept: all versions of a name lie on the same nodes.
+    #[serde(default)]
+    pub replicas: Option<Replicas>,
 }
 
 /// Which bytes of a file.

@@ -10,13 +10,25 @@ use crate::placement::Replicas;
 use crate::record::Retention;
 use crate::simulation::Simulation;
 
-/// A node's configuration.
+/// A node's configuration. What is not said of it is as in [`Config::default`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
-    /// Addresses to tell peers that this node listens at.
+    /// Addresses to tell peers that this node listens at. An empty host means "where you see me": the node learns its
+    /// addresses from its peers then.
     pub listen: Vec<String>,
-    /// Addresses to dial at start and for ever after.
+    /// Addresses to dial at start and for ever after. One of a cluster is enough.
     pub bootstrap: Vec<String>,
+    /// How much this node takes of what is stored, compared with others; 0 for nothing.
+    pub weight: u32,
+    /// What this node has in common with others that may fail together with it; at most 64 bytes.
+    pub zone: String,
+    /// The most links that stand at once.
+    pub max_peers: u32,
+    /// How often SWIM probes a member. A member that does not answer is down after some five of these.
+    pub swim_period: Duration,
+    /// A member that is down for so long no longer counts for placement.
+    pub repair_after: Duration,
     /// Plain bytes of a chunk.
     pub chunk_size: u32,
     /// How long versions of this owner's files are kept.
@@ -62,7 +74,6 @@ pub struct Config {
     #[serde(default)]
     pub store_max_bytes: u64,
     /// What a simulator wants of the node.
-    #[serde(default)]
     pub simulation: Simulation,
 }
 
@@ -87,6 +98,11 @@ impl Default for Config {
         Self {
             listen: Vec::new(),
             bootstrap: Vec::new(),
+            weight: 100,
+            zone: String::new(),
+            max_peers: 64,
+            swim_period: Duration::from_secs(2),
+            repair_after: Duration::from_secs(300),
             chunk_size: 1 << 20,
             retention: Retention { keep_versions: 10, keep_days: 30, replicas: Replicas::default() },
             put_window_chunks: 16,

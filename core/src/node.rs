@@ -6,11 +6,12 @@
 //!   handle_timeout ┘                                    └─ poll_timeout: the next deadline and why
 //! ```
 //!
-//! - Peers: `links`, `dials`, `members`, `asks`.
+//! - Peers: `links`, `dials`, `asks`. The cluster: `members`, `exchange`, `swim`, `service`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
 //! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back), `space` (room for more).
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`, `scrub_now`; what
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`,
+//!   `scrub_now`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
@@ -23,6 +24,7 @@ mod cluster;
 mod context;
 mod dials;
 mod evict;
+mod exchange;
 mod fanout;
 mod fetch;
 mod fresh;
@@ -30,6 +32,7 @@ mod gauges;
 mod get;
 mod hot;
 mod keep;
+mod leave;
 mod links;
 mod locate;
 mod members;
@@ -50,10 +53,14 @@ mod schema;
 mod scrub;
 mod scrub_now;
 mod serve;
+mod service;
 mod share;
 mod signal;
 mod source;
 mod space;
+mod status;
+mod swim;
+mod targets;
 mod task;
 mod timers;
 mod upload;
@@ -119,11 +126,17 @@ impl Node {
 
     /// The next deadline, and why.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<(Monotonic, Timer)> {
+    pub fn poll_timeout(&self) -> Option<(Monotonic, &Timer)> {
         self.cx.timers.next()
     }
 
-    /// Whether the node has been told to stop.
+    /// Whether the node has left the cluster, and stops by itself.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.cx.has_left
+    }
+
+    /// Whether the node has been told to stop, or stops by itself.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping
@@ -134,6 +147,13 @@ impl Node {
     pub fn gauges(&self) -> Vec<(&'static str, u64, u64)> {
         let requests: Vec<RequestId> = self.requests.keys().copied().collect();
         gauges::of(&self.cx, &requests)
+    }
+
+    /// What is under way and ends by itself: name and number. Of a node at rest each number is 0, if not at every moment then again
+    /// and again. Only looks.
+    #[must_use]
+    pub fn under_way(&self) -> Vec<(&'static str, u64)> {
+        gauges::under_way(&self.cx)
     }
 
     /// The probes reached since this was last asked: see [`sometimes!`](crate::sometimes).
@@ -220,6 +240,10 @@ impl Node {
             }
             Command::Cancel { request } => return self.cancel(request),
             Command::Stop => return Ok(self.stop()),
+            Command::Discovered { address } => {
+                dials::on_discovered(&mut self.cx, address);
+                return Ok(RequestId(self.cx.number()));
+            }
             Command::Put { .. }
             | Command::Get { .. }
             | Command::GetShared { .. }
@@ -230,6 +254,8 @@ impl Node {
             | Command::Share { .. }
             | Command::Evict { .. }
             | Command::Restore
+            | Command::Leave
+            | Command::Forget { .. }
             | Command::Scrub { .. }
             | Command::Status
             | Command::Peers => {}
@@ -272,7 +298,7 @@ impl Node {
                 self.cx.gets += 1;
                 Box::new(get::Get::new(id, Source::of_ticket(ticket), range))
             }
-            Command::Delete { name } => Box::new(remove::Delete::new(id, name)),
+            Command::Delete { name } => Box::new(remove::Delete::new(id, name, self.cx.config.retention.replicas)),
             Command::List { prefix, after, limit } => {
                 if limit == 0 || limit > LIST_MAX {
                     return Err(CommandError::Limit);
@@ -294,6 +320,8 @@ impl Node {
                 }
                 Box::new(restore::Restore::new(id))
             }
+            Command::Leave => Box::new(leave::Leave::new(id)),
+            Command::Forget { node } => Box::new(leave::Forget::new(id, node)),
             Command::Scrub { from_start } => {
                 if core::mem::replace(&mut self.cx.scrub.asked, true) {
                     return Err(CommandError::Scrubbing);
@@ -302,13 +330,14 @@ impl Node {
             }
             Command::Status => {
                 let requests = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
-                Box::new(query::Status { id, requests })
+                Box::new(status::Status { id, requests })
             }
-            Command::Peers => Box::new(query::Peers { id }),
+            Command::Peers => Box::new(status::Peers { id }),
             Command::PutChunk { .. }
             | Command::PutEnd { .. }
             | Command::GetCredit { .. }
             | Command::Cancel { .. }
+            | Command::Discovered { .. }
             | Command::Stop => return Err(CommandError::NoRequest),
         })
     }
@@ -332,6 +361,9 @@ impl Node {
             && act(task.as_mut(), &mut self.cx) == Flow::Done
         {
             self.end(id);
+        }
+        if self.cx.has_left && !self.stopping {
+            self.stop();
         }
     }
 
@@ -396,6 +428,7 @@ impl Node {
             | Frame::AskPromise { .. }
             | Frame::ReleasePromise { .. }
             | Frame::OpenUpload { .. }
+            | Frame::AskMembers { .. }
                 if !links::begin_answer(cx, link) =>
             {
                 links::offend(cx, link);
@@ -422,18 +455,22 @@ impl Node {
             Frame::Unwant { want } => serve::on_unwant(cx, link, want),
             Frame::Data { want, offset, payload } => fetch::on_data(cx, link, want, offset, payload),
             Frame::Unavailable { want } => fetch::on_unavailable(cx, link, want),
-            Frame::Announce { request, record } => announce::on_announce(cx, link, request, record),
+            Frame::Announce { request, record, whole: _ } => announce::on_announce(cx, link, request, record),
             Frame::Announced { request, outcome } => asks::on_answer(cx, link, request, Answer::Announced(outcome)),
             Frame::Find { request, owner, name_id } => answers::on_find(cx, link, request, owner, name_id),
             Frame::Scan { request, owner, after } => answers::on_scan(cx, link, request, owner, &after),
             Frame::Records { request, records, next } => {
                 asks::on_answer(cx, link, request, Answer::Records { records, next });
             }
-            Frame::AskPromise { request, owner, name_id, record } => {
-                announce::on_ask_promise(cx, link, request, owner, name_id, record);
-            }
+            Frame::AskPromise { request, record } => announce::on_ask_promise(cx, link, request, record),
             Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
             Frame::ReleasePromise { owner, name_id: _, record } => answers::on_release(cx, link, owner, record),
+            Frame::AskMembers { request, after } => exchange::on_ask(cx, link, request, after),
+            Frame::Members { request, members, more } => {
+                asks::on_answer(cx, link, request, Answer::Members { members, more });
+            }
+            Frame::News { members } => exchange::on_news(cx, link, members),
+            Frame::Swim { table, packet } => swim::on_packet(cx, link, table, &packet),
         }
     }
 
@@ -504,6 +541,8 @@ impl Node {
             Timer::Presence => presence::on_timer(cx),
             Timer::Scrub => scrub::on_timer(cx),
             Timer::Space => space::on_timer(cx),
+            Timer::Swim => swim::on_timer(cx),
+            Timer::Service => service::refresh(cx),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
                 publish::on_straggler(cx, id);
@@ -518,20 +557,29 @@ impl Node {
         }
     }
 
+    fn on_peer_ready(&mut self, node: NodeId) {
+        let cx = &mut self.cx;
+        dials::on_peer_ready(cx, node);
+        publish::on_peer_ready(cx, node);
+        outbox::flush(cx, node);
+        mend::on_peer_ready(cx);
+        self.run_all(|task, cx| task.on_peer_ready(cx, node));
+    }
+
+    fn on_peer_gone(&mut self, node: NodeId) {
+        let cx = &mut self.cx;
+        dials::on_peer_gone(cx, node);
+        publish::on_peer_gone(cx);
+        self.run_all(|task, cx| task.on_peer_gone(cx, node));
+    }
+
     fn on_signal(&mut self, signal: Signal) {
         let cx = &mut self.cx;
         match signal {
-            Signal::PeerReady(node) => {
-                dials::check_settled(cx);
-                publish::on_peer_ready(cx, node);
-                outbox::flush(cx, node);
-                mend::on_peer_ready(cx);
-                self.run_all(|task, cx| task.on_peer_ready(cx, node));
-            }
-            Signal::PeerGone(node) => {
-                dials::on_peer_gone(cx, node);
-                self.run_all(|task, cx| task.on_peer_gone(cx, node));
-            }
+            Signal::PeerReady(node) => self.on_peer_ready(node),
+            Signal::PeerGone(node) => self.on_peer_gone(node),
+            Signal::Unreachable(node) => swim::on_unreachable(cx, node),
+            Signal::MembershipChanged => {}
             Signal::Settled => {
                 locate::on_settled(cx);
                 self.run_all(|task, cx| task.on_settled(cx));
@@ -560,6 +608,7 @@ impl Node {
             Signal::Answered { client, node, answer } => match client {
                 AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
+                AskClient::Members => exchange::on_answered(cx, node, answer),
                 AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
             },
             Signal::Pulled { client, record, outcome } => match client {
@@ -575,7 +624,7 @@ impl Node {
                 self.run(request, |task, cx| task.on_offer_reply(cx, node, reply));
             }
             Signal::Delivered { node, record, outcome } => publish::on_delivered(cx, node, record, outcome),
-            Signal::Superseded { request } => self.run(request, |task, cx| task.on_superseded(cx)),
+            Signal::Superseded { request, by } => self.run(request, |task, cx| task.on_superseded(cx, &by)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
             Signal::PresenceChecked { done } => self.run_all(|task, cx| task.on_presence_checked(cx, done)),

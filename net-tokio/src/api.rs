@@ -97,6 +97,8 @@ pub fn router(context: Context) -> Router {
         .route("/v1/share/{*name}", post(share::share))
         .route("/v1/tickets/get", post(share::get))
         .route("/v1/restore", post(query::restore))
+        .route("/v1/leave", post(query::leave))
+        .route("/v1/forget/{node}", post(query::forget))
         .route("/v1/scrub", post(scrub::scrub))
         .route("/v1/status", get(query::status))
         .route("/v1/peers", get(query::peers))

@@ -72,7 +72,8 @@ use crate::simulation::Simulated;
 /// The newest format of the index that this program reads and the one it writes.
 pub const FORMAT: u64 = 1;
 
-/// Blobs up to this length in bytes live in the index: a file of their own would cost more than they are.
+/// Blobs up to this length in bytes live in the index, unless a store is told otherwise: a file of their own would cost more than they
+/// are.
 pub const INLINE_LEN_MAX: usize = 16 * 1024;
 
 /// How a store works.
@@ -88,6 +89,8 @@ pub struct StoreConfig {
     pub max_bytes: Option<u64>,
     /// Memory that the index may keep pages in, in bytes.
     pub cache_bytes: usize,
+    /// Blobs up to this length in bytes live in the index: at most [`INLINE_LEN_MAX`]. Those already stored stay where they are.
+    pub inline_len_max: usize,
     /// Threads of a [`StoreDisk`] that hash, write and read blobs.
     pub blob_threads: usize,
     /// The simulator's hold on the node.
@@ -104,6 +107,7 @@ impl StoreConfig {
             reserve_bytes: 64 << 20,
             max_bytes: None,
             cache_bytes: 16 << 20,
+            inline_len_max: INLINE_LEN_MAX,
             blob_threads: 4,
             simulation: Simulated::default(),
         }
@@ -119,6 +123,7 @@ pub struct Store {
     max_bytes: Option<u64>,
     /// Bytes of blobs that are being written and not counted yet.
     coming: Arc<AtomicU64>,
+    inline_len_max: usize,
     health: Arc<Health>,
     files: Files,
     index: Index,

@@ -42,7 +42,7 @@ const EXIT_CODES: &str = "Exit codes: 0 clean, 1 a rule is broken (the last line
 const SWEEP_GOALS: &str = "A sweep should test enough:
   at least 90% of operations succeed, and at most 2% of reads are excused;
   every seed that runs to its end has at least 100 operations, and at least 10 faults that took effect if it has any;
-  every probe is reached.
+  every probe is reached (`list` says which tier is held to which).
 The report says what falls short. The first line fails any sweep of 50 seeds or more without --set (exit code 1); all of them \
 fail one with --require-probes.
 

@@ -5,7 +5,7 @@ mod harness;
 
 use std::time::Duration;
 
-use forever_sim::store::{Fault, OpKind};
+use forever_sim::store::{DiskPart, Fault, OpKind};
 use forever_sim::system::System;
 use harness::{Run, get, put};
 
@@ -20,7 +20,7 @@ fn run(seed: u64) -> (String, u64) {
         Fault::PowerLoss { node: 2 },
         Fault::ReorderBytes { a: 0, b: 1, per_mille: 10 },
         Fault::Drift { node: 1, ppm: 500 },
-        Fault::WriteErrors { node: 1, per_mille: 50 },
+        Fault::WriteErrors { node: 1, per_mille: 50, part: DiskPart::All },
     ];
     let ids: Vec<usize> = faults.iter().map(|fault| run.begin(fault)).collect();
     run.finish(op);

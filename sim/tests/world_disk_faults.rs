@@ -7,7 +7,7 @@ mod small_world;
 use std::time::Duration;
 
 use forever_core::event::RequestError;
-use forever_sim::store::{DiskLoss, Event, Fault, Lie, OpError, OpResult, names};
+use forever_sim::store::{DiskLoss, DiskPart, Event, Fault, Lie, OpError, OpResult, names};
 use forever_sim::system::System as _;
 use small_world::{Ran, fault, get, op, put, ran, scenario};
 
@@ -42,14 +42,14 @@ fn lost_blobs(ran: &Ran) -> usize {
 
 #[test]
 fn who_cannot_read_its_index_says_so_until_it_can() {
-    let ran = under(Fault::ReadErrors { node: 0, per_mille: 1_000 });
+    let ran = under(Fault::ReadErrors { node: 0, per_mille: 1_000, part: DiskPart::All });
     assert!(matches!(failed(&ran, 1), RequestError::Disk(_)), "what peers have may be older than what is here");
     assert!(ran.is_ok(3));
 }
 
 #[test]
 fn writes_that_fail_are_not_acknowledged() {
-    let ran = under(Fault::WriteErrors { node: 0, per_mille: 1_000 });
+    let ran = under(Fault::WriteErrors { node: 0, per_mille: 1_000, part: DiskPart::All });
     assert_eq!(ran.got(1), names::content(7, 50_000));
     assert!(matches!(failed(&ran, 2), RequestError::Disk(_)));
     assert!(ran.is_ok(3));
@@ -57,7 +57,7 @@ fn writes_that_fail_are_not_acknowledged() {
 
 #[test]
 fn after_a_failed_sync_nothing_is_acknowledged_until_a_restart() {
-    let ran = under(Fault::SyncErrors { node: 0, per_mille: 1_000 });
+    let ran = under(Fault::SyncErrors { node: 0, per_mille: 1_000, part: DiskPart::All });
     assert!(matches!(failed(&ran, 2), RequestError::Disk(_)));
     assert!(matches!(failed(&ran, 3), RequestError::Disk(_)), "the fault is over, the disk still degraded");
 }

@@ -1,16 +1,17 @@
 //! Announcements and requests for promises, at the end that receives them.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use crate::disk::{DiskOp, Write};
 use crate::frame::{AnnounceOutcome, Frame, Refusal};
-use crate::ids::{LinkId, NameId, OwnerId, RecordId};
+use crate::ids::{LinkId, NodeId, OwnerId, RecordId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
-use crate::node::{links, schema};
+use crate::node::{cluster, links, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 use crate::{planted, sometimes};
@@ -34,8 +35,7 @@ pub(crate) enum AnnounceStep {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "promises are rare")]
 pub(crate) enum PromiseStep {
-    Find { asked: Asked },
-    Verify { asked: Asked },
+    Verify { link: LinkId, request: u64 },
     Mark { asked: Asked, record: SignedRecord },
     Commit { asked: Asked },
 }
@@ -66,7 +66,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
                 return links::answer(cx, link, Frame::Announced { request, outcome });
             }
             // The announcer may itself have evicted what it owes.
-            let holders = cx.links.ready_nodes();
+            let holders = likely(cx, link, &record);
             pull::start(cx, record, PullClient::Announce { link, request }, holders);
         }
         AnnounceStep::Newest { link, request, record } => {
@@ -86,6 +86,12 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
     }
 }
 
+/// Who is likely to have a record of which a peer speaks.
+fn likely(cx: &mut Context, link: LinkId, record: &SignedRecord) -> BTreeSet<NodeId> {
+    let speaker = cx.links.get(link).map(|link| link.node);
+    cluster::likely_of(cx, &record.record).into_iter().chain(speaker).collect()
+}
+
 /// A pull that an announcement started is over.
 pub(crate) fn on_pulled(cx: &mut Context, link: LinkId, request: u64, record: &SignedRecord, outcome: PullOutcome) {
     match outcome {
@@ -101,18 +107,9 @@ pub(crate) fn on_pulled(cx: &mut Context, link: LinkId, request: u64, record: &S
 }
 
 /// A peer asks for a promise to keep a record.
-pub(crate) fn on_ask_promise(
-    cx: &mut Context,
-    link: LinkId,
-    request: u64,
-    owner: OwnerId,
-    name: NameId,
-    record: RecordId,
-) {
-    let from = schema::name_records(owner, name);
-    let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: 256, reverse: true };
-    let asked = Asked { link, request, owner, record };
-    cx.disk(scan, Pending::Promise(PromiseStep::Find { asked }));
+pub(crate) fn on_ask_promise(cx: &mut Context, link: LinkId, request: u64, record: Bytes) {
+    let step = PromiseStep::Verify { link, request };
+    cx.work(WorkOp::VerifyRecords { records: alloc::vec![record] }, Pending::Promise(step));
 }
 
 fn answer(cx: &mut Context, asked: Asked, given: bool) {
@@ -122,30 +119,24 @@ fn answer(cx: &mut Context, asked: Asked, given: bool) {
 /// An operation is complete.
 pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, completion: Completion) {
     match step {
-        PromiseStep::Find { asked } => {
-            let entries = completion.entries().map(|(entries, _)| entries).unwrap_or_default();
-            let found = entries.into_iter().find(|(key, _)| schema::record_id_of(key) == Some(asked.record));
-            let Some((_, record)) = found else { return answer(cx, asked, false) };
-            let work = WorkOp::VerifyRecords { records: alloc::vec![record] };
-            cx.work(work, Pending::Promise(PromiseStep::Verify { asked }));
-        }
-        PromiseStep::Verify { asked } => {
+        PromiseStep::Verify { link, request } => {
             let WorkResult::RecordsVerified(mut records) = completion.work() else { return };
-            let Some(Ok(record)) = records.pop() else { return answer(cx, asked, false) };
+            let Some(Ok(record)) = records.pop() else { return links::offend(cx, link) };
+            let asked = Asked { link, request, owner: record.record.owner, record: record.id };
             let keys = alloc::vec![schema::evicted_key(asked.owner, asked.record)];
             cx.disk(DiskOp::Lookup { keys }, Pending::Promise(PromiseStep::Mark { asked, record }));
         }
         PromiseStep::Mark { asked, record } => {
             let evicted = completion.values().map_or(true, |marks| marks.iter().any(Option::is_some));
-            let Some(node) = cx.links.get(asked.link).map(|link| link.node) else { return };
             let evicting = cx.evicting.contains(&asked.record) && !planted!(cx.simulation, PromiseWhileEvicting);
             if evicted || evicting {
                 sometimes!(cx.simulation, "promise.refused");
                 return answer(cx, asked, false);
             }
-            // What is missing or damaged here is fetched from the asker, who still has it.
+            // What is missing or damaged here is fetched: the asker still has it.
             let client = PullClient::Promise { link: asked.link, request: asked.request };
-            pull::start(cx, record, client, [node].into());
+            let holders = likely(cx, asked.link, &record);
+            pull::start(cx, record, client, holders);
         }
         PromiseStep::Commit { asked } => {
             cx.fresh.end_promise(asked.record);

@@ -65,7 +65,8 @@ pub(crate) fn shared(cx: &Context, located: &Located, wanted: RecordId) -> Resul
         return Err(if nobody_has_any { RequestError::TicketGone } else { RequestError::NoSuchVersion });
     };
     let mut tombstones = located.records.iter().filter(|record| record.record.body == RecordBody::Tombstone);
-    if tombstones.any(|deleted| deleted.rank() >= found.rank()) {
+    let deleted = tombstones.any(|deleted| deleted.rank() >= found.rank());
+    if deleted && !planted!(cx.simulation, TicketOutlivesDelete) {
         return Err(RequestError::TicketGone);
     }
     Ok(found.clone())
@@ -82,6 +83,10 @@ fn nothing_found(cx: &Context, located: &Located) -> RequestError {
     }
     if let Some(silent) = located.silent.first() {
         return RequestError::Unavailable(alloc::format!("node {silent} gave no answer, and nobody else has it"));
+    }
+    if located.holders_away {
+        let troubles = cx.dials.troubles();
+        return RequestError::Unavailable(alloc::format!("no node that is to hold it can be asked. {troubles}"));
     }
     RequestError::NotFound
 }

@@ -15,6 +15,7 @@ use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
 use crate::node::boot::Failed;
 use crate::node::cluster::Cluster;
 use crate::node::dials::Dials;
+use crate::node::exchange::Exchange;
 use crate::node::fetch::Fetches;
 use crate::node::fresh::Fresh;
 use crate::node::hot::HotBlobs;
@@ -30,8 +31,10 @@ use crate::node::presence::Presence;
 use crate::node::publish::Publishes;
 use crate::node::pull::Pulls;
 use crate::node::scrub::Scrub;
+use crate::node::service::Service;
 use crate::node::signal::Signal;
 use crate::node::space::Space;
+use crate::node::swim::Swim;
 use crate::node::timers::{Timer, Timers};
 use crate::node::upload::Uploads;
 use crate::output::Output;
@@ -66,6 +69,13 @@ pub(crate) struct Context {
     pub(crate) links: Links,
     pub(crate) dials: Dials,
     pub(crate) members: Members,
+    pub(crate) exchange: Exchange,
+    pub(crate) swim: Swim,
+    pub(crate) service: Service,
+    /// Whether the clock and the members have been read from the disk, and this start has been stamped.
+    pub(crate) has_booted: bool,
+    /// Whether the node has left the cluster, and is about to stop.
+    pub(crate) has_left: bool,
     pub(crate) cluster: Cluster,
     pub(crate) fetches: Fetches,
     pub(crate) uploads: Uploads,
@@ -109,9 +119,9 @@ impl Context {
         let [a, b, c, d, e, f, g, h, ..] = me.0;
         let simulation = SimulationState::new(config.simulation, u64::from_le_bytes([a, b, c, d, e, f, g, h]));
         let hot_bytes = if planted!(simulation, HotCacheUnbounded) { u64::MAX } else { config.hot_bytes };
+        let owner = keys.owner_id();
         Self {
-            owner: keys.owner_id(),
-            config,
+            owner,
             me,
             keys,
             now,
@@ -119,7 +129,12 @@ impl Context {
             timers: Timers::default(),
             links: Links::default(),
             dials,
-            members: Members::default(),
+            members: Members::new(&config, owner),
+            exchange: Exchange::default(),
+            swim: Swim::new(),
+            service: Service::default(),
+            has_booted: false,
+            has_left: false,
             cluster: Cluster::default(),
             fetches: Fetches::default(),
             uploads: Uploads::default(),
@@ -149,7 +164,15 @@ impl Context {
             outputs: VecDeque::new(),
             signals: VecDeque::new(),
             pending: BTreeMap::new(),
+            config,
         }
+    }
+
+    /// Randomness for a part that draws by itself.
+    pub(crate) fn fork_rng(&mut self) -> ChaCha12Rng {
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        ChaCha12Rng::from_seed(seed)
     }
 
     /// A number not given before in this node's life.
@@ -219,7 +242,7 @@ impl Context {
 
     /// How many nodes must hold a write before it is acknowledged: two, if there are two.
     pub(crate) fn write_quorum(&self) -> u32 {
-        let others = self.members.count() + self.strangers();
-        if others == 0 { 1 } else { 2 }
+        let is_alone = self.members.nodes().next().is_none() && self.strangers() == 0;
+        if is_alone { 1 } else { 2 }
     }
 }

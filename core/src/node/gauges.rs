@@ -12,7 +12,7 @@ use crate::node::links::{ANSWERING_MAX, Link};
 use crate::node::locate::RECORDS_MAX;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
-use crate::node::{dials, mend, outbox, pull, scrub, upload};
+use crate::node::{dials, members, mend, outbox, pull, scrub, swim, upload};
 use crate::seal::BLOB_LEN_MAX;
 
 /// Operations of the check of presence and the scrub, and what they keep.
@@ -21,25 +21,56 @@ const CHECKS_MAX: u64 = 8;
 /// Name, use and limit.
 pub(crate) type Gauge = (&'static str, u64, u64);
 
+/// About how many there are.
+const GAUGES: usize = 32;
+/// The gauges of what ends by itself. Of a node at rest each is 0, if not at every moment then again and again: one that stays above
+/// is of something that was forgotten.
+const UNDER_WAY: &[&str] = &[
+    "operations",
+    "questions of a link",
+    "answers of a link",
+    "wants of a link",
+    "wanted bytes of a link",
+    "wants served on a link",
+    "reads for a link",
+    "bytes in flight of a link",
+    "pulls",
+    "pulls waiting",
+    "bytes being pulled",
+    "uploads of a link",
+    "unanswered offers of an upload",
+    "bytes being uploaded",
+    "deliveries to one node",
+];
+
 /// Every bounded thing of a node. What is bounded for each link is that of the fullest link.
 pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     let deadlines = deadlines(cx, requests);
     let requests = requests.len();
-    let mut gauges = alloc::vec![
+    let mut gauges = Vec::with_capacity(GAUGES);
+    gauges.extend([
         ("requests", requests as u64, u64::from(cx.config.requests_max)),
         ("hot bytes", cx.hot.bytes(), cx.config.hot_bytes),
         ("timers", cx.timers.len() as u64, timers_max(cx, requests)),
         ("operations", cx.pending.len() as u64, operations_max(cx)),
-    ];
+    ]);
     gauges.extend(deadlines);
     gauges.extend(of_links(cx));
     gauges.extend(dials::gauges(cx));
+    gauges.extend(members::gauges(cx));
+    gauges.extend(swim::gauges(cx));
     gauges.extend(pull::gauges(cx));
     gauges.extend(upload::gauges(cx));
     gauges.extend(outbox::gauges(cx));
     gauges.extend(mend::gauges(cx));
     gauges.push(scrub::gauge(cx));
     gauges
+}
+
+/// The gauges of what ends by itself: name and use.
+pub(crate) fn under_way(cx: &Context) -> Vec<(&'static str, u64)> {
+    let gauges = of(cx, &[]).into_iter().filter(|(name, ..)| UNDER_WAY.contains(name));
+    gauges.map(|(name, used, _)| (name, used)).collect()
 }
 
 /// Every request has a deadline, and none is further away than a request may go on without progress.
@@ -72,12 +103,11 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
     ]
 }
 
-/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot`, `Settle`, `Mend`,
-/// `Presence`, `Scrub` and `Space`.
+/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot`, `Settle`, `Swim`,
+/// `Service`, `Mend`, `Presence`, `Scrub` and `Space`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
-    let nodes = cx.members.count() as usize;
-    (dials::addresses(cx) + of_links + nodes + 2 * requests + 6) as u64
+    (dials::addresses(cx) + of_links + cx.members.entries() + 2 * requests + 8) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.
@@ -85,10 +115,28 @@ fn operations_max(cx: &Context) -> u64 {
     // A request for versions loads that many pages at once; a window of chunks is smaller.
     let of_request = u64::from(RECORDS_MAX.max(cx.config.put_window_chunks).max(cx.config.fetch_window_chunks));
     let of_link = u64::from(ANSWERING_MAX) + (QUESTIONS_MAX + LOADED_MAX) as u64 + upload::OPERATIONS_MAX;
-    let links = 1 + u64::from(cx.members.count()) + cx.links.iter().count() as u64;
+    let links = 1 + cx.members.entries() as u64 + cx.links.iter().count() as u64;
     u64::from(cx.config.requests_max) * of_request
         + links * of_link
         + pull::OPERATIONS_MAX
         + mend::OPERATIONS_MAX
         + CHECKS_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::ids::NodeId;
+    use crate::secrets::{OwnerKeys, OwnerSecret};
+    use crate::time::{Monotonic, Time};
+
+    #[test]
+    fn what_is_under_way_is_among_the_gauges() {
+        let keys = OwnerKeys::derive(&OwnerSecret::new([1; 32]));
+        let now = Time { mono: Monotonic::default(), wall_ms: 0 };
+        let cx = Context::new(Config::default(), NodeId([2; 32]), keys, [3; 32], now);
+        let names: Vec<&str> = under_way(&cx).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), UNDER_WAY.len());
+    }
 }

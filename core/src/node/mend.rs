@@ -411,6 +411,8 @@ fn fetch_chunk(cx: &mut Context, blob: BlobKey) {
         len: chunk.len,
         lane,
         holders: holders.difference(&chunk.liars).copied().collect(),
+        wide: true,
+        liars: chunk.liars.clone(),
     };
     fetch::start(cx, order);
 }

@@ -10,16 +10,21 @@ use bytes::Bytes;
 use crate::disk::{DiskOp, Write};
 use crate::frame::{AnnounceOutcome, Frame, Refusal};
 use crate::ids::{NodeId, RecordId};
+use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Delivery, Signal};
 use crate::node::timers::Timer;
 use crate::node::{answers, asks, schema};
+use crate::record::SignedRecord;
 use crate::{buggify, planted, sometimes};
 
 /// Deliveries to one node under way at once.
 const BATCH: u32 = 16;
+
+/// Deliveries to a node that is no longer a member that are struck off at once.
+const FORGIVEN_MAX: u32 = 1_024;
 
 /// When deliveries that a peer refused, or that could not be read, are tried again.
 const RETRY: Duration = Duration::from_secs(30);
@@ -31,6 +36,10 @@ pub(crate) enum OutboxStep {
     Records(NodeId, Vec<Bytes>),
     /// A delivery is no longer owed.
     Settled(NodeId, RecordId),
+    /// What is owed to a node that is no longer a member.
+    Forgiven(NodeId),
+    /// So many deliveries to it are no longer owed; there may be more.
+    Struck(NodeId, u64),
 }
 
 /// Deliveries under way.
@@ -49,11 +58,12 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 1] {
     [("deliveries to one node", most as u64, u64::from(BATCH + cx.config.requests_max))]
 }
 
-/// Announces a record that is owed to a node. Answered by [`Signal::Delivered`].
-pub(crate) fn deliver(cx: &mut Context, node: NodeId, record: RecordId, record_key: Bytes, bytes: Bytes) {
+/// Announces a record to a node. Answered by [`Signal::Delivered`].
+pub(crate) fn deliver(cx: &mut Context, node: NodeId, record: RecordId, record_key: Bytes, bytes: Bytes, part: Part) {
+    let whole = part == Part::Whole;
     let under_way = cx.outbox.under_way.entry(node).or_default();
     if under_way.insert(record, record_key).is_none() {
-        asks::ask(cx, AskClient::Outbox(record), node, |request| Frame::Announce { request, record: bytes });
+        asks::ask(cx, AskClient::Outbox(record), node, |request| Frame::Announce { request, record: bytes, whole });
     }
 }
 
@@ -95,13 +105,16 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
                     answers::commit_quietly(cx, alloc::vec![delete]);
                 }
                 match (schema::record_id_of(&key), value) {
-                    (Some(record), Some(bytes)) => deliver(cx, node, record, key, bytes),
+                    (Some(record), Some(bytes)) => deliver_owed(cx, node, record, key, bytes),
                     // The record has been pruned since: nothing is owed any more.
                     (Some(record), None) => settle(cx, node, record, &key),
                     (None, _) => {
                         answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::outbox_key(node, &key) }])
                     }
                 }
+            }
+            if !cx.outbox.under_way.contains_key(&node) {
+                go_on(cx, node);
             }
         }
         OutboxStep::Settled(node, record) => {
@@ -111,13 +124,63 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
             }
             forget(cx, node, record);
         }
+        OutboxStep::Forgiven(node) => {
+            let Ok((entries, _)) = completion.entries() else { return };
+            let writes: Vec<Write> = entries.into_iter().map(|(key, _)| Write::Delete { key }).collect();
+            if writes.is_empty() || cx.members.is_in(node) {
+                return;
+            }
+            let struck = writes.len() as u64;
+            let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes };
+            cx.disk(commit, Pending::Outbox(OutboxStep::Struck(node, struck)));
+        }
+        OutboxStep::Struck(node, struck) => {
+            if completion.committed() == Ok(true) {
+                cx.counters.owed = cx.counters.owed.saturating_sub(struck);
+                forgive(cx, node);
+            }
+        }
     }
+}
+
+/// Announces a record that a node was owed when it was written, if the node is to have it still.
+fn deliver_owed(cx: &mut Context, node: NodeId, id: RecordId, key: Bytes, bytes: Bytes) {
+    let Ok(SignedRecord { record, .. }) = SignedRecord::decode(bytes.clone()) else { return retry(cx, node) };
+    match cluster::part(cx, node, &record) {
+        Some(part) => deliver(cx, node, id, key, bytes, part),
+        // Others are to hold it now, and who holds what is theirs brings it to them.
+        None if cluster::rank(cx, record.name_id).contains(&node) => {
+            sometimes!(cx.simulation, "outbox.no-longer-a-holder");
+            settle(cx, node, id, &key);
+        }
+        // It has just come back, and is not in service yet.
+        None => retry(cx, node),
+    }
+}
+
+/// The same for all who are no longer members, after a start that may have cut that short.
+pub(crate) fn forgive_all(cx: &mut Context) {
+    let gone: Vec<NodeId> = cx.members.all().map(|(node, _)| node).filter(|node| !cx.members.is_in(*node)).collect();
+    for node in gone {
+        forgive(cx, node);
+    }
+}
+
+/// A node is no longer a member: nothing is owed to it any more.
+pub(crate) fn forgive(cx: &mut Context, node: NodeId) {
+    let prefix = schema::outbox(node);
+    let to = schema::end_of(&prefix);
+    let scan = DiskOp::Scan { from: prefix, to, limit: FORGIVEN_MAX, reverse: false };
+    cx.disk(scan, Pending::Outbox(OutboxStep::Forgiven(node)));
 }
 
 /// What is owed could not be read. It is owed all the same, so it is read again later, from the start.
 fn read_again(cx: &mut Context, node: NodeId) {
     cx.outbox.reading.remove(&node);
     cx.outbox.next.remove(&node);
+    if planted!(cx.simulation, DeliveryForgotten) {
+        return;
+    }
     retry(cx, node);
 }
 
@@ -133,9 +196,14 @@ fn forget(cx: &mut Context, node: NodeId, record: RecordId) {
     under_way.remove(&record);
     if under_way.is_empty() {
         cx.outbox.under_way.remove(&node);
-        if cx.outbox.next.contains_key(&node) && !planted!(cx.simulation, OutboxFirstBatch) {
-            flush(cx, node);
-        }
+        go_on(cx, node);
+    }
+}
+
+/// A batch is done with: the next is read, if there is one.
+fn go_on(cx: &mut Context, node: NodeId) {
+    if cx.outbox.next.contains_key(&node) && !planted!(cx.simulation, OutboxFirstBatch) {
+        flush(cx, node);
     }
 }
 
@@ -147,7 +215,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         Some(Answer::Announced(AnnounceOutcome::Stored)) => Delivery::Stored,
         Some(Answer::Announced(AnnounceOutcome::Superseded { by })) => Delivery::Superseded(by),
         Some(Answer::Announced(AnnounceOutcome::Refused(reason))) => Delivery::Refused(reason),
-        Some(Answer::Records { .. } | Answer::Promised(_)) => {
+        Some(Answer::Records { .. } | Answer::Promised(_) | Answer::Members { .. }) => {
             asks::on_lie(cx, node);
             Delivery::Lost
         }
@@ -157,6 +225,9 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
     match outcome {
         Delivery::Stored | Delivery::Superseded(_) => settle(cx, node, record, &record_key),
         Delivery::Refused(Refusal::Busy) if planted!(cx.simulation, BusyIsStored) => {
+            settle(cx, node, record, &record_key);
+        }
+        Delivery::Refused(Refusal::Full) if planted!(cx.simulation, FullIsSettled) => {
             settle(cx, node, record, &record_key);
         }
         Delivery::Lost if planted!(cx.simulation, LostIsDelivered) => settle(cx, node, record, &record_key),
@@ -176,7 +247,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
 }
 
 /// A delivery is no longer owed: it stays under way until the disk has forgotten it, so that it is not read again meanwhile.
-fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8]) {
+pub(crate) fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8]) {
     let key = schema::outbox_key(node, record_key);
     let commit = DiskOp::Commit {
         require_blobs: Vec::new(),

@@ -49,7 +49,7 @@ pub(crate) struct PageOrder {
     pub(crate) owner: OwnerId,
     pub(crate) page: PageRef,
     pub(crate) opening: Opening,
-    /// Peers to ask if the disk does not have it.
+    /// Peers to ask first if the disk does not have it, then everybody; empty to ask nobody.
     pub(crate) holders: BTreeSet<NodeId>,
 }
 
@@ -101,6 +101,8 @@ struct Load {
     damaged: bool,
     /// Whether it was damaged on this disk.
     damaged_here: bool,
+    /// Peers that gave wrong bytes.
+    liars: BTreeSet<NodeId>,
 }
 
 /// All loads under way.
@@ -113,9 +115,16 @@ pub(crate) struct PageLoads {
 pub(crate) fn load(cx: &mut Context, order: PageOrder) {
     let id = cx.number();
     let keys = alloc::vec![schema::page_key(order.owner, order.page.id)];
-    cx.pages
-        .loads
-        .insert(id, Load { order, data: Bytes::new(), from: None, public: None, damaged: false, damaged_here: false });
+    let load = Load {
+        order,
+        data: Bytes::new(),
+        from: None,
+        public: None,
+        damaged: false,
+        damaged_here: false,
+        liars: BTreeSet::new(),
+    };
+    cx.pages.loads.insert(id, load);
     cx.disk(DiskOp::Lookup { keys }, Pending::Page(id, PageStep::Lookup));
 }
 
@@ -155,6 +164,8 @@ fn fetch_page(cx: &mut Context, id: u64) {
         len: load.order.page.len,
         lane: id,
         holders: load.order.holders.clone(),
+        wide: !load.order.holders.is_empty(),
+        liars: load.liars.clone(),
     };
     fetch::start(cx, order);
 }
@@ -176,7 +187,7 @@ fn on_checked(cx: &mut Context, id: u64, result: WorkResult) {
         load.damaged = true;
         load.damaged_here |= load.from.is_none();
         if let Some(from) = load.from {
-            load.order.holders.remove(&from);
+            load.liars.insert(from);
             asks::on_lie(cx, from);
         }
         return fetch_page(cx, id);

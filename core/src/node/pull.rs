@@ -87,6 +87,8 @@ struct Pull {
     record: SignedRecord,
     client: PullClient,
     holders: BTreeSet<NodeId>,
+    /// Peers that gave wrong bytes.
+    liars: BTreeSet<NodeId>,
     /// A root that lists pages, until all of them are stored.
     root: Option<Root>,
     page: Option<Page>,
@@ -139,7 +141,7 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
     ]
 }
 
-/// Starts a pull, or lets it wait its turn. Answered by [`Signal::Pulled`].
+/// Starts a pull, or lets it wait its turn. `holders` are asked first, then everybody. Answered by [`Signal::Pulled`].
 pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, holders: BTreeSet<NodeId>) {
     let full = cx.pulls.waiting.len() >= WAITING_MAX
         || matches!(client, PullClient::Announce { .. }) && buggify!(cx.simulation, "pull.busy");
@@ -147,7 +149,8 @@ pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, 
         return cx.signal(Signal::Pulled { client, record, outcome: PullOutcome::Refused(Refusal::Busy) });
     }
     let id = PullId(cx.number());
-    let pull = Pull { record, client, holders, root: None, page: None, held: 0, fetched_bytes: 0 };
+    let pull =
+        Pull { record, client, holders, liars: BTreeSet::new(), root: None, page: None, held: 0, fetched_bytes: 0 };
     cx.pulls.pulls.insert(id, pull);
     cx.pulls.waiting.push_back(id);
     start_waiting(cx);
@@ -363,7 +366,7 @@ fn pump(cx: &mut Context, id: PullId) {
     let pulls = cx.pulls.pulls.len() - cx.pulls.waiting.len();
     let window = ACTIVE_BYTES_MAX / u64::try_from(pulls.max(1)).unwrap_or(u64::MAX);
     loop {
-        let Some(Pull { record, holders, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
+        let Some(Pull { record, holders, liars, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
         let Some(chunk) = page.queue.front().copied() else { break };
         let active: u64 = page.active.iter().filter_map(|id| page.chunks.get(id)).map(|len| u64::from(*len)).sum();
         let one_by_one = buggify!(cx.simulation, "pull.one-chunk-at-a-time");
@@ -378,6 +381,8 @@ fn pump(cx: &mut Context, id: PullId) {
             len: chunk.len,
             lane: id.0,
             holders: holders.clone(),
+            wide: true,
+            liars: liars.clone(),
         };
         fetch::start(cx, order);
     }
@@ -438,7 +443,7 @@ fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: NodeId, writte
         Err(DiskError::Mismatch) => {
             // The peer lied: ask the others.
             sometimes!(cx.simulation, "pull.wrong-bytes-refused");
-            pull.holders.remove(&from);
+            pull.liars.insert(from);
             page.queue.push_back(ChunkRef { id: chunk, len });
             pull.held += u64::from(len);
             let owner = pull.record.record.owner;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::bulk::Bulk;
 use crate::event::{RequestError, WriteReport};
-use crate::frame::{AnnounceOutcome, HeldRecord, Refusal};
+use crate::frame::{AnnounceOutcome, HeldRecord, MemberRow, Refusal};
 use crate::ids::{BlobKey, ChunkId, NodeId, RecordId, RequestId};
 use crate::node::locate::Located;
 use crate::node::page_loader::{LoadedPage, PageClient, PageFailure};
@@ -22,6 +22,10 @@ pub(crate) enum Signal {
     PeerReady(NodeId),
     /// A peer can no longer be talked to.
     PeerGone(NodeId),
+    /// A node that somebody waits for cannot be connected to.
+    Unreachable(NodeId),
+    /// Who is in service, or how much it takes, has changed: nodes may have other places among holders than before.
+    MembershipChanged,
     /// The first dials have come to something, or had time enough.
     Settled,
     /// A fetch is over.
@@ -41,7 +45,7 @@ pub(crate) enum Signal {
     /// A record is durable here and announced to all who can be reached; or the disk failed.
     Published { request: RequestId, result: Result<WriteReport, RequestError> },
     /// A record is on some disk, but one of a higher version was known before: it must be stamped anew to win.
-    Superseded { request: RequestId },
+    Superseded { request: RequestId, by: SignedRecord },
     /// The names of this node's owner are all known.
     NamesLoaded,
     /// Nothing that could be had is still to be mended.
@@ -85,6 +89,8 @@ pub(crate) enum AskClient {
     Request(RequestId),
     /// The deliveries owed to a node: the one of this record.
     Outbox(RecordId),
+    /// The exchange of tables of members.
+    Members,
 }
 
 /// What a peer answered.
@@ -93,6 +99,7 @@ pub(crate) enum Answer {
     Records { records: Vec<HeldRecord>, next: Bytes },
     Announced(AnnounceOutcome),
     Promised(bool),
+    Members { members: Vec<MemberRow>, more: bool },
 }
 
 /// What became of a delivery.

@@ -40,6 +40,8 @@ pub(crate) enum TaskStep {
     Restore(RestoreStep),
     ScrubNow(ScrubNowStep),
     Status,
+    /// What this node says of itself, or of one that is forgotten, is on its way to the disk.
+    Membership,
 }
 
 /// A request being carried out. A task is told only what it has asked for, so most have few of these.
@@ -78,7 +80,7 @@ pub(crate) trait Task: Debug + Send {
     }
 
     /// A record that was published must be stamped anew: one of a higher version was known elsewhere.
-    fn on_superseded(&mut self, _cx: &mut Context) -> Flow {
+    fn on_superseded(&mut self, _cx: &mut Context, _by: &SignedRecord) -> Flow {
         Flow::Continue
     }
 

@@ -70,12 +70,22 @@ bugs! {
         "A tombstone is stamped by the wall clock, so that it may be older than the put it deletes.";
     StampByWallClock "stamp-by-wall-clock" in "core/node/publish.rs" needs ["clock"],
         "Versions are stamped by the wall clock alone, whatever was stamped or seen before.";
+    RankByReachable "rank-by-reachable" in "core/node/cluster.rs" needs ["network"],
+        "Holders are chosen among the nodes that can be reached, so that two sides of a partition place a name differently.";
+    StandInIsHolder "stand-in-is-holder" in "core/node/publish.rs" needs ["network"],
+        "A holder in whose place another node has taken a write is no longer owed it.";
+    FullIsSettled "full-is-settled" in "core/node/outbox.rs" needs ["disk"],
+        "What a peer refused because its disk was full is no longer owed.";
+    TombstoneAsConfigured "tombstone-as-configured" in "core/node/remove.rs" needs [],
+        "A deletion is kept on as many nodes as is usual, even if a version that it deletes is on more.";
     OutboxSkipsAbsent "outbox-skips-absent" in "core/node/publish.rs" needs ["network"],
         "A record is owed only to the members that are connected when it is written.";
     LostIsDelivered "lost-is-delivered" in "core/node/outbox.rs" needs ["network"],
         "A delivery whose link went before the answer came is struck off.";
     StruckOffWhenRead "struck-off-when-read" in "core/node/outbox.rs" needs ["process", "network"],
         "A debt is struck off when it is read, not when it is paid; it shows when a peer was away, and its link breaks when it is back.";
+    DeliveryForgotten "delivery-forgotten" in "core/node/outbox.rs" needs ["process", "disk"],
+        "What is owed to a peer and could not be read is not read again until the link to it is made anew.";
     TimerNotRearmed "timer-not-rearmed" in "core/node/outbox.rs" needs ["disk"],
         "Deliveries that a peer refused are not tried again, because nobody sets the timer.";
     BusyIsStored "busy-is-stored" in "core/node/outbox.rs" needs ["buggify"],
@@ -102,6 +112,8 @@ bugs! {
         "A replica refuses records whose versions lie ahead of its own clock.";
     RestoreFirstPage "restore-first-page" in "core/node/restore.rs" needs ["process", "buggify"],
         "A restore stops at the first page of each peer's answer; it shows when a disk is lost, and answers are short.";
+    RestoreCountsTheSilent "restore-counts-the-silent" in "core/node/restore.rs" needs ["process", "network"],
+        "A restore counts a peer that did not answer among those that have told all.";
     RestoreUnsigned "restore-unsigned" in "core/node/restore.rs" needs ["liar"],
         "A restore does not verify the records it is given.";
     LateManifestListed "late-manifest-listed" in "core/node/names.rs" needs ["disk"],
@@ -112,12 +124,24 @@ bugs! {
         "At a restart, names that the disk fails to read are taken not to be there.";
     TiesGoToTheOlder "ties-go-to-the-older" in "core/node/choose.rs" needs ["clock"],
         "Of two versions of one wall time the older wins: their counters are not compared.";
+    TicketNeverExpires "ticket-never-expires" in "core/node/source.rs" needs [],
+        "Nobody looks when a ticket's time is up.";
+    TicketOutlivesDelete "ticket-outlives-delete" in "core/node/choose.rs" needs [],
+        "A ticket opens its version although the owner has deleted the file since.";
     FirstAnswerWins "first-answer-wins" in "core/node/locate.rs" needs ["process", "network"],
         "A search ends with the first peer's answer, even if that has nothing; it shows when the own disk is lost, and a peer is behind.";
     BanNeverEnds "ban-never-ends" in "core/node/links.rs" needs ["network"],
         "A peer that was banned once is never let in again; it shows when damaged bytes on the way pass for a broken protocol.";
     RedialGivesUp "redial-gives-up" in "core/node/dials.rs" needs ["network"],
         "An address that cannot be reached four times is never dialled again.";
+    StampForgotten "stamp-forgotten" in "core/node/members.rs" needs ["process"],
+        "A start is not stamped on the disk, so that the next has the same stamp; it shows when a node comes back at another address.";
+    OldAddressKept "old-address-kept" in "core/node/members.rs" needs ["process"],
+        "A member that has moved is still dialled at its old address only.";
+    NewsKept "news-kept" in "core/node/exchange.rs" needs [],
+        "What a node learns of others it keeps to itself; it shows when nobody knows all addresses.";
+    DownUnreported "down-unreported" in "core/node/swim.rs" needs ["process"],
+        "That a member is down is found out and not noted.";
     PullSlotLeak "pull-slot-leak" in "core/node/pull.rs" needs ["disk"],
         "A pull that is refused keeps its place among the few that may be under way.";
     ScrubStartsOver "scrub-starts-over" in "core/node/scrub.rs" needs ["process", "disk"],
@@ -136,6 +160,8 @@ bugs! {
         "The folder of a new blob is not synced.";
     SyncTriedAgain "sync-tried-again" in "net-tokio/store/files.rs" needs ["disk", "process"],
         "A sync that failed is tried again, and its success believed; it shows when the power goes after it.";
+    DoubtfulIndexTrusted "doubtful-index-trusted" in "net-tokio/store/open.rs" needs ["disk", "process"],
+        "The start after a failed sync takes what the file system shows of the index for what is on the disk; it shows when the power goes later.";
     FailedCommitAcked "failed-commit-acked" in "net-tokio/store/perform.rs" needs ["disk"],
         "A commit that failed is acknowledged.";
     SweepTakesErrorForAbsence "sweep-takes-error-for-absence" in "net-tokio/store/perform.rs" needs ["process", "disk"],
@@ -146,6 +172,8 @@ bugs! {
         "What a short write leaves over is thrown away.";
     FrameBoundary "frame-boundary" in "net-tokio/channel/reader.rs" needs [],
         "A frame is opened only when a byte of the next has come.";
+    LostFrameTolerated "lost-frame-tolerated" in "net-tokio/channel/reader.rs" needs ["network"],
+        "A frame that does not open is tried with the nonces after the next one, so that frames that got lost on the way are not missed.";
     SentOverwritten "sent-overwritten" in "net-tokio/link/writer.rs" needs [],
         "Of several data frames in one write only the last is reported as sent, so that credit leaks.";
 }

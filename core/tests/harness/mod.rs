@@ -22,6 +22,8 @@ use forever_core::input::{CloseReason, DialError, Input};
 use forever_core::name::Name;
 use forever_core::node::Node;
 use forever_core::output::Output;
+use forever_core::placement::Replicas;
+use forever_core::record::Retention;
 use forever_core::secrets::{OwnerKeys, OwnerSecret};
 use forever_core::time::{Monotonic, Time};
 use forever_core::work::perform;
@@ -49,6 +51,8 @@ struct Host {
     lives: u8,
     /// How far its wall clock is behind, in milliseconds.
     behind_ms: u64,
+    /// The number of its address: its own, unless it has moved.
+    place: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,7 +94,7 @@ impl World {
         for host in 0..count {
             let secret = OwnerSecret::new([u8::try_from(host).unwrap() + 1; 32]);
             let bootstrap = (0..host).map(address).collect();
-            let config = Config { bootstrap, listen: vec![address(host)], chunk_size: 1_000, ..Config::default() };
+            let config = Config { bootstrap, listen: vec![address(host)], chunk_size: 1_000, ..on_all_nodes() };
             world.add(secret, configure(host, config));
         }
         world.settle();
@@ -124,6 +128,7 @@ impl World {
             trace: Vec::new(),
             lives: 0,
             behind_ms: 0,
+            place: host,
         });
         self.sent.push(0);
         self.start(host);
@@ -132,6 +137,16 @@ impl World {
 
     pub fn id(&self, host: usize) -> NodeId {
         self.hosts[host].id
+    }
+
+    pub fn config(&mut self, host: usize) -> &mut Config {
+        &mut self.hosts[host].config
+    }
+
+    /// Gives a host that is down the address of another number.
+    pub fn move_to(&mut self, host: usize, place: usize) {
+        self.hosts[host].place = place;
+        self.hosts[host].config.listen = vec![address(place)];
     }
 
     pub fn disk(&mut self, host: usize) -> &mut MemoryDisk {
@@ -321,7 +336,7 @@ impl World {
     }
 
     fn connect(&mut self, host: usize, dial: DialId, to: &str) {
-        let other = (0..self.hosts.len()).find(|other| address(*other) == to);
+        let other = (0..self.hosts.len()).find(|other| address(self.hosts[*other].place) == to);
         let reachable = other.filter(|other| {
             self.hosts[*other].node.is_some() && !self.cut.contains(&(host.min(*other), host.max(*other)))
         });
@@ -337,7 +352,8 @@ impl World {
         let (my_id, their_id) = (self.hosts[host].id, self.hosts[other].id);
         let connected = Input::Connected { link: mine, node: their_id, dial: Some(dial), remote: to.into() };
         self.later(LATENCY, host, connected);
-        let connected = Input::Connected { link: theirs, node: my_id, dial: None, remote: address(host) };
+        let connected =
+            Input::Connected { link: theirs, node: my_id, dial: None, remote: address(self.hosts[host].place) };
         self.later(LATENCY, other, connected);
     }
 
@@ -376,7 +392,10 @@ impl World {
 
     /// Starts a put and gives it up to `chunks` chunks as fast as it takes them.
     pub fn start_put(&mut self, host: usize, file: &str, bytes: &[u8]) -> PutRun {
-        let meta = PutMeta { len: Some(bytes.len() as u64), ..PutMeta::default() };
+        self.start_put_with(host, file, bytes, PutMeta { len: Some(bytes.len() as u64), ..PutMeta::default() })
+    }
+
+    fn start_put_with(&mut self, host: usize, file: &str, bytes: &[u8], meta: PutMeta) -> PutRun {
         let request = self.command(host, Command::Put { name: name(file), meta });
         let size = self.hosts[host].config.chunk_size as usize;
         PutRun { request, chunks: bytes.chunks(size).map(<[u8]>::to_vec).collect(), ended: false }
@@ -414,7 +433,18 @@ impl World {
 
     /// Puts a file.
     pub fn put(&mut self, host: usize, file: &str, bytes: &[u8]) -> Result<PutReport, RequestError> {
-        let mut run = self.start_put(host, file, bytes);
+        self.put_with(host, file, bytes, PutMeta { len: Some(bytes.len() as u64), ..PutMeta::default() })
+    }
+
+    /// Puts a file of which more is said.
+    pub fn put_with(
+        &mut self,
+        host: usize,
+        file: &str,
+        bytes: &[u8],
+        meta: PutMeta,
+    ) -> Result<PutReport, RequestError> {
+        let mut run = self.start_put_with(host, file, bytes, meta);
         loop {
             if let Some(result) = self.go_on(host, &mut run) {
                 return result;
@@ -467,6 +497,12 @@ impl World {
             }
         }
     }
+}
+
+/// A configuration by which all files are kept on all nodes.
+pub fn on_all_nodes() -> Config {
+    let config = Config::default();
+    Config { retention: Retention { replicas: Replicas::ALL, ..config.retention }, ..config }
 }
 
 /// A put under way.

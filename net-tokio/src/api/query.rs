@@ -7,13 +7,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use forever_core::command::{Command, VersionSelector};
 use forever_core::event::{StatusInfo, What};
-use forever_core::ids::RequestId;
+use forever_core::ids::{NodeId, RequestId};
+use forever_core::placement::{ParseReplicasError, Replicas};
 use serde::Deserialize;
 
 use super::steps::{self, Step};
 use super::view::{
-    DeleteView, ErrorBody, EvictView, HealthView, ListView, PeersView, PutView, RestoreView, StatView, StatusView,
-    VersionsView, problems,
+    DeleteView, ErrorBody, EvictView, ForgetView, HealthView, LeaveView, ListView, PeersView, PutView, RestoreView,
+    StatView, StatusView, VersionsView, problems,
 };
 use super::{ApiError, Context, Shared, name_of};
 
@@ -42,6 +43,21 @@ pub(super) struct StatQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct VersionQuery {
     version: Option<String>,
+}
+
+/// The query of a put: `?replicas=`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutQuery {
+    replicas: Option<String>,
+}
+
+impl PutQuery {
+    pub(super) fn replicas(&self) -> Result<Option<Replicas>, ApiError> {
+        let wrong = |text: &str, error: ParseReplicasError| ApiError::request(format!("replicas={text}: {error}"));
+        let parse = |text: &String| text.parse().map_err(|error| wrong(text, error));
+        self.replicas.as_ref().map(parse).transpose()
+    }
 }
 
 impl VersionQuery {
@@ -180,6 +196,27 @@ pub(super) async fn peers(State(shared): State<Shared>) -> Result<Json<PeersView
         let What::Peers(peers) = what else { return None };
         let peers = peers.into_iter().map(Into::into).collect();
         Some(Json(PeersView { peers }))
+    })
+    .await
+}
+
+pub(super) async fn leave(State(shared): State<Shared>) -> Result<Json<LeaveView>, ApiError> {
+    ask(&shared.context, Command::Leave, |what| {
+        let What::Left = what else { return None };
+        Some(Json(LeaveView { left: true }))
+    })
+    .await
+}
+
+pub(super) async fn forget(
+    State(shared): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<ForgetView>, ApiError> {
+    let Path(text) = path.map_err(|error| ApiError::request(error.body_text()))?;
+    let node: NodeId = text.parse().map_err(|_| ApiError::request("a node ID has 64 hex digits"))?;
+    ask(&shared.context, Command::Forget { node }, |what| {
+        let What::Forgotten = what else { return None };
+        Some(Json(ForgetView { node }))
     })
     .await
 }

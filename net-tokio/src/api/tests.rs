@@ -47,6 +47,24 @@ async fn what_is_put_is_got_with_its_meta() {
 }
 
 #[tokio::test]
+async fn a_put_says_on_how_many_nodes_and_a_stat_tells() {
+    let node = Served::start().await;
+    for (query, kept_on) in [("", "3"), ("?replicas=5", "5"), ("?replicas=all", "all")] {
+        let put = node.put(&format!("/v1/files/x{query}"), &[], b"abc").await;
+        assert_eq!(put.status, 200);
+        let stat = node.ask("GET", "/v1/stat/x", &[]).await.json();
+        assert_eq!(stat["replicas"], kept_on);
+        assert!(stat["placed"].is_array());
+    }
+    for query in ["?replicas=0", "?replicas=256", "?replicas=some", "?replica=2"] {
+        let refused = node.put(&format!("/v1/files/x{query}"), &[], b"abc").await;
+        assert_eq!(refused.error(), (400, "bad_request".to_owned()), "{query}");
+    }
+    let refused = node.put("/v1/files/x?replicas=0", &[], b"abc").await.json();
+    assert_eq!(refused["message"], "replicas=0: expected a number of replicas from 1 to 255, or \"all\"");
+}
+
+#[tokio::test]
 async fn a_body_of_unknown_length_is_stored_too() {
     let node = Served::start().await;
     let mut stream = node.open("PUT", "/v1/files/x", &["Transfer-Encoding: chunked"]).await;
@@ -307,8 +325,17 @@ fn the_openapi_document_has_every_endpoint() {
     ] {
         assert_eq!(methods(path), ["get"], "{path}");
     }
-    for path in ["/v1/evict/{name}", "/v1/share/{name}", "/v1/tickets/get", "/v1/restore", "/v1/scrub"] {
+    let posts = [
+        "/v1/evict/{name}",
+        "/v1/share/{name}",
+        "/v1/tickets/get",
+        "/v1/restore",
+        "/v1/scrub",
+        "/v1/leave",
+        "/v1/forget/{node}",
+    ];
+    for path in posts {
         assert_eq!(methods(path), ["post"], "{path}");
     }
-    assert_eq!(paths.len(), 14);
+    assert_eq!(paths.len(), 16);
 }

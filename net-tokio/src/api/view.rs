@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use forever_core::command::VersionSelector;
 use forever_core::disk::OwnerUsage;
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, PutReport, RestoreReport, ScrubReport, Share, StatusInfo, VersionInfo, WriteReport,
+    FileInfo, FileStat, PeerInfo, PeerState, PutReport, RestoreReport, ScrubReport, Share, StatusInfo, VersionInfo,
+    WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId};
 use forever_core::version::Version;
@@ -91,12 +92,24 @@ pub struct StatView {
     /// The file.
     #[serde(flatten)]
     pub file: FileView,
+    /// On how many nodes it is to be kept: a number, or `all`.
+    pub replicas: String,
+    /// Which other nodes are among these, as far as this node knows.
+    pub placed: Vec<NodeId>,
     /// Whether this node holds all of it.
     pub local: bool,
     /// Which peers hold all of it; null if they were not asked.
     pub holders: Option<Vec<NodeId>>,
     /// Which connected peers gave no answer in time.
     pub silent: Vec<NodeId>,
+}
+
+impl StatView {
+    /// Those that are to hold it and did not say that they do.
+    pub fn awaited(&self) -> impl Iterator<Item = &NodeId> {
+        let said = self.holders.as_deref();
+        self.placed.iter().filter(move |node| said.is_some_and(|said| !said.contains(node)))
+    }
 }
 
 /// The history of a name.
@@ -259,6 +272,10 @@ pub struct StatusView {
     pub peers_connected: u32,
     /// Nodes of the cluster known, this one included.
     pub members: u32,
+    /// How many of them are known to be alive, this one included.
+    pub members_alive: u32,
+    /// How many of them are known to be down.
+    pub members_down: u32,
     /// How many nodes must hold a write before it is acknowledged.
     pub write_quorum: u32,
     /// Writes that some known node does not have yet.
@@ -295,6 +312,20 @@ pub struct HealthView {
     pub problems: Vec<String>,
 }
 
+/// What became of a leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaveView {
+    /// True: the node has left the cluster and stops.
+    pub left: bool,
+}
+
+/// What became of a request to forget a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgetView {
+    /// The node, which is no member any more.
+    pub node: NodeId,
+}
+
 /// All peers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeersView {
@@ -302,13 +333,39 @@ pub struct PeersView {
     pub peers: Vec<PeerView>,
 }
 
-/// A peer, or an address that should lead to one.
+/// What is known of a peer's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StateView {
+    /// It is alive.
+    Alive,
+    /// It is down.
+    Down,
+    /// Nothing has been heard of it since this node started.
+    Unseen,
+    /// It has left the cluster.
+    Left,
+    /// A configured address that has never led to a node.
+    Stranger,
+}
+
+/// A member of the cluster, or an address that should lead to one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerView {
     /// Who it is, once known.
     pub node: Option<NodeId>,
-    /// Its address.
+    /// Whose device it is, once known.
+    pub owner: Option<OwnerId>,
+    /// Where it is connected, or where it should be found.
     pub address: String,
+    /// Its zone.
+    pub zone: String,
+    /// How much it takes of what is stored, compared with others.
+    pub weight: u32,
+    /// What is known of its life.
+    pub state: StateView,
+    /// For how many seconds it has been down.
+    pub down_s: Option<u64>,
     /// Whether a link stands.
     pub connected: bool,
     /// Payload bytes sent over it.
@@ -374,7 +431,14 @@ impl From<Share> for ShareView {
 
 impl From<FileStat> for StatView {
     fn from(stat: FileStat) -> Self {
-        Self { file: stat.file.into(), local: stat.local, holders: stat.holders, silent: stat.silent }
+        Self {
+            file: stat.file.into(),
+            replicas: stat.replicas.to_string(),
+            placed: stat.placed,
+            local: stat.local,
+            holders: stat.holders,
+            silent: stat.silent,
+        }
     }
 }
 
@@ -428,9 +492,21 @@ impl ScrubView {
 
 impl From<PeerInfo> for PeerView {
     fn from(peer: PeerInfo) -> Self {
+        let (state, down_s) = match peer.state {
+            PeerState::Alive => (StateView::Alive, None),
+            PeerState::Down { for_s } => (StateView::Down, Some(for_s)),
+            PeerState::Unseen => (StateView::Unseen, None),
+            PeerState::Left => (StateView::Left, None),
+            PeerState::Stranger => (StateView::Stranger, None),
+        };
         Self {
             node: peer.node,
+            owner: peer.owner,
             address: peer.address,
+            zone: peer.zone,
+            weight: peer.weight,
+            state,
+            down_s,
             connected: peer.connected,
             sent_bytes: peer.sent_bytes,
             received_bytes: peer.received_bytes,
@@ -476,6 +552,8 @@ impl StatusView {
             free_bytes: disk.and_then(|disk| disk.free_bytes),
             peers_connected: status.peers_connected,
             members: status.members,
+            members_alive: status.members_alive,
+            members_down: status.members_down,
             write_quorum: status.write_quorum,
             pending: status.pending,
             requests: status.requests,

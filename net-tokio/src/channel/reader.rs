@@ -99,6 +99,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             return Ok(None);
         }
         let mut frame = self.buffer.split_to(PREFIX_LEN + len + TAG_LEN);
+        #[cfg(feature = "planted-bugs")]
+        if planted!(self.simulation, LostFrameTolerated) {
+            self.opening.skip_lost(prefix, &frame[PREFIX_LEN..]);
+        }
         self.opening.open(prefix, &mut frame[PREFIX_LEN..]).map_err(|error| match error {
             OpenError::Unauthentic => {
                 sometimes!(self.simulation, "channel.damaged-frame-refused");

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use axum::body::Body;
 use bytes::Bytes;
 use forever_core::name::Name;
+use forever_core::placement::Replicas;
 use forever_net_tokio::api::view::{ErrorBody, PutView, StepLine};
 use forever_net_tokio::api::{HEADER_MODE, HEADER_MTIME, HEADER_NAME, HEADER_REQUEST};
 use forever_net_tokio::folder::Folder;
@@ -35,6 +36,7 @@ pub(crate) struct PutHead {
     pub(crate) mtime_ms: Option<u64>,
     pub(crate) mode: Option<u32>,
     pub(crate) content_type: Option<String>,
+    pub(crate) replicas: Option<Replicas>,
 }
 
 /// Talks to the node of a data folder, one request at a time.
@@ -120,7 +122,9 @@ impl Client {
         if let Some(content_type) = head.content_type.and_then(|text| HeaderValue::try_from(text).ok()) {
             headers.insert(CONTENT_TYPE, content_type);
         }
-        let response = self.send(Method::PUT, &path("/v1/files/", name), headers, body).await?;
+        let replicas = head.replicas.map(|replicas| format!("?replicas={replicas}")).unwrap_or_default();
+        let path = format!("{}{replicas}", path("/v1/files/", name));
+        let response = self.send(Method::PUT, &path, headers, body).await?;
         read_json(response).await
     }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use forever_core::command::VersionSelector;
 use forever_core::name::Name;
 use forever_net_tokio::api::view::{
-    DeleteView, EvictView, FileView, ListView, PeersView, RestoreView, StatView, StatusView, VersionsView,
+    DeleteView, EvictView, FileView, ForgetView, LeaveView, ListView, PeerView, PeersView, RestoreView, StatView,
+    StateView, StatusView, VersionsView,
 };
 use http::Method;
 
@@ -74,10 +75,14 @@ fn stat_text(view: &StatView) -> String {
         format!("modified  {}", or_dash(file.mtime_ms.map(date))),
         format!("mode      {}", or_dash(file.mode.map(|mode| format!("{mode:o}")))),
         format!("type      {}", or_dash(file.content_type.clone())),
+        format!("replicas  {}", view.replicas),
         format!("here      {}", if view.local { "yes" } else { "no" }),
     ];
     for node in view.holders.iter().flatten() {
         lines.push(format!("held by   {node}"));
+    }
+    for node in view.awaited() {
+        lines.push(format!("awaited   {node}"));
     }
     for node in &view.silent {
         lines.push(format!("silent    {node}"));
@@ -164,10 +169,8 @@ fn status_text(view: &StatusView) -> String {
         format!("data      {}", view.data.display()),
         format!("files     {files} ({})", human_bytes(view.file_bytes)),
         format!("disk      {disk}, {free} free{full}"),
-        format!(
-            "peers     {} connected, {} nodes known, {} needed for a write",
-            view.peers_connected, view.members, view.write_quorum
-        ),
+        format!("peers     {} connected, {} needed for a write", view.peers_connected, view.write_quorum),
+        format!("members   {}, {} alive, {} down", view.members, view.members_alive, view.members_down),
         format!("pending   {} writes that some node does not have yet", view.pending),
         format!("faults    {} broken frames, {}", view.protocol_errors, damage_text(view)),
     ];
@@ -219,21 +222,48 @@ pub(crate) async fn peers(data: &Path, report: &Report) -> Result<Exit, CliError
         report.text("no peers: name one with `forever node --peer ADDR` or in config.toml");
     }
     for peer in &view.peers {
-        report.result(peer, || {
-            let node = peer.node.map_or_else(|| "-".repeat(64), |node| node.to_string());
-            let state = match (&peer.error, peer.connected) {
-                (_, true) => format!(
-                    "connected, {} sent, {} received",
-                    human_bytes(peer.sent_bytes),
-                    human_bytes(peer.received_bytes)
-                ),
-                (Some(error), false) => error.clone(),
-                (None, false) => "not connected".to_owned(),
-            };
-            format!("{node}  {}  {state}", peer.address)
-        });
+        report.result(peer, || peer_line(peer));
     }
     Ok(Exit::Done)
+}
+
+/// `forever leave`.
+pub(crate) async fn leave(data: &Path, report: &Report) -> Result<Exit, CliError> {
+    let view: LeaveView = Client::open(data)?.json(Method::POST, "/v1/leave").await?;
+    report.result(&view, || "this node has left the cluster and stops".to_owned());
+    Ok(Exit::Done)
+}
+
+/// `forever forget`.
+pub(crate) async fn forget(data: &Path, node: &str, report: &Report) -> Result<Exit, CliError> {
+    let path = format!("/v1/forget/{}", encode(node));
+    let view: ForgetView = Client::open(data)?.json(Method::POST, &path).await?;
+    report.result(&view, || format!("{}  forgotten", view.node));
+    Ok(Exit::Done)
+}
+
+fn peer_line(peer: &PeerView) -> String {
+    let node = peer.node.map_or_else(|| "-".repeat(64), |node| node.to_string());
+    let state = match (peer.state, peer.down_s) {
+        (StateView::Alive, _) => "alive".to_owned(),
+        (StateView::Down, down_s) => {
+            let down = humantime::format_duration(Duration::from_secs(down_s.unwrap_or(0)));
+            format!("down for {down}")
+        }
+        (StateView::Unseen, _) => "not seen yet".to_owned(),
+        (StateView::Left, _) => "left".to_owned(),
+        (StateView::Stranger, _) => "never met".to_owned(),
+    };
+    let zone = if peer.zone.is_empty() { "-" } else { &peer.zone };
+    let link = match (&peer.error, peer.connected) {
+        (_, true) => {
+            let (sent, received) = (human_bytes(peer.sent_bytes), human_bytes(peer.received_bytes));
+            format!("connected, {sent} sent, {received} received")
+        }
+        (Some(error), false) => error.clone(),
+        (None, false) => "not connected".to_owned(),
+    };
+    format!("{node}  {}  zone {zone}  weight {}  {state}; {link}", peer.address, peer.weight)
 }
 
 /// A time as HTTP writes it, which people can read too.

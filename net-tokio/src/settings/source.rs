@@ -6,10 +6,14 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 23] = [
     "listen",
     "advertise",
     "peers",
+    "max_peers",
+    "zone",
+    "weight",
+    "repair_after_s",
     "allow",
     "ban_for_s",
     "api",
@@ -18,6 +22,7 @@ pub(super) const KEYS: [&str; 18] = [
     "chunk_size_kib",
     "key_hash",
     "path_transform",
+    "replicas",
     "keep_versions",
     "keep_days",
     "reserve_mib",

@@ -10,12 +10,12 @@ use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, KEYS_MAX, Owne
 use forever_core::ids::{BlobKey, OwnerId};
 use forever_core::{buggify, planted, sometimes};
 
+use super::Store;
 use super::batch::{Applied, Change};
 use super::files::blob_path;
 use super::index::Counters;
 use super::locks::{BlobGuard, lock};
 use super::row::Row;
-use super::{INLINE_LEN_MAX, Store};
 
 /// The longest key of the index, in bytes.
 const KEY_LEN_MAX: usize = 512;
@@ -196,7 +196,7 @@ impl Store {
             return Ok(Step::Done(Ok(DiskDone::Written { new: false })));
         }
         let room = self.take_room(data.len() as u64)?;
-        let row = if data.len() <= INLINE_LEN_MAX {
+        let row = if data.len() <= self.inline_len_max {
             Row::Inline(data.into_bytes())
         } else {
             let path = blob_path(self.path, &blob.chunk);

@@ -1,5 +1,6 @@
 //! `forever-sim list`: what there is.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use forever_sim::store::{Fault, Shape, Tier, oracles, probes};
@@ -20,10 +21,20 @@ pub(crate) fn list() -> Verdict {
         let _ = writeln!(text, "  {name:<16} {rule}");
     }
     text.push_str("\nProbes\n");
-    let world = probes::of(Tier::World);
-    for (name, about) in probes::of(Tier::Turmoil) {
-        let only = if world.iter().any(|(known, _)| *known == name) { "" } else { " [turmoil]" };
+    let tiers = Tier::ALL.map(|tier| (tier, probes::of(tier)));
+    let all: BTreeMap<&str, &str> = tiers.iter().flat_map(|(_, probes)| probes.iter().copied()).collect();
+    for (name, about) in all {
+        let has = |(tier, probes): &(Tier, Vec<(&str, &str)>)| {
+            probes.iter().any(|(known, _)| *known == name).then_some(*tier)
+        };
+        let reached: Vec<Tier> = tiers.iter().filter_map(has).collect();
+        let only = if reached.len() < tiers.len() { format!(" [{}]", reached[0].name()) } else { String::new() };
         let _ = writeln!(text, "  {name:<38} {about}{only}");
+        for tier in reached {
+            if let Some(why) = probes::seldom(tier, name) {
+                let _ = writeln!(text, "  {:<38} not demanded of {}: {why}", "", tier.name());
+            }
+        }
     }
     print(&text);
     Verdict::Clean

@@ -33,7 +33,7 @@ pub(crate) struct Shortcoming {
 pub(crate) struct Context<'a> {
     pub(crate) store: &'a StoreArgs,
     pub(crate) jobs: usize,
-    /// All probes that there are in this tier.
+    /// All probes that a sweep of this tier must reach.
     pub(crate) probes: Vec<&'static str>,
     /// All oracles.
     pub(crate) oracles: Vec<&'static str>,

@@ -15,6 +15,7 @@ fn scenario(seed: u64, tier: Tier) -> Scenario {
         config: Config::default(),
         latency_us: (1, 2),
         disk_us: (1, 2),
+        engine: Default::default(),
         families: Vec::new(),
         plan: Plan { ops: Vec::new(), faults: Vec::new(), end_us: 1 },
         settle_us: 1,

@@ -1,12 +1,12 @@
 //! All faults, for who asks what there is.
 
-use super::{Fault, Lie};
+use super::{DiskPart, Fault, Lie};
 
 impl Fault {
     /// One of each kind, with modest figures.
     #[must_use]
     pub fn samples() -> Vec<Self> {
-        let (node, a, b) = (1, 0, 1);
+        let (node, a, b, part) = (1, 0, 1, DiskPart::All);
         vec![
             Self::Partition { these: vec![0, 1], those: vec![2] },
             Self::OneWay { from: a, to: b },
@@ -28,9 +28,9 @@ impl Fault {
             Self::Skew { node, ahead_ms: 60_000 },
             Self::Drift { node, ppm: 500 },
             Self::Jump { node, ahead_ms: -5_000 },
-            Self::ReadErrors { node, per_mille: 50 },
-            Self::WriteErrors { node, per_mille: 50 },
-            Self::SyncErrors { node, per_mille: 50 },
+            Self::ReadErrors { node, per_mille: 50, part },
+            Self::WriteErrors { node, per_mille: 50, part },
+            Self::SyncErrors { node, per_mille: 50, part },
             Self::Full { node, free_bytes: 10_000 },
             Self::SlowDisk { node, extra_ms: 100 },
             Self::StalledDisk { node },

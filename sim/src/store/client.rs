@@ -1,12 +1,12 @@
 //! A caller of a node: from an operation to commands, and from events to its result. The same in both tiers.
 
 use forever_core::bulk::PlainChunk;
-use forever_core::command::{Command, CommandError, VersionSelector};
+use forever_core::command::{Command, CommandError};
 use forever_core::event::{FileInfo, What};
 use forever_core::ids::RequestId;
 
 use super::event::{Got, OpError, OpResult, Piece};
-use super::{OpKind, Part, Reader, names};
+use super::{Asked, OpKind, Part, Reader, names};
 
 /// How many pieces a slow caller is slow with: it is to hold the node up, not the simulation.
 const SLOW_PIECES_MAX: u32 = 8;
@@ -58,9 +58,12 @@ struct Reading {
 }
 
 impl OpClient {
-    /// A caller, and its first command. `old` is the version that a get of an old version asks for.
+    /// A caller, and its first command.
+    ///
+    /// # Panics
+    /// When it is to redeem a ticket and brings none.
     #[must_use]
-    pub fn new(what: &OpKind, chunk_size: u32, old: Option<VersionSelector>) -> (Self, Command) {
+    pub fn new(what: &OpKind, chunk_size: u32, asked: &Asked) -> (Self, Command) {
         let mut doing = Doing::Other;
         let command = match what {
             OpKind::Put { file, content, abandon_after, said } => {
@@ -72,7 +75,11 @@ impl OpClient {
             }
             OpKind::Get { file, range, reader, .. } => {
                 doing = Doing::Get(Reading { reader: *reader, ..Reading::default() });
-                Command::Get { name: names::of(*file), version: old, range: range.map(|range| range.request()) }
+                Command::Get {
+                    name: names::of(*file),
+                    version: asked.version,
+                    range: range.map(|range| range.request()),
+                }
             }
             OpKind::Delete { file } => Command::Delete { name: names::of(*file) },
             OpKind::List => list(&Part::ALL),
@@ -84,6 +91,14 @@ impl OpClient {
             OpKind::Scrub { abandon_after } => {
                 doing = Doing::Scrub { steps: 0, abandon_after: *abandon_after };
                 Command::Scrub { from_start: false }
+            }
+            OpKind::Share { file, valid_ms, .. } => {
+                Command::Share { name: names::of(*file), version: asked.version, valid_ms: *valid_ms }
+            }
+            OpKind::Redeem { range, .. } => {
+                doing = Doing::Get(Reading::default());
+                let ticket = asked.ticket.clone().expect("nobody redeems a ticket without one");
+                Command::GetShared { ticket, range: range.map(|range| range.request()) }
             }
         };
         (Self { doing }, command)
@@ -134,6 +149,8 @@ impl OpClient {
             | What::Evicted { .. }
             | What::RestoreProgress(_)
             | What::Restored(_)
+            | What::Left
+            | What::Forgotten
             | What::ScrubProgress(_)
             | What::Scrubbed(_)
             | What::Status(_)
@@ -193,6 +210,8 @@ impl OpClient {
             | What::Evicted { .. }
             | What::RestoreProgress(_)
             | What::Restored(_)
+            | What::Left
+            | What::Forgotten
             | What::ScrubProgress(_)
             | What::Scrubbed(_)
             | What::Status(_)
@@ -231,12 +250,14 @@ fn on_other(what: What) -> Next {
         What::RestoreProgress(_) | What::ScrubProgress(_) => Next::Commands(Vec::new()),
         What::Restored(report) => done(OpResult::Restored(report)),
         What::Scrubbed(report) => done(OpResult::Scrubbed(report)),
+        What::Shared(share) => done(OpResult::Shared(share)),
         What::PutReady { .. }
         | What::PutDone(_)
         | What::GetStart { .. }
         | What::GetData(_)
         | What::GetDone
-        | What::Shared(_)
+        | What::Left
+        | What::Forgotten
         | What::Status(_)
         | What::Peers(_)
         | What::Failed(_) => nonsense("a request", &what),

@@ -14,7 +14,7 @@ use forever_core::record::Retention;
 use forever_core::simulation::Simulation;
 
 use super::scenario::know_each_other;
-use super::{Family, NodeSpec, Scenario, Shape, Tier};
+use super::{Engine, Family, NodeSpec, Scenario, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Plan;
 
@@ -25,6 +25,7 @@ const CONFIG: Site = Site::new("scenario.config");
 const FAMILIES: Site = Site::new("scenario.families");
 const HEALED: Site = Site::new("scenario.healed");
 const BUGGIFY: Site = Site::new("scenario.buggify");
+const ENGINE: Site = Site::new("scenario.engine");
 const TIMES: Site = Site::new("scenario.times");
 
 impl Scenario {
@@ -53,6 +54,7 @@ impl Scenario {
             config,
             latency_us,
             disk_us,
+            engine: draw_engine(draws),
             families,
             plan: Plan { ops, faults, end_us: shape.duration_ms * 1_000 },
             settle_us: shape.settle_ms * 1_000,
@@ -84,21 +86,18 @@ fn draw_nodes(draws: Draws, count: usize) -> Vec<NodeSpec> {
     }
     let mut draw = draws.at(TOPOLOGY, 0, 0);
     let topology = draw.below(10);
+    // One address is enough, and the first node needs none.
     let bootstrap = |node: usize| -> Vec<usize> {
-        let siblings = (0..node).filter(|other| owners[*other] == owners[node]);
-        let mut dialled: Vec<usize> = match topology {
-            // Everybody knows everybody.
-            0..=6 => (0..count).filter(|other| *other != node).collect(),
+        match topology {
             // A star around node 0.
-            7..=8 => (0..node.min(1)).collect(),
+            0..=3 => (0..node.min(1)).collect(),
             // A chain.
-            _ => node.checked_sub(1).into_iter().collect(),
-        };
-        // There is no gossip of members yet: two devices of one owner must know each other to agree.
-        dialled.extend(siblings);
-        dialled.sort_unstable();
-        dialled.dedup();
-        dialled
+            4..=6 => node.checked_sub(1).into_iter().collect(),
+            // A ring.
+            7..=8 => vec![(node + 1) % count],
+            // Everybody knows everybody.
+            _ => (0..count).filter(|other| *other != node).collect(),
+        }
     };
     (0..count).map(|node| NodeSpec { owner: owners[node], bootstrap: bootstrap(node) }).collect()
 }
@@ -121,14 +120,20 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         Tier::World => [0, 1 << 10, 16 << 10, 1 << 20],
         Tier::Turmoil => [0, 64 << 10, 1 << 20, 16 << 20],
     };
+    let two = Replicas::new(2).expect("two is not none");
     Config {
         listen: Vec::new(),
         bootstrap: Vec::new(),
+        weight: 100,
+        zone: String::new(),
+        max_peers: 64,
+        swim_period: ms(&mut knob(18), 1_500, 4_000),
+        repair_after: ms(&mut knob(19), 10_000, 60_000),
         chunk_size: *knob(0).pick(&shape.chunk_sizes),
         retention: Retention {
             keep_versions: *knob(1).pick(&[1, 3, 10]),
             keep_days: *knob(2).pick(&[0, 1, 30]),
-            replicas: Replicas::ALL,
+            replicas: *knob(18).pick(&[Replicas::ALL, two, Replicas::default(), two, Replicas::default()]),
         },
         put_window_chunks: *knob(3).pick(&[2, 4, 16]),
         fetch_window_chunks: *knob(4).pick(&[1, 2, 8]),
@@ -149,6 +154,15 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         scrub_period: Duration::from_secs(*knob(18).pick(&[0, 8, 20, 40])),
         presence_period: Duration::from_secs(*knob(19).pick(&[0, 5, 15])),
         simulation: Simulation::default(),
+    }
+}
+
+fn draw_engine(draws: Draws) -> Engine {
+    let mut draw = draws.at(ENGINE, 0, 0);
+    let usual = Engine::default();
+    Engine {
+        cache_bytes: *draw.pick(&[0, 64 << 10, usual.cache_bytes]),
+        inline_len_max: *draw.pick(&[0, 1 << 10, usual.inline_len_max]),
     }
 }
 

@@ -1,11 +1,12 @@
 //! What oracles see of the store, whatever the tier: what happened, and what there is to look at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use forever_core::command::{CommandError, VersionSelector};
 use forever_core::event::{
-    FileInfo, FileStat, PutReport, RequestError, RestoreReport, ScrubReport, VersionInfo, WriteReport,
+    FileInfo, FileStat, PutReport, RequestError, RestoreReport, ScrubReport, Share, VersionInfo, WriteReport,
 };
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
 use forever_core::record::SignedRecord;
@@ -23,7 +24,7 @@ pub enum Event {
         op: usize,
         /// What.
         what: Op,
-        /// The version that it asks for, if it is an old one.
+        /// The version that it asks for, if it is an old one, or that its ticket opens.
         asked: Option<VersionSelector>,
     },
     /// A get delivered bytes to its caller, whatever becomes of it later.
@@ -68,7 +69,28 @@ pub enum Event {
         from: usize,
         /// To which.
         to: usize,
+        /// On which of the sender's links; no two have one number.
+        link: u64,
         /// Its bytes.
+        bytes: Bytes,
+    },
+    /// A frame came out of the channel, in the clear: header and payload as they are encoded. Only of a tier whose channel is the
+    /// real one.
+    Heard {
+        /// At which node.
+        node: usize,
+        /// From which, as the channel says.
+        from: usize,
+        /// On which of the hearer's links; no two have one number.
+        link: u64,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// A stranger, who does not know the cluster key, was sent something by a node that it had dialled.
+    Told {
+        /// Which node.
+        node: usize,
+        /// What.
         bytes: Bytes,
     },
     /// An interesting state was reached.
@@ -139,6 +161,8 @@ pub enum OpResult {
     Restored(RestoreReport),
     /// A scrub is done.
     Scrubbed(ScrubReport),
+    /// A ticket.
+    Shared(Share),
     /// The caller went away on purpose.
     Abandoned,
     /// It failed.
@@ -165,6 +189,9 @@ pub enum OpError {
     /// The node went down in the middle.
     #[error("the node went down in the middle")]
     Gone,
+    /// There is no such ticket: whoever was to make it has not.
+    #[error("nobody has made the ticket")]
+    NoTicket,
     /// The node refused a command.
     #[error("refused: {0}")]
     Refused(CommandError),
@@ -244,7 +271,7 @@ pub trait View {
     fn is_core(&self, node: usize) -> bool;
 
     /// What is on a node's disk, read from the disk itself: acknowledged writes, and whatever else is there.
-    fn contents(&mut self, node: usize) -> Contents;
+    fn contents(&mut self, node: usize) -> Arc<Contents>;
 
     /// What a node's disk holds of a version of a name: [`Contents::holding`] of [`View::contents`], which a tier may know a
     /// cheaper way to.
@@ -262,6 +289,10 @@ pub trait View {
     fn usage(&self, _node: usize) -> BTreeMap<OwnerId, u64> {
         BTreeMap::new()
     }
+
+    /// What a node of the core has had under way at all times since it came to rest, before the judge asks it anything:
+    /// `(name, least)`. Empty if it did not come to rest.
+    fn left_over(&self, node: usize) -> Vec<(&'static str, u64)>;
 
     /// Links that stand at a node, with the node at the other end. Empty if the tier cannot tell.
     fn links(&self, node: usize) -> Vec<usize>;

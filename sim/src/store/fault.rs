@@ -58,11 +58,26 @@ pub enum Fault {
     Jump { node: usize, ahead_ms: i64 },
     // Disk.
     /// Reads fail.
-    ReadErrors { node: usize, per_mille: u32 },
+    ReadErrors {
+        node: usize,
+        per_mille: u32,
+        #[serde(default)]
+        part: DiskPart,
+    },
     /// Writes fail.
-    WriteErrors { node: usize, per_mille: u32 },
+    WriteErrors {
+        node: usize,
+        per_mille: u32,
+        #[serde(default)]
+        part: DiskPart,
+    },
     /// Syncs fail.
-    SyncErrors { node: usize, per_mille: u32 },
+    SyncErrors {
+        node: usize,
+        per_mille: u32,
+        #[serde(default)]
+        part: DiskPart,
+    },
     /// So many bytes of blobs can still be written; the index may use a small reserve besides.
     Full { node: usize, free_bytes: u64 },
     /// Every operation takes so much longer.
@@ -80,6 +95,38 @@ pub enum Fault {
     // Liars.
     /// A node lies.
     Liar { node: usize, lie: Lie },
+}
+
+/// What of a disk a fault meets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DiskPart {
+    /// All of it.
+    #[default]
+    All,
+    /// What holds blobs.
+    Blobs,
+    /// What holds the index.
+    Index,
+}
+
+impl DiskPart {
+    /// Whether it meets an access of blobs, or one of the index.
+    #[must_use]
+    pub const fn meets(self, of_blobs: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Blobs => of_blobs,
+            Self::Index => !of_blobs,
+        }
+    }
+
+    const fn tell(self) -> &'static str {
+        match self {
+            Self::All => "",
+            Self::Blobs => " of blobs",
+            Self::Index => " of the index",
+        }
+    }
 }
 
 /// How a node lies. What it holds, and what it acknowledges, counts as destroyed.
@@ -201,14 +248,14 @@ impl Step for Fault {
             Self::Skew { node, ahead_ms } => format!("the wall clock of node {node} is {ahead_ms} ms ahead"),
             Self::Drift { node, ppm } => format!("the clocks of node {node} run {ppm} millionths faster"),
             Self::Jump { node, ahead_ms } => format!("the wall clock of node {node} jumps by {ahead_ms} ms"),
-            Self::ReadErrors { node, per_mille } => {
-                format!("{per_mille} of 1,000 reads on the disk of node {node} fail")
+            Self::ReadErrors { node, per_mille, part } => {
+                format!("{per_mille} of 1,000 reads{} on the disk of node {node} fail", part.tell())
             }
-            Self::WriteErrors { node, per_mille } => {
-                format!("{per_mille} of 1,000 writes on the disk of node {node} fail")
+            Self::WriteErrors { node, per_mille, part } => {
+                format!("{per_mille} of 1,000 writes{} on the disk of node {node} fail", part.tell())
             }
-            Self::SyncErrors { node, per_mille } => {
-                format!("{per_mille} of 1,000 syncs on the disk of node {node} fail")
+            Self::SyncErrors { node, per_mille, part } => {
+                format!("{per_mille} of 1,000 syncs{} on the disk of node {node} fail", part.tell())
             }
             Self::Full { node, free_bytes } => format!("the disk of node {node} has {free_bytes} bytes left"),
             Self::SlowDisk { node, extra_ms } => format!("the disk of node {node} takes {extra_ms} ms longer"),

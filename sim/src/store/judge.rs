@@ -1,7 +1,7 @@
 //! What a judge asks of the healed cluster, in both tiers: each node of its core lists its files, reads each that its owner ever
-//! put and tells who holds it, and then does with a file of its own all that can be done with one. A cluster that only answers reads has not healed.
+//! put and tells who holds it, reads what the tickets open that it was given, and then does with a file of its own all that can be done with one. A cluster that only answers reads has not healed.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Content, Op, OpKind, Scenario};
 
@@ -29,6 +29,7 @@ impl Questions {
             waiting[*node].push_back(OpKind::List);
             let files = files(scenario, *node).into_iter();
             waiting[*node].extend(files.flat_map(|file| [OpKind::get(file), OpKind::Stat { file }]));
+            waiting[*node].extend(redeemed(scenario, *node));
             waiting[*node].extend(trial(scenario, *node));
         }
         let next = scenario.plan.ops.iter().map(|op| op.id + 1).max().unwrap_or(0);
@@ -72,10 +73,30 @@ fn may_begin(next: &OpKind, open: &[OpKind], open_max: usize) -> bool {
 
 const fn is_read(what: &OpKind) -> bool {
     match what {
-        OpKind::Get { .. } | OpKind::List | OpKind::ListPart(_) | OpKind::Stat { .. } | OpKind::Versions { .. } => true,
+        OpKind::Get { .. }
+        | OpKind::List
+        | OpKind::ListPart(_)
+        | OpKind::Stat { .. }
+        | OpKind::Versions { .. }
+        | OpKind::Share { .. }
+        | OpKind::Redeem { .. } => true,
         OpKind::Put { .. } | OpKind::Delete { .. } | OpKind::Evict { .. } | OpKind::Restore | OpKind::Scrub { .. } => {
             false
         }
+    }
+}
+
+/// Remembers of what a node has under way the least that was there since the cluster is quiet; nothing while it is not.
+pub(crate) fn note_least(
+    least: &mut BTreeMap<&'static str, u64>,
+    is_quiet: bool,
+    under_way: impl IntoIterator<Item = (&'static str, u64)>,
+) {
+    if !is_quiet {
+        return least.clear();
+    }
+    for (name, number) in under_way {
+        least.entry(name).and_modify(|least| *least = number.min(*least)).or_insert(number);
     }
 }
 
@@ -84,6 +105,15 @@ fn files(scenario: &Scenario, node: usize) -> BTreeSet<u32> {
     let owner = scenario.nodes[node].owner;
     let of_owner = scenario.plan.ops.iter().filter(|op| scenario.nodes[op.what.node].owner == owner);
     of_owner.filter_map(|op| if let OpKind::Put { file, .. } = op.what.what { Some(file) } else { None }).collect()
+}
+
+/// The tickets that were redeemed at a node in the plan, to be redeemed again.
+fn redeemed(scenario: &Scenario, node: usize) -> impl Iterator<Item = OpKind> {
+    let at_node = scenario.plan.ops.iter().filter(move |op| op.what.node == node);
+    let tickets =
+        at_node.filter_map(|op| if let OpKind::Redeem { ticket, .. } = op.what.what { Some(ticket) } else { None });
+    let tickets: BTreeSet<u32> = tickets.collect();
+    tickets.into_iter().map(|ticket| OpKind::Redeem { ticket, range: None, forged: None })
 }
 
 /// The life of a file of two chunks.
@@ -117,7 +147,7 @@ mod tests {
         }
         for node in scenario.core.iter().copied() {
             let of_node: Vec<&OpKind> = asked.iter().filter(|op| op.node == node).map(|op| &op.what).collect();
-            assert_eq!(of_node.len(), 1 + 2 * files(&scenario, node).len() + 5);
+            assert_eq!(of_node.len(), 1 + 2 * files(&scenario, node).len() + redeemed(&scenario, node).count() + 5);
             assert!(matches!(of_node[0], OpKind::List));
             assert_eq!(of_node[of_node.len() - 5..], trial(&scenario, node).each_ref());
         }

@@ -43,6 +43,9 @@ pub(crate) fn named<'a>(scenario: &Scenario, nodes: impl Iterator<Item = &'a Sec
         named.push(("the cluster key".to_string(), secrets.cluster_key.to_vec()));
         named.push((format!("the key of node {node}"), secrets.node_key.to_vec()));
         named.push((format!("the secret of owner {}", spec.owner), secrets.owner.expose().to_vec()));
+        for (what, key) in secrets.keys.derived() {
+            named.push((format!("the {what} of owner {}", spec.owner), key.to_vec()));
+        }
     }
     named.sort();
     named.dedup();

@@ -1,6 +1,7 @@
 //! What callers do with the store.
 
 use forever_core::command::{PutMeta, RangeRequest};
+use forever_core::placement::Replicas;
 use serde::{Deserialize, Serialize};
 
 use super::names;
@@ -73,6 +74,26 @@ pub enum OpKind {
         /// The caller goes away after so many steps, if it does.
         abandon_after: Option<u32>,
     },
+    /// Makes a ticket for a version of a file.
+    Share {
+        /// The ticket's number: no two of a plan have the same.
+        ticket: u32,
+        /// Which file.
+        file: u32,
+        /// Which version, as for a get.
+        old: Option<u32>,
+        /// For how many milliseconds it is valid.
+        valid_ms: u64,
+    },
+    /// Reads what a ticket opens, on whatever node.
+    Redeem {
+        /// The ticket's number.
+        ticket: u32,
+        /// Which bytes; all if `None`.
+        range: Option<Range>,
+        /// Which bit of the ticket was changed on its way, if one was.
+        forged: Option<u32>,
+    },
 }
 
 impl OpKind {
@@ -101,7 +122,9 @@ impl OpKind {
             | Self::Versions { .. }
             | Self::Evict { .. }
             | Self::Restore
-            | Self::Scrub { .. } => None,
+            | Self::Scrub { .. }
+            | Self::Share { .. }
+            | Self::Redeem { .. } => None,
         }
     }
 
@@ -152,6 +175,7 @@ impl Said {
             mtime_ms: [None, Some(0), Some(u64::MAX), Some(u64::from(number))][number as usize % 4],
             mode: [None, Some(0o644), Some(u32::MAX)][number as usize / 4 % 3],
             content_type: [None, Some(String::new()), Some(format!("text/{number}"))][number as usize / 12 % 3].clone(),
+            replicas: [None, None, None, None, Replicas::new(2), Some(Replicas::ALL)][number as usize / 36 % 6],
         }
     }
 
@@ -324,6 +348,15 @@ impl Step for Op {
                 let end = abandon_after.map_or(String::new(), leaves);
                 format!("a caller of node {node} has it read and check all that it holds{end}")
             }
+            OpKind::Share { ticket, file, old, valid_ms } => {
+                let which = old.map_or("", |_| "an old version of ");
+                format!("a caller of node {node} makes ticket {ticket} for {which}file {file}, valid for {valid_ms} ms")
+            }
+            OpKind::Redeem { ticket, range, forged } => {
+                let part = range.map_or(String::new(), |range| range.tell());
+                let how = forged.map_or(String::new(), |_| ", which was changed on its way".into());
+                format!("a caller of node {node} reads what ticket {ticket} opens{part}{how}")
+            }
         }
     }
 
@@ -338,6 +371,8 @@ impl Step for Op {
             OpKind::Evict { .. } => "evict",
             OpKind::Restore => "restore",
             OpKind::Scrub { .. } => "scrub",
+            OpKind::Share { .. } => "share",
+            OpKind::Redeem { .. } => "redeem",
         }
     }
 

@@ -13,6 +13,7 @@ pub mod durability;
 pub(crate) mod history;
 mod holders;
 pub mod integrity;
+mod links;
 pub mod resurrection;
 pub mod sessions;
 mod tally;
@@ -96,6 +97,7 @@ where
         Box::new(Judge(probes::Probes::new(findings.clone()))),
         Box::new(Judge(integrity::Integrity::default())),
         Box::new(Judge(holders::Holders::default())),
+        Box::new(Judge(links::Links::default())),
         Box::new(Judge(sessions::Sessions::default())),
         Box::new(Judge(authority::Authority::default())),
         Box::new(Judge(confidentiality::Confidentiality::default())),

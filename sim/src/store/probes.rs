@@ -41,12 +41,35 @@ pub const ALL: &[(&str, &str)] = &[
     ("wrong length refused", "a put failed because its length was not the one announced"),
     ("list cut short", "a list had as many files as were asked for, and there were more"),
     ("get given up", "a caller went away in the middle of a get"),
+    ("ticket redeemed", "another owner's file was read by a ticket"),
+    ("changed ticket refused", "a ticket that was changed on its way was refused"),
+    ("expired ticket refused", "a ticket was refused because its time was up"),
+    ("ticket of a deleted file refused", "a ticket was refused because what it opened had gone"),
     ("part of the core left dead", "the cluster settled without some of its nodes"),
 ];
 
 /// Those that only World reaches, which has chunks small enough.
 const WORLD: &[(&str, &str)] =
     &[("several manifest pages read", "a file of more chunks than fit into a page of a manifest was read whole")];
+
+/// Those that a tier reaches too seldom for a sweep of it to be held to, with the reason. The other tier is.
+const SELDOM: &[(Tier, &str, &str)] = &[(
+    Tier::Turmoil,
+    "pull.chunk-vanished",
+    "a chunk must be found damaged in the moment between two operations of a pull: one World seed in 250, and thousands are run there",
+)];
+
+/// The probes that a sweep of a tier, if it has some hundred seeds, must reach.
+#[must_use]
+pub fn demanded(tier: Tier) -> Vec<&'static str> {
+    of(tier).into_iter().map(|(name, _)| name).filter(|name| seldom(tier, name).is_none()).collect()
+}
+
+/// Why a tier is not held to a probe, if it is not.
+#[must_use]
+pub fn seldom(tier: Tier, probe: &str) -> Option<&'static str> {
+    SELDOM.iter().find(|(of, name, _)| (*of, *name) == (tier, probe)).map(|(_, _, why)| *why)
+}
 
 /// All probes that a tier can reach: those here and those of the code that it runs.
 #[must_use]
@@ -118,7 +141,9 @@ impl Probes {
         self.reach_if("file put again after a delete", before.is_some_and(|(_, acked)| acked.deleted));
     }
 
-    fn on_read(&self, operation: &Operation, got: &super::Got, chunk_size: u64) {
+    fn on_read(&self, operation: &Operation, got: &super::Got, chunk_size: u64, view: &dyn View) {
+        let is_others = operation.owner != view.scenario().nodes[operation.op.node].owner;
+        self.reach_if("ticket redeemed", self.history.ticketed(operation).is_some() && is_others);
         let OpKind::Get { file, old, .. } = &operation.op.what else { return };
         let node = operation.op.node;
         let newest = self.history.newest((operation.owner, *file));
@@ -146,6 +171,9 @@ impl Probes {
             OpError::Failed(RequestError::Length { .. }) => self.reach("wrong length refused"),
             OpError::Failed(RequestError::DiskFull) => self.reach_if("write failed on a full disk", is_write),
             OpError::Failed(RequestError::ClockBehind) => self.reach_if("stamp far ahead refused", is_write),
+            OpError::Failed(RequestError::Ticket(_)) => self.reach("changed ticket refused"),
+            OpError::Failed(RequestError::TicketExpired { .. }) => self.reach("expired ticket refused"),
+            OpError::Failed(RequestError::TicketGone) => self.reach("ticket of a deleted file refused"),
             OpError::Failed(RequestError::NotFound) => {
                 let key = operation.file().map(|file| (operation.owner, file));
                 let deleted = key.and_then(|key| self.history.newest(key)).is_some_and(|(_, acked)| acked.deleted);
@@ -154,17 +182,18 @@ impl Probes {
             }
             OpError::Failed(
                 RequestError::NoSuchVersion
-                | RequestError::Ticket(_)
-                | RequestError::TicketExpired { .. }
-                | RequestError::TicketGone
                 | RequestError::Range { .. }
                 | RequestError::Unavailable(_)
                 | RequestError::Integrity(_)
                 | RequestError::Disk(_)
                 | RequestError::Deadline(_)
-                | RequestError::Stopping,
+                | RequestError::Stopping
+                | RequestError::NoSuchMember
+                | RequestError::MemberAlive
+                | RequestError::StillOwed { .. },
             )
             | OpError::Down
+            | OpError::NoTicket
             | OpError::Refused(_)
             | OpError::Nonsense(_) => {}
         }
@@ -177,7 +206,9 @@ impl Probes {
         }
         let node = operation.op.node;
         match result {
-            OpResult::Got(got) => self.on_read(&operation, got, u64::from(view.scenario().config.chunk_size)),
+            OpResult::Got(got) => {
+                self.on_read(&operation, got, u64::from(view.scenario().config.chunk_size), view);
+            }
             OpResult::Failed(error) => self.on_failed(&operation, error),
             OpResult::Evicted { freed_bytes, .. } if *freed_bytes > 0 => {
                 self.reach("file evicted");
@@ -191,6 +222,7 @@ impl Probes {
             }
             OpResult::Evicted { .. }
             | OpResult::Put(_)
+            | OpResult::Shared(_)
             | OpResult::Deleted(_)
             | OpResult::Stat(_)
             | OpResult::Versions(_)
@@ -237,7 +269,11 @@ impl Rule for Probes {
                 let scenario = view.scenario();
                 self.reach_if("part of the core left dead", scenario.core.len() < scenario.nodes.len());
             }
-            Event::Bit { .. } | Event::Frame { .. } | Event::Delivered { .. } => {}
+            Event::Bit { .. }
+            | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
+            | Event::Delivered { .. } => {}
         }
         Ok(())
     }

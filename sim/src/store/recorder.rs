@@ -110,7 +110,7 @@ impl Record {
                 self.remark(at_us, format!("lost from the disk of node {node}: {what}"));
                 self.mark(at_us, Some(*node), MarkKind::Loss, format!("{what} of the disk"));
             }
-            Event::Frame { from, to, bytes } => {
+            Event::Frame { from, to, bytes, .. } => {
                 self.timeline.messages.extend(messages::message(at_us, *from, *to, bytes));
             }
             Event::Probe { name } => {
@@ -118,8 +118,8 @@ impl Record {
                     self.mark(at_us, None, MarkKind::Probe, (*name).into());
                 }
             }
-            // The bar of the operation says enough.
-            Event::Delivered { .. } => {}
+            // The bar of the operation says enough, and so does the arrow of the frame.
+            Event::Delivered { .. } | Event::Heard { .. } | Event::Told { .. } => {}
             Event::Healed => self.timeline.healed_us = Some(at_us),
         }
     }
@@ -189,6 +189,8 @@ fn label(what: &OpKind) -> String {
         OpKind::Evict { file } => format!("evict {file}"),
         OpKind::Restore => "restore".into(),
         OpKind::Scrub { .. } => "scrub".into(),
+        OpKind::Share { ticket, .. } => format!("share as ticket {ticket}"),
+        OpKind::Redeem { ticket, .. } => format!("redeem ticket {ticket}"),
     }
 }
 
@@ -211,6 +213,7 @@ fn ending(result: &OpResult) -> (Ending, String) {
         OpResult::Scrubbed(report) => {
             format!("{} blobs read, {} damaged, {} mended", report.blobs, report.damaged, report.mended)
         }
+        OpResult::Shared(_) => "a ticket".into(),
         OpResult::Restored(report) => format!("{} records restored, {} missing", report.records, report.missing),
         OpResult::Abandoned => "nothing, having gone away on purpose".into(),
         OpResult::Failed(error) => return (Ending::Badly, format!("failed: {error}")),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use forever_core::manifest::CHUNK_LEN_MAX;
+use forever_net_tokio::store::INLINE_LEN_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Op};
@@ -90,6 +91,9 @@ pub struct Scenario {
     pub latency_us: (u32, u32),
     /// Shortest and longest time that a disk operation takes, in microseconds (World).
     pub disk_us: (u32, u32),
+    /// How the storage engine works (Turmoil).
+    #[serde(default)]
+    pub engine: Engine,
     /// Families of faults that this seed has.
     pub families: Vec<Family>,
     /// What is done.
@@ -100,18 +104,30 @@ pub struct Scenario {
     pub planted: Option<String>,
 }
 
+/// How the storage engine works, as far as scenarios differ in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Memory in which it may keep pages of its index, in bytes. What is there is not read from the disk, and meets no fault of it.
+    pub cache_bytes: u32,
+    /// Blobs up to this length in bytes live in the index, longer ones in files of their own.
+    pub inline_len_max: u32,
+}
+
+impl Default for Engine {
+    /// Memory for all pages of a small index, and files as a real node has them.
+    fn default() -> Self {
+        let inline_len_max = u32::try_from(INLINE_LEN_MAX).expect("a few KiB");
+        Self { cache_bytes: 1 << 20, inline_len_max }
+    }
+}
+
 /// Whether one of two nodes dials the other.
 pub(crate) fn know_each_other(nodes: &[NodeSpec], a: usize, b: usize) -> bool {
     nodes[a].bootstrap.contains(&b) || nodes[b].bootstrap.contains(&a)
 }
 
 impl Scenario {
-    /// Whether a node knows another without being told by a third, or is the same: there is no gossip of members yet.
-    #[must_use]
-    pub fn is_in_reach(&self, node: usize, other: usize) -> bool {
-        node == other || know_each_other(&self.nodes, node, other)
-    }
-
     /// Whether the plan has a node lie at any time.
     #[must_use]
     pub fn lies(&self, node: usize) -> bool {

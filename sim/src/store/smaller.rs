@@ -1,6 +1,6 @@
 //! What a case can do without: how scenarios are made smaller when a failure is shrunk.
 
-use super::{Content, Fault, Op, OpKind, Reader, Said, Scenario};
+use super::{Content, Engine, Fault, Op, OpKind, Reader, Said, Scenario};
 use crate::simulation::{self, Unrunnable};
 use crate::system::{Plan, Spanned, Timed};
 
@@ -74,6 +74,9 @@ impl simulation::Scenario for Scenario {
         }
         if self.disk_us.0 != self.disk_us.1 {
             all.push(Self { disk_us: (self.disk_us.0, self.disk_us.0), ..self.clone() });
+        }
+        if self.engine != Engine::default() {
+            all.push(Self { engine: Engine::default(), ..self.clone() });
         }
         for (index, op) in self.plan.ops.iter().enumerate() {
             for what in simpler_op(&op.what.what) {
@@ -186,13 +189,24 @@ fn simpler_op(what: &OpKind) -> Vec<OpKind> {
         }
         OpKind::ListPart(_) => vec![OpKind::List],
         OpKind::Scrub { abandon_after: Some(_) } => vec![OpKind::Scrub { abandon_after: None }],
+        OpKind::Share { ticket, file, old: Some(_), valid_ms } => {
+            vec![OpKind::Share { ticket: *ticket, file: *file, old: None, valid_ms: *valid_ms }]
+        }
+        OpKind::Redeem { ticket, range, forged } => {
+            let redeem = |range, forged| OpKind::Redeem { ticket: *ticket, range, forged };
+            let mut all = Vec::new();
+            all.extend(range.map(|_| redeem(None, *forged)));
+            all.extend(forged.map(|_| redeem(*range, None)));
+            all
+        }
         OpKind::Delete { .. }
         | OpKind::List
         | OpKind::Stat { .. }
         | OpKind::Versions { .. }
         | OpKind::Evict { .. }
         | OpKind::Restore
-        | OpKind::Scrub { abandon_after: None } => Vec::new(),
+        | OpKind::Scrub { abandon_after: None }
+        | OpKind::Share { old: None, .. } => Vec::new(),
     }
 }
 

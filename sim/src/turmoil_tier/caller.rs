@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use forever_core::command::{CommandError, VersionSelector};
+use forever_core::command::CommandError;
 use forever_core::event::What;
 use forever_net_tokio::handle::{Handle, Request};
 use tokio::sync::mpsc;
 
 use super::board::Board;
 use super::net::TurmoilNet;
-use crate::store::{Next, OpClient, OpError, OpKind, OpResult};
+use crate::store::{Asked, Next, OpClient, OpError, OpKind, OpResult};
 use crate::trace::Tracer;
 
 /// An operation on its way to a node.
@@ -18,7 +18,7 @@ use crate::trace::Tracer;
 pub(crate) struct Call {
     pub(crate) op: usize,
     pub(crate) what: OpKind,
-    pub(crate) old: Option<VersionSelector>,
+    pub(crate) asked: Asked,
 }
 
 /// What callers need of their host.
@@ -46,7 +46,7 @@ pub(crate) async fn serve(callers: Callers, mut calls: mpsc::UnboundedReceiver<C
 
 impl Callers {
     async fn run(&self, call: Call) -> OpResult {
-        let (mut client, command) = OpClient::new(&call.what, self.chunk_size, call.old);
+        let (mut client, command) = OpClient::new(&call.what, self.chunk_size, &call.asked);
         let mut request = match self.handle.request(command).await {
             Ok(request) => request,
             Err(error) => return OpResult::Failed(refused(error)),

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::board::Board;
 use super::gate::Gate;
 use crate::draw::Site;
-use crate::store::{Fault, Lie};
+use crate::store::{Engine, Fault, Lie};
 
 /// Where the store lives.
 pub(crate) const ROOT: &str = "/store";
@@ -25,9 +25,6 @@ pub(crate) const ROOT: &str = "/store";
 pub(crate) fn index_path() -> PathBuf {
     Path::new(ROOT).join("index.redb")
 }
-
-/// Memory that the index may keep pages in, in bytes: enough for the small stores here.
-const CACHE_BYTES: usize = 1 << 20;
 
 /// Space that blobs leave free, in bytes: as much for a small store here as the default is for a real one.
 pub(crate) const RESERVE_BYTES: u64 = 256 << 10;
@@ -38,19 +35,20 @@ const STALL_POLL: Duration = Duration::from_millis(5);
 const DURATION: Site = Site::new("turmoil.disk.duration");
 
 /// How a simulated store is opened.
-pub(crate) fn store_config(simulation: Simulated) -> StoreConfig {
+pub(crate) fn store_config(simulation: Simulated, engine: Engine) -> StoreConfig {
     StoreConfig {
         root: PathBuf::from(ROOT),
         reserve_bytes: RESERVE_BYTES,
-        cache_bytes: CACHE_BYTES,
+        cache_bytes: engine.cache_bytes as usize,
+        inline_len_max: engine.inline_len_max as usize,
         simulation,
         ..StoreConfig::new("")
     }
 }
 
 /// Opens the store of a file system, or makes it, and cleans up what a crash left.
-pub(crate) fn open(fs: Arc<dyn Fs>, simulation: Simulated) -> Result<Store, OpenError> {
-    let store = Store::open(fs, &store_config(simulation))?;
+pub(crate) fn open(fs: Arc<dyn Fs>, config: &StoreConfig) -> Result<Store, OpenError> {
+    let store = Store::open(fs, config)?;
     while store.sweep_step() {}
     Ok(store)
 }

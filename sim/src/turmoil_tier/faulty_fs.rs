@@ -11,9 +11,9 @@ use forever_net_tokio::store::memory_fs::MemoryFs;
 use redb::StorageBackend;
 
 use super::board::Board;
-use super::disk::RESERVE_BYTES;
+use super::disk::{RESERVE_BYTES, ROOT};
 use crate::draw::Site;
-use crate::store::Fault;
+use crate::store::{DiskPart, Fault};
 use crate::system::Step;
 
 mod damage;
@@ -71,30 +71,45 @@ impl FaultyFs {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn strikes(&self, site: Site, chance: impl Fn(&Fault) -> Option<(usize, u32)>) -> bool {
-        self.board.strikes(site, |fault| chance(fault).filter(|(node, _)| *node == self.node).map(|(_, rate)| rate))
+    /// Whether a fault strikes an access of what lies at a path. `chance` gives its node, its rate and what of the disk it meets.
+    fn strikes(&self, site: Site, path: &Path, chance: impl Fn(&Fault) -> Option<(usize, u32, DiskPart)>) -> bool {
+        let of_blobs = path.starts_with(Path::new(ROOT).join("blobs"));
+        let meets = |(node, _, part): &(usize, u32, DiskPart)| *node == self.node && part.meets(of_blobs);
+        self.board.strikes(site, |fault| chance(fault).filter(meets).map(|(_, rate, _)| rate))
     }
 
-    fn read_fails(&self) -> io::Result<()> {
+    fn read_fails(&self, path: &Path) -> io::Result<()> {
         let rate = |fault: &Fault| {
-            if let Fault::ReadErrors { node, per_mille } = fault { Some((*node, *per_mille)) } else { None }
+            if let Fault::ReadErrors { node, per_mille, part } = fault {
+                Some((*node, *per_mille, *part))
+            } else {
+                None
+            }
         };
-        if self.strikes(READS, rate) { Err(io::Error::other("a read failed")) } else { Ok(()) }
+        if self.strikes(READS, path, rate) { Err(io::Error::other("a read failed")) } else { Ok(()) }
     }
 
-    fn write_fails(&self) -> io::Result<()> {
+    fn write_fails(&self, path: &Path) -> io::Result<()> {
         let rate = |fault: &Fault| {
-            if let Fault::WriteErrors { node, per_mille } = fault { Some((*node, *per_mille)) } else { None }
+            if let Fault::WriteErrors { node, per_mille, part } = fault {
+                Some((*node, *per_mille, *part))
+            } else {
+                None
+            }
         };
-        if self.strikes(WRITES, rate) { Err(io::Error::other("a write failed")) } else { Ok(()) }
+        if self.strikes(WRITES, path, rate) { Err(io::Error::other("a write failed")) } else { Ok(()) }
     }
 
     /// A sync that fails has forgotten what it was to make durable.
     fn sync_fails(&self, path: &Path) -> io::Result<()> {
         let rate = |fault: &Fault| {
-            if let Fault::SyncErrors { node, per_mille } = fault { Some((*node, *per_mille)) } else { None }
+            if let Fault::SyncErrors { node, per_mille, part } = fault {
+                Some((*node, *per_mille, *part))
+            } else {
+                None
+            }
         };
-        if self.strikes(SYNCS, rate) {
+        if self.strikes(SYNCS, path, rate) {
             self.fs.forget_unsynced(path);
             return Err(io::Error::other("a sync failed"));
         }
@@ -134,13 +149,13 @@ impl Fs for FaultyFs {
     }
 
     fn create_file(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.write_fails()?;
+        self.write_fails(path)?;
         let file = self.fs.create_file(path)?;
         Ok(Box::new(FaultyFile { file, path: path.into(), fs: self.clone() }))
     }
 
     fn read(&self, path: &Path, len_max: u64) -> io::Result<Bytes> {
-        self.read_fails()?;
+        self.read_fails(path)?;
         self.fs.read(path, len_max)
     }
 
@@ -199,7 +214,7 @@ struct FaultyFile {
 impl FsFile for FaultyFile {
     fn write(&mut self, parts: &[Bytes]) -> io::Result<()> {
         self.fs.take_space(parts.iter().map(|part| part.len() as u64).sum())?;
-        if let Err(error) = self.fs.write_fails() {
+        if let Err(error) = self.fs.write_fails(&self.path) {
             // Some of it is there all the same.
             self.file.write(&parts[..parts.len() / 2])?;
             return Err(error);
@@ -235,7 +250,7 @@ impl StorageBackend for FaultyIndex {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.fs.read_fails()?;
+        self.fs.read_fails(&self.path)?;
         self.file.read(offset, out)
     }
 
@@ -251,7 +266,7 @@ impl StorageBackend for FaultyIndex {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.grow_to(offset + data.len() as u64)?;
-        self.fs.write_fails()?;
+        self.fs.write_fails(&self.path)?;
         self.file.write(offset, data)
     }
 }

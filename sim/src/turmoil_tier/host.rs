@@ -27,8 +27,8 @@ use super::net::TurmoilNet;
 use super::watch::{SharedRecorder, Status, Watch};
 use super::{SimClock, SimWork};
 use crate::draw::{Draws, Site};
-use crate::store::Event;
 use crate::store::machine::Secrets;
+use crate::store::{Engine, Event};
 use crate::trace::Tracer;
 
 /// The port that every node listens at.
@@ -50,6 +50,7 @@ pub(crate) struct Host {
     pub(crate) draws: Draws,
     pub(crate) config: Config,
     pub(crate) disk_us: (u32, u32),
+    pub(crate) engine: Engine,
     pub(crate) secrets: Secrets,
     pub(crate) net: TurmoilNet,
     pub(crate) clock: SimClock,
@@ -114,22 +115,23 @@ async fn process(host: Rc<Host>) -> turmoil::Result {
         codec: Arc::new(Bincode),
         seed: host.draws.at(DRIVER_SEED, actor, 0).bytes32(),
         handshake_timeout: HANDSHAKE_TIMEOUT,
-        observer: Some(Box::new(watch(&host, &simulated, &header))),
+        observer: Some(Box::new(watch(&host, start, &simulated, &header))),
         simulation: simulated,
     };
     let (handle, calls) = Handle::new();
     serve_callers(&host, handle);
     host.status.shown().is_up = true;
     host.board.emit(Event::Up { node: host.number });
-    drive(node, parts, listener, calls).await;
+    let _ = drive(node, parts, listener, calls).await;
     Ok(())
 }
 
 /// Opens the store, or tries again for as long as faults of the disk may be what is in the way.
 async fn open_store(host: &Host, simulated: &Simulated) -> Result<Store, Box<dyn std::error::Error>> {
+    let config = disk::store_config(simulated.clone(), host.engine);
     loop {
         let fs = host.fs.borrow().clone();
-        match disk::open(Arc::new(fs.clone()), simulated.clone()) {
+        match disk::open(Arc::new(fs.clone()), &config) {
             // A machine without power opens nothing.
             _ if fs.memory().is_dead() => {
                 host.gate.darken();
@@ -149,7 +151,7 @@ async fn open_store(host: &Host, simulated: &Simulated) -> Result<Store, Box<dyn
     }
 }
 
-fn watch(host: &Host, simulated: &Simulated, header: &Header) -> Watch {
+fn watch(host: &Host, start: u64, simulated: &Simulated, header: &Header) -> Watch {
     let recorder = host.recorders.borrow_mut().as_mut().map(|recorders| {
         let recorder = Arc::new(Mutex::new(Recorder::new(header)));
         recorders.push(Arc::clone(&recorder));
@@ -157,6 +159,7 @@ fn watch(host: &Host, simulated: &Simulated, header: &Header) -> Watch {
     });
     Watch {
         node: host.number,
+        start,
         board: host.board.clone(),
         draws: host.draws,
         tracer: host.tracer.clone(),
@@ -165,6 +168,7 @@ fn watch(host: &Host, simulated: &Simulated, header: &Header) -> Watch {
         recorder,
         liars: Default::default(),
         gauged_at: None,
+        busy_at: None,
     }
 }
 

@@ -51,6 +51,7 @@ impl Shared<'_> {
             draws: self.draws,
             config,
             disk_us: self.scenario.disk_us,
+            engine: self.scenario.engine,
             secrets,
             net: TurmoilNet::new(node, self.wire.clone(), gate.clone(), tracer.clone(), self.panics.clone()),
             clock: SimClock::new(node, self.board.clone()),

@@ -22,6 +22,8 @@ pub(super) struct Settling {
     healed_at: Duration,
     /// When it is looked next whether anything is owed.
     look_at: Duration,
+    /// Whether the core came to rest before the judge began.
+    has_rested: bool,
     /// What is still to be asked, once it is.
     questions: Option<Questions>,
     /// Questions under way.
@@ -46,6 +48,10 @@ impl Settling {
         self.phase != Phase::Planned
     }
 
+    pub(super) fn has_rested(&self) -> bool {
+        self.has_rested
+    }
+
     pub(super) fn ended(&mut self, op: usize) {
         self.asked.remove(&op);
     }
@@ -63,10 +69,10 @@ impl TurmoilTier {
             Phase::Resting | Phase::Judged if left.is_zero() => self.settling.phase = Phase::Over,
             Phase::Resting => {
                 self.step();
-                let has_rested = now - self.settling.healed_at >= Duration::from_micros(self.scenario.rest_us_min());
-                if (has_rested && self.is_at_rest() && !self.is_anything_owed())
-                    || left * 2 <= Duration::from_micros(self.scenario.settle_us)
-                {
+                let may_rest = now - self.settling.healed_at >= Duration::from_micros(self.scenario.rest_us_min());
+                let has_rested = may_rest && self.is_at_rest() && !self.is_anything_owed();
+                if has_rested || left * 2 <= Duration::from_micros(self.scenario.settle_us) {
+                    self.settling.has_rested = has_rested;
                     self.settling.questions = Some(Questions::new(&self.scenario));
                     self.settling.phase = Phase::Judged;
                 }
@@ -113,8 +119,7 @@ impl TurmoilTier {
         let is_linked = core.iter().all(|node| {
             let shown = self.hosts[*node].status.shown();
             let others: BTreeSet<usize> = shown.links.values().copied().collect();
-            let in_reach = core.iter().filter(|other| *other != node && self.scenario.is_in_reach(*node, **other));
-            shown.is_up && in_reach.into_iter().all(|other| others.contains(other))
+            shown.is_up && core.iter().filter(|other| *other != node).all(|other| others.contains(other))
         });
         let is_idle = core.iter().all(|node| self.board.open_at(*node).is_empty());
         let now = self.sim.elapsed();

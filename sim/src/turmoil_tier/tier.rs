@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime};
 
-use forever_core::version::Version;
 use forever_net_tokio::store::memory_fs::MemoryFs;
 use turmoil::Sim;
 
@@ -19,7 +18,7 @@ use super::ways::{Also, Ways};
 use super::wire::Wire;
 use crate::draw::{Draws, Site};
 use crate::store::machine::{EPOCH_MS, Secrets};
-use crate::store::{Event, Fault, Op, OpError, OpResult, Scenario, View};
+use crate::store::{Event, Fault, Known, Op, OpError, OpResult, Scenario, View};
 use crate::system::System;
 use crate::trace::Trace;
 
@@ -64,8 +63,10 @@ pub struct TurmoilTier {
     pub(super) failing: BTreeMap<usize, Duration>,
     pub(super) settling: Settling,
     pub(super) eyes: Eyes,
-    /// Versions that callers know of, by owner and file.
-    pub(super) known: BTreeMap<(usize, u32), BTreeSet<Version>>,
+    /// What callers know of the operations that have ended.
+    pub(super) known: Known,
+    /// Operations that have not.
+    pub(super) called: BTreeMap<usize, Op>,
     is_started: bool,
 }
 
@@ -118,7 +119,8 @@ impl TurmoilTier {
             failing: BTreeMap::new(),
             settling: Settling::default(),
             eyes: Eyes::default(),
-            known: BTreeMap::new(),
+            known: Known::default(),
+            called: BTreeMap::new(),
             is_started: false,
         }
     }

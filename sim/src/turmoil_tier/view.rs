@@ -103,9 +103,9 @@ impl View for TurmoilTier {
         self.settling.is_healed() && self.scenario.core.contains(&node)
     }
 
-    fn contents(&mut self, node: usize) -> Contents {
+    fn contents(&mut self, node: usize) -> Arc<Contents> {
         let fs = self.hosts[node].fs.borrow().memory().clone();
-        fs.look(|| self.read_contents(node, &fs))
+        Arc::new(fs.look(|| self.read_contents(node, &fs)))
     }
 
     fn each_stored(&mut self, node: usize, show: &mut dyn FnMut(&str, &[u8])) {
@@ -116,6 +116,14 @@ impl View for TurmoilTier {
     fn gauges(&self, node: usize) -> Vec<(&'static str, u64, u64)> {
         let gauges = std::mem::take(&mut self.hosts[node].status.shown().gauges);
         gauges.into_iter().map(|(name, (used, limit))| (name, used, limit)).collect()
+    }
+
+    fn left_over(&self, node: usize) -> Vec<(&'static str, u64)> {
+        if !self.settling.has_rested() {
+            return Vec::new();
+        }
+        let shown = self.hosts[node].status.shown();
+        shown.left_over.iter().map(|(name, least)| (*name, *least)).collect()
     }
 
     fn links(&self, node: usize) -> Vec<usize> {

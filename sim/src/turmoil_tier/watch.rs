@@ -20,7 +20,8 @@ use serde::Serialize;
 
 use super::board::Board;
 use crate::draw::Draws;
-use crate::store::clear::clear_bytes;
+use crate::store::clear::Clear;
+use crate::store::judge::note_least;
 use crate::store::liar::{Fate, Liar};
 use crate::store::{Event, Fault};
 use crate::trace::Tracer;
@@ -39,6 +40,8 @@ pub(crate) struct Shown {
     pub(crate) links: BTreeMap<LinkId, usize>,
     /// The fullest that each of its queues was since oracles looked last.
     pub(crate) gauges: BTreeMap<&'static str, (u64, u64)>,
+    /// The least that it has had under way since nothing but heartbeats has happened, once it is calm.
+    pub(crate) left_over: BTreeMap<&'static str, u64>,
 }
 
 impl Status {
@@ -50,6 +53,8 @@ impl Status {
 /// Watches a node from its start to its end.
 pub(crate) struct Watch {
     pub(crate) node: usize,
+    /// Which of the node's starts this is.
+    pub(crate) start: u64,
     pub(crate) board: Board,
     pub(crate) draws: Draws,
     pub(crate) tracer: Tracer,
@@ -60,6 +65,8 @@ pub(crate) struct Watch {
     pub(crate) liars: BTreeMap<usize, Liar>,
     /// When the gauges were read last.
     pub(crate) gauged_at: Option<Duration>,
+    /// When the cluster had been busy last, as far as was seen when it was looked at last.
+    pub(crate) busy_at: Option<Duration>,
 }
 
 impl Watch {
@@ -88,14 +95,38 @@ impl Watch {
         }
         let to = self.status.shown().links.get(&link).copied();
         if let Some(to) = to {
-            self.board.emit(Event::Frame { from: self.node, to, bytes: clear_bytes(frame) });
+            let link = self.number_of(link);
+            self.board.emit(Event::Frame {
+                from: self.node,
+                to,
+                link,
+                bytes: Clear::encode(frame, &mut Vec::new()).bytes,
+            });
+        }
+    }
+
+    /// The number of a link among all links of all processes of the node.
+    fn number_of(&self, link: LinkId) -> u64 {
+        self.start << 32 | link.0
+    }
+
+    fn on_heard(&self, link: LinkId, frame: &Frame) {
+        let from = self.status.shown().links.get(&link).copied();
+        if let Some(from) = from {
+            let link = self.number_of(link);
+            self.board.emit(Event::Heard {
+                node: self.node,
+                from,
+                link,
+                bytes: Clear::encode(frame, &mut Vec::new()).bytes,
+            });
         }
     }
 }
 
 /// Whether a frame is one that a cluster at rest sends as well.
 fn is_idle(frame: &Frame) -> bool {
-    matches!(frame, Frame::Ping { .. } | Frame::Pong { .. } | Frame::Hello(_))
+    matches!(frame, Frame::Ping { .. } | Frame::Pong { .. } | Frame::Hello(_) | Frame::Swim { .. })
 }
 
 impl Observer for Watch {
@@ -116,8 +147,9 @@ impl Observer for Watch {
                 self.board.stir();
                 self.status.shown().links.remove(link);
             }
-            Input::Frame { frame, .. } => {
+            Input::Frame { link, frame } => {
                 self.liars.values_mut().for_each(|liar| liar.hear(frame));
+                self.on_heard(*link, frame);
                 if !is_idle(frame) {
                     self.board.stir();
                 }
@@ -162,6 +194,16 @@ impl Observer for Watch {
         }
         for probe in node.take_probes().into_iter().chain(self.simulated.take_probes()) {
             self.board.reach(probe);
+        }
+        if self.board.is_calm() {
+            let busy_at = self.board.busy_at();
+            let is_quiet = self.busy_at == Some(busy_at);
+            self.busy_at = Some(busy_at);
+            let least = &mut self.status.shown().left_over;
+            if !is_quiet {
+                least.clear();
+            }
+            note_least(least, true, node.under_way());
         }
         let now = turmoil::sim_elapsed();
         if self.gauged_at != now {

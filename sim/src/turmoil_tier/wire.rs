@@ -23,6 +23,9 @@ const CUT: Site = Site::new("turmoil.wire.cut");
 /// One read or write in so many is cut short, as a socket may do at any time.
 const SHORT_ONE_IN: u64 = 16;
 
+/// Of a thousand writes that something befalls, so many it befalls whole.
+const WHOLE_PER_MILLE: u64 = 400;
+
 /// The most bytes that pass at once where the bandwidth is limited.
 const LIMITED_LEN_MAX: usize = 4096;
 
@@ -180,14 +183,14 @@ impl Wire {
         }
         if self.is_reset_due(end, to, now) {
             self.state().reset.insert(end.pair);
-            return Verdict::Reset(self.board.draw(CUT, from as u64).index(len) + 1);
+            return Verdict::Reset(self.part(from, len));
         }
         let strikes = |site, rate: fn(&Fault) -> Option<(usize, usize, u32)>| {
             self.board.strikes(site, |fault| {
                 rate(fault).filter(|(a, b, _)| joins(*a, *b, from, to)).map(|(_, _, per_mille)| per_mille)
             })
         };
-        let part = || self.board.draw(CUT, from as u64).index(len) + 1;
+        let part = || self.part(from, len);
         if strikes(DROP, |fault| {
             if let Fault::DropBytes { a, b, per_mille } = fault { Some((*a, *b, *per_mille)) } else { None }
         }) {
@@ -205,6 +208,12 @@ impl Wire {
         }
         let mut draw = self.board.draw(SHORT, (from as u64) << 1 | 1);
         Verdict::Pass(if draw.below(SHORT_ONE_IN) == 0 { draw.index(len) + 1 } else { len })
+    }
+
+    /// How many of the bytes of a write something befalls: all of them, as of a segment, or some.
+    fn part(&self, from: usize, len: usize) -> usize {
+        let mut draw = self.board.draw(CUT, from as u64);
+        if draw.per_mille(WHOLE_PER_MILLE) { len } else { draw.index(len) + 1 }
     }
 
     /// What limits of bandwidth make of a write.

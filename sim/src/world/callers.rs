@@ -1,14 +1,13 @@
 //! Callers: one an operation. They take no time but what the node takes, and a moment to react.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use forever_core::command::{Command, CommandError, VersionSelector};
+use forever_core::command::{Command, CommandError};
 use forever_core::event::What;
 use forever_core::ids::RequestId;
-use forever_core::version::Version;
 
 use super::{Happening, World, record};
-use crate::store::{Event, Next, Op, OpClient, OpError, OpKind, OpResult, names};
+use crate::store::{Asked, Event, Known, Next, Op, OpClient, OpError, OpResult};
 
 /// A caller of a running node.
 #[derive(Debug)]
@@ -22,37 +21,25 @@ pub(super) struct Caller {
 pub(super) struct Ops {
     /// Those that have begun and not ended.
     pub(super) running: BTreeMap<usize, Op>,
-    /// The versions that puts of a file were told of, by owner and file.
-    versions: BTreeMap<(usize, u32), BTreeSet<Version>>,
-}
-
-impl Ops {
-    /// The so many-th oldest version that is known of a file.
-    fn old(&self, owner: usize, file: u32, nth: u32) -> Option<VersionSelector> {
-        let versions = self.versions.get(&(owner, file)).filter(|versions| !versions.is_empty())?;
-        versions.iter().nth(nth as usize % versions.len()).map(VersionSelector::from)
-    }
+    /// What callers know of those that have.
+    known: Known,
 }
 
 impl World {
     /// A caller begins.
     pub(super) fn start_op(&mut self, id: usize, op: &Op) {
         record::other(&self.trace, self.now_us, &self.hosts[op.node].name, "op", &(id, op));
-        let asked = self.asked(op);
-        self.tell_oracles(Event::Started { op: id, what: op.clone(), asked });
+        let asked = self.ops.known.asked(self.hosts[op.node].owner, &op.what);
+        let version = asked.as_ref().and_then(|asked| asked.version);
+        self.tell_oracles(Event::Started { op: id, what: op.clone(), asked: version });
         self.ops.running.insert(id, op.clone());
+        let Some(asked) = asked else { return self.end_op(id, OpResult::Failed(OpError::NoTicket)) };
         let host = &self.hosts[op.node];
         if host.process.is_none() {
             return self.end_op(id, OpResult::Failed(OpError::Down));
         }
-        let begin = Happening::Begin { host: op.node, life: host.life, op: id, asked };
+        let begin = Happening::Begin { host: op.node, life: host.life, op: id, asked: Box::new(asked) };
         self.happen(begin);
-    }
-
-    /// The old version that an operation asks for.
-    fn asked(&self, op: &Op) -> Option<VersionSelector> {
-        let OpKind::Get { file, old: Some(nth), .. } = op.what else { return None };
-        self.ops.old(self.hosts[op.node].owner, file, nth)
     }
 
     /// Operations at a host whose process is stopped, so that they have not reached it.
@@ -70,7 +57,7 @@ impl World {
     }
 
     /// A caller reaches its node.
-    pub(super) fn begin_op(&mut self, id: usize, asked: Option<VersionSelector>) {
+    pub(super) fn begin_op(&mut self, id: usize, asked: &Asked) {
         let Some(op) = self.ops.running.get(&id).cloned() else { return };
         let (client, command) = OpClient::new(&op.what, self.scenario.config.chunk_size, asked);
         match self.command(op.node, command) {
@@ -145,12 +132,7 @@ impl World {
     /// A caller has its answer.
     pub(super) fn end_op(&mut self, id: usize, result: OpResult) {
         let Some(op) = self.ops.running.remove(&id) else { return };
-        if let OpResult::Put(report) = &result
-            && let Some(file) = names::file_of(&report.file.name)
-        {
-            let owner = self.hosts[op.node].owner;
-            self.ops.versions.entry((owner, file)).or_default().insert(report.file.version);
-        }
+        self.ops.known.note(self.hosts[op.node].owner, &op.what, &result);
         self.tell_oracles(Event::Ended { op: id, result });
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::World;
 use super::net::CUT_OFF;
-use crate::store::judge::Questions;
+use crate::store::judge::{Questions, note_least};
 use crate::store::{Event, Fault, Op};
 use crate::system::Step as _;
 
@@ -88,11 +88,15 @@ impl World {
     fn rest(&mut self, until_us: u64, quiet_since_us: Option<u64>) {
         let is_quiet = self.ops.running.is_empty() && !self.is_anything_owed();
         let quiet_since_us = is_quiet.then(|| quiet_since_us.unwrap_or(self.now_us));
+        self.note_left_over(is_quiet);
         let healed_us = until_us - self.scenario.settle_us;
         let has_rested = quiet_since_us.is_some_and(|since_us| self.now_us - since_us >= REST_US)
             && self.now_us - healed_us >= self.scenario.rest_us_min();
         let last_us = until_us - self.scenario.settle_us / 4;
         if has_rested || self.now_us >= last_us {
+            if !has_rested {
+                self.note_left_over(false);
+            }
             self.phase = Phase::Judge { until_us, questions: Questions::new(&self.scenario) };
             return;
         }
@@ -100,14 +104,22 @@ impl World {
         self.run_until((self.now_us + LOOK_US).min(last_us));
     }
 
-    /// Whether a node of the core lacks a link to another that it can know, or owes it a record.
+    /// Remembers the least that each node has had under way since the cluster is quiet.
+    fn note_left_over(&mut self, is_quiet: bool) {
+        for host in &mut self.hosts {
+            let under_way = host.process.as_ref().map_or(Vec::new(), |process| process.node.under_way());
+            note_least(&mut host.left_over, is_quiet, under_way);
+        }
+    }
+
+    /// Whether a node of the core lacks a link to another, or owes it a record.
     fn is_anything_owed(&self) -> bool {
         let core = &self.scenario.core;
         core.iter().any(|a| {
             let linked = self.linked(*a);
             core.iter().filter(|b| *b != a).any(|b| {
                 let owed = [&b"O"[..], &self.hosts[*b].id.0].concat();
-                (self.scenario.is_in_reach(*a, *b) && !linked.contains(b)) || self.hosts[*a].disk.has_key_from(&owed)
+                !linked.contains(b) || self.hosts[*a].disk.has_key_from(&owed)
             })
         })
     }

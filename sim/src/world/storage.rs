@@ -19,6 +19,13 @@ const DONE_PER_MILLE: u64 = 300;
 
 const LOST_NAMES: Site = Site::new("world.lost-names");
 
+/// What an operation does to a disk.
+#[derive(Clone, Copy)]
+struct Access {
+    writes: bool,
+    of_blobs: bool,
+}
+
 impl World {
     /// Begins a disk operation.
     pub(super) fn submit(&mut self, number: usize, op: OpId, what: DiskOp) {
@@ -84,12 +91,13 @@ impl World {
             | DiskOp::ListBlobs { .. } => None,
         };
         let writes = written.is_some() || matches!(what, DiskOp::Commit { .. });
+        let access = Access { writes, of_blobs: written.is_some() || matches!(what, DiskOp::ReadBlob { .. }) };
         if let Some(fault) = self.pretender(number).filter(|_| writes) {
             self.bite(fault);
             return self.hosts[number].disk.pretend(op);
         }
         for (fault, what) in self.hosts[number].disk_faults.clone() {
-            if let Some(result) = self.fail_by(number, (fault, &what), op, nth, writes) {
+            if let Some(result) = self.fail_by(number, (fault, &what), op, nth, access) {
                 self.bite(fault);
                 return Some(result);
             }
@@ -116,15 +124,15 @@ impl World {
         (fault, what): (usize, &Fault),
         op: OpId,
         nth: u64,
-        writes: bool,
+        Access { writes, of_blobs }: Access,
     ) -> Option<DiskResult> {
         let error = || DiskError::Io("input/output error".into());
         // Several faults of a kind have draws of their own.
         let actor = (fault as u64) << 32 | number as u64;
         let (site, per_mille) = match *what {
-            Fault::ReadErrors { per_mille, .. } if !writes => (READ_ERROR, per_mille),
-            Fault::WriteErrors { per_mille, .. } if writes => (WRITE_ERROR, per_mille),
-            Fault::SyncErrors { per_mille, .. } if writes => (SYNC_ERROR, per_mille),
+            Fault::ReadErrors { per_mille, part, .. } if !writes && part.meets(of_blobs) => (READ_ERROR, per_mille),
+            Fault::WriteErrors { per_mille, part, .. } if writes && part.meets(of_blobs) => (WRITE_ERROR, per_mille),
+            Fault::SyncErrors { per_mille, part, .. } if writes && part.meets(of_blobs) => (SYNC_ERROR, per_mille),
             _ => return None,
         };
         let mut draw = self.draw(site, actor, nth);

@@ -1,6 +1,7 @@
 //! What oracles see of this tier.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use forever_core::ids::{NameId, NodeId, OwnerId};
 use forever_core::secrets::OwnerKeys;
@@ -36,9 +37,10 @@ impl View for World {
         self.scenario.core.contains(&node)
     }
 
-    fn contents(&mut self, node: usize) -> Contents {
+    fn contents(&mut self, node: usize) -> Arc<Contents> {
         let disk = &self.hosts[node].disk;
-        self.inspector.contents(disk.rows(), disk.states())
+        let look = || Arc::new(self.inspector.contents(disk.rows(), disk.states()));
+        self.contents.entry(node).or_insert_with(look).clone()
     }
 
     fn holding(&mut self, node: usize, owner: OwnerId, name: NameId, version: &Version) -> Holding {
@@ -61,6 +63,10 @@ impl View for World {
 
     fn usage(&self, node: usize) -> BTreeMap<OwnerId, u64> {
         self.hosts[node].disk.owners().into_iter().map(|usage| (usage.owner, usage.bytes)).collect()
+    }
+
+    fn left_over(&self, node: usize) -> Vec<(&'static str, u64)> {
+        self.hosts[node].left_over.iter().map(|(name, least)| (*name, *least)).collect()
     }
 
     fn links(&self, node: usize) -> Vec<usize> {

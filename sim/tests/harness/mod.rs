@@ -40,6 +40,7 @@ pub(crate) fn scenario(seed: u64, nodes: usize) -> Scenario {
         },
         latency_us: (1_000, 10_000),
         disk_us: (100, 3_000),
+        engine: Default::default(),
         families: Vec::new(),
         plan: Plan { ops: Vec::new(), faults: Vec::new(), end_us: 0 },
         settle_us: 30_000_000,

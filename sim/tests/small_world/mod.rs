@@ -24,6 +24,7 @@ pub fn scenario(nodes: usize, seconds: u64) -> Scenario {
         config: Config { chunk_size: 1_000, ..Config::default() },
         latency_us: (500, 5_000),
         disk_us: (50, 500),
+        engine: Default::default(),
         families: Family::ALL.to_vec(),
         plan: Plan { ops: Vec::new(), faults: Vec::new(), end_us: seconds * SECOND },
         settle_us: 120 * SECOND,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use forever_core::event::RequestError;
-use forever_sim::store::{DiskLoss, Event, Fault, OpError, OpKind, OpResult};
+use forever_sim::store::{DiskLoss, DiskPart, Event, Fault, OpError, OpKind, OpResult};
 use forever_sim::system::System;
 
 use crate::harness::{CHUNK, FILE_LEN, Run, get, put};
@@ -25,7 +25,7 @@ fn lost(run: &Run, of: usize) -> usize {
 fn what_cannot_be_read_here_comes_from_the_peers() {
     let mut run = Run::new(60, 3);
     run.put(0, 1, FILE_LEN);
-    let fault = Fault::ReadErrors { node: 0, per_mille: 500 };
+    let fault = Fault::ReadErrors { node: 0, per_mille: 500, part: DiskPart::All };
     let id = run.begin(&fault);
     let result = run.run(0, get(1));
     assert!(run.has_bitten(id), "{result:?}");
@@ -36,7 +36,7 @@ fn what_cannot_be_read_here_comes_from_the_peers() {
 #[test]
 fn a_put_that_cannot_be_written_is_not_acknowledged() {
     let mut run = Run::new(61, 3);
-    let fault = Fault::WriteErrors { node: 0, per_mille: 1_000 };
+    let fault = Fault::WriteErrors { node: 0, per_mille: 1_000, part: DiskPart::All };
     let id = run.begin(&fault);
     let result = run.run(0, put(1, 1, FILE_LEN));
     assert!(matches!(result, OpResult::Failed(OpError::Failed(RequestError::Disk(_)))), "{result:?}");
@@ -49,7 +49,7 @@ fn a_put_that_cannot_be_written_is_not_acknowledged() {
 fn a_disk_that_cannot_sync_acknowledges_nothing_until_the_node_starts_again() {
     let mut run = Run::new(62, 3);
     run.put(0, 1, CHUNK);
-    let fault = Fault::SyncErrors { node: 0, per_mille: 1_000 };
+    let fault = Fault::SyncErrors { node: 0, per_mille: 1_000, part: DiskPart::All };
     let id = run.begin(&fault);
     let result = run.run(0, put(2, 2, FILE_LEN));
     assert!(matches!(result, OpResult::Failed(_)), "{result:?}");

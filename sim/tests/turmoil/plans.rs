@@ -48,7 +48,11 @@ impl Oracle<TurmoilTier> for Counter {
             Event::Healed => self.healed += 1,
             Event::Up { .. } => self.up += 1,
             Event::Down { .. } => self.up -= 1,
-            Event::Lost { .. } | Event::Frame { .. } | Event::Probe { .. } => {}
+            Event::Lost { .. }
+            | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
+            | Event::Probe { .. } => {}
         }
         Ok(())
     }

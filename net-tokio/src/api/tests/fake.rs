@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use forever_core::command::{Command, CommandError, PutMeta, RangeRequest};
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, Plain, PutReport, RequestError, RestoreReport, ScrubReport, Share, StatusInfo,
-    VersionInfo, What, WriteReport,
+    FileInfo, FileStat, PeerInfo, PeerState, Plain, PutReport, RequestError, RestoreReport, ScrubReport, Share,
+    StatusInfo, VersionInfo, What, WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId, RecordId, RequestId};
 use forever_core::name::Name;
@@ -275,6 +275,8 @@ impl FakeNode {
             Command::Stat { name, holders, .. } => match self.files.get(name.as_str()) {
                 Some(file) => What::Stat(FileStat {
                     file: info(&name, file),
+                    replicas: file.meta.replicas.unwrap_or_default(),
+                    placed: vec![NodeId([2; 32])],
                     local: true,
                     holders: holders.then(|| vec![NodeId([2; 32])]),
                     silent: Vec::new(),
@@ -298,6 +300,10 @@ impl FakeNode {
             Command::Status => What::Status(status()),
             Command::Peers => What::Peers(vec![PeerInfo {
                 node: None,
+                owner: None,
+                zone: String::new(),
+                weight: 0,
+                state: PeerState::Stranger,
                 address: "192.0.2.1:7000".to_owned(),
                 connected: false,
                 sent_bytes: 0,
@@ -360,6 +366,8 @@ fn status() -> StatusInfo {
         disk_error: None,
         peers_connected: 0,
         members: 3,
+        members_alive: 1,
+        members_down: 1,
         write_quorum: 2,
         pending: 0,
         requests: 1,

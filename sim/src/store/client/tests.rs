@@ -14,7 +14,7 @@ fn file() -> FileInfo {
 }
 
 fn client(reader: Reader) -> OpClient {
-    OpClient::new(&OpKind::Get { file: 1, range: None, old: None, reader }, 64, None).0
+    OpClient::new(&OpKind::Get { file: 1, range: None, old: None, reader }, 64, &Asked::default()).0
 }
 
 fn data(len: usize) -> What {

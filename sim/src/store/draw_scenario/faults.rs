@@ -1,10 +1,10 @@
 //! What goes wrong in a scenario.
 //!
 //! Faults that destroy what was acknowledged hit few disks: a write is acknowledged when two nodes hold it, so with one
-//! destroyed disk all must still be readable, and that is what most seeds hold the store to.
+//! destroyed disk all must still be readable, and that is what nearly all seeds hold the store to.
 
 use super::super::scenario::know_each_other;
-use super::super::{Family, Fault, Lie, NodeSpec, Shape, Tier};
+use super::super::{DiskPart, Family, Fault, Lie, NodeSpec, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Spanned;
 
@@ -20,6 +20,9 @@ const USUAL_MS: u64 = 60_000;
 /// What keeps nodes from each other or from their callers lasts a share of its span only, so that most operations find a
 /// cluster that can do them.
 const OUTAGE_PER_MILLE: u64 = 400;
+
+/// In so many of a thousand scenarios no disk is safe, so that there are reads whose every copy is gone.
+const ALL_DESTROYED_PER_MILLE: u64 = 25;
 
 /// No fault begins before: the cluster forms first. (A slow start begins with the run.)
 const FIRST_MS: u64 = 1_000;
@@ -53,6 +56,10 @@ enum Kind {
     ReadErrors,
     WriteErrors,
     SyncErrors,
+    /// The same, seldom and for longer: what comes after a failure succeeds.
+    SeldomReadErrors,
+    SeldomWriteErrors,
+    SeldomSyncErrors,
     Full,
     SlowDisk,
     StalledDisk,
@@ -83,9 +90,12 @@ const PROCESS: Weights =
 const CLOCK: Weights = &[(Kind::Skew, 40), (Kind::Drift, 30), (Kind::Jump, 30)];
 
 const DISK: Weights = &[
-    (Kind::ReadErrors, 14),
-    (Kind::WriteErrors, 14),
-    (Kind::SyncErrors, 6),
+    (Kind::ReadErrors, 10),
+    (Kind::WriteErrors, 10),
+    (Kind::SyncErrors, 5),
+    (Kind::SeldomReadErrors, 10),
+    (Kind::SeldomWriteErrors, 6),
+    (Kind::SeldomSyncErrors, 7),
     (Kind::Full, 12),
     (Kind::SlowDisk, 18),
     (Kind::StalledDisk, 12),
@@ -130,7 +140,8 @@ pub(super) fn draw(
     faults.into_iter().enumerate().map(number).collect()
 }
 
-/// What fails seldom fails alone: a disk that makes trouble often takes its node down, during the trouble or soon after.
+/// What fails seldom fails alone: a disk that makes trouble often takes its node down, during the trouble or soon after; and
+/// often the node is up again while the trouble lasts, and meets it at its start.
 fn companions(draws: Draws, faults: &[(u64, u64, Fault)]) -> Vec<(u64, u64, Fault)> {
     let mut companions = Vec::new();
     for ((from_us, until_us, fault), nth) in faults.iter().zip(0..) {
@@ -140,10 +151,17 @@ fn companions(draws: Draws, faults: &[(u64, u64, Fault)]) -> Vec<(u64, u64, Faul
             continue;
         };
         let mut draw = draws.at(COMPANION, 0, nth);
-        if draw.per_mille(400) {
-            let from = draw.between(*from_us, until_us + 1_500_000);
-            let what = if draw.per_mille(500) { Fault::Crash { node } } else { Fault::PowerLoss { node } };
-            companions.push((from, from + draw.between(50_000, 1_000_000), what));
+        if draw.per_mille(500) {
+            let down_us = draw.between(50_000, 1_000_000);
+            let at_its_start = draw.per_mille(500);
+            let at_us = if at_its_start {
+                draw.between(*from_us, *until_us)
+            } else {
+                draw.between(*from_us, until_us + 2_500_000)
+            };
+            let from_us = if at_its_start { at_us.saturating_sub(down_us).max(FIRST_MS * 1_000) } else { at_us };
+            let what = if draw.per_mille(400) { Fault::Crash { node } } else { Fault::PowerLoss { node } };
+            companions.push((from_us, from_us + down_us, what));
         }
     }
     companions
@@ -172,7 +190,7 @@ fn draw_victims(draws: Draws, nodes: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..nodes).collect();
     draw.shuffle(&mut order);
     order.truncate(if nodes >= 4 && draw.per_mille(250) { 2 } else { 1 });
-    order
+    if draw.per_mille(ALL_DESTROYED_PER_MILLE) { (0..nodes).collect() } else { order }
 }
 
 /// When a fault begins and ends, in milliseconds: short enough for the cluster to get most of its work done.
@@ -186,6 +204,7 @@ fn span(draw: &mut Draw, kind: Kind, duration_ms: u64) -> (u64, u64) {
         Kind::Skew | Kind::Drift | Kind::Jump => (2_000, 20_000),
         Kind::ReadErrors | Kind::WriteErrors | Kind::Full => (500, 4_000),
         Kind::SyncErrors => (300, 2_500),
+        Kind::SeldomReadErrors | Kind::SeldomWriteErrors | Kind::SeldomSyncErrors => (1_000, 8_000),
         Kind::BitRot => (100, 500),
         Kind::Misdirected | Kind::LostDirSyncs => (1_000, 10_000),
         Kind::Liar => (2_000, 25_000),
@@ -236,9 +255,12 @@ impl Cluster {
                 Fault::Drift { node, ppm: if draw.per_mille(500) { ppm } else { -ppm } }
             }
             Kind::Jump => Fault::Jump { node, ahead_ms: ahead_ms(ahead) },
-            Kind::ReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 20, 300) },
-            Kind::WriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 20, 300) },
-            Kind::SyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 200, 800) },
+            Kind::ReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 20, 300), part: part(ahead) },
+            Kind::WriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 20, 300), part: part(ahead) },
+            Kind::SyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 200, 800), part: part(ahead) },
+            Kind::SeldomReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 3, 40), part: part(ahead) },
+            Kind::SeldomWriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 3, 40), part: part(ahead) },
+            Kind::SeldomSyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 40, 300), part: part(ahead) },
             Kind::Full => {
                 let most = *draw.pick(&[2_000, 30_000, 200_000]);
                 Fault::Full { node, free_bytes: draw.between(0, most) }
@@ -248,16 +270,33 @@ impl Cluster {
             Kind::BitRot => Fault::BitRot { node: victim, per_mille: small(draw, 20, 300) },
             Kind::Misdirected => Fault::Misdirected { node: victim, per_mille: small(draw, 20, 300) },
             Kind::LostDirSyncs => Fault::LostDirSyncs { node: victim },
-            Kind::Liar => Fault::Liar { node: victim, lie: *draw.pick(&Lie::ALL) },
+            // Where no disk is safe, few lie all the same.
+            Kind::Liar => Fault::Liar {
+                node: if self.victims.len() > 2 { self.victims[0] } else { victim },
+                lie: *draw.pick(&Lie::ALL),
+            },
         }
     }
+}
+
+/// What of a disk fails: a bad sector is somewhere.
+fn part(draw: &mut Draw) -> DiskPart {
+    *draw.pick(&[DiskPart::All, DiskPart::All, DiskPart::Blobs, DiskPart::Index])
 }
 
 /// Whether a fault hits single operations of a disk, and leaves the rest of the node at work.
 const fn is_local(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::WriteErrors | Kind::SyncErrors | Kind::BitRot | Kind::Misdirected | Kind::LostDirSyncs | Kind::Full
+        Kind::WriteErrors
+            | Kind::SyncErrors
+            | Kind::SeldomReadErrors
+            | Kind::SeldomWriteErrors
+            | Kind::SeldomSyncErrors
+            | Kind::BitRot
+            | Kind::Misdirected
+            | Kind::LostDirSyncs
+            | Kind::Full
     )
 }
 
@@ -266,13 +305,13 @@ fn linked(nodes: &[NodeSpec]) -> Vec<(usize, usize)> {
     pairs.filter(|(a, b)| a != b && know_each_other(nodes, *a, *b)).collect()
 }
 
-/// A wrong clock: mostly by less than what would make peers refuse each other's signatures, seldom by more than a day.
+/// A wrong clock: mostly by less than what would make peers refuse each other's signatures, sometimes by more than a day.
 fn ahead_ms(draw: &mut Draw) -> i64 {
     const HOUR_MS: u64 = 3_600_000;
     let most = match draw.below(100) {
         0..40 => 5_000,
         40..70 => 120_000,
-        70..97 => 10 * HOUR_MS,
+        70..92 => 10 * HOUR_MS,
         _ => 30 * HOUR_MS,
     };
     let ahead = i64::try_from(draw.between(most / 10, most)).expect("30 hours");

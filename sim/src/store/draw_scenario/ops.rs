@@ -22,6 +22,8 @@ const READER: Site = Site::new("ops.reader");
 const SAID: Site = Site::new("ops.said");
 const PART: Site = Site::new("ops.part");
 const SCRUB: Site = Site::new("ops.scrub");
+const SHARE: Site = Site::new("ops.share");
+const REDEEM: Site = Site::new("ops.redeem");
 const PAGES: Site = Site::new("ops.pages");
 
 /// Contents that several puts share, whoever's they are.
@@ -47,16 +49,18 @@ enum Kind {
     Versions,
     Evict,
     Restore,
+    Share,
 }
 
 /// Kinds that a seed may leave out, with their weights. Puts and gets are always there.
-const MASKED: [(Kind, u32); 6] = [
+const MASKED: [(Kind, u32); 7] = [
     (Kind::Delete, 80),
     (Kind::List, 50),
     (Kind::Stat, 60),
     (Kind::Versions, 50),
     (Kind::Evict, 40),
     (Kind::Restore, 12),
+    (Kind::Share, 18),
 ];
 
 /// What all operations of a seed have in common.
@@ -106,6 +110,7 @@ pub(super) fn draw(
         .collect();
     ops.extend(echoes(draws, nodes, &ops));
     ops.extend(reads_of_evicted(draws, &ops));
+    ops.extend(redeems(draws, nodes, &ops));
     ops.extend(restores(draws, faults));
     ops.extend(scrubs(draws, shape, nodes.len()));
     ops.extend(paged(draws, nodes, config, families, alphabet.files));
@@ -119,7 +124,8 @@ fn echoes(draws: Draws, nodes: &[NodeSpec], ops: &[(u64, Op)]) -> Vec<(u64, Op)>
     let mut echoes = Vec::new();
     for ((at_us, op), nth) in ops.iter().zip(0..) {
         let mut draw = draws.at(ECHO, 0, nth);
-        if draw.per_mille(80) {
+        // A ticket is made once.
+        if draw.per_mille(80) && !matches!(op.what, OpKind::Share { .. }) {
             let of_owner = |other: &usize| nodes[*other].owner == nodes[op.node].owner && *other != op.node;
             let twins: Vec<usize> = (0..nodes.len()).filter(of_owner).collect();
             let node = if twins.is_empty() { draw.index(nodes.len()) } else { *draw.pick(&twins) };
@@ -141,6 +147,32 @@ fn reads_of_evicted(draws: Draws, ops: &[(u64, Op)]) -> Vec<(u64, Op)> {
         }
     }
     reads
+}
+
+/// What a ticket opens is read on other nodes, mostly another owner's: soon, and again later, when it may be void. On their way some
+/// tickets are changed.
+fn redeems(draws: Draws, nodes: &[NodeSpec], ops: &[(u64, Op)]) -> Vec<(u64, Op)> {
+    let mut redeems = Vec::new();
+    for (at_us, op) in ops {
+        let OpKind::Share { ticket, valid_ms, .. } = op.what else { continue };
+        let mut draw = draws.at(REDEEM, 0, ticket.into());
+        let is_others = |node: &usize| nodes[*node].owner != nodes[op.node].owner;
+        let others: Vec<usize> = (0..nodes.len()).filter(is_others).collect();
+        for nth in 0..draw.between(1, 4) {
+            let node =
+                if others.is_empty() || draw.per_mille(150) { draw.index(nodes.len()) } else { *draw.pick(&others) };
+            let after_ms = match nth {
+                0 => draw.between(100, 2_000),
+                1 => valid_ms.min(20_000) + draw.between(1, 3_000),
+                _ => draw.between(100, 20_000),
+            };
+            let range =
+                draw.per_mille(200).then(|| Range::Slice { first: draw.below(2_000), len: 1 + draw.below(9_000) });
+            let forged = draw.per_mille(100).then(|| u32::try_from(draw.below(1 << 20)).expect("small"));
+            redeems.push((at_us + 1_000 * after_ms, Op { node, what: OpKind::Redeem { ticket, range, forged } }));
+        }
+    }
+    redeems
 }
 
 /// Mostly, whoever has lost a disk soon restores what was on it.
@@ -214,6 +246,7 @@ impl Alphabet {
             Kind::Versions => OpKind::Versions { file },
             Kind::Evict => OpKind::Evict { file },
             Kind::Restore => OpKind::Restore,
+            Kind::Share => share(draws, nth, file),
         };
         Op { node, what }
     }
@@ -278,6 +311,15 @@ fn reader(draws: Draws, nth: u64) -> Reader {
     let abandon_after = draw.per_mille(40).then(|| small(draw.between(1, 4)));
     let slow_ms = if draw.per_mille(50) { small(draw.between(20, 400)) } else { 0 };
     Reader { abandon_after, slow_ms }
+}
+
+/// Half of the tickets are void before the plan is over.
+fn share(draws: Draws, nth: u64, file: u32) -> OpKind {
+    let mut draw = draws.at(SHARE, 0, nth);
+    let small = |number: u64| u32::try_from(number).expect("operations are few");
+    let valid_ms = if draw.per_mille(500) { draw.between(1_000, 8_000) } else { 7 * 86_400_000 };
+    let old = draw.per_mille(200).then(|| small(draw.below(8)));
+    OpKind::Share { ticket: small(nth), file, old, valid_ms }
 }
 
 /// Most callers of puts say the right length and nothing else.

@@ -93,8 +93,9 @@ fn callers_ask_for_all_kinds_of_ranges_parts_and_lengths() {
 }
 
 #[test]
-fn few_disks_are_destroyed() {
-    for seed in 0..300 {
+fn in_nearly_all_scenarios_few_disks_are_destroyed() {
+    let mut many = 0;
+    for seed in 0..600 {
         let scenario = draw(seed, Tier::World);
         let destroyed = |fault: &Fault| match fault {
             Fault::LostDisk { node }
@@ -129,6 +130,7 @@ fn few_disks_are_destroyed() {
             | Fault::StalledDisk { .. } => None,
         };
         let victims: BTreeSet<usize> = scenario.plan.faults.iter().filter_map(|fault| destroyed(&fault.what)).collect();
-        assert!(victims.len() <= 2, "seed {seed}");
+        many += usize::from(victims.len() > 2);
     }
+    assert!((1..20).contains(&many), "{many}");
 }

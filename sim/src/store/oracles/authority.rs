@@ -2,6 +2,11 @@
 //! that it names, and says what an operation of the plan said: that owner's, at the device that the version names, a file for
 //! a put and a deletion for a delete, and no more of them than the operation may have stamped.
 //!
+//! And nobody reads anything by a ticket but what an owner gave leave to: a ticket that a node makes is signed by its owner, names the
+//! file and version that it says and is valid for as long as was asked; one that was changed on its way, or whose time is up, opens
+//! nothing, and no other is refused for that. (Times are those of the node that is asked, and are judged where the plan leaves its
+//! clock alone.)
+//!
 //! Signatures are verified by whoever reads the disk ([`super::super::inspect`], outside the nodes, once for the same bytes):
 //! a record that it leaves out, although there is a row for it, is not its owner's.
 //!
@@ -10,15 +15,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use forever_core::ids::{NameId, OwnerId};
+use forever_core::event::{RequestError, Share};
 use forever_core::record::{RecordBody, SignedRecord};
 
-use super::super::{Event, View, names};
+use super::super::{Event, OpError, OpKind, OpResult, View, names};
 use super::Rule;
-use super::history::{self, FileKey, History, Outcome};
+use super::history::{self, Address, FileKey, History, Operation, Outcome};
 
 /// The rule in a sentence.
-pub const RULE: &str = "every record on any disk is signed by its owner and was made by an operation of its owner";
+pub const RULE: &str = "every record on any disk is signed by its owner and was made by an operation of its owner, and a ticket opens \
+                        what its owner gave leave to read";
 
 /// How often a write may be stamped anew before it gives way: what the core allows itself.
 const STAMPS_MAX: usize = 4;
@@ -31,17 +37,24 @@ pub(crate) struct Authority {
 
 impl Authority {
     /// The files of the plan by what they are to peers.
-    fn addresses(&self, view: &dyn View) -> BTreeMap<(OwnerId, NameId), FileKey> {
-        let file_of = |operation: &history::Operation| Some((operation.owner, operation.op.node, operation.file()?));
-        let files = self.history.ops.values().filter_map(file_of);
-        let address = |(owner, node, file): (usize, usize, u32)| {
+    fn addresses(&self, view: &dyn View) -> BTreeMap<Address, FileKey> {
+        // Who reads by a ticket is no device of the file's owner.
+        let by_owner = self.history.ops.values().filter(|one| !matches!(one.op.what, OpKind::Redeem { .. }));
+        let file_of = |operation: &Operation| Some(((operation.owner, operation.file()?), operation.op.node));
+        let devices: BTreeMap<FileKey, usize> = by_owner.filter_map(file_of).collect();
+        let address = |(key, node): (FileKey, usize)| {
             let keys = view.keys(node);
-            ((keys.owner_id(), keys.name_id(&names::of(file))), (owner, file))
+            ((keys.owner_id(), keys.name_id(&names::of(key.1))), key)
         };
-        files.map(address).collect()
+        devices.into_iter().map(address).collect()
     }
 
-    fn check_disk(&self, view: &mut dyn View, node: usize) -> Result<(), String> {
+    fn check_disk(
+        &self,
+        view: &mut dyn View,
+        addresses: &BTreeMap<Address, FileKey>,
+        node: usize,
+    ) -> Result<(), String> {
         let contents = view.contents(node);
         let rows = contents.rows.iter().filter(|(key, _)| key.first() == Some(&b'R')).count();
         if rows != contents.records.len() {
@@ -50,10 +63,9 @@ impl Authority {
                 "of {rows} records on the disk of node {node} only {verified} are signed by their owner"
             ));
         }
-        let addresses = self.addresses(view);
         let mut counts: BTreeMap<(FileKey, usize, bool), usize> = BTreeMap::new();
         for held in &contents.records {
-            let (file, writer) = self.check_record(view, &addresses, &held.record).map_err(|what| {
+            let (file, writer) = self.check_record(view, addresses, &held.record).map_err(|what| {
                 let version = history::show(&held.record.record.version);
                 format!("the disk of node {node} holds a record of version {version} {what}")
             })?;
@@ -80,7 +92,7 @@ impl Authority {
     fn check_record(
         &self,
         view: &dyn View,
-        addresses: &BTreeMap<(OwnerId, NameId), FileKey>,
+        addresses: &BTreeMap<Address, FileKey>,
         record: &SignedRecord,
     ) -> Result<(FileKey, usize), String> {
         let what = &record.record;
@@ -94,7 +106,7 @@ impl Authority {
             return Err(format!("stamped by node {writer}, which is not its owner's"));
         }
         let deleted = what.body == RecordBody::Tombstone;
-        let could_make = |operation: &history::Operation| {
+        let could_make = |operation: &Operation| {
             operation.op.node == writer
                 && operation.outcome() != Some(&Outcome::Refused)
                 && if deleted { operation.is_delete() } else { operation.is_put() }
@@ -109,8 +121,80 @@ impl Authority {
         Ok((*file, writer))
     }
 
+    /// A node has made a ticket.
+    fn check_share(&self, view: &mut dyn View, operation: &Operation, share: &Share) -> Result<(), String> {
+        let OpKind::Share { file, valid_ms, .. } = operation.op.what else {
+            return Err("made a ticket without having been asked for one".into());
+        };
+        let node = operation.op.node;
+        let ticket = share.ticket.verify().map_err(|error| format!("made a ticket that nobody can use: {error}"))?;
+        let keys = view.keys(node);
+        let name = keys.name_id(&names::of(file));
+        if (ticket.owner, ticket.name_id) != (keys.owner_id(), name) {
+            return Err(format!("made a ticket for another file than file {file}"));
+        }
+        let contents = view.contents(node);
+        let records = contents.records.iter().map(|held| &held.record);
+        let of_version = |record: &&SignedRecord| {
+            let what = &record.record;
+            (what.owner, what.name_id, what.version) == (ticket.owner, name, share.file.version)
+        };
+        let mut ids = records.filter(of_version).map(|record| record.id).peekable();
+        if ids.peek().is_some() && !ids.any(|id| id == ticket.record) {
+            return Err(format!("made a ticket for another version of file {file} than it says"));
+        }
+        let wall_ms = |at| history::wall_ms(view, node, at);
+        if let (Some(from), Some(until)) = (wall_ms(operation.started_at), wall_ms(self.history.at))
+            && (ticket.expires_ms != share.expires_ms
+                || !(from + valid_ms..=until + valid_ms).contains(&ticket.expires_ms))
+        {
+            return Err(format!("made a ticket that is valid for other than {valid_ms} ms"));
+        }
+        Ok(())
+    }
+
+    /// Somebody has tried to read by a ticket.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is other rules' business")]
+    fn check_redeem(&self, view: &dyn View, operation: &Operation, result: &OpResult) -> Result<(), String> {
+        let (OpKind::Redeem { forged, .. }, Some(ticketed)) = (&operation.op.what, self.history.ticketed(operation))
+        else {
+            return Ok(());
+        };
+        let wall_ms = |at| history::wall_ms(view, operation.op.node, at);
+        let is_over = |at| wall_ms(at).map(|now| now >= ticketed.expires_ms);
+        match result {
+            OpResult::Got(_) if forged.is_some() => Err("read by a ticket that was changed on its way".into()),
+            OpResult::Got(_) if is_over(operation.started_at) == Some(true) => {
+                Err("read by a ticket whose time was up before".into())
+            }
+            OpResult::Failed(OpError::Failed(RequestError::Ticket(error))) if forged.is_none() => {
+                Err(format!("was refused although its ticket is as it was made: {error}"))
+            }
+            OpResult::Failed(OpError::Failed(RequestError::TicketExpired { .. }))
+                if is_over(self.history.at) == Some(false) =>
+            {
+                Err("was refused although the time of its ticket is not up".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_ended(&self, view: &mut dyn View, op: usize, result: &OpResult) -> Result<(), String> {
+        let Some(operation) = self.history.ops.get(&op) else { return Ok(()) };
+        let node = operation.op.node;
+        let checked = if let OpResult::Shared(share) = result
+            && !self.history.is_untrusted(view, node)
+        {
+            self.check_share(view, operation, share)
+        } else {
+            self.check_redeem(view, operation, result)
+        };
+        checked.map_err(|what| format!("operation {op} at node {node} {what}"))
+    }
+
     fn check(&self, view: &mut dyn View) -> Result<(), String> {
-        (0..view.scenario().nodes.len()).try_for_each(|node| self.check_disk(view, node))
+        let addresses = self.addresses(view);
+        (0..view.scenario().nodes.len()).try_for_each(|node| self.check_disk(view, &addresses, node))
     }
 }
 
@@ -123,14 +207,16 @@ impl Rule for Authority {
         self.history.note(at, event, view);
         match event {
             Event::Healed => self.check(view),
+            Event::Ended { op, result } => self.check_ended(view, *op, result),
             Event::Started { .. }
             | Event::Delivered { .. }
-            | Event::Ended { .. }
             | Event::Up { .. }
             | Event::Down { .. }
             | Event::Bit { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. } => Ok(()),
         }
     }

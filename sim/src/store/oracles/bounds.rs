@@ -1,5 +1,6 @@
 //! Rule: queues and memory counters stay under their named limits at all times; a frame is shorter than 64 KiB; no request
-//! goes on after its deadline, or for nobody; after settling, one link stands between two nodes of the core at most, and none to a node
+//! goes on after its deadline, or for nobody; what ends by itself (questions, transfers, disk operations, bytes in flight) has ended
+//! once the core has come to rest; after settling, one link stands between two nodes of the core at most, and none to a node
 //! that has been unreachable for longer than the time after which a link is dead.
 //!
 //! A request's deadline moves with its progress, which nobody outside sees. That it has one, no further away than it may be, is
@@ -80,7 +81,7 @@ impl Bounds {
     fn longest(&self, operation: &Operation, at: Duration) -> Duration {
         let chunks = match &operation.op.what {
             OpKind::Put { content, .. } => content.len.div_ceil(self.chunk_size),
-            OpKind::Get { .. } => self.chunks.0,
+            OpKind::Get { .. } | OpKind::Redeem { .. } => self.chunks.0,
             // What is dropped may be several versions, and what is brought back, all.
             OpKind::Evict { .. } | OpKind::Restore => self.chunks.1,
             // Every chunk of every owner is read, and some are fetched.
@@ -89,6 +90,7 @@ impl Bounds {
             | OpKind::List
             | OpKind::ListPart(_)
             | OpKind::Stat { .. }
+            | OpKind::Share { .. }
             | OpKind::Versions { .. } => 0,
         };
         self.step * STEPS + self.chunk_time * chunks + self.trouble(operation.started_at, at) + START
@@ -123,6 +125,16 @@ impl Bounds {
             view.gauges(node).into_iter().find(|(name, ..)| *name == "requests").map_or(0, |(_, used, _)| used);
         if requests > recent {
             return Err(format!("{requests} requests of node {node} go on, and at most {recent} callers wait for one"));
+        }
+        Ok(())
+    }
+
+    /// What ends by itself has ended once the core has come to rest.
+    fn check_rest(view: &dyn View) -> Result<(), String> {
+        for node in (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node) && view.is_up(*node)) {
+            if let Some((name, least)) = view.left_over(node).into_iter().find(|(_, least)| *least > 0) {
+                return Err(format!("{name} of node {node} stays at {least} or more although the core is at rest"));
+            }
         }
         Ok(())
     }
@@ -175,7 +187,7 @@ impl Rule for Bounds {
     fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         self.history.note(at, event, view);
         match event {
-            Event::Frame { from, to, bytes } => {
+            Event::Frame { from, to, bytes, .. } => {
                 if bytes.len() >= FRAME_LEN_END {
                     return Err(format!("a frame of {} bytes from node {from} to node {to}", bytes.len()));
                 }
@@ -194,6 +206,7 @@ impl Rule for Bounds {
                     for node in (0..view.scenario().nodes.len()).filter(|node| view.is_up(*node)) {
                         self.check_left_over(node, view)?;
                     }
+                    return Self::check_rest(view);
                 }
                 Ok(())
             }
@@ -203,6 +216,8 @@ impl Rule for Bounds {
             | Event::Down { .. }
             | Event::Bit { .. }
             | Event::Lost { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. } => Ok(()),
         }
     }

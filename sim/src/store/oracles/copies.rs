@@ -227,6 +227,8 @@ impl Rule for Copies {
             | Event::Delivered { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. } => Ok(()),
         }
     }

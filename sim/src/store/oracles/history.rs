@@ -1,13 +1,16 @@
 //! What happened so far, as most rules need it: operations with their outcomes, and what the plan destroyed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forever_core::command::{CommandError, VersionSelector};
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
+use forever_core::placement::{self, Candidate, Group};
 use forever_core::version::Version;
 
-use super::super::{DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, View, names};
+use super::super::machine::EPOCH_MS;
+use super::super::{Contents, DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, Range, View, names};
+use crate::system::Step as _;
 
 /// How an operation ended, as far as its effect goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +29,11 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     pub(crate) op: Op,
-    /// The version that it asks for, if it is an old one.
+    /// The version that it asks for, if it is an old one, or that its ticket opens.
     pub(crate) asked: Option<VersionSelector>,
+    /// Whose file it is about: the owner of its node, or of what a ticket opens.
     pub(crate) owner: usize,
+    file: Option<u32>,
     /// The event that started it, and when.
     pub(crate) started: u64,
     pub(crate) started_at: Duration,
@@ -39,8 +44,26 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
+    /// The file that it is about, if it is about one; of a ticket that is redeemed, the one that it opens.
     pub(crate) fn file(&self) -> Option<u32> {
-        file_of(&self.op.what)
+        self.file
+    }
+
+    /// The file that it reads, and which bytes of it, if it reads one.
+    pub(crate) fn reads(&self) -> Option<(u32, Option<Range>)> {
+        match self.op.what {
+            OpKind::Get { range, .. } | OpKind::Redeem { range, .. } => Some((self.file?, range)),
+            OpKind::Put { .. }
+            | OpKind::Delete { .. }
+            | OpKind::List
+            | OpKind::ListPart(_)
+            | OpKind::Stat { .. }
+            | OpKind::Versions { .. }
+            | OpKind::Evict { .. }
+            | OpKind::Restore
+            | OpKind::Scrub { .. }
+            | OpKind::Share { .. } => None,
+        }
     }
 
     pub(crate) fn outcome(&self) -> Option<&Outcome> {
@@ -61,16 +84,17 @@ impl Operation {
     }
 }
 
-/// The file of an operation, if it has one.
-pub(crate) fn file_of(what: &OpKind) -> Option<u32> {
+/// The file that an operation names, if it names one.
+fn file_of(what: &OpKind) -> Option<u32> {
     match what {
         OpKind::Put { file, .. }
         | OpKind::Get { file, .. }
         | OpKind::Delete { file }
         | OpKind::Stat { file }
         | OpKind::Versions { file }
-        | OpKind::Evict { file } => Some(*file),
-        OpKind::List | OpKind::ListPart(_) | OpKind::Restore | OpKind::Scrub { .. } => None,
+        | OpKind::Evict { file }
+        | OpKind::Share { file, .. } => Some(*file),
+        OpKind::List | OpKind::ListPart(_) | OpKind::Restore | OpKind::Scrub { .. } | OpKind::Redeem { .. } => None,
     }
 }
 
@@ -87,6 +111,16 @@ pub(crate) struct Acked {
     pub(crate) deleted: bool,
 }
 
+/// A ticket that a node made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticketed {
+    /// What it opens.
+    pub(crate) key: FileKey,
+    pub(crate) version: Version,
+    /// After which wall time it is void, in milliseconds.
+    pub(crate) expires_ms: u64,
+}
+
 /// What happened so far.
 #[derive(Debug, Default)]
 pub(crate) struct History {
@@ -95,12 +129,17 @@ pub(crate) struct History {
     /// When the last was.
     pub(crate) at: Duration,
     pub(crate) ops: BTreeMap<usize, Operation>,
+    /// The numbers of the operations on each file.
+    of_files: BTreeMap<FileKey, BTreeSet<usize>>,
     pub(crate) acked: BTreeMap<FileKey, BTreeMap<Version, Acked>>,
     /// What was destroyed: at which event, on which node's disk.
     pub(crate) losses: Vec<(u64, usize, DiskLoss)>,
     pub(crate) healed: Option<(u64, Duration)>,
-    /// Since when a node has treated another as a peer, in its present life.
-    met: BTreeMap<(usize, usize), u64>,
+    /// The tickets that were made, by their numbers.
+    pub(crate) tickets: BTreeMap<u32, Ticketed>,
+    /// Since when a node has treated another as a peer, in its present life: by the one, then by the other. Looked at for every
+    /// frame.
+    met: Vec<Vec<Option<u64>>>,
 }
 
 impl History {
@@ -108,32 +147,70 @@ impl History {
     pub(crate) fn note(&mut self, at: Duration, event: &Event, view: &dyn View) {
         self.now += 1;
         self.at = at;
+        // Nearly all events are frames, and several rules note each.
+        if let Event::Frame { from, to, bytes, .. } = event {
+            if is_to_a_peer(bytes) {
+                self.meet(*from, *to);
+            }
+            return;
+        }
+        self.note_other(at, event, view);
+    }
+
+    fn note_other(&mut self, at: Duration, event: &Event, view: &dyn View) {
         match event {
             Event::Started { op, what, asked } => {
-                let owner = view.scenario().nodes[what.node].owner;
                 let of_judge = self.healed.is_some();
+                let own = (view.scenario().nodes[what.node].owner, file_of(&what.what));
+                let ticketed =
+                    if let OpKind::Redeem { ticket, .. } = &what.what { self.tickets.get(ticket) } else { None };
+                let (owner, file) = ticketed.map_or(own, |ticketed| (ticketed.key.0, Some(ticketed.key.1)));
                 let operation = Operation {
                     op: what.clone(),
                     asked: *asked,
                     owner,
+                    file,
                     started: self.now,
                     started_at: at,
                     ended: None,
                     of_judge,
                 };
+                if let Some(file) = operation.file() {
+                    self.of_files.entry((owner, file)).or_default().insert(*op);
+                }
                 self.ops.insert(*op, operation);
             }
             Event::Ended { op, result } => self.end(*op, at, result, view),
             Event::Lost { node, what } => self.losses.push((self.now, *node, what.clone())),
             Event::Healed => self.healed = Some((self.now, at)),
-            Event::Up { node } => self.met.retain(|(from, _), _| from != node),
-            Event::Frame { from, to, bytes } => {
-                if is_to_a_peer(bytes) {
-                    self.met.entry((*from, *to)).or_insert(self.now);
+            Event::Up { node } => {
+                if let Some(met) = self.met.get_mut(*node) {
+                    met.clear();
                 }
             }
-            Event::Down { .. } | Event::Bit { .. } | Event::Probe { .. } | Event::Delivered { .. } => {}
+            Event::Down { .. }
+            | Event::Bit { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
+            | Event::Probe { .. }
+            | Event::Delivered { .. }
+            | Event::Frame { .. } => {}
         }
+    }
+
+    fn meet(&mut self, from: usize, to: usize) {
+        if self.met.len() <= from {
+            self.met.resize(from + 1, Vec::new());
+        }
+        let met = &mut self.met[from];
+        if met.len() <= to {
+            met.resize(to + 1, None);
+        }
+        met[to].get_or_insert(self.now);
+    }
+
+    fn met(&self, from: usize, to: usize) -> Option<u64> {
+        *self.met.get(from)?.get(to)?
     }
 
     fn end(&mut self, op: usize, at: Duration, result: &OpResult, view: &dyn View) {
@@ -148,6 +225,17 @@ impl History {
             self.acked.entry((operation.owner, file)).or_default().insert(*version, Acked { op, deleted });
         }
         operation.ended = Some((self.now, at, outcome));
+        if let (OpKind::Share { ticket, file, .. }, OpResult::Shared(share)) = (&operation.op.what, result) {
+            let key = (operation.owner, *file);
+            let (version, expires_ms) = (share.file.version, share.expires_ms);
+            self.tickets.insert(*ticket, Ticketed { key, version, expires_ms });
+        }
+    }
+
+    /// What an operation redeems, if it redeems a ticket that was made.
+    pub(crate) fn ticketed(&self, operation: &Operation) -> Option<Ticketed> {
+        let OpKind::Redeem { ticket, .. } = &operation.op.what else { return None };
+        self.tickets.get(ticket).copied()
     }
 
     /// The acknowledged write of a file with the highest version.
@@ -157,13 +245,13 @@ impl History {
 
     /// Operations on a file, in order of their numbers.
     pub(crate) fn of_file(&self, file: FileKey) -> impl Iterator<Item = (usize, &Operation)> {
-        let is_of = move |operation: &Operation| operation.file().map(|number| (operation.owner, number)) == Some(file);
-        self.ops.iter().filter(move |(_, operation)| is_of(operation)).map(|(id, operation)| (*id, operation))
+        let numbers = self.of_files.get(&file).into_iter().flatten();
+        numbers.filter_map(|number| Some((*number, self.ops.get(number)?)))
     }
 
     /// Whether a node, in its present life and before an event, had found another to be a member of the cluster.
     pub(crate) fn had_met_anybody(&self, node: usize, before: u64) -> bool {
-        self.met.iter().any(|((from, _), since)| *from == node && *since < before)
+        self.met.get(node).into_iter().flatten().flatten().any(|since| *since < before)
     }
 
     /// Whether something of a node's disk was destroyed from an event on: all of it, or one of these blobs.
@@ -178,6 +266,35 @@ impl History {
         })
     }
 
+    /// Whether a node is to have what an operation wrote: it is one of the holders of its name, or another device of its owner.
+    /// Which nodes hold a name follows from their ids. `writer` is what lies on the writer's disk, which says on how many nodes;
+    /// a deletion is to be wherever a version is that its writer had put before.
+    pub(crate) fn is_to_have(&self, view: &dyn View, op: usize, writer: &Contents, node: usize) -> bool {
+        let Some(operation) = self.ops.get(&op) else { return false };
+        let nodes = &view.scenario().nodes;
+        if nodes[node].owner == operation.owner {
+            return true;
+        }
+        let Some(key) = operation.file().map(|file| (operation.owner, file)) else { return false };
+        let Some((owner, name)) = address(view, key) else { return false };
+        let written = self.acked.get(&key).into_iter().flatten().filter(|(_, acked)| {
+            let put_before = self.ops.get(&acked.op).is_some_and(|put| {
+                put.op.node == operation.op.node
+                    && put.ended.as_ref().is_some_and(|(ended, ..)| *ended < operation.started)
+            });
+            acked.op == op || operation.is_delete() && put_before && !acked.deleted
+        });
+        let versions: Vec<Version> = written.map(|(version, _)| *version).collect();
+        let of_name = writer.records.iter().map(|held| held.record.record);
+        let of_name = of_name.filter(|record| (record.owner, record.name_id) == (owner, name));
+        let replicas =
+            of_name.filter(|record| versions.contains(&record.version)).map(|record| record.retention.replicas);
+        let Some(replicas) = replicas.max() else { return false };
+        let candidate = |node| Candidate { node: view.node_id(node), weight: 1, zone: String::new() };
+        let ranked = placement::rank(Group::of(name), &(0..nodes.len()).map(candidate).collect::<Vec<_>>());
+        ranked.iter().take(replicas.limit()).any(|holder| *holder == view.node_id(node))
+    }
+
     /// Whether nobody could have brought what an operation wrote to a node: until there is repair among all holders, only the
     /// writer brings a write to the others, and only to those whom it knew when it wrote.
     pub(crate) fn is_beyond_repair(&self, view: &dyn View, op: usize, node: usize) -> bool {
@@ -189,7 +306,7 @@ impl History {
                 || self.is_wiped(writer, since)
                 || self.is_untrusted(view, writer)
                 || self.is_untrusted(view, node)
-                || self.met.get(&(writer, node)).is_none_or(|met| *met > since))
+                || self.met(writer, node).is_none_or(|met| met > since))
             || self.is_wiped(node, since)
     }
 
@@ -214,11 +331,12 @@ fn outcome_of(result: &OpResult) -> Outcome {
         | OpResult::Stat(_)
         | OpResult::Versions(_)
         | OpResult::Evicted { .. }
+        | OpResult::Shared(_)
         | OpResult::Restored(_)
         | OpResult::Scrubbed(_) => Outcome::Answered,
         OpResult::Abandoned => Outcome::Unknown,
         OpResult::Failed(error) => match error {
-            OpError::Down => Outcome::Refused,
+            OpError::Down | OpError::NoTicket => Outcome::Refused,
             OpError::Refused(error) => match error {
                 CommandError::Busy(_)
                 | CommandError::Stopping
@@ -252,9 +370,12 @@ fn is_to_a_peer(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|kind| !matches!(kind, 0 | 1 | 3))
 }
 
-/// Whether a node can ask another, or is the same.
-pub(crate) fn is_in_reach(view: &dyn View, node: usize, other: usize) -> bool {
-    view.scenario().is_in_reach(node, other)
+/// What the wall clock of a node shows, in milliseconds, if the plan never touches it.
+pub(crate) fn wall_ms(view: &dyn View, node: usize, at: Duration) -> Option<u64> {
+    let faults = &view.scenario().plan.faults;
+    let is_touched = faults.iter().any(|fault| fault.what.family() == "clock" && fault.what.nodes().contains(&node));
+    let passed = u64::try_from(at.as_millis()).ok()?;
+    (!is_touched).then_some(EPOCH_MS + passed)
 }
 
 /// Whether the plan has a node lie at any time: nothing that it holds counts.

@@ -66,6 +66,8 @@ impl Rule for Holders {
             | Event::Bit { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. }
             | Event::Healed => Ok(()),
         }

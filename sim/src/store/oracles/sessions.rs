@@ -201,6 +201,9 @@ impl Sessions {
             (OpKind::Get { file, old: None, .. }, OpResult::Got(got)) => {
                 self.on_read(operation, *file, got.file.version, view)
             }
+            (OpKind::Share { file, old: None, .. }, OpResult::Shared(share)) => {
+                self.check_seen(operation, *file, share.file.version)
+            }
             (OpKind::Stat { file }, OpResult::Stat(stat)) => self.on_read(operation, *file, stat.file.version, view),
             (OpKind::Versions { file }, OpResult::Versions(versions)) => {
                 self.check_versions(operation, op, *file, versions, view)
@@ -267,6 +270,8 @@ impl Rule for Sessions {
             | Event::Down { .. }
             | Event::Bit { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. }
             | Event::Healed => Ok(()),
         }

@@ -93,6 +93,8 @@ impl Rule for Counter {
             | Event::Down { .. }
             | Event::Lost { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
             | Event::Probe { .. } => {}
         }
         Ok(())
@@ -116,6 +118,8 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
         | OpResult::Evicted { .. }
         | OpResult::Restored(_)
         | OpResult::Scrubbed(_)
+        | OpResult::Shared(_)
+        | OpResult::Failed(OpError::NoTicket)
         | OpResult::Abandoned => true,
         OpResult::Failed(OpError::Failed(error)) => match error {
             RequestError::NotFound
@@ -132,7 +136,10 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
             | RequestError::Disk(_)
             | RequestError::Deadline(_)
             | RequestError::ClockBehind
-            | RequestError::Stopping => false,
+            | RequestError::Stopping
+            | RequestError::NoSuchMember
+            | RequestError::MemberAlive
+            | RequestError::StillOwed { .. } => false,
         },
         OpResult::Failed(OpError::Down | OpError::Gone | OpError::Refused(_) | OpError::Nonsense(_)) => false,
     }

@@ -1,6 +1,7 @@
 //! A cluster that exists only as what oracles look at, and runs that are made by hand.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +35,7 @@ pub(crate) struct FakeView {
     pub(crate) up: Vec<bool>,
     pub(crate) stored: Vec<(String, Vec<u8>)>,
     pub(crate) gauges: Vec<(&'static str, u64, u64)>,
+    pub(crate) left_over: Vec<(&'static str, u64)>,
     pub(crate) links: Vec<Vec<usize>>,
 }
 
@@ -62,8 +64,8 @@ impl View for FakeView {
         self.scenario.core.contains(&node)
     }
 
-    fn contents(&mut self, node: usize) -> Contents {
-        self.disks[node].clone()
+    fn contents(&mut self, node: usize) -> Arc<Contents> {
+        Arc::new(self.disks[node].clone())
     }
 
     fn each_stored(&mut self, node: usize, show: &mut dyn FnMut(&str, &[u8])) {
@@ -76,6 +78,10 @@ impl View for FakeView {
 
     fn gauges(&self, _node: usize) -> Vec<(&'static str, u64, u64)> {
         self.gauges.clone()
+    }
+
+    fn left_over(&self, _node: usize) -> Vec<(&'static str, u64)> {
+        self.left_over.clone()
     }
 
     fn links(&self, node: usize) -> Vec<usize> {
@@ -105,7 +111,7 @@ impl<R: Rule> Run<R> {
     /// All nodes have talked to each other.
     pub(crate) fn meet(&mut self) {
         for (from, to) in [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)] {
-            self.see(Event::Frame { from, to, bytes: Bytes::from_static(&[4, 0]) }).unwrap();
+            self.see(Event::Frame { from, to, link: 1, bytes: Bytes::from_static(&[4, 0]) }).unwrap();
         }
     }
 
@@ -283,6 +289,7 @@ fn view() -> FakeView {
         config: Config { chunk_size: CHUNK_SIZE, ..Config::default() },
         latency_us: (1, 2),
         disk_us: (1, 2),
+        engine: Default::default(),
         families: Vec::new(),
         plan: Plan { ops: Vec::new(), faults: Vec::new(), end_us: 1_000_000 },
         settle_us: 1_000_000,
@@ -295,6 +302,7 @@ fn view() -> FakeView {
         up: vec![true; 3],
         stored: Vec::new(),
         gauges: Vec::new(),
+        left_over: Vec::new(),
         links: vec![Vec::new(); 3],
     }
 }

@@ -15,6 +15,7 @@ fn scenario(faults: Vec<Fault>) -> Scenario {
         config: forever_core::config::Config::default(),
         latency_us: (10, 100),
         disk_us: (10, 10),
+        engine: Default::default(),
         families: vec![Family::Network, Family::Buggify],
         plan: Plan {
             ops: vec![op(0, 0, OpKind::put(1, content)), op(1, 2, OpKind::List)],

@@ -11,7 +11,7 @@ use forever_net_tokio::store::memory_fs::MemoryFs;
 
 use super::FaultyFs;
 use crate::draw::Site;
-use crate::store::{DiskLoss, Fault};
+use crate::store::{DiskLoss, Engine, Fault};
 use crate::turmoil_tier::disk::{ROOT, index_path, store_config};
 
 const MISDIRECTED: Site = Site::new("turmoil.fs.misdirected");
@@ -118,7 +118,9 @@ impl FaultyFs {
     /// operator puts in another.
     fn without_index(&self, left: MemoryFs) -> MemoryFs {
         let copy = Arc::new(left.after_kill());
-        if Store::open(copy, &store_config(Simulated::default())).is_ok() && left.stamp(&index_path()).is_some() {
+        if Store::open(copy, &store_config(Simulated::default(), Engine::default())).is_ok()
+            && left.stamp(&index_path()).is_some()
+        {
             self.board.lost(self.node, DiskLoss::Unknown);
             return left;
         }

@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use forever_core::ids::{BlobKey, ChunkId, OwnerId};
 use forever_net_tokio::simulation::Simulated;
+use forever_net_tokio::store::StoreConfig;
 
-use super::super::disk::{ROOT, index_path, open};
+use super::super::disk::{ROOT, index_path, open, store_config};
 use super::*;
 use crate::draw::Draws;
-use crate::store::{DiskLoss, Event};
+use crate::store::{DiskLoss, Engine, Event};
 
 const LIE: usize = 3;
 
@@ -22,8 +23,12 @@ fn empty() -> FaultyFs {
 /// A disk with a store on it, closed in order.
 fn disk() -> FaultyFs {
     let disk = empty();
-    drop(open(Arc::new(disk.clone()), Simulated::default()).unwrap());
+    drop(open(Arc::new(disk.clone()), &config()).unwrap());
     disk
+}
+
+fn config() -> StoreConfig {
+    store_config(Simulated::default(), Engine::default())
 }
 
 fn begin_to_lie(disk: &FaultyFs) {
@@ -88,7 +93,7 @@ fn a_disk_whose_older_index_cannot_be_opened_is_replaced() {
         let is_replaced = left.stamp(&index_path()).is_none();
         let expected = if is_replaced { vec![DiskLoss::All] } else { Vec::new() };
         assert_eq!(losses(&disk), (expected, is_replaced));
-        assert!(open(Arc::new(left), Simulated::default()).is_ok());
+        assert!(open(Arc::new(left), &config()).is_ok());
         replaced += usize::from(is_replaced);
     }
     assert!((1..24).contains(&replaced), "{replaced}");
@@ -126,7 +131,7 @@ fn a_store_whose_own_name_was_never_synced_is_lost_whole() {
     for seed in seeds() {
         let disk = empty();
         begin_to_lie(&disk);
-        drop(open(Arc::new(disk.clone()), Simulated::default()).unwrap());
+        drop(open(Arc::new(disk.clone()), &config()).unwrap());
         let left = disk.after_power_loss(seed);
         let is_lost = left.stamp(&index_path()).is_none();
         let expected = if is_lost { vec![DiskLoss::All] } else { Vec::new() };

@@ -18,7 +18,7 @@ impl Run<Bounds> {
 }
 
 fn frame(len: usize) -> Event {
-    Event::Frame { from: 0, to: 1, bytes: Bytes::from(vec![7; len]) }
+    Event::Frame { from: 0, to: 1, link: 1, bytes: Bytes::from(vec![7; len]) }
 }
 
 #[test]
@@ -111,4 +111,16 @@ fn a_request_left_over_is_seen_before_the_judge_hides_it() {
         .see(Event::Started { op: 90, asked: None, what: crate::store::Op { node: 0, what: OpKind::List } })
         .unwrap_err();
     assert!(error.contains("2 requests"), "{error}");
+}
+
+#[test]
+fn what_ends_by_itself_must_have_ended_when_the_core_is_at_rest() {
+    let mut run = run();
+    run.heal().unwrap();
+    run.view.left_over = vec![("wants of a link", 0), ("bytes in flight of a link", 700)];
+    let first = Event::Started { op: 90, asked: None, what: crate::store::Op { node: 0, what: OpKind::List } };
+    let error = run.see(first.clone()).unwrap_err();
+    assert!(error.contains("bytes in flight of a link of node 0 stays at 700"), "{error}");
+    // Once the judge asks, something is under way.
+    run.see(first).unwrap();
 }

@@ -4,7 +4,7 @@ use super::super::testing::*;
 use super::*;
 
 fn frame(bytes: &'static [u8]) -> Event {
-    Event::Frame { from: 0, to: 1, bytes: Bytes::from_static(bytes) }
+    Event::Frame { from: 0, to: 1, link: 1, bytes: Bytes::from_static(bytes) }
 }
 
 #[test]
