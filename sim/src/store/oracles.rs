@@ -13,6 +13,7 @@ pub mod durability;
 pub(crate) mod history;
 mod holders;
 pub mod integrity;
+pub(crate) mod mended;
 mod links;
 pub mod resurrection;
 pub mod sessions;
@@ -106,6 +107,7 @@ where
         Box::new(Judge(copies::Copies::default())),
         Box::new(Judge(resurrection::Resurrection::default())),
         Box::new(Judge(convergence::Convergence::default())),
+        Box::new(Judge(mended::Mended::default())),
     ]
 }
 
