@@ -23,8 +23,6 @@ pub struct Config {
     pub weight: u32,
     /// What this node has in common with others that may fail together with it; at most 64 bytes.
     pub zone: String,
-    /// The most links that stand at once.
-    pub max_peers: u32,
     /// How often SWIM probes a member. A member that does not answer is down after some five of these.
     pub swim_period: Duration,
     /// A member that is down for so long no longer counts for placement.
@@ -100,7 +98,6 @@ impl Default for Config {
             bootstrap: Vec::new(),
             weight: 100,
             zone: String::new(),
-            max_peers: 64,
             swim_period: Duration::from_secs(2),
             repair_after: Duration::from_secs(300),
             chunk_size: 1 << 20,

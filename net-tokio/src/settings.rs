@@ -38,9 +38,6 @@ pub struct Settings {
     /// Addresses of nodes to connect to.
     #[serde(deserialize_with = "values::addresses")]
     pub peers: Vec<String>,
-    /// The most connections that stand at once.
-    #[serde(deserialize_with = "values::max_peers")]
-    pub max_peers: u32,
     /// What this node has in common with others that may fail together with it.
     #[serde(deserialize_with = "values::zone")]
     pub zone: String,
@@ -100,7 +97,6 @@ impl Default for Settings {
             listen: "0.0.0.0:7000".to_owned(),
             advertise: Vec::new(),
             peers: Vec::new(),
-            max_peers: core.max_peers,
             zone: core.zone,
             weight: core.weight,
             repair_after_s: core.repair_after.as_secs(),
@@ -225,7 +221,6 @@ impl Settings {
         Config {
             listen,
             bootstrap: self.peers.clone(),
-            max_peers: self.max_peers,
             zone: self.zone.clone(),
             weight: self.weight,
             repair_after: Duration::from_secs(self.repair_after_s),

@@ -32,6 +32,10 @@ use packet::{Carrier, PacketCodec, SwimId};
 /// table's fingerprint.
 const NEWS_LEN_MAX: usize = 900;
 
+/// Suspicions of one member that have not run out, most of them contradicted: a suspicion lasts 4 periods for each order of
+/// magnitude of the cluster, and contradicting one and being suspected again take a period each at least.
+const SUSPICIONS_MAX: usize = 8;
+
 /// Nodes for which packets wait until a link stands, and packets for each.
 const WAITING_NODES_MAX: usize = 64;
 const WAITING_PACKETS_MAX: usize = 4;
@@ -115,8 +119,9 @@ impl Swim {
 /// What of its limits is used.
 pub(crate) fn gauges(cx: &Context) -> [Gauge; 2] {
     let known = cx.swim.foca.as_ref().map_or(0, |foca| foca.iter_membership_state().len());
-    // One of each kind, those of the time before all members were lost, and one for each suspicion.
-    let reminders_max = cx.members.entries() + 32;
+    // One of each kind, those of the time before all members were lost, and one for each suspicion: a member that contradicts one
+    // can be under the next before the first has run out.
+    let reminders_max = SUSPICIONS_MAX * cx.members.entries() + 32;
     // This node itself may be among them, under an earlier generation.
     [
         ("nodes known to SWIM", known as u64, 1 + cx.members.entries() as u64),

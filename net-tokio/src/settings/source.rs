@@ -6,11 +6,10 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 23] = [
+pub(super) const KEYS: [&str; 22] = [
     "listen",
     "advertise",
     "peers",
-    "max_peers",
     "zone",
     "weight",
     "repair_after_s",

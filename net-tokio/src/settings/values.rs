@@ -89,10 +89,6 @@ pub(super) fn positive_u32<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D:
     in_range(from, 1, u64::from(u32::MAX)).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
 }
 
-pub(super) fn max_peers<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    in_range(from, 4, 4_096).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
-}
-
 pub(super) fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     in_range(from, 0, WEIGHT_MAX.into()).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
 }

@@ -126,7 +126,6 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         bootstrap: Vec::new(),
         weight: 100,
         zone: String::new(),
-        max_peers: 64,
         swim_period: ms(&mut knob(18), 1_500, 4_000),
         repair_after: ms(&mut knob(19), 10_000, 60_000),
         chunk_size: *knob(0).pick(&shape.chunk_sizes),
