@@ -19,8 +19,8 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::signal::Signal;
 use crate::node::timers::Timer;
 use crate::node::{mend, schema};
-use crate::record::{RecordBody, RecordError, SignedRecord};
 use crate::planted;
+use crate::record::{RecordBody, RecordError, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 
 /// Records looked at in a row.
