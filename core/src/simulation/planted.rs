@@ -148,6 +148,8 @@ bugs! {
         "The sweep after a crash removes a file whose row cannot be read.";
     NonceReuse "nonce-reuse" in "net-tokio/drive.rs" needs ["network"],
         "All handshakes of a run draw from one seed, so that a reconnected channel seals with the keys and nonces of the last.";
+    ClusterKeyUnset "cluster-key-unset" in "net-tokio/drive.rs" needs ["network"],
+        "The cluster key is never set, so that all nodes share one of zeros with whoever else has none; it shows when a stranger dials.";
     ShortWriteLost "short-write-lost" in "net-tokio/channel/writer.rs" needs ["buggify"],
         "What a short write leaves over is thrown away.";
     FrameBoundary "frame-boundary" in "net-tokio/channel/reader.rs" needs [],

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use forever_net_tokio::store::fs::{Entry, Fs, FsFile, Kind};
+use forever_net_tokio::store::inspect::Seen;
 use forever_net_tokio::store::memory_fs::MemoryFs;
 use redb::StorageBackend;
 
@@ -39,6 +40,8 @@ struct State {
     unsynced_folders: BTreeMap<PathBuf, usize>,
     /// Blobs that rot has passed by.
     spared: BTreeSet<(usize, PathBuf)>,
+    /// What the index said before bits of it flipped, until a store is opened over it.
+    rotten: Option<Seen>,
 }
 
 impl FaultyFs {

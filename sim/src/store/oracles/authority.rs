@@ -39,13 +39,8 @@ pub(crate) struct Authority {
 impl Authority {
     /// The files of the plan by what they are to peers.
     fn addresses(&self, view: &dyn View) -> BTreeMap<(OwnerId, NameId), FileKey> {
-        let file_of = |operation: &Operation| Some((operation.owner, operation.op.node, operation.file()?));
-        let files = self.history.ops.values().filter_map(file_of);
-        let address = |(owner, node, file): (usize, usize, u32)| {
-            let keys = view.keys(node);
-            ((keys.owner_id(), keys.name_id(&names::of(file))), (owner, file))
-        };
-        files.map(address).collect()
+        let files = self.history.ops.values().filter_map(|operation| Some((operation.owner, operation.file()?)));
+        files.filter_map(|file| Some((history::address(view, file)?, file))).collect()
     }
 
     fn check_disk(&self, view: &mut dyn View, node: usize) -> Result<(), String> {
