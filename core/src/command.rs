@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bulk::PlainChunk;
 use crate::ids::{NodeId, RequestId};
 use crate::name::Name;
+use crate::placement::Replicas;
 use crate::ticket::SignedTicket;
 use crate::version::Version;
 
@@ -124,6 +125,10 @@ pub struct PutMeta {
     pub mode: Option<u32>,
     /// Media type.
     pub content_type: Option<String>,
+    /// On how many nodes it is to be kept; as many as is configured if `None`. Never fewer than an older version that is still
+    /// kept: all versions of a name lie on the same nodes.
+    #[serde(default)]
+    pub replicas: Option<Replicas>,
 }
 
 /// Which bytes of a file.

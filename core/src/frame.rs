@@ -15,7 +15,7 @@ use crate::ids::{ChunkId, NameId, ObjectId, OwnerId, RecordId};
 use crate::manifest::ChunkRef;
 
 /// The version of the protocol that this build speaks.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// The most payload bytes of one [`Frame::Data`]: a blob of 1 MiB + 16 makes 17 frames of equal length, and a frame with
 /// its header and tag stays below 64 KiB, so that control frames slip between on a slow link.
@@ -130,6 +130,9 @@ pub enum Frame {
         request: u64,
         /// A [`crate::record::SignedRecord`].
         record: Bytes,
+        /// Whether the receiver is to hold all of it. Else it is another device of the record's owner, for which the record and
+        /// its pages are enough.
+        whole: bool,
     },
     /// Answers [`Frame::Announce`].
     Announced {
@@ -165,16 +168,13 @@ pub enum Frame {
         /// Where to go on ([`Frame::Scan`]); empty at the end.
         next: Bytes,
     },
-    /// Asks for a durable promise to keep a record and all its chunks for as long as the asker relies on it.
+    /// Asks for a durable promise to keep a record and all its chunks for as long as the asker relies on it. The receiver fetches
+    /// what it lacks of it, from the asker if nobody else has it.
     AskPromise {
         /// Numbered by the sender, unique on the link.
         request: u64,
-        /// The namespace.
-        owner: OwnerId,
-        /// The name.
-        name_id: NameId,
-        /// The record.
-        record: RecordId,
+        /// A [`crate::record::SignedRecord`].
+        record: Bytes,
     },
     /// Answers [`Frame::AskPromise`].
     Promise {
@@ -203,6 +203,8 @@ pub struct Hello {
     pub features: u64,
     /// Addresses at which this node listens, at most 8, each at most 256 bytes. An empty host means "where you see me".
     pub listen: Vec<String>,
+    /// Whose device it is.
+    pub owner: OwnerId,
 }
 
 /// A record and whether all its chunks are held where it was found.

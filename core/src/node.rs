@@ -48,6 +48,7 @@ mod serve;
 mod share;
 mod signal;
 mod source;
+mod targets;
 mod task;
 mod timers;
 mod upload;
@@ -272,7 +273,7 @@ impl Node {
                 self.cx.gets += 1;
                 Box::new(get::Get::new(id, Source::of_ticket(ticket), range))
             }
-            Command::Delete { name } => Box::new(remove::Delete::new(id, name)),
+            Command::Delete { name } => Box::new(remove::Delete::new(id, name, self.cx.config.retention.replicas)),
             Command::List { prefix, after, limit } => {
                 if limit == 0 || limit > LIST_MAX {
                     return Err(CommandError::Limit);
@@ -416,16 +417,14 @@ impl Node {
             Frame::Unwant { want } => serve::on_unwant(cx, link, want),
             Frame::Data { want, offset, payload } => fetch::on_data(cx, link, want, offset, payload),
             Frame::Unavailable { want } => fetch::on_unavailable(cx, link, want),
-            Frame::Announce { request, record } => announce::on_announce(cx, link, request, record),
+            Frame::Announce { request, record, whole: _ } => announce::on_announce(cx, link, request, record),
             Frame::Announced { request, outcome } => asks::on_answer(cx, link, request, Answer::Announced(outcome)),
             Frame::Find { request, owner, name_id } => answers::on_find(cx, link, request, owner, name_id),
             Frame::Scan { request, owner, after } => answers::on_scan(cx, link, request, owner, &after),
             Frame::Records { request, records, next } => {
                 asks::on_answer(cx, link, request, Answer::Records { records, next });
             }
-            Frame::AskPromise { request, owner, name_id, record } => {
-                announce::on_ask_promise(cx, link, request, owner, name_id, record);
-            }
+            Frame::AskPromise { request, record } => announce::on_ask_promise(cx, link, request, record),
             Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
             Frame::ReleasePromise { owner, name_id: _, record } => answers::on_release(cx, link, owner, record),
         }
@@ -515,6 +514,7 @@ impl Node {
             }
             Signal::PeerGone(node) => {
                 dials::on_peer_gone(cx, node);
+                publish::on_peer_gone(cx);
                 self.run_all(|task, cx| task.on_peer_gone(cx, node));
             }
             Signal::Settled => {
@@ -552,7 +552,7 @@ impl Node {
                 self.run(request, |task, cx| task.on_offer_reply(cx, node, reply));
             }
             Signal::Delivered { node, record, outcome } => publish::on_delivered(cx, node, record, outcome),
-            Signal::Superseded { request } => self.run(request, |task, cx| task.on_superseded(cx)),
+            Signal::Superseded { request, by } => self.run(request, |task, cx| task.on_superseded(cx, &by)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
             Signal::OwnRecordStored(record) => {

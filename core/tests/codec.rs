@@ -54,8 +54,9 @@ fn any_goodbye() -> impl Strategy<Value = Goodbye> {
 }
 
 fn any_link_frame() -> impl Strategy<Value = Frame> {
-    let hello = (any::<u16>(), any::<u64>(), vec(".{0,20}", 0..8))
-        .prop_map(|(version, features, listen)| Frame::Hello(Hello { version, features, listen }));
+    let hello = (any::<u16>(), any::<u64>(), vec(".{0,20}", 0..8), any_place()).prop_map(
+        |(version, features, listen, (owner, _, _))| Frame::Hello(Hello { version, features, listen, owner }),
+    );
     prop_oneof![
         hello,
         any::<u64>().prop_map(|nonce| Frame::Ping { nonce }),
@@ -109,7 +110,11 @@ fn any_record_frame() -> impl Strategy<Value = Frame> {
     ];
     let held = (any_bytes(), any::<bool>()).prop_map(|(record, complete)| HeldRecord { record, complete });
     prop_oneof![
-        (any::<u64>(), any_bytes()).prop_map(|(request, record)| Frame::Announce { request, record }),
+        (any::<u64>(), any_bytes(), any::<bool>()).prop_map(|(request, record, whole)| Frame::Announce {
+            request,
+            record,
+            whole
+        }),
         (any::<u64>(), outcome).prop_map(|(request, outcome)| Frame::Announced { request, outcome }),
         (any::<u64>(), any_place()).prop_map(|(request, (owner, name_id, _))| Frame::Find { request, owner, name_id }),
         (any::<u64>(), any_place(), any_bytes()).prop_map(|(request, (owner, _, _), after)| Frame::Scan {
@@ -122,12 +127,7 @@ fn any_record_frame() -> impl Strategy<Value = Frame> {
             records,
             next
         }),
-        (any::<u64>(), any_place()).prop_map(|(request, (owner, name_id, record))| Frame::AskPromise {
-            request,
-            owner,
-            name_id,
-            record
-        }),
+        (any::<u64>(), any_bytes()).prop_map(|(request, record)| Frame::AskPromise { request, record }),
         any::<(u64, bool)>().prop_map(|(request, given)| Frame::Promise { request, given }),
         any_place().prop_map(|(owner, name_id, record)| Frame::ReleasePromise { owner, name_id, record }),
     ]

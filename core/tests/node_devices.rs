@@ -22,7 +22,7 @@ const HOUR_MS: u64 = 3_600_000;
 fn two_devices() -> World {
     let mut world = World::new(1);
     for host in 1..3 {
-        let config = Config { bootstrap: vec![address(0)], listen: vec![], ..Config::default() };
+        let config = Config { bootstrap: vec![address(0)], listen: vec![], ..harness::on_all_nodes() };
         world.add(OwnerSecret::new([9; 32]), config);
         world.set_back(host, if host == 2 { HOUR_MS } else { 0 });
     }

@@ -24,7 +24,7 @@ const HOUR_MS: u64 = 3_600_000;
 fn two_peers_supersede_a_delete_at_once() {
     let mut world = World::new(2);
     for host in 2..4 {
-        let config = Config { bootstrap: vec![address(0), address(1)], listen: vec![], ..Config::default() };
+        let config = Config { bootstrap: vec![address(0), address(1)], listen: vec![], ..harness::on_all_nodes() };
         world.add(OwnerSecret::new([9; 32]), config);
         world.set_back(host, if host == 3 { HOUR_MS } else { 0 });
     }

@@ -38,7 +38,7 @@ fn a_file_without_bytes_is_a_file() {
 #[test]
 fn a_put_may_end_before_its_node_has_met_its_peers() {
     let mut world = World::new(1);
-    let config = Config { bootstrap: vec![address(0)], ..Config::default() };
+    let config = Config { bootstrap: vec![address(0)], ..harness::on_all_nodes() };
     let host = world.add(OwnerSecret::new([9; 32]), config);
     let request = world.command(host, Command::Put { name: name("empty"), meta: PutMeta::default() });
     world.command(host, Command::PutEnd { request });

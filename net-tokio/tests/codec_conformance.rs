@@ -36,6 +36,7 @@ fn link_samples() -> Vec<Frame> {
             version: 1,
             features: u64::MAX,
             listen: vec!["[::1]:7000".into(), r#"{"hex":"00"}"#.into(), ":1".into()],
+            owner: OWNER,
         }),
         Frame::Ping { nonce: u64::MAX },
         Frame::Pong { nonce: 0 },
@@ -71,14 +72,14 @@ fn record_samples() -> Vec<Frame> {
     let held = HeldRecord { record: vec![0xee; RECORD_LEN_MAX].into(), complete: true };
     let announced = |outcome| Frame::Announced { request: 9, outcome };
     vec![
-        Frame::Announce { request: 8, record: bytes() },
+        Frame::Announce { request: 8, record: bytes(), whole: true },
         announced(AnnounceOutcome::Stored),
         announced(AnnounceOutcome::Superseded { by: bytes() }),
         announced(AnnounceOutcome::Refused(Refusal::Unauthorised)),
         Frame::Find { request: 10, owner: OWNER, name_id: NAME },
         Frame::Scan { request: 11, owner: OWNER, after: Bytes::new() },
         Frame::Records { request: 12, records: vec![held; ANSWER_RECORDS_MAX], next: bytes() },
-        Frame::AskPromise { request: 13, owner: OWNER, name_id: NAME, record: RECORD },
+        Frame::AskPromise { request: 13, record: bytes() },
         Frame::Promise { request: 14, given: true },
         Frame::ReleasePromise { owner: OWNER, name_id: NAME, record: RECORD },
     ]
@@ -173,8 +174,8 @@ fn a_payload_belongs_to_data_and_is_neither_empty_nor_too_long() {
 fn the_text_codec_is_readable() {
     let shown = |frame: &Frame| String::from_utf8(encoded(&Text, frame).0).unwrap();
     assert_eq!(shown(&Frame::Ping { nonce: 7 }), r#"{"Ping":{"nonce":7}}"#);
-    let announce = Frame::Announce { request: 1, record: Bytes::from_static(&[0, 0xab]) };
-    assert_eq!(shown(&announce), r#"{"Announce":{"request":1,"record":{"hex":"00ab"}}}"#);
+    let announce = Frame::Announce { request: 1, record: Bytes::from_static(&[0, 0xab]), whole: false };
+    assert_eq!(shown(&announce), r#"{"Announce":{"request":1,"record":{"hex":"00ab"},"whole":false}}"#);
     let data = Frame::Data { want: 1, offset: 2, payload: Bulk::from(bytes()) };
     assert_eq!(shown(&data), r#"{"Data":{"want":1,"offset":2}}"#, "the payload is apart");
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::disk::{DiskOp, Write};
 use crate::frame::{AnnounceOutcome, Frame, Refusal};
-use crate::ids::{LinkId, NameId, OwnerId, RecordId};
+use crate::ids::{LinkId, OwnerId, RecordId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
@@ -34,8 +34,7 @@ pub(crate) enum AnnounceStep {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "promises are rare")]
 pub(crate) enum PromiseStep {
-    Find { asked: Asked },
-    Verify { asked: Asked },
+    Verify { link: LinkId, request: u64 },
     Mark { asked: Asked, record: SignedRecord },
     Commit { asked: Asked },
 }
@@ -101,18 +100,9 @@ pub(crate) fn on_pulled(cx: &mut Context, link: LinkId, request: u64, record: &S
 }
 
 /// A peer asks for a promise to keep a record.
-pub(crate) fn on_ask_promise(
-    cx: &mut Context,
-    link: LinkId,
-    request: u64,
-    owner: OwnerId,
-    name: NameId,
-    record: RecordId,
-) {
-    let from = schema::name_records(owner, name);
-    let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: 256, reverse: true };
-    let asked = Asked { link, request, owner, record };
-    cx.disk(scan, Pending::Promise(PromiseStep::Find { asked }));
+pub(crate) fn on_ask_promise(cx: &mut Context, link: LinkId, request: u64, record: Bytes) {
+    let step = PromiseStep::Verify { link, request };
+    cx.work(WorkOp::VerifyRecords { records: alloc::vec![record] }, Pending::Promise(step));
 }
 
 fn answer(cx: &mut Context, asked: Asked, given: bool) {
@@ -122,16 +112,10 @@ fn answer(cx: &mut Context, asked: Asked, given: bool) {
 /// An operation is complete.
 pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, completion: Completion) {
     match step {
-        PromiseStep::Find { asked } => {
-            let entries = completion.entries().map(|(entries, _)| entries).unwrap_or_default();
-            let found = entries.into_iter().find(|(key, _)| schema::record_id_of(key) == Some(asked.record));
-            let Some((_, record)) = found else { return answer(cx, asked, false) };
-            let work = WorkOp::VerifyRecords { records: alloc::vec![record] };
-            cx.work(work, Pending::Promise(PromiseStep::Verify { asked }));
-        }
-        PromiseStep::Verify { asked } => {
+        PromiseStep::Verify { link, request } => {
             let WorkResult::RecordsVerified(mut records) = completion.work() else { return };
-            let Some(Ok(record)) = records.pop() else { return answer(cx, asked, false) };
+            let Some(Ok(record)) = records.pop() else { return links::offend(cx, link) };
+            let asked = Asked { link, request, owner: record.record.owner, record: record.id };
             let keys = alloc::vec![schema::evicted_key(asked.owner, asked.record)];
             cx.disk(DiskOp::Lookup { keys }, Pending::Promise(PromiseStep::Mark { asked, record }));
         }

@@ -92,14 +92,12 @@ impl Evict {
     }
 
     fn ask_promises(&mut self, cx: &mut Context) -> Flow {
-        let owner = cx.owner;
         let peers = cx.links.ready_nodes();
         let asked = self.records.len() * peers.len();
         self.unanswered = Some(u32::try_from(asked).unwrap_or(u32::MAX));
         for record in self.records.values() {
-            let (name_id, record) = (record.record.name_id, record.id);
             for node in &peers {
-                let frame = |request| Frame::AskPromise { request, owner, name_id, record };
+                let frame = |request| Frame::AskPromise { request, record: record.bytes.clone() };
                 asks::ask(cx, AskClient::Request(self.id), *node, frame);
             }
         }

@@ -1,6 +1,6 @@
-//! The targets of a put: to each its own cursor over the file's chunks.
+//! The uploads of a put: to each target its own cursor over the file's chunks.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use core::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::intent::{SignedIntent, UploadIntent};
 use crate::manifest::ChunkRef;
 use crate::node::context::Context;
 use crate::node::signal::OfferReply;
+use crate::node::targets::Targets;
 use crate::secrets::ChunkKey;
 use crate::time::Monotonic;
 
@@ -35,8 +36,10 @@ struct Target {
     /// Chunks offered and not yet answered, with their lengths.
     offered: BTreeMap<ChunkId, u32>,
     last_progress: Monotonic,
-    /// The put does not wait for it.
-    lagging: bool,
+    /// It came later than the first chunks, and has not caught up.
+    late: bool,
+    /// It has owed an answer for too long.
+    stalled: bool,
     refused: Option<Refusal>,
 }
 
@@ -46,14 +49,15 @@ impl Target {
     }
 
     fn waited_for(&self) -> bool {
-        !self.lagging && self.refused.is_none()
+        !self.late && !self.stalled && self.refused.is_none()
     }
 }
 
-/// All targets of a put.
+/// All uploads of a put.
 #[derive(Debug)]
 pub(crate) struct Fanout {
     request: RequestId,
+    places: Targets,
     bytes_max: u64,
     /// The owner's leave to upload from this node, with the end of its life: one for all targets, since they check the same.
     intent: Option<(u64, Bytes)>,
@@ -64,23 +68,33 @@ pub(crate) struct Fanout {
 }
 
 impl Fanout {
-    pub(crate) fn new(cx: &Context, request: RequestId, len: Option<u64>) -> Self {
+    pub(crate) fn new(cx: &Context, request: RequestId, places: Targets, len: Option<u64>) -> Self {
         // Every chunk carries an IV, and a chunk may be offered again over a new link.
         let chunks = |len: u64| len / u64::from(cx.config.chunk_size) + 1;
         let bytes_max = len.map_or(BYTES_MAX, |len| len.saturating_add(chunks(len).saturating_mul(16)).min(BYTES_MAX));
-        Self { request, bytes_max, intent: None, targets: BTreeMap::new(), furthest: BTreeMap::new(), sent_bytes: 0 }
+        let (targets, furthest) = (BTreeMap::new(), BTreeMap::new());
+        Self { request, places, bytes_max, intent: None, targets, furthest, sent_bytes: 0 }
     }
 
-    /// Opens an upload to a peer. A latecomer starts out lagging: it has all chunks to catch up on.
-    pub(crate) fn add(&mut self, cx: &mut Context, node: NodeId, late: bool) {
+    /// Opens uploads to all who are to have the file and have none. Latecomers are not waited for: they have all chunks to
+    /// catch up on.
+    pub(crate) fn recruit(&mut self, cx: &mut Context, late: bool) {
+        for node in self.places.pick(cx) {
+            if !self.targets.contains_key(&node) {
+                self.add(cx, node, late);
+            }
+        }
+    }
+
+    fn add(&mut self, cx: &mut Context, node: NodeId, late: bool) {
         let Some(link) = cx.links.of(node) else { return };
         let upload = cx.number();
         let intent = self.intent(cx);
         cx.send(link, Frame::OpenUpload { upload, intent });
         cx.upload_owners.insert((link, upload), self.request);
         let last_progress = cx.now.mono;
-        let target =
-            Target { link, upload, next: 0, offered: BTreeMap::new(), last_progress, lagging: late, refused: None };
+        let (offered, refused) = (BTreeMap::new(), None);
+        let target = Target { link, upload, next: 0, offered, last_progress, late, stalled: false, refused };
         self.targets.insert(node, target);
     }
 
@@ -98,8 +112,20 @@ impl Fanout {
         signed
     }
 
+    /// A peer can be talked to.
+    pub(crate) fn on_peer_ready(&mut self, cx: &mut Context, node: NodeId) {
+        self.places.on_ready(node);
+        self.recruit(cx, true);
+    }
+
     /// A peer is gone.
-    pub(crate) fn remove(&mut self, cx: &mut Context, node: NodeId) {
+    pub(crate) fn on_peer_gone(&mut self, cx: &mut Context, node: NodeId) {
+        self.forget(cx, node);
+        self.recruit(cx, true);
+    }
+
+    /// A peer is gone, after all chunks have been offered.
+    pub(crate) fn forget(&mut self, cx: &mut Context, node: NodeId) {
         if let Some(target) = self.targets.remove(&node) {
             cx.upload_owners.remove(&(target.link, target.upload));
         }
@@ -130,9 +156,9 @@ impl Fanout {
     }
 
     /// A target answered. Returns whether it has more chunks than it ever had.
-    pub(crate) fn on_reply(&mut self, now: Monotonic, node: NodeId, reply: OfferReply) -> bool {
+    pub(crate) fn on_reply(&mut self, cx: &mut Context, node: NodeId, reply: OfferReply) -> bool {
         let Some(target) = self.targets.get_mut(&node) else { return false };
-        target.last_progress = now;
+        target.last_progress = cx.now.mono;
         match reply {
             OfferReply::Stored { held, fetched } => {
                 for chunk in held {
@@ -143,20 +169,36 @@ impl Fanout {
                         self.sent_bytes += u64::from(len);
                     }
                 }
-                target.lagging &= !target.offered.is_empty();
+                let owes_nothing = target.offered.is_empty();
+                target.late &= !owes_nothing;
+                target.stalled &= !owes_nothing;
+                if !target.stalled {
+                    self.places.on_progress(node);
+                }
             }
             OfferReply::Refused(reason) => target.refused = Some(reason),
         }
         let furthest = self.furthest.entry(node).or_default();
         let before = core::mem::replace(furthest, target.completed().max(*furthest));
-        *furthest > before
+        let has_more = *furthest > before;
+        if target.refused.is_some() {
+            self.places.fail(node);
+            self.recruit(cx, true);
+        }
+        has_more
     }
 
-    /// Targets that owe an answer for too long are no longer waited for.
-    pub(crate) fn mark_lagging(&mut self, now: Monotonic, patience: Duration) {
-        for target in self.targets.values_mut() {
-            target.lagging |= !target.offered.is_empty() && now - target.last_progress >= patience;
+    /// Targets that owe an answer for too long are no longer waited for, nor are nodes that do not come.
+    pub(crate) fn lose_patience(&mut self, cx: &mut Context, patience: Duration) {
+        let now = cx.now.mono;
+        for (node, target) in &mut self.targets {
+            let is_stalled = !target.offered.is_empty() && now - target.last_progress >= patience;
+            if is_stalled && !core::mem::replace(&mut target.stalled, true) {
+                self.places.fail(*node);
+            }
         }
+        self.places.lose_patience(now, patience);
+        self.recruit(cx, true);
     }
 
     /// How many of the first chunks every target that is waited for has.
@@ -164,15 +206,16 @@ impl Fanout {
         self.targets.values().filter(|target| target.waited_for()).map(Target::completed).min().unwrap_or(usize::MAX)
     }
 
-    /// How many targets have all of `chunks` chunks.
-    pub(crate) fn complete(&self, chunks: usize) -> u32 {
-        let complete = self.targets.values().filter(|target| target.completed() >= chunks && target.refused.is_none());
-        u32::try_from(complete.count()).unwrap_or(u32::MAX)
+    /// The targets that have all of `chunks` chunks.
+    pub(crate) fn having(&self, chunks: usize) -> BTreeSet<NodeId> {
+        let has = |target: &Target| target.completed() >= chunks && target.refused.is_none();
+        self.targets.iter().filter(|(_, target)| has(target)).map(|(node, _)| *node).collect()
     }
 
-    /// Whether every target refused.
+    /// Whether every target refused, and no other is to come.
     pub(crate) fn hopeless(&self) -> bool {
-        !self.targets.is_empty() && self.targets.values().all(|target| target.refused.is_some())
+        let refused = self.targets.values().all(|target| target.refused.is_some());
+        !self.targets.is_empty() && refused && !self.places.is_coming()
     }
 
     pub(crate) fn has_targets(&self) -> bool {
@@ -193,7 +236,7 @@ impl Fanout {
                 Some(Refusal::Unauthorised) => "it did not accept this owner's signature or clock",
                 Some(Refusal::Busy) => "it is busy",
                 Some(Refusal::Unavailable | Refusal::Invalid) => "it could not fetch the chunks",
-                None if target.lagging => "it does not answer",
+                None if target.late || target.stalled => "it does not answer",
                 None => continue,
             };
             text.push_str(&alloc::format!("node {node}: {why}; "));

@@ -149,7 +149,8 @@ pub(crate) fn on_connected(cx: &mut Context, id: LinkId, node: NodeId, dial: Opt
             return;
         }
     }
-    let hello = Hello { version: PROTOCOL_VERSION, features: 0, listen: cx.config.listen.clone() };
+    let listen = cx.config.listen.clone();
+    let hello = Hello { version: PROTOCOL_VERSION, features: 0, listen, owner: cx.owner };
     cx.send(id, Frame::Hello(hello));
     let look = cx.now.mono + cx.config.heartbeat;
     cx.timers.set(Timer::Link(id), look);
@@ -181,7 +182,7 @@ pub(crate) fn on_hello(cx: &mut Context, id: LinkId, hello: Hello) {
     let (node, remote) = (link.node, link.remote.clone());
     cx.links.by_node.insert(node, id);
     cx.dials.on_hello(id);
-    crate::node::members::remember(cx, node, &remote, &hello.listen);
+    crate::node::members::remember(cx, node, &remote, &hello);
     cx.signal(Signal::PeerReady(node));
 }
 

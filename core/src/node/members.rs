@@ -5,7 +5,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::disk::{DiskOp, Write};
-use crate::ids::NodeId;
+use crate::frame::Hello;
+use crate::ids::{NodeId, OwnerId};
 use crate::node::context::Context;
 use crate::node::pending::Pending;
 use crate::node::schema::{self, Remembered};
@@ -15,6 +16,8 @@ use crate::node::{cluster, dials};
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     members: BTreeMap<NodeId, Remembered>,
+    /// Whose devices those are that have said hello.
+    owners: BTreeMap<NodeId, OwnerId>,
 }
 
 impl Members {
@@ -25,6 +28,11 @@ impl Members {
 
     pub(crate) fn contains(&self, node: NodeId) -> bool {
         self.members.contains_key(&node)
+    }
+
+    /// The devices of an owner, this node not among them.
+    pub(crate) fn devices(&self, owner: OwnerId) -> impl Iterator<Item = NodeId> {
+        self.owners.iter().filter(move |(_, other)| **other == owner).map(|(node, _)| *node)
     }
 
     pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> {
@@ -43,15 +51,17 @@ pub(crate) fn recover(cx: &mut Context, node: NodeId, remembered: Remembered) {
 
 /// A peer has said hello: remember it and where it can be reached. An address without a host means the host from which
 /// the peer was seen to come.
-pub(crate) fn remember(cx: &mut Context, node: NodeId, remote: &str, listen: &[String]) {
+pub(crate) fn remember(cx: &mut Context, node: NodeId, remote: &str, hello: &Hello) {
     let host = remote.rsplit_once(':').map_or(remote, |(host, _)| host);
-    let addresses: Vec<String> = listen
+    let addresses: Vec<String> = hello
+        .listen
         .iter()
         .map(|address| match address.strip_prefix(':') {
             Some(port) => alloc::format!("{host}:{port}"),
             None => address.to_string(),
         })
         .collect();
+    cx.members.owners.insert(node, hello.owner);
     let remembered = Remembered { addresses };
     for address in &remembered.addresses {
         dials::add(cx, address, node);

@@ -17,6 +17,7 @@ use crate::node::pages::file_info;
 use crate::node::pending::Pending;
 use crate::node::schema;
 use crate::node::signal::Signal;
+use crate::placement::Replicas;
 use crate::record::{RecordBody, SignedRecord};
 use crate::version::Version;
 use crate::work::{WorkOp, WorkResult};
@@ -31,6 +32,8 @@ struct Winner {
     rank: (Version, RecordId),
     /// The real name, once its manifest has been opened.
     name: Option<String>,
+    /// The most nodes that any version is kept on since the name was deleted last, as far as known.
+    replicas: Option<Replicas>,
 }
 
 /// All names of the owner.
@@ -67,6 +70,11 @@ impl Names {
             && self.opening.is_empty()
             && self.unread.is_empty()
             && self.doubtful.is_empty()
+    }
+
+    /// The most nodes that any version of a name is kept on since it was deleted last; `None` if no version is known.
+    pub(crate) fn replicas(&self, name: NameId) -> Option<Replicas> {
+        self.winners.get(&name)?.replicas
     }
 
     /// How many files there are.
@@ -143,21 +151,25 @@ pub(crate) fn on_record(cx: &mut Context, record: SignedRecord) {
     if !planted!(cx.simulation, ClockForgotten) {
         cx.clock.observe(&record.record.version);
     }
-    let known = cx.names.winners.get(&record.record.name_id);
-    if known.is_some_and(|winner| winner.rank >= rank) {
+    let name_id = record.record.name_id;
+    let is_file = record.record.body != RecordBody::Tombstone;
+    let kept_on = Some(record.record.retention.replicas).filter(|_| is_file);
+    if let Some(winner) = cx.names.winners.get_mut(&name_id).filter(|winner| winner.rank >= rank) {
+        // An older version of a file that is there; what a deletion is above does not count.
+        winner.replicas = winner.replicas.map(|most| kept_on.map_or(most, |replicas| most.max(replicas)));
         return;
     }
-    let name = cx.names.winners.remove(&record.record.name_id).and_then(|winner| winner.name);
-    let name_id = record.record.name_id;
+    let (name, older) =
+        cx.names.winners.remove(&name_id).map(|winner| (winner.name, winner.replicas)).unwrap_or_default();
     match record.record.body {
         RecordBody::Tombstone => {
             if let Some(name) = name {
                 cx.names.remove(&name);
             }
-            cx.names.winners.insert(name_id, Winner { rank, name: None });
+            cx.names.winners.insert(name_id, Winner { rank, name: None, replicas: None });
         }
         RecordBody::File { root, root_len } => {
-            cx.names.winners.insert(name_id, Winner { rank, name });
+            cx.names.winners.insert(name_id, Winner { rank, name, replicas: older.max(kept_on) });
             open(cx, record, PageRef { id: root, len: root_len });
         }
     }
@@ -251,7 +263,9 @@ pub(crate) fn on_page(cx: &mut Context, number: u64, result: Result<LoadedPage, 
     {
         let info = file_info(meta, record.record.version, page.id);
         let name = info.name.as_str().to_string();
-        cx.names.winners.insert(record.record.name_id, Winner { rank, name: Some(name) });
+        if let Some(winner) = cx.names.winners.get_mut(&record.record.name_id) {
+            (winner.rank, winner.name) = (rank, Some(name));
+        }
         cx.names.insert(info);
     }
     go_on(cx);

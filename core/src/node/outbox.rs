@@ -10,12 +10,14 @@ use bytes::Bytes;
 use crate::disk::{DiskOp, Write};
 use crate::frame::{AnnounceOutcome, Frame, Refusal};
 use crate::ids::{NodeId, RecordId};
+use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Delivery, Signal};
 use crate::node::timers::Timer;
 use crate::node::{answers, asks, schema};
+use crate::record::SignedRecord;
 use crate::{buggify, planted, sometimes};
 
 /// Deliveries to one node under way at once.
@@ -49,11 +51,12 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 1] {
     [("deliveries to one node", most as u64, u64::from(BATCH + cx.config.requests_max))]
 }
 
-/// Announces a record that is owed to a node. Answered by [`Signal::Delivered`].
-pub(crate) fn deliver(cx: &mut Context, node: NodeId, record: RecordId, record_key: Bytes, bytes: Bytes) {
+/// Announces a record to a node. Answered by [`Signal::Delivered`].
+pub(crate) fn deliver(cx: &mut Context, node: NodeId, record: RecordId, record_key: Bytes, bytes: Bytes, part: Part) {
+    let whole = part == Part::Whole;
     let under_way = cx.outbox.under_way.entry(node).or_default();
     if under_way.insert(record, record_key).is_none() {
-        asks::ask(cx, AskClient::Outbox(record), node, |request| Frame::Announce { request, record: bytes });
+        asks::ask(cx, AskClient::Outbox(record), node, |request| Frame::Announce { request, record: bytes, whole });
     }
 }
 
@@ -95,13 +98,16 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
                     answers::commit_quietly(cx, alloc::vec![delete]);
                 }
                 match (schema::record_id_of(&key), value) {
-                    (Some(record), Some(bytes)) => deliver(cx, node, record, key, bytes),
+                    (Some(record), Some(bytes)) => deliver_owed(cx, node, record, key, bytes),
                     // The record has been pruned since: nothing is owed any more.
                     (Some(record), None) => settle(cx, node, record, &key),
                     (None, _) => {
                         answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::outbox_key(node, &key) }])
                     }
                 }
+            }
+            if !cx.outbox.under_way.contains_key(&node) {
+                go_on(cx, node);
             }
         }
         OutboxStep::Settled(node, record) => {
@@ -111,6 +117,21 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
             }
             forget(cx, node, record);
         }
+    }
+}
+
+/// Announces a record that a node was owed when it was written, if the node is to have it still.
+fn deliver_owed(cx: &mut Context, node: NodeId, id: RecordId, key: Bytes, bytes: Bytes) {
+    let Ok(SignedRecord { record, .. }) = SignedRecord::decode(bytes.clone()) else { return retry(cx, node) };
+    match cluster::part(cx, node, &record) {
+        Some(part) => deliver(cx, node, id, key, bytes, part),
+        // Others are to hold it now, and who holds what is theirs brings it to them.
+        None if cluster::rank(cx, record.name_id).contains(&node) => {
+            sometimes!(cx.simulation, "outbox.no-longer-a-holder");
+            settle(cx, node, id, &key);
+        }
+        // It has just come back, and is not in service yet.
+        None => retry(cx, node),
     }
 }
 
@@ -136,9 +157,14 @@ fn forget(cx: &mut Context, node: NodeId, record: RecordId) {
     under_way.remove(&record);
     if under_way.is_empty() {
         cx.outbox.under_way.remove(&node);
-        if cx.outbox.next.contains_key(&node) && !planted!(cx.simulation, OutboxFirstBatch) {
-            flush(cx, node);
-        }
+        go_on(cx, node);
+    }
+}
+
+/// A batch is done with: the next is read, if there is one.
+fn go_on(cx: &mut Context, node: NodeId) {
+    if cx.outbox.next.contains_key(&node) && !planted!(cx.simulation, OutboxFirstBatch) {
+        flush(cx, node);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Publishing: making a record of this node's owner durable here, and on enough other nodes to acknowledge it.
+//! Publishing: making a record of this node's owner durable here, and on enough other nodes to acknowledge it. It is owed to
+//! its holders and to the owner's other devices; while a holder cannot take it, the next in rank does.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
@@ -10,10 +11,12 @@ use bytes::Bytes;
 use crate::disk::{DiskError, DiskOp, Write};
 use crate::event::{RequestError, WriteReport};
 use crate::ids::{NodeId, PageId, RecordId, RequestId};
+use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
 use crate::node::signal::{Delivery, Signal};
+use crate::node::targets::Targets;
 use crate::node::timers::Timer;
 use crate::node::{answers, asks, names, outbox, schema};
 use crate::record::SignedRecord;
@@ -34,8 +37,14 @@ pub(crate) enum PublishStep {
 #[derive(Debug)]
 struct Publish {
     record: SignedRecord,
-    /// Peers that have been told and have not answered.
+    targets: Targets,
+    /// Peers that have all chunks from a put, whatever their rank.
+    carriers: BTreeSet<NodeId>,
+    /// What peers have been told to have.
+    told: BTreeMap<NodeId, Part>,
+    /// Those that have not answered.
     waiting: BTreeSet<NodeId>,
+    /// Those that have all of it.
     stored: BTreeSet<NodeId>,
     /// Whether enough time has gone to wait no longer for the slow.
     patience_over: bool,
@@ -69,25 +78,36 @@ pub(crate) fn stamp(cx: &mut Context, stamps: u32) -> Result<Version, RequestErr
     cx.clock.stamp(now, me).map_err(|ClockError::TooFarAhead { .. }| RequestError::ClockBehind)
 }
 
-/// Starts a publication. Answered by [`Signal::Published`].
-pub(crate) fn start(cx: &mut Context, request: RequestId, record: SignedRecord, root: Option<PageId>) {
+/// Starts a publication. `carriers` have all chunks already. Answered by [`Signal::Published`].
+pub(crate) fn start(
+    cx: &mut Context,
+    request: RequestId,
+    record: SignedRecord,
+    root: Option<PageId>,
+    carriers: BTreeSet<NodeId>,
+) {
+    let targets = Targets::new(record.record.name_id, record.record.retention.replicas);
     let key = schema::record_key(&record);
     let mut writes = alloc::vec![
         Write::Put { key: key.clone(), value: record.bytes.clone() },
         Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) },
     ];
-    let mut members: Vec<NodeId> = cx.members.nodes().collect();
+    let mut owed_to: BTreeSet<NodeId> = targets.holders(cx).into_iter().collect();
+    owed_to.extend(cluster::owner_devices(cx, cx.owner));
     if planted!(cx.simulation, OutboxSkipsAbsent) {
-        members.retain(|node| cx.links.of(*node).is_some());
+        owed_to.retain(|node| cx.links.of(*node).is_some());
     }
-    let owed = members.len() as u64;
+    let owed = owed_to.len() as u64;
     writes.extend(
-        members.into_iter().map(|node| Write::Put { key: schema::outbox_key(node, &key), value: Bytes::new() }),
+        owed_to.into_iter().map(|node| Write::Put { key: schema::outbox_key(node, &key), value: Bytes::new() }),
     );
     let require_keys = root.map(|root| schema::page_key(cx.owner, root)).into_iter().collect();
     let step = PublishStep::Commit(record.clone(), owed);
     let publish = Publish {
         record,
+        targets,
+        carriers,
+        told: BTreeMap::new(),
         waiting: BTreeSet::new(),
         stored: BTreeSet::new(),
         patience_over: false,
@@ -126,9 +146,7 @@ fn on_committed(cx: &mut Context, request: RequestId, committed: Result<bool, Di
     match committed {
         Ok(true) => {
             publish.durable_here = true;
-            for node in cx.links.ready_nodes() {
-                announce(cx, request, node);
-            }
+            tell(cx, request);
             let hasty = buggify!(cx.simulation, "publish.no-patience");
             let patience = if hasty { Duration::ZERO } else { cx.config.straggler_timeout };
             let deadline = cx.now.mono + patience;
@@ -148,20 +166,52 @@ fn on_committed(cx: &mut Context, request: RequestId, committed: Result<bool, Di
     }
 }
 
-fn announce(cx: &mut Context, request: RequestId, node: NodeId) {
-    let Some(publish) = cx.publishes.publishes.get_mut(&request) else { return };
-    if publish.durable_here && !publish.stored.contains(&node) && publish.waiting.insert(node) {
-        let (record, key, bytes) =
-            (publish.record.id, schema::record_key(&publish.record), publish.record.bytes.clone());
-        outbox::deliver(cx, node, record, key, bytes);
+/// Tells all who are to have it, and can be told, and have not been.
+fn tell(cx: &mut Context, request: RequestId) {
+    let Some(mut publish) = cx.publishes.publishes.remove(&request) else { return };
+    if publish.durable_here {
+        let mut parts: BTreeMap<NodeId, Part> = BTreeMap::new();
+        parts.extend(cluster::owner_devices(cx, cx.owner).into_iter().map(|node| (node, Part::Light)));
+        parts.extend(publish.targets.pick(cx).into_iter().map(|node| (node, Part::Whole)));
+        parts.extend(publish.carriers.iter().map(|node| (*node, Part::Whole)));
+        for (node, part) in parts {
+            if cx.links.of(node).is_some() {
+                announce(cx, &mut publish, node, part);
+            }
+        }
     }
+    cx.publishes.publishes.insert(request, publish);
 }
 
-/// A peer can be reached: tell it, too.
+fn announce(cx: &mut Context, publish: &mut Publish, node: NodeId, part: Part) {
+    if publish.told.get(&node).is_some_and(|told| *told >= part) || !publish.waiting.insert(node) {
+        return;
+    }
+    publish.told.insert(node, part);
+    let record = &publish.record;
+    outbox::deliver(cx, node, record.id, schema::record_key(record), record.bytes.clone(), part);
+}
+
+/// A peer can be reached: it may be one to tell.
 pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
+    for publish in cx.publishes.publishes.values_mut() {
+        publish.targets.on_ready(node);
+        if !publish.waiting.contains(&node) && !publish.stored.contains(&node) {
+            publish.told.remove(&node);
+        }
+    }
+    tell_all(cx);
+}
+
+/// A peer can no longer be reached: the next in rank may be one to tell.
+pub(crate) fn on_peer_gone(cx: &mut Context) {
+    tell_all(cx);
+}
+
+fn tell_all(cx: &mut Context) {
     let requests: Vec<RequestId> = cx.publishes.publishes.keys().copied().collect();
     for request in requests {
-        announce(cx, request, node);
+        tell(cx, request);
     }
 }
 
@@ -171,13 +221,14 @@ pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, out
     let Some(request) = cx.publishes.publishes.iter().find(of_record).map(|(id, _)| *id) else { return };
     if let Some(publish) = cx.publishes.publishes.get_mut(&request) {
         publish.waiting.remove(&node);
+        let has_all = publish.told.get(&node) == Some(&Part::Whole);
         match outcome {
             Delivery::Stored => {
-                publish.stored.insert(node);
+                publish.stored.extend(Some(node).filter(|_| has_all));
                 cx.expect_progress(request);
             }
             Delivery::Superseded(by) => {
-                publish.stored.insert(node);
+                publish.stored.extend(Some(node).filter(|_| has_all));
                 publish.verifying += 1;
                 let verify = WorkOp::VerifyRecords { records: alloc::vec![by] };
                 cx.work(verify, Pending::Publish(request, PublishStep::Verify(node, record)));
@@ -185,9 +236,10 @@ pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, out
             Delivery::Refused(_) if planted!(cx.simulation, CountRefusedReplica) => {
                 publish.stored.insert(node);
             }
-            Delivery::Refused(_) | Delivery::Lost => {}
+            Delivery::Refused(_) | Delivery::Lost => publish.targets.fail(node),
         }
     }
+    tell(cx, request);
     check(cx, request);
 }
 
@@ -214,15 +266,23 @@ fn on_verified(cx: &mut Context, request: RequestId, node: NodeId, record: Recor
     }
     sometimes!(cx.simulation, "publish.stamped-anew");
     cx.clock.observe(&newer.record.version);
-    pull::start(cx, newer, PullClient::Nobody, [node].into());
+    pull::start(cx, newer.clone(), PullClient::Nobody, [node].into());
     cancel(cx, request);
-    cx.signal(Signal::Superseded { request });
+    cx.signal(Signal::Superseded { request, by: newer });
 }
 
-/// Patience with the slow is over.
+/// Patience with the slow is over: they are not waited for, and if too few have it, the next in rank are told, too.
 pub(crate) fn on_straggler(cx: &mut Context, request: RequestId) {
-    if let Some(publish) = cx.publishes.publishes.get_mut(&request) {
-        publish.patience_over = true;
+    let (now, patience, quorum) = (cx.now.mono, cx.config.straggler_timeout, cx.write_quorum());
+    let Some(publish) = cx.publishes.publishes.get_mut(&request) else { return };
+    publish.patience_over = true;
+    publish.targets.lose_patience(now, patience);
+    if replicas(publish) < quorum {
+        for node in &publish.waiting {
+            publish.targets.fail(*node);
+        }
+        tell(cx, request);
+        cx.timers.set(Timer::Straggler(request), now + patience);
     }
     check(cx, request);
 }
@@ -234,12 +294,18 @@ fn check(cx: &mut Context, request: RequestId) {
     let early = if planted!(cx.simulation, AckBeforeReplicas) { publish.waiting.len() } else { 0 };
     let replicas = replicas(publish) + u32::try_from(early).unwrap_or(0);
     let settled = publish.durable_here && publish.verifying == 0;
-    if settled && replicas >= quorum && (publish.waiting.is_empty() || publish.patience_over || early > 0) {
+    let is_awaited = !publish.waiting.is_empty() || publish.targets.is_coming();
+    if settled && replicas >= quorum && (!is_awaited || publish.patience_over || early > 0) {
         if !publish.waiting.is_empty() {
             sometimes!(cx.simulation, "publish.straggler-left-behind");
         }
-        let pending = cx.members.count().saturating_sub(replicas - 1);
-        let report = WriteReport { version: publish.record.record.version, replicas, pending };
+        let record = publish.record.record;
+        let holders = cluster::holders(cx, record.name_id, record.retention.replicas);
+        let lacking = |publish: &Publish, node: &NodeId| *node != cx.me && !publish.stored.contains(node);
+        let Some(publish) = cx.publishes.publishes.get(&request) else { return };
+        let pending = holders.iter().filter(|node| lacking(publish, node)).count();
+        let pending = u32::try_from(pending).unwrap_or(u32::MAX);
+        let report = WriteReport { version: record.version, replicas, pending };
         finish(cx, request, Ok(report));
     }
 }

@@ -22,10 +22,12 @@ use crate::node::fanout::Fanout;
 use crate::node::pages::{PageBuilder, PageProgress};
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::OfferReply;
+use crate::node::targets::Targets;
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
 use crate::node::{answers, publish};
-use crate::record::{Record, RecordBody, SignedRecord};
+use crate::placement::Replicas;
+use crate::record::{Record, RecordBody, Retention, SignedRecord};
 use crate::seal::SealedChunk;
 use crate::secrets::ChunkKey;
 use crate::work::{WorkOp, WorkResult};
@@ -58,6 +60,7 @@ pub(crate) struct Put {
     id: RequestId,
     name: Name,
     meta: PutMeta,
+    replicas: Replicas,
     stage: Stage,
     /// Chunks in order; `None` while being sealed.
     chunks: Vec<Option<(ChunkRef, ChunkKey)>>,
@@ -77,11 +80,15 @@ pub(crate) struct Put {
 
 impl Put {
     pub(crate) fn new(cx: &mut Context, id: RequestId, name: Name, meta: PutMeta) -> Self {
-        let fanout = Fanout::new(cx, id, meta.len);
+        let name_id = cx.keys.name_id(&name);
+        let wanted = meta.replicas.unwrap_or(cx.config.retention.replicas);
+        let replicas = cx.names.replicas(name_id).map_or(wanted, |older| older.max(wanted));
+        let fanout = Fanout::new(cx, id, Targets::new(name_id, replicas), meta.len);
         Self {
             id,
             name,
             meta,
+            replicas,
             stage: Stage::Gathering,
             chunks: Vec::new(),
             sealed: 0,
@@ -109,10 +116,15 @@ impl Put {
 
     fn not_enough(&self, cx: &mut Context) -> Flow {
         let needed = cx.write_quorum();
-        let have = 1 + if self.chunks.is_empty() { cx.links.ready_count() } else { self.fanout.complete(self.sealed) };
+        let have = 1 + if self.chunks.is_empty() { cx.links.ready_count() } else { self.having(self.sealed) };
         let mut why = self.fanout.refusals();
         why.push_str(&cx.dials.troubles());
         Self::fail(cx, self.id, RequestError::NotEnoughPeers { needed, have, why })
+    }
+
+    /// How many targets have all of the first `chunks` chunks.
+    fn having(&self, chunks: usize) -> u32 {
+        u32::try_from(self.fanout.having(chunks).len()).unwrap_or(u32::MAX)
     }
 
     /// Starts to stream once enough peers are connected, and the first dials have come to something.
@@ -120,9 +132,7 @@ impl Put {
         let enough = 1 + cx.links.ready_count() >= cx.write_quorum();
         if matches!(self.stage, Stage::Gathering) && enough && settled {
             self.stage = Stage::Streaming;
-            for node in cx.links.ready_nodes() {
-                self.fanout.add(cx, node, false);
-            }
+            self.fanout.recruit(cx, false);
             cx.expect_progress(self.id);
             let look = cx.now.mono + cx.config.straggler_timeout;
             cx.timers.set(Timer::Straggler(self.id), look);
@@ -194,8 +204,7 @@ impl Put {
             self.grant(cx);
             return Flow::Continue;
         }
-        let elsewhere = self.fanout.complete(self.chunks.len());
-        let enough = 1 + elsewhere >= cx.write_quorum();
+        let enough = 1 + self.having(self.chunks.len()) >= cx.write_quorum();
         if enough && self.fanout.completed() >= self.chunks.len() {
             return self.seal_manifest(cx);
         }
@@ -238,7 +247,7 @@ impl Put {
                     owner: cx.owner,
                     name_id: cx.keys.name_id(&self.name),
                     version: info.version,
-                    retention: cx.config.retention,
+                    retention: Retention { replicas: self.replicas, ..cx.config.retention },
                     body: RecordBody::File { root, root_len },
                 };
                 let record = SignedRecord::sign(&cx.keys, record);
@@ -246,7 +255,7 @@ impl Put {
                 if let Stage::Paging(builder) = gone {
                     self.stage = Stage::Publishing(builder, info);
                 }
-                publish::start(cx, self.id, record, Some(root));
+                publish::start(cx, self.id, record, Some(root), self.fanout.having(self.sealed));
                 Flow::Continue
             }
             Ok(PageProgress::Vanished) => {
@@ -322,18 +331,14 @@ impl Task for Put {
     }
 
     fn on_offer_reply(&mut self, cx: &mut Context, node: NodeId, reply: OfferReply) -> Flow {
-        if self.fanout.on_reply(cx.now.mono, node, reply) {
-            self.advance(cx)
-        } else {
-            self.advance_without_progress(cx)
-        }
+        if self.fanout.on_reply(cx, node, reply) { self.advance(cx) } else { self.advance_without_progress(cx) }
     }
 
     fn on_peer_ready(&mut self, cx: &mut Context, node: NodeId) -> Flow {
         match self.stage {
             Stage::Gathering => self.gather(cx, cx.dials.settled()),
             Stage::Streaming => {
-                self.fanout.add(cx, node, true);
+                self.fanout.on_peer_ready(cx, node);
                 self.advance_without_progress(cx)
             }
             Stage::Paging(_) | Stage::Publishing(..) => Flow::Continue,
@@ -341,7 +346,11 @@ impl Task for Put {
     }
 
     fn on_peer_gone(&mut self, cx: &mut Context, node: NodeId) -> Flow {
-        self.fanout.remove(cx, node);
+        match self.stage {
+            Stage::Gathering => return Flow::Continue,
+            Stage::Streaming => self.fanout.on_peer_gone(cx, node),
+            Stage::Paging(_) | Stage::Publishing(..) => self.fanout.forget(cx, node),
+        }
         self.advance_without_progress(cx)
     }
 
@@ -350,7 +359,10 @@ impl Task for Put {
     }
 
     fn on_straggler(&mut self, cx: &mut Context) -> Flow {
-        self.fanout.mark_lagging(cx.now.mono, cx.config.straggler_timeout);
+        if matches!(self.stage, Stage::Streaming) {
+            let patience = cx.config.straggler_timeout;
+            self.fanout.lose_patience(cx, patience);
+        }
         let look = cx.now.mono + cx.config.straggler_timeout;
         cx.timers.set(Timer::Straggler(self.id), look);
         let granted = self.granted;
@@ -376,8 +388,11 @@ impl Task for Put {
         Flow::Done
     }
 
-    fn on_superseded(&mut self, cx: &mut Context) -> Flow {
+    fn on_superseded(&mut self, cx: &mut Context, by: &SignedRecord) -> Flow {
         sometimes!(cx.simulation, "put.manifest-sealed-anew");
+        if by.record.body != RecordBody::Tombstone {
+            self.replicas = self.replicas.max(by.record.retention.replicas);
+        }
         self.stamps += 1;
         let version = match publish::stamp(cx, self.stamps) {
             Ok(version) => version,

@@ -1,5 +1,7 @@
 //! Deleting a name: a signed tombstone, published like any other record.
 
+use alloc::collections::BTreeSet;
+
 use crate::event::{RequestError, What, WriteReport};
 use crate::ids::RequestId;
 use crate::name::Name;
@@ -8,8 +10,9 @@ use crate::node::context::Context;
 use crate::node::locate::{self, Located, Scope};
 use crate::node::publish::{self, stamp};
 use crate::node::task::{Flow, Task};
+use crate::placement::Replicas;
 use crate::planted;
-use crate::record::{Record, RecordBody, SignedRecord};
+use crate::record::{Record, RecordBody, Retention, SignedRecord};
 use crate::version::Version;
 
 /// A delete.
@@ -17,12 +20,14 @@ use crate::version::Version;
 pub(crate) struct Delete {
     id: RequestId,
     name: Name,
+    /// The most of any version known, so that it reaches all who hold one.
+    replicas: Replicas,
     stamps: u32,
 }
 
 impl Delete {
-    pub(crate) fn new(id: RequestId, name: Name) -> Self {
-        Self { id, name, stamps: 0 }
+    pub(crate) fn new(id: RequestId, name: Name, replicas: Replicas) -> Self {
+        Self { id, name, replicas, stamps: 0 }
     }
 
     fn publish(&mut self, cx: &mut Context) -> Flow {
@@ -40,11 +45,11 @@ impl Delete {
             owner: cx.owner,
             name_id: cx.keys.name_id(&self.name),
             version,
-            retention: cx.config.retention,
+            retention: Retention { replicas: self.replicas, ..cx.config.retention },
             body: RecordBody::Tombstone,
         };
         let record = SignedRecord::sign(&cx.keys, record);
-        publish::start(cx, self.id, record, None);
+        publish::start(cx, self.id, record, None, BTreeSet::new());
         Flow::Continue
     }
 }
@@ -61,10 +66,13 @@ impl Task for Delete {
             cx.fail(self.id, error);
             return Flow::Done;
         }
+        let of_versions = located.records.iter().map(|record| record.record.retention.replicas);
+        self.replicas = of_versions.fold(self.replicas, Replicas::max);
         self.publish(cx)
     }
 
-    fn on_superseded(&mut self, cx: &mut Context) -> Flow {
+    fn on_superseded(&mut self, cx: &mut Context, by: &SignedRecord) -> Flow {
+        self.replicas = self.replicas.max(by.record.retention.replicas);
         self.publish(cx)
     }
 

@@ -41,7 +41,7 @@ pub(crate) enum Signal {
     /// A record is durable here and announced to all who can be reached; or the disk failed.
     Published { request: RequestId, result: Result<WriteReport, RequestError> },
     /// A record is on some disk, but one of a higher version was known before: it must be stamped anew to win.
-    Superseded { request: RequestId },
+    Superseded { request: RequestId, by: SignedRecord },
     /// The names of this node's owner are all known.
     NamesLoaded,
     /// A record of this node's owner has been stored on its disk.

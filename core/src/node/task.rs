@@ -76,7 +76,7 @@ pub(crate) trait Task: Debug + Send {
     }
 
     /// A record that was published must be stamped anew: one of a higher version was known elsewhere.
-    fn on_superseded(&mut self, _cx: &mut Context) -> Flow {
+    fn on_superseded(&mut self, _cx: &mut Context, _by: &SignedRecord) -> Flow {
         Flow::Continue
     }
 

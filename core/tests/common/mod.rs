@@ -144,7 +144,7 @@ const RECORD: RecordId = RecordId([0x66; 32]);
 
 fn link_frames() -> Vec<Frame> {
     vec![
-        Frame::Hello(Hello { version: PROTOCOL_VERSION, features: 0, listen: vec![":3000".into()] }),
+        Frame::Hello(Hello { version: PROTOCOL_VERSION, features: 0, listen: vec![":3000".into()], owner: OWNER }),
         Frame::Ping { nonce: 250 },
         Frame::Pong { nonce: 251 },
         Frame::Goodbye { reason: Goodbye::Protocol },
@@ -172,7 +172,7 @@ fn want_frames() -> Vec<Frame> {
 
 fn record_frames() -> Vec<Frame> {
     vec![
-        Frame::Announce { request: 4, record: Bytes::from_static(b"signed record") },
+        Frame::Announce { request: 4, record: Bytes::from_static(b"signed record"), whole: true },
         Frame::Announced {
             request: 4,
             outcome: AnnounceOutcome::Superseded { by: Bytes::from_static(b"signed record") },
@@ -184,7 +184,7 @@ fn record_frames() -> Vec<Frame> {
             records: vec![HeldRecord { record: Bytes::from_static(b"signed record"), complete: true }],
             next: Bytes::from_static(b"next"),
         },
-        Frame::AskPromise { request: 7, owner: OWNER, name_id: NAME_ID, record: RECORD },
+        Frame::AskPromise { request: 7, record: Bytes::from_static(b"signed record") },
         Frame::Promise { request: 7, given: true },
         Frame::ReleasePromise { owner: OWNER, name_id: NAME_ID, record: RECORD },
     ]

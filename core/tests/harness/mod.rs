@@ -22,6 +22,8 @@ use forever_core::input::{CloseReason, DialError, Input};
 use forever_core::name::Name;
 use forever_core::node::Node;
 use forever_core::output::Output;
+use forever_core::placement::Replicas;
+use forever_core::record::Retention;
 use forever_core::secrets::{OwnerKeys, OwnerSecret};
 use forever_core::time::{Monotonic, Time};
 use forever_core::work::perform;
@@ -90,7 +92,7 @@ impl World {
         for host in 0..count {
             let secret = OwnerSecret::new([u8::try_from(host).unwrap() + 1; 32]);
             let bootstrap = (0..host).map(address).collect();
-            let config = Config { bootstrap, listen: vec![address(host)], chunk_size: 1_000, ..Config::default() };
+            let config = Config { bootstrap, listen: vec![address(host)], chunk_size: 1_000, ..on_all_nodes() };
             world.add(secret, configure(host, config));
         }
         world.settle();
@@ -376,7 +378,10 @@ impl World {
 
     /// Starts a put and gives it up to `chunks` chunks as fast as it takes them.
     pub fn start_put(&mut self, host: usize, file: &str, bytes: &[u8]) -> PutRun {
-        let meta = PutMeta { len: Some(bytes.len() as u64), ..PutMeta::default() };
+        self.start_put_with(host, file, bytes, PutMeta { len: Some(bytes.len() as u64), ..PutMeta::default() })
+    }
+
+    fn start_put_with(&mut self, host: usize, file: &str, bytes: &[u8], meta: PutMeta) -> PutRun {
         let request = self.command(host, Command::Put { name: name(file), meta });
         let size = self.hosts[host].config.chunk_size as usize;
         PutRun { request, chunks: bytes.chunks(size).map(<[u8]>::to_vec).collect(), ended: false }
@@ -414,7 +419,18 @@ impl World {
 
     /// Puts a file.
     pub fn put(&mut self, host: usize, file: &str, bytes: &[u8]) -> Result<PutReport, RequestError> {
-        let mut run = self.start_put(host, file, bytes);
+        self.put_with(host, file, bytes, PutMeta { len: Some(bytes.len() as u64), ..PutMeta::default() })
+    }
+
+    /// Puts a file of which more is said.
+    pub fn put_with(
+        &mut self,
+        host: usize,
+        file: &str,
+        bytes: &[u8],
+        meta: PutMeta,
+    ) -> Result<PutReport, RequestError> {
+        let mut run = self.start_put_with(host, file, bytes, meta);
         loop {
             if let Some(result) = self.go_on(host, &mut run) {
                 return result;
@@ -467,6 +483,12 @@ impl World {
             }
         }
     }
+}
+
+/// A configuration by which all files are kept on all nodes.
+pub fn on_all_nodes() -> Config {
+    let config = Config::default();
+    Config { retention: Retention { replicas: Replicas::ALL, ..config.retention }, ..config }
 }
 
 /// A put under way.

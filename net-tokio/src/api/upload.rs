@@ -172,5 +172,6 @@ fn meta(headers: &HeaderMap) -> Result<PutMeta, ApiError> {
             Ok(_) | Err(_) => Err(wrong(HEADER_MODE, "octal permission bits, like 644")),
         })
         .transpose()?;
-    Ok(PutMeta { len, mtime_ms, mode, content_type: text(CONTENT_TYPE.as_str())?.map(str::to_owned) })
+    let content_type = text(CONTENT_TYPE.as_str())?.map(str::to_owned);
+    Ok(PutMeta { len, mtime_ms, mode, content_type, replicas: None })
 }

@@ -168,6 +168,7 @@ impl Said {
             mtime_ms: [None, Some(0), Some(u64::MAX), Some(u64::from(number))][number as usize % 4],
             mode: [None, Some(0o644), Some(u32::MAX)][number as usize / 4 % 3],
             content_type: [None, Some(String::new()), Some(format!("text/{number}"))][number as usize / 12 % 3].clone(),
+            replicas: None,
         }
     }
 

@@ -64,7 +64,7 @@ fn wrong_bytes_have_the_right_length() {
 fn a_forged_record_does_not_verify() {
     let mut liar = liar(Lie::ForgedRecords);
     for _ in 0..50 {
-        let frame = changed(&mut liar, &Frame::Announce { request: 1, record: record(5).bytes });
+        let frame = changed(&mut liar, &Frame::Announce { request: 1, record: record(5).bytes, whole: true });
         let Frame::Announce { record, .. } = frame else { panic!("another frame") };
         assert!(SignedRecord::verify(record).is_err());
     }
@@ -74,9 +74,9 @@ fn a_forged_record_does_not_verify() {
 fn the_oldest_record_of_a_name_is_told_in_place_of_newer_ones() {
     let mut liar = liar(Lie::OldRecords);
     let (old, new) = (record(5), record(9));
-    liar.hear(&Frame::Announce { request: 1, record: old.bytes.clone() });
+    liar.hear(&Frame::Announce { request: 1, record: old.bytes.clone(), whole: true });
     assert_eq!(changed(&mut liar, &records(&[&new])), records(&[&old]));
-    let mut own = Frame::Announce { request: 2, record: new.bytes.clone() };
+    let mut own = Frame::Announce { request: 2, record: new.bytes.clone(), whole: true };
     assert_eq!(liar.meddle(&mut own), Fate::Honest, "what it announces is no answer");
     let mut same = records(&[&old]);
     assert_eq!(liar.meddle(&mut same), Fate::Honest);
