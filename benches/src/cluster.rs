@@ -14,7 +14,7 @@ use crate::{CHUNK_LEN, noise, plain_chunk};
 
 struct Running {
     handle: Handle,
-    driver: JoinHandle<()>,
+    driver: JoinHandle<bool>,
     _folder: OpenFolder,
     _place: TempDir,
 }

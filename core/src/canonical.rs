@@ -7,10 +7,34 @@ use alloc::vec::Vec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::codec::encode_onto;
+
+/// Room for the encoding of most values at once.
+const USUAL_LEN: usize = 256;
+
 /// Encodes a value of one of this crate's formats.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    bincode::serde::encode_to_vec(value, bincode::config::standard())
-        .expect("the formats hold only types that bincode can encode")
+    let mut bytes = Vec::with_capacity(USUAL_LEN);
+    encode_onto(value, &mut bytes);
+    bytes
+}
+
+/// Whether the encoding of a value is exactly these bytes.
+fn is_encoding<T: Serialize>(value: &T, bytes: &[u8]) -> bool {
+    let mut comparer = Comparer(bytes);
+    let encoded = bincode::serde::encode_into_writer(value, &mut comparer, bincode::config::standard());
+    encoded.is_ok() && comparer.0.is_empty()
+}
+
+/// Takes what is written off the start of the bytes that are expected.
+struct Comparer<'a>(&'a [u8]);
+
+impl bincode::enc::write::Writer for Comparer<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(bincode::error::EncodeError::Other("other bytes"))?;
+        Ok(())
+    }
 }
 
 /// Why bytes do not decode.
@@ -28,7 +52,7 @@ pub(crate) fn decode_prefix<T: Serialize + DeserializeOwned, const LIMIT: usize>
 ) -> Result<(T, usize), Fault> {
     let config = bincode::config::standard().with_limit::<LIMIT>();
     let (value, used) = bincode::serde::decode_from_slice::<T, _>(bytes, config).map_err(|_| Fault::Undecodable)?;
-    if encode(&value) != bytes[..used] {
+    if !is_encoding(&value, &bytes[..used]) {
         return Err(Fault::NotCanonical);
     }
     Ok((value, used))

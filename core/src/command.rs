@@ -101,6 +101,24 @@ pub enum Command {
     },
     /// Brings the owner's whole namespace back from the peers. Answered by `RestoreProgress`, then `Restored`.
     Restore,
+    /// Leaves the cluster, once nothing is owed to others any more, and stops. Answered by `Left`.
+    Leave,
+    /// Removes a node that will not come back from the cluster. Answered by `Forgotten`.
+    Forget {
+        /// Which.
+        node: NodeId,
+    },
+    /// An address at which a node of this cluster was found. Starts no request.
+    Discovered {
+        /// `host:port`.
+        address: String,
+    },
+    /// Reads and checks everything on this disk at once, and brings back what is damaged or missing. Answered by
+    /// `ScrubProgress`, then `Scrubbed`. A scrub that is cut short is gone on with by the next.
+    Scrub {
+        /// Whether to start over instead.
+        from_start: bool,
+    },
     /// Answered by `Status`.
     Status,
     /// Answered by `Peers`.
@@ -245,4 +263,7 @@ pub enum CommandError {
     /// A restore is running.
     #[error("a restore is running already")]
     Restoring,
+    /// A scrub is running.
+    #[error("a scrub is running already")]
+    Scrubbing,
 }

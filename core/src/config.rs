@@ -10,13 +10,23 @@ use crate::placement::Replicas;
 use crate::record::Retention;
 use crate::simulation::Simulation;
 
-/// A node's configuration.
+/// A node's configuration. What is not said of it is as in [`Config::default`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Config {
-    /// Addresses to tell peers that this node listens at.
+    /// Addresses to tell peers that this node listens at. An empty host means "where you see me": the node learns its
+    /// addresses from its peers then.
     pub listen: Vec<String>,
-    /// Addresses to dial at start and for ever after.
+    /// Addresses to dial at start and for ever after. One of a cluster is enough.
     pub bootstrap: Vec<String>,
+    /// How much this node takes of what is stored, compared with others; 0 for nothing.
+    pub weight: u32,
+    /// What this node has in common with others that may fail together with it; at most 64 bytes.
+    pub zone: String,
+    /// How often SWIM probes a member. A member that does not answer is down after some five of these.
+    pub swim_period: Duration,
+    /// A member that is down for so long no longer counts for placement.
+    pub repair_after: Duration,
     /// Plain bytes of a chunk.
     pub chunk_size: u32,
     /// How long versions of this owner's files are kept.
@@ -49,10 +59,18 @@ pub struct Config {
     pub ban_after: u32,
     /// How long a ban lasts.
     pub ban_for: Duration,
-    /// What a simulator wants of the node.
+    /// Over how much running time every blob is read and checked once; zero for never.
     #[serde(default)]
+    pub scrub_period: Duration,
+    /// How often records are checked for the pages and chunks that they need here; zero for never.
+    #[serde(default)]
+    pub presence_period: Duration,
+    /// What a simulator wants of the node.
     pub simulation: Simulation,
 }
+
+/// A day.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// The bytes that the chunks of one window may take of memory together.
 const WINDOW_BYTES: u64 = 16 << 20;
@@ -72,6 +90,10 @@ impl Default for Config {
         Self {
             listen: Vec::new(),
             bootstrap: Vec::new(),
+            weight: 100,
+            zone: String::new(),
+            swim_period: Duration::from_secs(2),
+            repair_after: Duration::from_secs(300),
             chunk_size: 1 << 20,
             retention: Retention { keep_versions: 10, keep_days: 30, replicas: Replicas::default() },
             put_window_chunks: 16,
@@ -88,6 +110,8 @@ impl Default for Config {
             redial: (Duration::from_millis(250), Duration::from_secs(30)),
             ban_after: 3,
             ban_for: Duration::from_secs(300),
+            scrub_period: 14 * DAY,
+            presence_period: DAY,
             simulation: Simulation::default(),
         }
     }

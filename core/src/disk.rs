@@ -97,6 +97,13 @@ pub enum DiskOp {
     },
     /// Measures the disk.
     Usage,
+    /// Lists blobs that are present, in order of their keys.
+    ListBlobs {
+        /// The blob after which to start; the first one if `None`.
+        after: Option<BlobKey>,
+        /// Most blobs to return.
+        limit: u32,
+    },
 }
 
 /// The most keys or blobs that one operation names.
@@ -134,6 +141,13 @@ pub enum DiskDone {
     },
     /// The disk's use.
     Usage(Usage),
+    /// Blobs, in order of their keys.
+    Blobs {
+        /// Each with its length in bytes.
+        blobs: Vec<(BlobKey, u64)>,
+        /// Whether the limit cut the list short.
+        more: bool,
+    },
 }
 
 /// How full a disk is.

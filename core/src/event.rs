@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::Usage;
 use crate::ids::{NodeId, OwnerId, RequestId};
 use crate::name::Name;
+use crate::placement::Replicas;
 use crate::ticket::{SignedTicket, TicketError};
 use crate::version::Version;
 
@@ -70,6 +71,14 @@ pub enum What {
     RestoreProgress(RestoreReport),
     /// Ends a restore.
     Restored(RestoreReport),
+    /// Ends a leave: the node has left the cluster and stops.
+    Left,
+    /// Ends a request to forget a node.
+    Forgotten,
+    /// How a scrub goes on.
+    ScrubProgress(ScrubReport),
+    /// Ends a scrub.
+    Scrubbed(ScrubReport),
     /// Ends a status request.
     Status(StatusInfo),
     /// Ends a request for the peers.
@@ -83,7 +92,11 @@ impl What {
     #[must_use]
     pub fn is_last(&self) -> bool {
         match self {
-            Self::PutReady { .. } | Self::GetStart { .. } | Self::GetData(_) | Self::RestoreProgress(_) => false,
+            Self::PutReady { .. }
+            | Self::GetStart { .. }
+            | Self::GetData(_)
+            | Self::RestoreProgress(_)
+            | Self::ScrubProgress(_) => false,
             Self::PutDone(_)
             | Self::GetDone
             | Self::Deleted(_)
@@ -93,6 +106,9 @@ impl What {
             | Self::Shared(_)
             | Self::Evicted { .. }
             | Self::Restored(_)
+            | Self::Left
+            | Self::Forgotten
+            | Self::Scrubbed(_)
             | Self::Status(_)
             | Self::Peers(_)
             | Self::Failed(_) => true,
@@ -130,7 +146,7 @@ pub struct WriteReport {
     pub version: Version,
     /// How many nodes hold it durably, this one included.
     pub replicas: u32,
-    /// How many known nodes do not yet; they will get it when they can be reached.
+    /// How many of the nodes that are to hold it do not yet; they will get it when they can be reached.
     pub pending: u32,
 }
 
@@ -160,6 +176,10 @@ pub struct FileInfo {
 pub struct FileStat {
     /// The file.
     pub file: FileInfo,
+    /// On how many nodes it is to be kept.
+    pub replicas: Replicas,
+    /// Which other nodes are among these, as far as this node knows, best first.
+    pub placed: Vec<NodeId>,
     /// Whether this node holds all its blobs.
     pub local: bool,
     /// Which peers said that they hold all of it; `None` if they were not asked.
@@ -209,6 +229,37 @@ pub struct RestoreReport {
     pub missing: u64,
 }
 
+/// What a scrub has read and found so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubReport {
+    /// Whether it goes on where an earlier one was cut short.
+    pub resumed: bool,
+    /// Records verified.
+    pub records: u64,
+    /// Of these, damaged ones.
+    pub damaged_records: u64,
+    /// Manifest pages verified.
+    pub pages: u64,
+    /// Records of which pages or chunks were missing.
+    pub incomplete: u64,
+    /// Blobs read.
+    pub blobs: u64,
+    /// Blobs on this disk when it began.
+    pub blobs_total: u64,
+    /// Bytes of blobs read.
+    pub bytes: u64,
+    /// Bytes of blobs on this disk when it began.
+    pub bytes_total: u64,
+    /// Blobs that were damaged.
+    pub damaged: u64,
+    /// Blobs that the disk failed to read; the next scrub reads them again.
+    pub unreadable: u64,
+    /// Chunks and records that peers gave back meanwhile.
+    pub mended: u64,
+    /// Chunks and records that are wanted here and that no peer had so far; they are asked for again.
+    pub unmended: u64,
+}
+
 /// What a person wants to see first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusInfo {
@@ -226,8 +277,12 @@ pub struct StatusInfo {
     pub disk_error: Option<String>,
     /// Peers connected.
     pub peers_connected: u32,
-    /// Nodes of the cluster known, this one included.
+    /// Nodes of the cluster known, this one included, and addresses from the configuration that have never led to one.
     pub members: u32,
+    /// How many of them are known to be alive, this one included.
+    pub members_alive: u32,
+    /// How many of them are known to be down.
+    pub members_down: u32,
     /// How many nodes must hold a write before it is acknowledged.
     pub write_quorum: u32,
     /// Writes that some known node does not have yet.
@@ -238,15 +293,45 @@ pub struct StatusInfo {
     pub protocol_errors: u64,
     /// Blobs found damaged on this disk since the start.
     pub damaged_blobs: u64,
+    /// Chunks and records that were damaged or missing here and were brought back from peers since the start.
+    pub mended: u64,
+    /// Chunks and records that are damaged or missing here and that no peer has given back so far.
+    pub unmended: u64,
 }
 
-/// A peer, or an address that should lead to one.
+/// What is known of a peer's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerState {
+    /// It is alive.
+    Alive,
+    /// It is down.
+    Down {
+        /// For how many seconds.
+        for_s: u64,
+    },
+    /// It is a member, and nothing has been heard of it since this node started.
+    Unseen,
+    /// It has left the cluster.
+    Left,
+    /// A configured address that has never led to a node.
+    Stranger,
+}
+
+/// A member of the cluster other than this node, or an address that should lead to one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerInfo {
     /// Who it is, once known.
     pub node: Option<NodeId>,
-    /// Its address.
+    /// Whose device it is, once known.
+    pub owner: Option<OwnerId>,
+    /// Where it is connected, or the first of its addresses; empty if none is known.
     pub address: String,
+    /// Its zone.
+    pub zone: String,
+    /// How much it takes of what is stored, compared with others.
+    pub weight: u32,
+    /// Whether it is alive.
+    pub state: PeerState,
     /// Whether a link stands.
     pub connected: bool,
     /// Payload bytes sent over the link that stands.
@@ -328,4 +413,19 @@ pub enum RequestError {
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
+    /// A node that is to be forgotten is no member.
+    #[error("there is no such member; `forever peers` lists them")]
+    NoSuchMember,
+    /// A node that is to be forgotten is alive.
+    #[error("that node is alive: run `forever leave` there, so that it hands over what it holds first")]
+    MemberAlive,
+    /// A node that is to leave still owes others something.
+    #[error(
+        "this node has not left: {owed} of its writes are not yet on nodes that should have them. Leave when they can be \
+         reached, or forget those that will not come back"
+    )]
+    StillOwed {
+        /// How many deliveries.
+        owed: u64,
+    },
 }

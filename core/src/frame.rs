@@ -11,8 +11,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ChunkId, NameId, ObjectId, OwnerId, RecordId};
+use crate::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, RecordId};
 use crate::manifest::ChunkRef;
+use crate::member::{Member, MemberInfo};
 
 /// The version of the protocol that this build speaks.
 pub const PROTOCOL_VERSION: u16 = 2;
@@ -29,6 +30,12 @@ pub const OFFER_CHUNKS_MAX: usize = 256;
 
 /// The most records of one answer; they also stay below [`HEADER_LEN_MAX`] / 2 bytes together.
 pub const ANSWER_RECORDS_MAX: usize = 64;
+
+/// The most members of one answer; they also stay below [`HEADER_LEN_MAX`] / 2 bytes together.
+pub const ANSWER_MEMBERS_MAX: usize = 64;
+
+/// The most bytes of one [`Frame::Swim`]'s packet.
+pub const SWIM_PACKET_MAX: usize = 1_400;
 
 /// The most wants that a peer may have open on one link.
 pub const WANTS_MAX: usize = 64;
@@ -192,6 +199,35 @@ pub enum Frame {
         /// The record.
         record: RecordId,
     },
+    /// Asks for the table of members, in order of nodes, [`ANSWER_MEMBERS_MAX`] at a time.
+    AskMembers {
+        /// Numbered by the sender, unique on the link.
+        request: u64,
+        /// Where the last answer ended; `None` to start.
+        after: Option<NodeId>,
+    },
+    /// Answers [`Frame::AskMembers`].
+    Members {
+        /// The question.
+        request: u64,
+        /// In order of nodes.
+        members: Vec<MemberRow>,
+        /// Whether there are more after the last of these.
+        more: bool,
+    },
+    /// Tells of members, unasked: at most [`ANSWER_MEMBERS_MAX`].
+    News {
+        /// Their entries.
+        members: Vec<Member>,
+    },
+    /// A packet of the SWIM protocol (Das, Gupta and Motivala, "SWIM: Scalable Weakly-consistent Infection-style Process Group
+    /// Membership Protocol", DSN 2002).
+    Swim {
+        /// The fingerprint of the sender's table of members.
+        table: u64,
+        /// At most [`SWIM_PACKET_MAX`] bytes.
+        packet: Bytes,
+    },
 }
 
 /// What a node says of itself at first.
@@ -201,10 +237,34 @@ pub struct Hello {
     pub version: u16,
     /// Optional features, one bit each; none is defined yet.
     pub features: u64,
-    /// Addresses at which this node listens, at most 8, each at most 256 bytes. An empty host means "where you see me".
-    pub listen: Vec<String>,
-    /// Whose device it is.
-    pub owner: OwnerId,
+    /// The sender's own entry in the table of members.
+    pub member: MemberInfo,
+    /// Under which generation it takes part in SWIM.
+    pub generation: u64,
+    /// The fingerprint of its table of members without the entry of the node that it speaks to.
+    pub table: u64,
+    /// Where it sees the node that it speaks to: the address that it dialled, or from which it was dialled.
+    pub seen: String,
+}
+
+/// A member, and what SWIM says of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberRow {
+    /// Its entry.
+    pub member: Member,
+    /// Whether it lives, as far as the sender knows.
+    pub life: Option<Life>,
+}
+
+/// What SWIM says of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// Of which start of the node this is said, or of which time that it came back.
+    pub generation: u64,
+    /// How often the node has contradicted a suspicion since.
+    pub incarnation: u16,
+    /// Whether it is down; else it is alive or under suspicion.
+    pub down: bool,
 }
 
 /// A record and whether all its chunks are held where it was found.
@@ -231,6 +291,8 @@ pub enum Goodbye {
     Protocol,
     /// The peer broke the protocol repeatedly and is not welcome for a while.
     Banned,
+    /// Nothing happened on the link, and another is needed more; or all that may stand are in use.
+    Crowded,
 }
 
 /// Why a chunk or a record is not stored.

@@ -25,6 +25,7 @@ pub mod input;
 pub mod intent;
 pub mod key_hash;
 pub mod manifest;
+pub mod member;
 pub mod merge;
 pub mod name;
 pub mod node;

@@ -6,10 +6,12 @@
 //!   handle_timeout ┘                                    └─ poll_timeout: the next deadline and why
 //! ```
 //!
-//! - Peers: `links`, `dials`, `members`, `asks`.
+//! - Peers: `links`, `dials`, `asks`. The cluster: `members`, `exchange`, `swim`, `service`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `evict`, `restore`; what
+//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back).
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`,
+//!   `scrub_now`; what
 //!   they share is in `task`, `choose` and `fresh`.
 
 mod announce;
@@ -22,6 +24,7 @@ mod cluster;
 mod context;
 mod dials;
 mod evict;
+mod exchange;
 mod fanout;
 mod fetch;
 mod fresh;
@@ -29,14 +32,17 @@ mod gauges;
 mod get;
 mod hot;
 mod keep;
+mod leave;
 mod links;
 mod locate;
 mod members;
+mod mend;
 mod names;
 mod outbox;
 mod page_loader;
 mod pages;
 mod pending;
+mod presence;
 mod publish;
 mod pull;
 mod put;
@@ -44,10 +50,15 @@ mod query;
 mod remove;
 mod restore;
 mod schema;
+mod scrub;
+mod scrub_now;
 mod serve;
+mod service;
 mod share;
 mod signal;
 mod source;
+mod status;
+mod swim;
 mod targets;
 mod task;
 mod timers;
@@ -114,11 +125,17 @@ impl Node {
 
     /// The next deadline, and why.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<(Monotonic, Timer)> {
+    pub fn poll_timeout(&self) -> Option<(Monotonic, &Timer)> {
         self.cx.timers.next()
     }
 
-    /// Whether the node has been told to stop.
+    /// Whether the node has left the cluster, and stops by itself.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.cx.has_left
+    }
+
+    /// Whether the node has been told to stop, or stops by itself.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping
@@ -222,6 +239,10 @@ impl Node {
             }
             Command::Cancel { request } => return self.cancel(request),
             Command::Stop => return Ok(self.stop()),
+            Command::Discovered { address } => {
+                dials::on_discovered(&mut self.cx, address);
+                return Ok(RequestId(self.cx.number()));
+            }
             Command::Put { .. }
             | Command::Get { .. }
             | Command::GetShared { .. }
@@ -232,6 +253,9 @@ impl Node {
             | Command::Share { .. }
             | Command::Evict { .. }
             | Command::Restore
+            | Command::Leave
+            | Command::Forget { .. }
+            | Command::Scrub { .. }
             | Command::Status
             | Command::Peers => {}
         }
@@ -295,15 +319,24 @@ impl Node {
                 }
                 Box::new(restore::Restore::new(id))
             }
+            Command::Leave => Box::new(leave::Leave::new(id)),
+            Command::Forget { node } => Box::new(leave::Forget::new(id, node)),
+            Command::Scrub { from_start } => {
+                if core::mem::replace(&mut self.cx.scrub.asked, true) {
+                    return Err(CommandError::Scrubbing);
+                }
+                Box::new(scrub_now::ScrubNow::new(id, from_start))
+            }
             Command::Status => {
                 let requests = u32::try_from(self.requests.len()).unwrap_or(u32::MAX);
-                Box::new(query::Status { id, requests })
+                Box::new(status::Status { id, requests })
             }
-            Command::Peers => Box::new(query::Peers { id }),
+            Command::Peers => Box::new(status::Peers { id }),
             Command::PutChunk { .. }
             | Command::PutEnd { .. }
             | Command::GetCredit { .. }
             | Command::Cancel { .. }
+            | Command::Discovered { .. }
             | Command::Stop => return Err(CommandError::NoRequest),
         })
     }
@@ -327,6 +360,9 @@ impl Node {
             && act(task.as_mut(), &mut self.cx) == Flow::Done
         {
             self.end(id);
+        }
+        if self.cx.has_left && !self.stopping {
+            self.stop();
         }
     }
 
@@ -391,6 +427,7 @@ impl Node {
             | Frame::AskPromise { .. }
             | Frame::ReleasePromise { .. }
             | Frame::OpenUpload { .. }
+            | Frame::AskMembers { .. }
                 if !links::begin_answer(cx, link) =>
             {
                 links::offend(cx, link);
@@ -427,6 +464,12 @@ impl Node {
             Frame::AskPromise { request, record } => announce::on_ask_promise(cx, link, request, record),
             Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
             Frame::ReleasePromise { owner, name_id: _, record } => answers::on_release(cx, link, owner, record),
+            Frame::AskMembers { request, after } => exchange::on_ask(cx, link, request, after),
+            Frame::Members { request, members, more } => {
+                asks::on_answer(cx, link, request, Answer::Members { members, more });
+            }
+            Frame::News { members } => exchange::on_news(cx, link, members),
+            Frame::Swim { table, packet } => swim::on_packet(cx, link, table, &packet),
         }
     }
 
@@ -461,7 +504,7 @@ impl Node {
                 }
             }
             Pending::Answer(step) => answers::on_completion(cx, step, completion),
-            Pending::Serve { link, want } => serve::on_loaded(cx, link, want, completion.disk()),
+            Pending::Serve { link, want, object } => serve::on_loaded(cx, link, want, object, completion.disk()),
             Pending::Upload(key, step) => upload::on_completion(cx, key, step, completion),
             Pending::Announce(step) => announce::on_completion(cx, step, completion),
             Pending::Promise(step) => announce::on_promise_completion(cx, step, completion),
@@ -471,6 +514,9 @@ impl Node {
             Pending::Publish(id, step) => publish::on_completion(cx, id, step, completion),
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
+            Pending::Mend(step) => mend::on_completion(cx, step, completion),
+            Pending::Presence(step) => presence::on_completion(cx, step, completion),
+            Pending::Scrub(step) => scrub::on_completion(cx, step, completion),
             Pending::Nobody => {
                 if let Err(error) = completion.committed() {
                     answers::note_disk_error(cx, &error);
@@ -489,6 +535,12 @@ impl Node {
             Timer::Outbox(node) => outbox::flush(cx, node),
             Timer::Boot => boot::on_timer(cx),
             Timer::Settle => dials::settle(cx),
+            Timer::Mend => mend::on_timer(cx),
+            Timer::Presence => presence::on_timer(cx),
+            Timer::Scrub => scrub::on_timer(cx),
+            Timer::Swim => swim::on_timer(cx),
+            Timer::Service => service::refresh(cx),
+            Timer::Locate(id) => locate::on_timeout(cx, id),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
                 publish::on_straggler(cx, id);
@@ -503,20 +555,35 @@ impl Node {
         }
     }
 
+    fn on_peer_ready(&mut self, node: NodeId) {
+        let cx = &mut self.cx;
+        dials::on_peer_ready(cx, node);
+        publish::on_peer_ready(cx, node);
+        locate::on_peer_ready(cx, node);
+        outbox::flush(cx, node);
+        mend::on_peer_ready(cx);
+        self.run_all(|task, cx| task.on_peer_ready(cx, node));
+    }
+
+    fn on_peer_gone(&mut self, node: NodeId) {
+        let cx = &mut self.cx;
+        dials::on_peer_gone(cx, node);
+        publish::on_peer_gone(cx);
+        self.run_all(|task, cx| task.on_peer_gone(cx, node));
+    }
+
     fn on_signal(&mut self, signal: Signal) {
         let cx = &mut self.cx;
         match signal {
-            Signal::PeerReady(node) => {
-                dials::check_settled(cx);
-                publish::on_peer_ready(cx, node);
-                outbox::flush(cx, node);
-                self.run_all(|task, cx| task.on_peer_ready(cx, node));
+            Signal::PeerReady(node) => self.on_peer_ready(node),
+            Signal::PeerGone(node) => self.on_peer_gone(node),
+            Signal::Unreachable(node) => {
+                swim::on_unreachable(cx, node);
+                publish::on_unreachable(cx, node);
+                locate::on_unreachable(cx, node);
+                self.run_all(|task, cx| task.on_unreachable(cx, node));
             }
-            Signal::PeerGone(node) => {
-                dials::on_peer_gone(cx, node);
-                publish::on_peer_gone(cx);
-                self.run_all(|task, cx| task.on_peer_gone(cx, node));
-            }
+            Signal::MembershipChanged => {}
             Signal::Settled => {
                 locate::on_settled(cx);
                 self.run_all(|task, cx| task.on_settled(cx));
@@ -525,19 +592,27 @@ impl Node {
                 FetchClient::Upload(key, chunk) => upload::on_fetched(cx, key, chunk, result),
                 FetchClient::PullChunk(id, chunk) => pull::on_fetched(cx, id, chunk, result),
                 FetchClient::Page(id) => page_loader::on_fetched(cx, id, result),
+                FetchClient::Mend(blob) => mend::on_fetched(cx, blob, result),
                 FetchClient::Get(id, index) => self.run(id, |task, cx| task.on_fetched(cx, index, result)),
             },
             Signal::PageLoaded { client, result } => match client {
                 page_loader::PageClient::Pull(id) => pull::on_page(cx, id, result),
                 page_loader::PageClient::Names(number) => names::on_page(cx, number, result),
+                page_loader::PageClient::Mend(blob) => mend::on_page(cx, blob, result),
+                page_loader::PageClient::Presence => presence::on_page(cx, result),
                 page_loader::PageClient::Request(id, number) => {
                     self.run(id, |task, cx| task.on_page(cx, number, result));
                 }
             },
-            Signal::Located { request, located } => self.run(request, |task, cx| task.on_located(cx, located)),
+            Signal::Located { request, located } => {
+                if let Some(located) = mend::on_located(cx, request, located) {
+                    self.run(request, |task, cx| task.on_located(cx, located));
+                }
+            }
             Signal::Answered { client, node, answer } => match client {
                 AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
+                AskClient::Members => exchange::on_answered(cx, node, answer),
                 AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
             },
             Signal::Pulled { client, record, outcome } => match client {
@@ -545,6 +620,7 @@ impl Node {
                 PullClient::Promise { link, request } => {
                     announce::on_promise_pulled(cx, link, request, &record, outcome);
                 }
+                PullClient::Mend => mend::on_pulled(cx, record, outcome),
                 PullClient::Nobody => {}
                 PullClient::Restore(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
             },
@@ -555,6 +631,8 @@ impl Node {
             Signal::Superseded { request, by } => self.run(request, |task, cx| task.on_superseded(cx, &by)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
+            Signal::PresenceChecked { done } => self.run_all(|task, cx| task.on_presence_checked(cx, done)),
+            Signal::MendsIdle => self.run_all(|task, cx| task.on_mends_idle(cx)),
             Signal::OwnRecordStored(record) => {
                 names::on_record(cx, record);
                 if cx.names.complete() {

@@ -69,6 +69,13 @@ pub(crate) fn derive(context: &str, key_material: &[u8; 32]) -> Zeroizing<[u8; 3
     Zeroizing::new(blake3::derive_key(context, key_material))
 }
 
+/// Where a simulator keeps the signatures of one owner, so that none is made twice.
+#[cfg(feature = "simulation")]
+pub trait SignatureMemory: Send + Sync {
+    /// The signature of a message: the one that was made before, or else what `sign` makes.
+    fn signature(&self, message: &[u8], sign: &dyn Fn() -> [u8; 64]) -> [u8; 64];
+}
+
 /// The keys derived from an [`OwnerSecret`].
 #[derive(Clone)]
 pub struct OwnerKeys {
@@ -78,6 +85,8 @@ pub struct OwnerKeys {
     page_salt: Zeroizing<[u8; 32]>,
     page_key: Zeroizing<[u8; 32]>,
     key_hash: KeyHash,
+    #[cfg(feature = "simulation")]
+    memory: Option<alloc::sync::Arc<dyn SignatureMemory>>,
 }
 
 impl OwnerKeys {
@@ -93,7 +102,17 @@ impl OwnerKeys {
             page_salt: derive(context::PAGE_SALT_KEY, &record_root),
             page_key: derive(context::PAGE_KEY_KEY, &record_root),
             key_hash: KeyHash::default(),
+            #[cfg(feature = "simulation")]
+            memory: None,
         }
+    }
+
+    /// The same keys, which make the same signatures, and none of them twice. The memory must be of this owner alone.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn with_memory(mut self, memory: alloc::sync::Arc<dyn SignatureMemory>) -> Self {
+        self.memory = Some(memory);
+        self
     }
 
     /// The same keys, with names hashed otherwise.
@@ -145,7 +164,12 @@ impl OwnerKeys {
 
     /// Signs `bytes`, which must start with a domain tag of their own.
     pub(crate) fn sign(&self, bytes: &[u8]) -> [u8; 64] {
-        self.signing.sign(bytes).to_bytes()
+        let sign = || self.signing.sign(bytes).to_bytes();
+        #[cfg(feature = "simulation")]
+        if let Some(memory) = &self.memory {
+            return memory.signature(bytes, &sign);
+        }
+        sign()
     }
 }
 

@@ -5,10 +5,12 @@ mod common;
 use bytes::Bytes;
 use forever_core::codec::{Bincode, Codec, DecodeError};
 use forever_core::frame::{
-    AnnounceOutcome, DATA_LEN_MAX, Frame, Goodbye, HEADER_LEN_MAX, HeldRecord, Hello, OFFER_CHUNKS_MAX, Refusal,
+    AnnounceOutcome, DATA_LEN_MAX, Frame, Goodbye, HEADER_LEN_MAX, HeldRecord, Hello, Life, MemberRow,
+    OFFER_CHUNKS_MAX, Refusal,
 };
-use forever_core::ids::{ChunkId, NameId, ObjectId, OwnerId, PageId, RecordId};
+use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::manifest::ChunkRef;
+use forever_core::member::{Member, MemberInfo, MemberStatus};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -50,12 +52,46 @@ fn any_goodbye() -> impl Strategy<Value = Goodbye> {
         Just(Goodbye::Version),
         Just(Goodbye::Protocol),
         Just(Goodbye::Banned),
+        Just(Goodbye::Crowded),
+    ]
+}
+
+fn any_info() -> impl Strategy<Value = MemberInfo> {
+    let status = prop_oneof![Just(MemberStatus::In), Just(MemberStatus::Left), Just(MemberStatus::Forgotten)];
+    (any::<(u64, [u8; 32], u32)>(), status, vec(".{0,20}", 0..8), ".{0,10}").prop_map(
+        |((stamp, owner, weight), status, addresses, zone)| {
+            let owner = OwnerId(owner);
+            MemberInfo { stamp, status, owner, addresses, weight, zone }
+        },
+    )
+}
+
+fn any_member() -> impl Strategy<Value = Member> {
+    (any::<[u8; 32]>(), any_info()).prop_map(|(node, info)| Member { node: NodeId(node), info })
+}
+
+fn any_member_frame() -> impl Strategy<Value = Frame> {
+    let life = any::<Option<(u64, u16, bool)>>()
+        .prop_map(|life| life.map(|(generation, incarnation, down)| Life { generation, incarnation, down }));
+    let row = (any_member(), life).prop_map(|(member, life)| MemberRow { member, life });
+    prop_oneof![
+        any::<(u64, Option<[u8; 32]>)>()
+            .prop_map(|(request, after)| Frame::AskMembers { request, after: after.map(NodeId) }),
+        (any::<u64>(), vec(row, 0..4), any::<bool>()).prop_map(|(request, members, more)| Frame::Members {
+            request,
+            members,
+            more
+        }),
+        vec(any_member(), 0..4).prop_map(|members| Frame::News { members }),
+        (any::<u64>(), any_bytes()).prop_map(|(table, packet)| Frame::Swim { table, packet }),
     ]
 }
 
 fn any_link_frame() -> impl Strategy<Value = Frame> {
-    let hello = (any::<u16>(), any::<u64>(), vec(".{0,20}", 0..8), any_place()).prop_map(
-        |(version, features, listen, (owner, _, _))| Frame::Hello(Hello { version, features, listen, owner }),
+    let hello = (any::<(u16, u64, u64, u64)>(), any_info(), ".{0,20}").prop_map(
+        |((version, features, generation, table), member, seen)| {
+            Frame::Hello(Hello { version, features, member, generation, table, seen })
+        },
     );
     prop_oneof![
         hello,
@@ -134,7 +170,7 @@ fn any_record_frame() -> impl Strategy<Value = Frame> {
 }
 
 fn any_frame() -> impl Strategy<Value = Frame> {
-    prop_oneof![any_link_frame(), any_upload_frame(), any_want_frame(), any_record_frame()]
+    prop_oneof![any_link_frame(), any_upload_frame(), any_want_frame(), any_record_frame(), any_member_frame()]
 }
 
 proptest! {

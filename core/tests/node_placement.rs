@@ -3,7 +3,9 @@
 
 mod harness;
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use forever_core::command::{Command, PutMeta};
@@ -264,4 +266,128 @@ fn a_put_that_nobody_else_can_take_fails_and_shows_nothing() {
     }
     let report = world.put(0, "file", &content(5_500, 1)).unwrap();
     assert_eq!((report.new_bytes, report.write.pending), (0, 0), "it resumes with what is here");
+}
+
+/// A node loses its disk and starts anew.
+fn lose_disk(world: &mut World, host: usize) {
+    world.crash(host);
+    *world.disk(host) = harness::disk::MemoryDisk::default();
+    world.start(host);
+    world.settle();
+}
+
+/// Counts the frames that a host sends and that are so, by receiver.
+fn count(world: &mut World, from: usize, is_wanted: fn(&Frame) -> bool) -> Rc<RefCell<BTreeMap<usize, u32>>> {
+    let counted = Rc::new(RefCell::new(BTreeMap::new()));
+    let counts = counted.clone();
+    world.meddle = Some(Box::new(move |sender, to, frame| {
+        if sender == from && is_wanted(frame) {
+            *counts.borrow_mut().entry(to).or_default() += 1;
+        }
+        true
+    }));
+    counted
+}
+
+#[test]
+fn who_holds_nothing_asks_those_who_are_likely_to() {
+    let mut world = world();
+    let bytes = content(5_500, 1);
+    let file = file_of(&world, 0, false);
+    world.put(0, &file, &bytes).unwrap();
+    lose_disk(&mut world, 0);
+    let asked = count(&mut world, 0, |frame| matches!(frame, Frame::Find { .. }));
+    assert_eq!(world.get(0, &file).unwrap(), bytes);
+    let likely = ranked(&world, 0, &file).into_iter().filter(|host| *host != 0).take(5).collect::<BTreeSet<_>>();
+    assert_eq!(asked.borrow().keys().copied().collect::<BTreeSet<_>>(), likely);
+}
+
+#[test]
+fn what_lies_with_none_of_those_is_found_with_anybody() {
+    let mut world = World::with(NODES, |_, config| kept_on(2, config));
+    let bytes = content(5_500, 1);
+    let file = (0..100).map(|number| format!("file {number}")).find(|file| ranked(&world, 0, file)[6] == 0).unwrap();
+    let ranks = ranked(&world, 0, &file);
+    for host in &ranks[..4] {
+        world.crash(*host);
+    }
+    world.run_for(Duration::from_secs(1));
+    world.put(0, &file, &bytes).unwrap();
+    assert_eq!(having(&mut world, 0, &file, 1), set([0, ranks[4], ranks[5]]));
+    world.crash(0);
+    for host in &ranks[..4] {
+        world.start(*host);
+    }
+    lose_disk(&mut world, 0);
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(world.get(0, &file).unwrap(), bytes);
+    assert_eq!(world.get(0, "another file"), Err(RequestError::NotFound));
+}
+
+#[test]
+fn a_file_is_not_said_to_be_absent_while_all_its_holders_are_away() {
+    let mut world = world();
+    let file = file_of(&world, 0, false);
+    world.put(0, &file, &content(5_500, 1)).unwrap();
+    let ranks = ranked(&world, 0, &file);
+    lose_disk(&mut world, 0);
+    for holder in &ranks[..3] {
+        world.crash(*holder);
+    }
+    world.run_for(Duration::from_secs(1));
+    let failed = world.get(0, &file);
+    assert!(matches!(failed, Err(RequestError::Unavailable(_))), "{failed:?}");
+    world.start(ranks[2]);
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(world.get(0, &file).unwrap(), content(5_500, 1));
+}
+
+#[test]
+fn an_evict_asks_the_holders_and_who_lacks_the_file_fetches_it() {
+    let mut world = world();
+    let bytes = content(5_500, 1);
+    let file = file_of(&world, 0, true);
+    let ranks = ranked(&world, 0, &file);
+    let holders: Vec<usize> = ranks[..3].iter().copied().filter(|host| *host != 0).collect();
+    world.disk(holders[0]).full = true;
+    world.put(0, &file, &bytes).unwrap();
+    assert!(!having(&mut world, 0, &file, 1).contains(&holders[0]));
+    world.disk(holders[0]).full = false;
+    let asked = count(&mut world, 0, |frame| matches!(frame, Frame::AskPromise { .. }));
+    let What::Evicted { promised_by, .. } = world.ask(0, Command::Evict { name: name(&file) }) else { panic!() };
+    let promisers: BTreeSet<NodeId> = promised_by.into_iter().collect();
+    assert_eq!(promisers, holders.iter().map(|host| world.id(*host)).collect());
+    assert_eq!(asked.borrow().keys().copied().collect::<BTreeSet<_>>(), set(holders.iter().copied()));
+    assert_eq!(world.get(0, &file).unwrap(), bytes);
+    let have = having(&mut world, 0, &file, 1);
+    assert!(holders.iter().all(|holder| have.contains(holder)), "{have:?}");
+}
+
+#[test]
+fn an_evict_asks_on_when_a_holder_refuses() {
+    let mut world = world();
+    let file = file_of(&world, 0, true);
+    let ranks = ranked(&world, 0, &file);
+    let holders: Vec<usize> = ranks[..3].iter().copied().filter(|host| *host != 0).collect();
+    world.put(0, &file, &content(5_500, 1)).unwrap();
+    world.crash(holders[0]);
+    world.run_for(Duration::from_secs(1));
+    let What::Evicted { promised_by, .. } = world.ask(0, Command::Evict { name: name(&file) }) else { panic!() };
+    let promisers: BTreeSet<NodeId> = promised_by.into_iter().collect();
+    assert_eq!(promisers, [holders[1], ranks[3]].map(|host| world.id(host)).into());
+}
+
+#[test]
+fn a_stat_tells_who_is_to_hold_a_file_and_who_does() {
+    let mut world = world();
+    let file = file_of(&world, 0, false);
+    let ranks = ranked(&world, 0, &file);
+    world.disk(ranks[1]).full = true;
+    world.put(0, &file, &content(5_500, 1)).unwrap();
+    let command = Command::Stat { name: name(&file), version: None, holders: true };
+    let What::Stat(stat) = world.ask(0, command) else { panic!() };
+    assert_eq!(stat.replicas, Replicas::default());
+    assert_eq!(stat.placed, ranks[..3].iter().map(|host| world.id(*host)).collect::<Vec<_>>());
+    let holders: BTreeSet<NodeId> = stat.holders.unwrap().into_iter().collect();
+    assert!(stat.local && holders.contains(&world.id(ranks[0])) && !holders.contains(&world.id(ranks[1])));
 }

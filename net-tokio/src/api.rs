@@ -9,7 +9,9 @@ mod failures;
 mod guard;
 mod query;
 mod range;
+mod scrub;
 pub mod share;
+mod steps;
 mod upload;
 pub mod view;
 
@@ -95,6 +97,9 @@ pub fn router(context: Context) -> Router {
         .route("/v1/share/{*name}", post(share::share))
         .route("/v1/tickets/get", post(share::get))
         .route("/v1/restore", post(query::restore))
+        .route("/v1/leave", post(query::leave))
+        .route("/v1/forget/{node}", post(query::forget))
+        .route("/v1/scrub", post(scrub::scrub))
         .route("/v1/status", get(query::status))
         .route("/v1/peers", get(query::peers))
         .route("/v1/failures/{request}", get(query::failure))

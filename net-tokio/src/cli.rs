@@ -9,6 +9,7 @@ mod node;
 mod pipe;
 mod put;
 mod report;
+mod scrub;
 mod setup;
 mod share;
 
@@ -22,6 +23,8 @@ pub(crate) use error::{CliError, Exit};
 pub(crate) use info::follow_restore;
 pub(crate) use pipe::body_from;
 pub(crate) use report::{Report, human_bytes, human_rate, mib_per_s};
+
+use forever_core::placement::Replicas;
 
 use crate::demo::DemoArgs;
 
@@ -84,10 +87,17 @@ enum Command {
     Evict(NameArg),
     /// Bring all files of a recovered owner back from the peers
     Restore,
+    /// Read and check all that this node holds, at once, and bring back from peers what is damaged; one that is interrupted is
+    /// gone on with by the next
+    Scrub(ScrubArgs),
     /// Show this node: IDs, addresses, files, bytes, peers, health
     Status,
-    /// Show the peers
+    /// Show the other nodes of the cluster
     Peers,
+    /// Leave the cluster, once nothing is owed to others any more, and stop the node
+    Leave,
+    /// Remove a node that will not come back from the cluster
+    Forget(NodeArg),
     /// Check what lies on this node's disk, and repair what can be; the node must not run
     #[command(after_help = FSCK)]
     Fsck(FsckArgs),
@@ -106,6 +116,13 @@ struct InitArgs {
 }
 
 #[derive(Debug, Args)]
+struct ScrubArgs {
+    /// Start over instead of going on with one that was interrupted
+    #[arg(long)]
+    restart: bool,
+}
+
+#[derive(Debug, Args)]
 struct NodeArgs {
     /// Where peers connect; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
@@ -116,6 +133,9 @@ struct NodeArgs {
     /// A node to connect to; may be repeated
     #[arg(long = "peer", value_name = "ADDR")]
     peers: Vec<String>,
+    /// On how many nodes to keep files, 1 to 255, or `all`
+    #[arg(long, value_name = "N|all")]
+    replicas: Option<Replicas>,
     /// Record all that happens into a new file, for `forever-sim replay`. It holds secrets, the owner's key and all that is
     /// put and read among them: give it to nobody who may not have those
     #[arg(long, value_name = "FILE")]
@@ -130,6 +150,9 @@ struct PutArgs {
     /// The name to store under; with several paths, the folder
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
+    /// On how many nodes to keep it, 1 to 255, or `all` [default: as the node's settings say]
+    #[arg(long, value_name = "N|all")]
+    replicas: Option<Replicas>,
 }
 
 #[derive(Debug, Args)]
@@ -165,6 +188,12 @@ struct ShareArgs {
 #[derive(Debug, Args)]
 struct NameArg {
     name: String,
+}
+
+#[derive(Debug, Args)]
+struct NodeArg {
+    /// Its ID, as `peers` shows it
+    node: String,
 }
 
 #[derive(Debug, Args)]
@@ -227,7 +256,7 @@ fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit
         Command::Fsck(args) => fsck::run(data, &args, report),
         Command::Node(args) => node::run(data, args, report),
         Command::Demo(args) => asynchronously(crate::demo::run(args, report)),
-        Command::Put(args) => asynchronously(put::run(data, args.paths, args.name, report)),
+        Command::Put(args) => asynchronously(put::run(data, args.paths, args.name, args.replicas, report)),
         Command::Get(args) => asynchronously(get::run(data, args, report)),
         Command::Share(args) => asynchronously(share::run(data, args, report)),
         Command::Rm(args) => asynchronously(info::remove(data, &args.name, report)),
@@ -236,8 +265,11 @@ fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit
         Command::Versions(args) => asynchronously(info::versions(data, &args.name, report)),
         Command::Evict(args) => asynchronously(info::evict(data, &args.name, report)),
         Command::Restore => asynchronously(info::restore(data, report)),
+        Command::Scrub(args) => asynchronously(scrub::run(data, args.restart, report)),
         Command::Status => asynchronously(info::status(data, report)),
         Command::Peers => asynchronously(info::peers(data, report)),
+        Command::Leave => asynchronously(info::leave(data, report)),
+        Command::Forget(args) => asynchronously(info::forget(data, &args.node, report)),
     }
 }
 

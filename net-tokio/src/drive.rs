@@ -74,13 +74,14 @@ enum Connection<S> {
     Failed { dial: DialId, error: DialError },
 }
 
-/// Drives a node until it is told to stop and all its links are closed.
+/// Drives a node until it is told to stop, or stops by itself because it has left the cluster, and all its links are closed.
+/// Returns whether it has left.
 pub async fn drive<N: Net, D: Disk, W: Work, C: Clock>(
     node: Node,
     parts: Parts<N, D, W, C>,
     listener: N::Listener,
     calls: Calls,
-) {
+) -> bool {
     #[cfg(feature = "planted-bugs")]
     let parts = if planted!(parts.simulation, ClusterKeyUnset) {
         Parts { identity: Arc::new(parts.identity.without_cluster_key()), ..parts }
@@ -117,7 +118,7 @@ pub async fn drive<N: Net, D: Disk, W: Work, C: Clock>(
         next_link: 1,
         requests: BTreeMap::new(),
     };
-    driver.run(queues).await;
+    driver.run(queues).await
 }
 
 /// What comes in.
@@ -145,7 +146,7 @@ struct Driver<N: Net, D, W, C> {
 }
 
 impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
-    async fn run(mut self, mut queues: Queues<N::Stream>) {
+    async fn run(mut self, mut queues: Queues<N::Stream>) -> bool {
         self.carry_out();
         while !(self.node.is_stopping() && self.open == 0) {
             let deadline = self.node.poll_timeout().map(|(deadline, _)| deadline);
@@ -175,6 +176,7 @@ impl<N: Net, D: Disk, W: Work, C: Clock> Driver<N, D, W, C> {
                 self.carry_out();
             }
         }
+        self.node.has_left()
     }
 
     /// Takes some of whatever waits, of each kind in turn, so that none can starve another.

@@ -137,13 +137,13 @@ pub(crate) async fn serve(
     let ended = tokio::select! {
         biased;
         () = stop => Ok(()),
-        _ = &mut driver => Err(ServeError::Ended),
+        left = &mut driver => if left.unwrap_or(false) { Ok(()) } else { Err(ServeError::Ended) },
     };
     folder.retract_api()?;
     let _ = stopping.send(());
     let _ = tokio::time::timeout(REQUESTS_END_MAX, &mut server).await;
     let goodbye = async {
-        if ended.is_ok() {
+        if ended.is_ok() && !driver.is_finished() {
             handle.stop().await;
             let _ = driver.await;
         }

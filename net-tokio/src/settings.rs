@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use source::{Environment, check_keys};
 
+/// A day.
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// A fresh data folder's `config.toml`: every key with its default, commented out.
 pub const DEFAULT_CONFIG: &str = include_str!("settings/default.toml");
 
@@ -35,6 +38,15 @@ pub struct Settings {
     /// Addresses of nodes to connect to.
     #[serde(deserialize_with = "values::addresses")]
     pub peers: Vec<String>,
+    /// What this node has in common with others that may fail together with it.
+    #[serde(deserialize_with = "values::zone")]
+    pub zone: String,
+    /// How much it takes of what is stored, compared with others.
+    #[serde(deserialize_with = "values::weight")]
+    pub weight: u32,
+    /// A node that is down for so long no longer counts as a holder, in seconds.
+    #[serde(deserialize_with = "values::positive")]
+    pub repair_after_s: u64,
     /// The only nodes allowed to connect, if any are named.
     #[serde(deserialize_with = "values::node_ids")]
     pub allow: Vec<NodeId>,
@@ -57,6 +69,9 @@ pub struct Settings {
     /// Where a blob lies below its namespace.
     #[serde(deserialize_with = "values::path_transform")]
     pub path_transform: PathTransform,
+    /// On how many nodes files are kept.
+    #[serde(deserialize_with = "values::replicas")]
+    pub replicas: Replicas,
     /// How many versions of a name are kept, the newest included.
     #[serde(deserialize_with = "values::positive_u32")]
     pub keep_versions: u32,
@@ -64,6 +79,8 @@ pub struct Settings {
     pub keep_days: u32,
     /// Space left free on the disk, in MiB.
     pub reserve_mib: u64,
+    /// In how many days of running time every blob is read and checked once; 0 for never.
+    pub scrub_days: u32,
     /// Threads that read, write and hash.
     #[serde(deserialize_with = "values::threads")]
     pub disk_threads: usize,
@@ -76,6 +93,9 @@ impl Default for Settings {
             listen: "0.0.0.0:7000".to_owned(),
             advertise: Vec::new(),
             peers: Vec::new(),
+            zone: core.zone,
+            weight: core.weight,
+            repair_after_s: core.repair_after.as_secs(),
             allow: Vec::new(),
             ban_for_s: core.ban_for.as_secs(),
             api: SocketAddr::from(([127, 0, 0, 1], 7001)),
@@ -84,9 +104,11 @@ impl Default for Settings {
             chunk_size_kib: core.chunk_size / 1024,
             key_hash: KeyHash::default(),
             path_transform: PathTransform::default(),
+            replicas: core.retention.replicas,
             keep_versions: core.retention.keep_versions,
             keep_days: core.retention.keep_days,
             reserve_mib: 256,
+            scrub_days: 14,
             disk_threads: 4,
         }
     }
@@ -104,6 +126,9 @@ pub struct Flags {
     /// See [`Settings::peers`]. Replaces the list of the other sources when not empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
+    /// See [`Settings::replicas`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<String>,
 }
 
 /// What is wrong with the settings, and where.
@@ -184,14 +209,18 @@ impl Settings {
         Config {
             listen,
             bootstrap: self.peers.clone(),
+            zone: self.zone.clone(),
+            weight: self.weight,
+            repair_after: Duration::from_secs(self.repair_after_s),
             chunk_size: self.chunk_size(),
             retention: Retention {
                 keep_versions: self.keep_versions,
                 keep_days: self.keep_days,
-                replicas: Replicas::default(),
+                replicas: self.replicas,
             },
             request_timeout: Duration::from_secs(self.request_timeout_s),
             ban_for: Duration::from_secs(self.ban_for_s),
+            scrub_period: DAY * self.scrub_days,
             ..Config::default()
         }
     }

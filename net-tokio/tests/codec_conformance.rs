@@ -4,11 +4,12 @@ use bytes::Bytes;
 use forever_core::bulk::Bulk;
 use forever_core::codec::{Bincode, Codec, DecodeError};
 use forever_core::frame::{
-    ANSWER_RECORDS_MAX, AnnounceOutcome, DATA_LEN_MAX, Frame, Goodbye, HEADER_LEN_MAX, HeldRecord, Hello,
-    OFFER_CHUNKS_MAX, Refusal,
+    ANSWER_MEMBERS_MAX, ANSWER_RECORDS_MAX, AnnounceOutcome, DATA_LEN_MAX, Frame, Goodbye, HEADER_LEN_MAX, HeldRecord,
+    Hello, Life, MemberRow, OFFER_CHUNKS_MAX, Refusal, SWIM_PACKET_MAX,
 };
-use forever_core::ids::{ChunkId, NameId, ObjectId, OwnerId, PageId, RecordId};
+use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::manifest::ChunkRef;
+use forever_core::member::{Member, MemberInfo, MemberStatus, STAMP_MAX};
 use forever_core::record::RECORD_LEN_MAX;
 use forever_net_tokio::codec_text::Text;
 use proptest::prelude::*;
@@ -27,7 +28,7 @@ fn bytes() -> Bytes {
 
 /// At least one frame of every kind, with the longest lists that the protocol allows.
 fn samples() -> Vec<Frame> {
-    [link_samples(), upload_samples(), transfer_samples(), record_samples()].concat()
+    [link_samples(), upload_samples(), transfer_samples(), record_samples(), member_samples()].concat()
 }
 
 fn link_samples() -> Vec<Frame> {
@@ -35,8 +36,10 @@ fn link_samples() -> Vec<Frame> {
         Frame::Hello(Hello {
             version: 1,
             features: u64::MAX,
-            listen: vec!["[::1]:7000".into(), r#"{"hex":"00"}"#.into(), ":1".into()],
-            owner: OWNER,
+            member: member().info,
+            generation: u64::MAX,
+            table: u64::MAX,
+            seen: "[::1]:7000".into(),
         }),
         Frame::Ping { nonce: u64::MAX },
         Frame::Pong { nonce: 0 },
@@ -85,6 +88,30 @@ fn record_samples() -> Vec<Frame> {
     ]
 }
 
+fn member() -> Member {
+    let info = MemberInfo {
+        stamp: STAMP_MAX,
+        status: MemberStatus::Forgotten,
+        owner: OWNER,
+        addresses: vec!["[::1]:7000".into(), r#"{"hex":"00"}"#.into(), ":1".into()],
+        weight: u32::MAX,
+        zone: r#"a "zone""#.into(),
+    };
+    Member { node: NodeId([0xd4; 32]), info }
+}
+
+fn member_samples() -> Vec<Frame> {
+    let row = |life| MemberRow { member: member(), life };
+    let life = Some(Life { generation: u64::MAX, incarnation: u16::MAX, down: true });
+    vec![
+        Frame::AskMembers { request: 15, after: None },
+        Frame::AskMembers { request: 15, after: Some(NodeId([0xd4; 32])) },
+        Frame::Members { request: 15, members: vec![row(life), row(None)], more: true },
+        Frame::News { members: vec![member(); ANSWER_MEMBERS_MAX] },
+        Frame::Swim { table: u64::MAX, packet: vec![0xee; SWIM_PACKET_MAX].into() },
+    ]
+}
+
 /// A number for every kind of frame; a new kind does not compile until it is here, and then wants a sample.
 fn kind(frame: &Frame) -> usize {
     match frame {
@@ -108,11 +135,15 @@ fn kind(frame: &Frame) -> usize {
         Frame::Records { .. } => 17,
         Frame::AskPromise { .. } => 18,
         Frame::Promise { .. } => 19,
-        Frame::ReleasePromise { .. } => KINDS - 1,
+        Frame::ReleasePromise { .. } => 20,
+        Frame::AskMembers { .. } => 21,
+        Frame::Members { .. } => 22,
+        Frame::News { .. } => 23,
+        Frame::Swim { .. } => KINDS - 1,
     }
 }
 
-const KINDS: usize = 21;
+const KINDS: usize = 25;
 
 fn encoded(codec: &dyn Codec, frame: &Frame) -> (Vec<u8>, Bytes) {
     let mut header = b"kept".to_vec();

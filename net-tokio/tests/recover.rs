@@ -47,7 +47,7 @@ fn pattern(seed: &str, len: usize) -> Vec<u8> {
 /// A node without peers.
 struct Node {
     handle: Handle,
-    driver: JoinHandle<()>,
+    driver: JoinHandle<bool>,
     chunk_size: usize,
     _folder: OpenFolder,
 }

@@ -173,6 +173,22 @@ fn a_disk_full_from_every_operation_on_is_told_and_works_again_with_space() {
 }
 
 #[test]
+fn a_sync_that_failed_while_a_store_was_made_is_made_good_by_the_next_start() {
+    at_every_operation(4, |at| {
+        let fs = MemoryFs::new();
+        fs.fail_sync(at);
+        let failed = open(&fs).is_err();
+        fs.heal();
+        let store = open(&fs).unwrap();
+        assert_eq!(store.perform(commit_op(vec![put("k", "v")])), Ok(DiskDone::Committed));
+        let after = fs.after_power_loss(at);
+        let content = observe(&|what| open(&after).unwrap().perform(what));
+        assert_eq!(content, observe(&|what| store.perform(what)), "sync {at} failed");
+        failed
+    });
+}
+
+#[test]
 fn a_failed_sync_is_final_and_what_was_acknowledged_stays_readable() {
     at_every_operation(20, |at| {
         let fs = MemoryFs::new();

@@ -84,7 +84,18 @@ impl Trace {
 
     /// Adds an event by what `serde` makes of it.
     pub fn record_value(&self, at: Duration, actor: &str, kind: &str, value: &(impl Serialize + Debug)) {
-        let encode = |buffer: &mut Vec<u8>| encode_onto(value, buffer);
+        self.record_encoded(at, actor, kind, value, |buffer| encode_onto(value, buffer));
+    }
+
+    /// Adds an event whose bytes `encode` appends, for those who have some of them at hand; `value` is what they are of.
+    pub(crate) fn record_encoded(
+        &self,
+        at: Duration,
+        actor: &str,
+        kind: &str,
+        value: &impl Debug,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
         self.state().add(at, actor, kind, encode, || format!("{value:?}"));
     }
 

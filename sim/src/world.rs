@@ -14,12 +14,13 @@
 //! | `host`, `clock`, `process` | machines, their clocks, and nodes that run on them |
 //! | `net`, `traffic`, `dial`, `cut` | connections: what they are, frames on them, how they are made and how they end |
 //! | `disk`, `storage` | disks in memory; operations over time and what goes wrong with them |
-//! | `work` | pure work, remembered |
+//! | `work`, `signatures` | pure work, and what was signed, remembered |
 //! | `callers`, `settle` | operations of the plan, and those of the judge at the end |
 //! | `faults`, `ways` | how each fault begins and ends; what it does to the ways between hosts |
 //! | `view` | what oracles see |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::command::Command;
@@ -30,7 +31,7 @@ use forever_core::work::WorkOp;
 
 use crate::draw::{Draw, Draws, Site, fold};
 use crate::store::inspect::Inspector;
-use crate::store::{Asked, Event, Fault, Op, OpError, OpResult, Scenario, View};
+use crate::store::{Asked, Contents, Event, Fault, Op, OpError, OpResult, Scenario, View};
 use crate::system::System;
 use crate::trace::Trace;
 
@@ -46,6 +47,7 @@ mod process;
 mod queue;
 mod record;
 mod settle;
+mod signatures;
 mod storage;
 mod traffic;
 mod view;
@@ -57,6 +59,7 @@ use host::Host;
 use net::Net;
 use queue::Queue;
 use settle::Phase;
+use signatures::Signatures;
 use work::Worker;
 
 /// Events gathered before the oracles see them, if nothing more urgent than a frame is among them.
@@ -76,8 +79,12 @@ pub struct World {
     net: Net,
     /// Frames sent so far.
     frames: u64,
+    /// Where frames are encoded.
+    encoded: Vec<u8>,
     worker: Worker,
     inspector: Inspector,
+    /// What oracles have read from disks since something last happened.
+    contents: BTreeMap<usize, Arc<Contents>>,
     ops: Ops,
     /// The faults that go on.
     active: BTreeMap<usize, Fault>,
@@ -135,7 +142,12 @@ impl World {
     /// one from it.
     #[must_use]
     pub fn new(scenario: &Scenario, trace: Trace) -> Self {
-        let hosts: Vec<Host> = (0..scenario.nodes.len()).map(|number| Host::new(scenario, number)).collect();
+        let mut memories: BTreeMap<usize, Arc<Signatures>> = BTreeMap::new();
+        let mut host = |number: usize| {
+            let memory = memories.entry(scenario.nodes[number].owner).or_default();
+            Host::new(scenario, number, memory.clone())
+        };
+        let hosts: Vec<Host> = (0..scenario.nodes.len()).map(&mut host).collect();
         let mut queue = Queue::default();
         for host in 0..hosts.len() {
             queue.push(0, Happening::Boot { host });
@@ -148,10 +160,12 @@ impl World {
             now_us: 0,
             queue,
             net: Net::new(hosts.len()),
-            hosts,
             frames: 0,
+            encoded: Vec::new(),
             worker: Worker::default(),
-            inspector: Inspector::default(),
+            inspector: Inspector::knowing(hosts.iter().map(|host| host.secrets.keys.clone())),
+            contents: BTreeMap::new(),
+            hosts,
             ops: Ops::default(),
             active: BTreeMap::new(),
             bitten: BTreeSet::new(),
@@ -165,7 +179,7 @@ impl World {
         }
     }
 
-    /// Whether oracles see frames ([`Event::Frame`]). They do unless told otherwise; to encode them all takes time.
+    /// Whether oracles see frames ([`Event::Frame`]). They do unless told otherwise; to look at them all takes time.
     pub fn watch_frames(&mut self, watch: bool) {
         self.watches_frames = watch;
     }
@@ -196,8 +210,14 @@ impl World {
         self.hand_over(events);
     }
 
+    /// Ends whatever lets something happen.
     fn hand_over(&mut self, events: &mut Vec<Event>) {
-        events.append(&mut self.events);
+        self.contents.clear();
+        if events.is_empty() {
+            std::mem::swap(events, &mut self.events);
+        } else {
+            events.append(&mut self.events);
+        }
         self.is_urgent = false;
     }
 

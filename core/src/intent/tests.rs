@@ -26,6 +26,20 @@ fn every_flipped_bit_is_refused() {
     }
 }
 
+#[cfg(feature = "simulation")]
+#[test]
+fn who_knows_the_keys_of_owners_refuses_what_others_refuse() {
+    let bytes = SignedIntent::sign(&keys(), &intent()).0;
+    let owners = [keys()];
+    assert_eq!(SignedIntent::verify_knowing(&owners, &bytes), Ok(intent()));
+    for bit in 0..bytes.len() * 8 {
+        let mut bad = bytes.to_vec();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(SignedIntent::verify_knowing(&owners, &bad), SignedIntent::verify(&bad), "bit {bit}");
+        assert!(SignedIntent::verify(&bad).is_err(), "bit {bit}");
+    }
+}
+
 #[test]
 fn any_other_length_is_refused() {
     let mut bytes = SignedIntent::sign(&keys(), &intent()).0.to_vec();

@@ -1,16 +1,17 @@
 //! Announcements and requests for promises, at the end that receives them.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use crate::disk::{DiskOp, Write};
 use crate::frame::{AnnounceOutcome, Frame, Refusal};
-use crate::ids::{LinkId, OwnerId, RecordId};
+use crate::ids::{LinkId, NodeId, OwnerId, RecordId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
-use crate::node::{links, schema};
+use crate::node::{cluster, links, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 use crate::{planted, sometimes};
@@ -65,7 +66,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
                 return links::answer(cx, link, Frame::Announced { request, outcome });
             }
             // The announcer may itself have evicted what it owes.
-            let holders = cx.links.ready_nodes();
+            let holders = likely(cx, link, &record);
             pull::start(cx, record, PullClient::Announce { link, request }, holders);
         }
         AnnounceStep::Newest { link, request, record } => {
@@ -83,6 +84,12 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
             links::answer(cx, link, Frame::Announced { request, outcome });
         }
     }
+}
+
+/// Who is likely to have a record of which a peer speaks.
+fn likely(cx: &mut Context, link: LinkId, record: &SignedRecord) -> BTreeSet<NodeId> {
+    let speaker = cx.links.get(link).map(|link| link.node);
+    cluster::likely_of(cx, &record.record).into_iter().chain(speaker).collect()
 }
 
 /// A pull that an announcement started is over.
@@ -121,15 +128,15 @@ pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, complet
         }
         PromiseStep::Mark { asked, record } => {
             let evicted = completion.values().map_or(true, |marks| marks.iter().any(Option::is_some));
-            let Some(node) = cx.links.get(asked.link).map(|link| link.node) else { return };
             let evicting = cx.evicting.contains(&asked.record) && !planted!(cx.simulation, PromiseWhileEvicting);
             if evicted || evicting {
                 sometimes!(cx.simulation, "promise.refused");
                 return answer(cx, asked, false);
             }
-            // What is missing or damaged here is fetched from the asker, who still has it.
+            // What is missing or damaged here is fetched: the asker still has it.
             let client = PullClient::Promise { link: asked.link, request: asked.request };
-            pull::start(cx, record, client, [node].into());
+            let holders = likely(cx, asked.link, &record);
+            pull::start(cx, record, client, holders);
         }
         PromiseStep::Commit { asked } => {
             cx.fresh.end_promise(asked.record);

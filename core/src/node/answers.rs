@@ -7,10 +7,10 @@ use bytes::Bytes;
 use crate::buggify;
 use crate::disk::{DiskError, DiskOp};
 use crate::frame::{ANSWER_RECORDS_MAX, Frame, HEADER_LEN_MAX, HeldRecord};
-use crate::ids::{LinkId, NameId, OwnerId, RecordId};
+use crate::ids::{BlobKey, LinkId, NameId, OwnerId, RecordId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
-use crate::node::{links, schema};
+use crate::node::{links, mend, schema};
 
 /// What an answer waits for.
 #[derive(Debug)]
@@ -100,11 +100,16 @@ pub(crate) fn commit_quietly(cx: &mut Context, writes: Vec<crate::disk::Write>) 
     cx.disk(DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes }, Pending::Nobody);
 }
 
+/// A blob of this disk turned out to be damaged, and is absent now: it is fetched again.
+pub(crate) fn note_damage(cx: &mut Context, blob: BlobKey) {
+    cx.counters.damaged_blobs += 1;
+    mend::chunk(cx, blob);
+}
+
 /// Notes a disk error that concerns the whole node.
 pub(crate) fn note_disk_error(cx: &mut Context, error: &DiskError) {
     match error {
         DiskError::Degraded(_) => cx.disk_error = Some(alloc::string::ToString::to_string(error)),
-        DiskError::Corrupt => cx.counters.damaged_blobs += 1,
-        DiskError::NotFound | DiskError::Mismatch | DiskError::Full | DiskError::Io(_) => {}
+        DiskError::Corrupt | DiskError::NotFound | DiskError::Mismatch | DiskError::Full | DiskError::Io(_) => {}
     }
 }

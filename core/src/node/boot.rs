@@ -1,4 +1,4 @@
-//! What a node does first: read its clock, its members and its owner's names from the disk, then dial.
+//! What a node does first: read its clock, its members and its owner's names from the disk, stamp this start, then dial.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -6,11 +6,12 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskOp};
+use crate::member::MemberInfo;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
-use crate::node::schema::{self, Remembered};
+use crate::node::schema;
 use crate::node::timers::Timer;
-use crate::node::{answers, dials, members, names};
+use crate::node::{answers, dials, links, members, names, outbox, presence, scrub, service, swim};
 use crate::record::SignedRecord;
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -23,6 +24,8 @@ const BATCH: u32 = 1_024;
 pub(crate) enum BootStep {
     Clock,
     Members,
+    /// This start is being stamped.
+    Stamp,
     Owed,
     /// The names, from a key on.
     Names(Bytes),
@@ -105,28 +108,22 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
         }
         BootStep::Members => {
             let Some((entries, more)) = note(cx, completion.entries()) else { return again(cx, Failed::Members) };
-            let last = entries.last().map(|(key, _)| schema::after(key)).filter(|_| more);
-            for (key, value) in entries {
-                if let (Some(node), Some(remembered)) =
-                    (schema::node_of_member(&key), schema::decode::<Remembered>(&value))
-                {
-                    members::recover(cx, node, remembered);
-                }
-            }
-            if let Some(next) = last {
-                scan(cx, b"N", next, BootStep::Members);
-                return false;
-            }
-            dials::start(cx);
-            names::start(cx);
-            scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
+            on_members(cx, entries, more);
+            false
+        }
+        BootStep::Stamp => {
+            // A disk that keeps nothing now must not keep what it has from being read. If this start shares its stamp with the
+            // next, others will say so, and the stamp is made anew.
+            note(cx, completion.committed());
+            take_part(cx);
             true
         }
         BootStep::Owed => {
             let (entries, more) = note(cx, completion.entries()).unwrap_or_default();
             cx.counters.owed += entries.len() as u64;
-            if let (true, Some((last, _))) = (more, entries.last()) {
-                scan(cx, b"O", schema::after(last), BootStep::Owed);
+            match entries.last() {
+                Some((last, _)) if more => scan(cx, b"O", schema::after(last), BootStep::Owed),
+                Some(_) | None => outbox::forgive_all(cx),
             }
             false
         }
@@ -151,6 +148,34 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             false
         }
     }
+}
+
+fn on_members(cx: &mut Context, entries: Vec<(Bytes, Bytes)>, more: bool) {
+    let last = entries.last().map(|(key, _)| schema::after(key)).filter(|_| more);
+    for (key, value) in entries {
+        if let (Some(node), Some(info)) =
+            (schema::node_of_member(&key), schema::decode::<MemberInfo>(&value).filter(MemberInfo::is_sane))
+        {
+            members::recover(cx, node, info);
+        }
+    }
+    match last {
+        Some(next) => scan(cx, b"N", next, BootStep::Members),
+        None => members::stamp_start(cx),
+    }
+}
+
+/// The own entry is stamped: from now on this node is one of the cluster.
+fn take_part(cx: &mut Context) {
+    cx.has_booted = true;
+    swim::start(cx);
+    service::start(cx);
+    links::on_booted(cx);
+    dials::start(cx);
+    names::start(cx);
+    scrub::start(cx);
+    presence::start(cx);
+    scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
 }
 
 fn note<T>(cx: &mut Context, result: Result<T, DiskError>) -> Option<T> {

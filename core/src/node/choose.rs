@@ -84,5 +84,9 @@ fn nothing_found(cx: &Context, located: &Located) -> RequestError {
     if let Some(silent) = located.silent.first() {
         return RequestError::Unavailable(alloc::format!("node {silent} gave no answer, and nobody else has it"));
     }
+    if located.holders_away {
+        let troubles = cx.dials.troubles();
+        return RequestError::Unavailable(alloc::format!("no node that is to hold it can be asked. {troubles}"));
+    }
     RequestError::NotFound
 }

@@ -1,14 +1,20 @@
 //! Where names belong: the placement of groups over the members of the cluster, computed once for each membership.
 
-use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{NameId, NodeId, OwnerId};
+use crate::member::{MemberInfo, MemberStatus};
 use crate::node::context::Context;
+use crate::node::dials;
+use crate::node::service::Served;
 use crate::placement::{self, Candidate, Group, Replicas};
-use crate::record::Record;
+use crate::planted;
+use crate::record::{Record, RecordBody};
+
+/// How many behind the usual holders are asked for a name at first: they may stand in for some.
+const SPARES: usize = 2;
 
 /// The rank lists asked for since the membership changed last: at most one for each of the 65,536 groups.
 #[derive(Debug, Default)]
@@ -36,21 +42,33 @@ pub(crate) enum Reach {
     Away,
 }
 
-/// Who may hold anything: this node and the members.
+/// Who may hold anything: the members in service, this node among them.
 fn candidates(cx: &Context) -> Vec<Candidate> {
-    let nodes = core::iter::once(cx.me).chain(cx.members.nodes());
-    nodes.map(|node| Candidate { node, weight: 1, zone: String::new() }).collect()
+    let is_candidate = |(node, _): &(&NodeId, &Served)| {
+        !planted!(cx.simulation, RankByReachable) || **node == cx.me || cx.links.of(**node).is_some()
+    };
+    let candidate = |(node, served): (&NodeId, &Served)| Candidate {
+        node: *node,
+        weight: served.weight,
+        zone: served.zone.clone(),
+    };
+    cx.service.members().iter().filter(is_candidate).map(candidate).collect()
 }
 
-/// The members changed: what was computed of the earlier ones is void.
+/// The members in service changed: what was computed of the earlier ones is void.
 pub(crate) fn on_membership(cx: &mut Context) {
     cx.cluster.ranks.clear();
+}
+
+/// How much this node still owes others before it may leave: deliveries that some member has not acknowledged.
+pub(crate) fn owed_before_leaving(cx: &Context) -> u64 {
+    cx.counters.owed
 }
 
 /// All nodes that may hold a name, best first; this node may be among them.
 pub(crate) fn rank(cx: &mut Context, name: NameId) -> Arc<[NodeId]> {
     let group = Group::of(name);
-    if let Some(ranked) = cx.cluster.ranks.get(&group) {
+    if let Some(ranked) = cx.cluster.ranks.get(&group).filter(|_| !planted!(cx.simulation, RankByReachable)) {
         return ranked.clone();
     }
     let ranked: Arc<[NodeId]> = placement::rank(group, &candidates(cx)).into();
@@ -64,6 +82,19 @@ pub(crate) fn holders(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec
     ranked.iter().take(replicas.limit()).copied().collect()
 }
 
+/// The nodes that would be to hold a name if all members were in service: whoever of them comes back, even after long, is to hold
+/// it again.
+pub(crate) fn holders_of_all(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec<NodeId> {
+    if cx.service.members().len() > cx.members.count() as usize || planted!(cx.simulation, RankByReachable) {
+        return holders(cx, name, replicas);
+    }
+    let candidate =
+        |(node, info): (NodeId, &MemberInfo)| Candidate { node, weight: info.weight, zone: info.zone.clone() };
+    let members = cx.members.all().filter(|(_, info)| info.status == MemberStatus::In);
+    let all: Vec<Candidate> = members.chain([(cx.me, cx.members.own())]).map(candidate).collect();
+    placement::rank(Group::of(name), &all).into_iter().take(replicas.limit()).collect()
+}
+
 /// Whether a node is to hold a name.
 pub(crate) fn is_holder(cx: &mut Context, node: NodeId, name: NameId, replicas: Replicas) -> bool {
     rank(cx, name).iter().take(replicas.limit()).any(|holder| *holder == node)
@@ -74,15 +105,37 @@ pub(crate) fn owner_devices(cx: &Context, owner: OwnerId) -> Vec<NodeId> {
     cx.members.devices(owner).collect()
 }
 
-/// What a node is to have of a record; `None` if nothing.
+/// Who is likely to have what is kept of a name on so many nodes, or on as many as is usual here: its holders, a few who may
+/// stand in for them, and the owner's other devices.
+pub(crate) fn likely(cx: &mut Context, owner: OwnerId, name: NameId, replicas: Replicas) -> BTreeSet<NodeId> {
+    let me = cx.me;
+    let first = cx.config.retention.replicas.max(replicas).limit().saturating_add(SPARES);
+    let ranked = rank(cx, name);
+    let others = ranked.iter().copied().filter(|node| *node != me);
+    others.take(first).chain(cx.members.devices(owner)).collect()
+}
+
+/// Who is likely to have a record.
+pub(crate) fn likely_of(cx: &mut Context, record: &Record) -> BTreeSet<NodeId> {
+    likely(cx, record.owner, record.name_id, record.retention.replicas)
+}
+
+/// What a node is to have of a record; `None` if nothing. A deletion is everybody's: any member may have held the name when others
+/// were in the cluster, and would go on serving it.
 pub(crate) fn part(cx: &mut Context, node: NodeId, record: &Record) -> Option<Part> {
-    if is_holder(cx, node, record.name_id, record.retention.replicas) {
+    if record.body == RecordBody::Tombstone || is_holder(cx, node, record.name_id, record.retention.replicas) {
         return Some(Part::Whole);
     }
     cx.members.devices(record.owner).any(|device| device == node).then_some(Part::Light)
 }
 
-/// Whether a node can be talked to; one that can be connected to now is.
+/// Whether a node can be talked to; one that can be connected to now is being connected to from now on.
 pub(crate) fn reach(cx: &mut Context, node: NodeId) -> Reach {
-    if cx.links.of(node).is_some() { Reach::Linked } else { Reach::Away }
+    if cx.links.of(node).is_some() {
+        Reach::Linked
+    } else if dials::reach(cx, node) {
+        Reach::Coming
+    } else {
+        Reach::Away
+    }
 }

@@ -15,19 +15,25 @@ use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
 use crate::node::boot::Failed;
 use crate::node::cluster::Cluster;
 use crate::node::dials::Dials;
+use crate::node::exchange::Exchange;
 use crate::node::fetch::Fetches;
 use crate::node::fresh::Fresh;
 use crate::node::hot::HotBlobs;
 use crate::node::links::Links;
 use crate::node::locate::Locates;
 use crate::node::members::Members;
+use crate::node::mend::Mends;
 use crate::node::names::Names;
 use crate::node::outbox::Outbox;
 use crate::node::page_loader::PageLoads;
 use crate::node::pending::Pending;
+use crate::node::presence::Presence;
 use crate::node::publish::Publishes;
 use crate::node::pull::Pulls;
+use crate::node::scrub::Scrub;
+use crate::node::service::Service;
 use crate::node::signal::Signal;
+use crate::node::swim::Swim;
 use crate::node::timers::{Timer, Timers};
 use crate::node::upload::Uploads;
 use crate::output::Output;
@@ -43,6 +49,8 @@ use crate::work::WorkOp;
 pub(crate) struct Counters {
     pub(crate) protocol_errors: u64,
     pub(crate) damaged_blobs: u64,
+    /// Chunks and records that were damaged or lacked something here, and are in order again.
+    pub(crate) mended: u64,
     /// Deliveries owed to known nodes.
     pub(crate) owed: u64,
 }
@@ -60,6 +68,13 @@ pub(crate) struct Context {
     pub(crate) links: Links,
     pub(crate) dials: Dials,
     pub(crate) members: Members,
+    pub(crate) exchange: Exchange,
+    pub(crate) swim: Swim,
+    pub(crate) service: Service,
+    /// Whether the clock and the members have been read from the disk, and this start has been stamped.
+    pub(crate) has_booted: bool,
+    /// Whether the node has left the cluster, and is about to stop.
+    pub(crate) has_left: bool,
     pub(crate) cluster: Cluster,
     pub(crate) fetches: Fetches,
     pub(crate) uploads: Uploads,
@@ -70,6 +85,9 @@ pub(crate) struct Context {
     pub(crate) pulls: Pulls,
     pub(crate) publishes: Publishes,
     pub(crate) outbox: Outbox,
+    pub(crate) mends: Mends,
+    pub(crate) presence: Presence,
+    pub(crate) scrub: Scrub,
     /// Which put an upload to a peer belongs to.
     pub(crate) upload_owners: BTreeMap<(LinkId, u64), RequestId>,
     /// Puts under way: they share the window.
@@ -99,9 +117,9 @@ impl Context {
         let [a, b, c, d, e, f, g, h, ..] = me.0;
         let simulation = SimulationState::new(config.simulation, u64::from_le_bytes([a, b, c, d, e, f, g, h]));
         let hot_bytes = if planted!(simulation, HotCacheUnbounded) { u64::MAX } else { config.hot_bytes };
+        let owner = keys.owner_id();
         Self {
-            owner: keys.owner_id(),
-            config,
+            owner,
             me,
             keys,
             now,
@@ -109,7 +127,12 @@ impl Context {
             timers: Timers::default(),
             links: Links::default(),
             dials,
-            members: Members::default(),
+            members: Members::new(&config, owner),
+            exchange: Exchange::default(),
+            swim: Swim::new(),
+            service: Service::default(),
+            has_booted: false,
+            has_left: false,
             cluster: Cluster::default(),
             fetches: Fetches::default(),
             uploads: Uploads::default(),
@@ -120,6 +143,9 @@ impl Context {
             pulls: Pulls::default(),
             publishes: Publishes::default(),
             outbox: Outbox::default(),
+            mends: Mends::default(),
+            presence: Presence::default(),
+            scrub: Scrub::default(),
             upload_owners: BTreeMap::new(),
             puts: 0,
             gets: 0,
@@ -135,7 +161,15 @@ impl Context {
             outputs: VecDeque::new(),
             signals: VecDeque::new(),
             pending: BTreeMap::new(),
+            config,
         }
+    }
+
+    /// Randomness for a part that draws by itself.
+    pub(crate) fn fork_rng(&mut self) -> ChaCha12Rng {
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        ChaCha12Rng::from_seed(seed)
     }
 
     /// A number not given before in this node's life.
@@ -205,7 +239,7 @@ impl Context {
 
     /// How many nodes must hold a write before it is acknowledged: two, if there are two.
     pub(crate) fn write_quorum(&self) -> u32 {
-        let others = self.members.count() + self.strangers();
-        if others == 0 { 1 } else { 2 }
+        let is_alone = self.members.nodes().next().is_none() && self.strangers() == 0;
+        if is_alone { 1 } else { 2 }
     }
 }

@@ -1,12 +1,13 @@
-//! Addresses to dial: configured ones for ever, remembered ones until their node is connected.
+//! Addresses to dial: configured ones, and those of members. Each is dialled for ever, ever more rarely, unless its node is connected.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::event::PeerInfo;
 use crate::ids::{DialId, LinkId, NodeId};
 use crate::input::DialError;
+use crate::member::MEMBERS_MAX;
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::links::Links;
@@ -14,10 +15,14 @@ use crate::node::members::Members;
 use crate::node::signal::Signal;
 use crate::node::timers::Timer;
 use crate::output::Output;
+use crate::time::Monotonic;
 use crate::{buggify, planted, sometimes};
 
-/// The most addresses known at once; further ones are not remembered.
-const ADDRESSES_MAX: usize = 1_024;
+/// The most addresses known at once: two of each member. Further ones are not dialled.
+const ADDRESSES_MAX: usize = 2 * MEMBERS_MAX;
+
+/// How often an address at which a node was found is dialled in vain before it is given up.
+const FOUND_DIALS: u32 = 4;
 
 /// How long the first dials may take before requests no longer wait for them.
 const SETTLE: Duration = Duration::from_secs(6);
@@ -39,30 +44,43 @@ struct Address {
     state: State,
     failures: u32,
     error: Option<String>,
+    /// When it was dialled last.
+    dialled_at: Option<Monotonic>,
+    /// A node was found there, and it has not been dialled so often in vain since.
+    found: u32,
+}
+
+impl Address {
+    fn new(node: Option<NodeId>, configured: bool) -> Self {
+        Self { node, configured, state: State::Waiting, failures: 0, error: None, dialled_at: None, found: 0 }
+    }
 }
 
 /// All addresses.
 #[derive(Debug)]
 pub(crate) struct Dials {
     addresses: BTreeMap<String, Address>,
+    has_started: bool,
     settled: bool,
+    /// Nodes that somebody waits for.
+    reaching: BTreeSet<NodeId>,
 }
 
 impl Dials {
     pub(crate) fn new(bootstrap: &[String]) -> Self {
-        let configured = |text: &String| {
-            let address = Address { node: None, configured: true, state: State::Waiting, failures: 0, error: None };
-            (text.clone(), address)
-        };
-        Self { addresses: bootstrap.iter().map(configured).collect(), settled: false }
+        let configured = |text: &String| (text.clone(), Address::new(None, true));
+        Self {
+            addresses: bootstrap.iter().map(configured).collect(),
+            has_started: false,
+            settled: false,
+            reaching: BTreeSet::new(),
+        }
     }
 
     /// Configured addresses that have never led to a member: nobody has met those yet. (A node becomes a member by its
     /// hello; one that only connected and hung up has not agreed to anything.)
     pub(crate) fn strangers(&self, members: &Members) -> u32 {
-        let met = |address: &Address| address.node.is_some_and(|node| members.contains(node));
-        let unmet = |address: &&Address| address.configured && !met(address) && address.state != State::Myself;
-        u32::try_from(self.addresses.values().filter(unmet).count()).unwrap_or(u32::MAX)
+        u32::try_from(self.unmet(members).count()).unwrap_or(u32::MAX)
     }
 
     /// Whether the first dial of every address has come to something, or they had time enough.
@@ -84,19 +102,18 @@ impl Dials {
         text
     }
 
-    /// Addresses without a link, for people.
-    pub(crate) fn down(&self) -> impl Iterator<Item = PeerInfo> {
-        self.addresses.iter().filter_map(|(name, address)| match address.state {
-            State::Waiting | State::Dialling(_) => Some(PeerInfo {
-                node: address.node,
-                address: name.clone(),
-                connected: false,
-                sent_bytes: 0,
-                received_bytes: 0,
-                error: address.error.clone(),
-            }),
-            State::Up(_) | State::Myself => None,
-        })
+    /// Configured addresses that have never led to a member, and why, for people.
+    pub(crate) fn unmet(&self, members: &Members) -> impl Iterator<Item = (&String, Option<&String>)> {
+        let met = |address: &Address| address.node.is_some_and(|node| members.contains(node));
+        let unmet = move |(name, address): &(&String, &Address)| {
+            address.configured && address.state != State::Myself && !met(address) && !members.claims(name)
+        };
+        self.addresses.iter().filter(unmet).map(|(name, address)| (name, address.error.as_ref()))
+    }
+
+    /// Why an address could not be reached last, for people.
+    pub(crate) fn error_of(&self, name: &str) -> Option<&String> {
+        self.addresses.get(name).and_then(|address| address.error.as_ref())
     }
 
     /// A dial, or a peer's own, has connected.
@@ -139,7 +156,8 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 1] {
 
 /// Starts to dial all addresses known so far.
 pub(crate) fn start(cx: &mut Context) {
-    let names: alloc::vec::Vec<String> = cx.dials.addresses.keys().cloned().collect();
+    cx.dials.has_started = true;
+    let names: Vec<String> = cx.dials.addresses.keys().cloned().collect();
     for name in names {
         dial(cx, name);
     }
@@ -148,10 +166,13 @@ pub(crate) fn start(cx: &mut Context) {
     check_settled(cx);
 }
 
-/// Notes that the first dials have come to something.
+/// Notes that the first dials have come to something, those to nodes of which the first peers have told among them.
 pub(crate) fn check_settled(cx: &mut Context) {
+    if cx.dials.settled || !cx.dials.has_started {
+        return;
+    }
     let greeting = cx.links.iter().any(|(_, link)| !link.ready);
-    if !cx.dials.settled && !cx.dials.undecided(&cx.links) && !greeting {
+    if !cx.dials.undecided(&cx.links) && !greeting && cx.exchange.is_idle() {
         settle(cx);
     }
 }
@@ -163,20 +184,46 @@ pub(crate) fn settle(cx: &mut Context) {
     cx.signal(Signal::Settled);
 }
 
-/// An address of a known node.
-pub(crate) fn add(cx: &mut Context, name: &str, node: NodeId) {
-    if let Some(address) = cx.dials.addresses.get_mut(name) {
-        // What is configured is dialled whoever claims it: only the handshake tells who is there.
-        if !address.configured {
+/// What is known of where a member listens has changed. It is dialled soon; later if it is likely to dial this node first.
+pub(crate) fn on_addresses(cx: &mut Context, node: NodeId, later: bool) {
+    for name in cx.members.addresses(node) {
+        let known = cx.dials.addresses.len();
+        let address = match cx.dials.addresses.get_mut(&name) {
+            Some(address) => address,
+            None if known < ADDRESSES_MAX => {
+                cx.dials.addresses.entry(name.clone()).or_insert_with(|| Address::new(Some(node), false))
+            }
+            None => continue,
+        };
+        // What is configured is dialled whoever claims it, and of an address that is up it is known who is there.
+        if !address.configured && !matches!(address.state, State::Up(_)) {
             address.node = Some(node);
         }
+        let is_fresh = address.dialled_at.is_none() && address.state == State::Waiting;
+        if is_fresh && cx.dials.has_started && cx.links.of(node).is_none() {
+            wait(cx, name, if later { 3 } else { 1 });
+        }
+    }
+}
+
+/// A node of this cluster was found at an address.
+pub(crate) fn on_discovered(cx: &mut Context, name: String) {
+    if cx.dials.addresses.len() >= ADDRESSES_MAX || name.len() > crate::member::ADDRESS_LEN_MAX {
         return;
     }
-    if cx.dials.addresses.len() >= ADDRESSES_MAX {
-        return;
+    let address = cx.dials.addresses.entry(name.clone()).or_insert_with(|| Address::new(None, false));
+    // What was found leads to somebody now, whatever became of it before.
+    address.found = FOUND_DIALS;
+    if cx.dials.has_started {
+        dial(cx, name);
     }
-    let address = Address { node: Some(node), configured: false, state: State::Waiting, failures: 0, error: None };
-    cx.dials.addresses.insert(name.to_string(), address);
+}
+
+/// Whether an address should still be dialled: whoever listened there may have moved or left.
+fn is_wanted(cx: &Context, name: &String, address: &Address) -> bool {
+    address.configured
+        || address.found > 0
+        || address.node.is_some_and(|node| cx.members.addresses(node).contains(name))
 }
 
 /// The timer of an address, or its start: dial it unless its node is connected.
@@ -186,11 +233,53 @@ pub(crate) fn dial(cx: &mut Context, name: String) {
     if connected || address.state != State::Waiting {
         return;
     }
-    let dial = DialId(cx.number());
+    if !is_wanted(cx, &name, address) {
+        cx.dials.addresses.remove(&name);
+        return;
+    }
+    let (dial, now) = (DialId(cx.number()), cx.now.mono);
     if let Some(address) = cx.dials.addresses.get_mut(&name) {
         address.state = State::Dialling(dial);
+        address.dialled_at = Some(now);
     }
+    cx.timers.cancel(&Timer::Dial(name.clone()));
     cx.outputs.push_back(Output::Connect { dial, address: name });
+}
+
+/// Connects to a member, if no link stands: [`Signal::PeerReady`] follows, or [`Signal::Unreachable`]. False if no address of it
+/// is known, or all have just been tried in vain; nothing follows then.
+pub(crate) fn reach(cx: &mut Context, node: NodeId) -> bool {
+    if cx.links.any_of(node).is_some() {
+        return true;
+    }
+    let mut is_tried = false;
+    for name in cx.members.addresses(node) {
+        let Some(address) = cx.dials.addresses.get(&name) else { continue };
+        match address.state {
+            State::Waiting if address.dialled_at.is_none_or(|at| cx.now.mono - at >= cx.config.redial.0) => {
+                dial(cx, name);
+                is_tried = true;
+            }
+            State::Dialling(_) | State::Up(_) => is_tried = true,
+            State::Waiting | State::Myself => {}
+        }
+    }
+    if is_tried {
+        cx.dials.reaching.insert(node);
+    }
+    is_tried
+}
+
+/// A node that somebody waits for: tell them when its last address has failed.
+fn check_reached(cx: &mut Context, node: NodeId) {
+    let goes_on = |name: &String| {
+        let state = cx.dials.addresses.get(name).map(|address| address.state);
+        matches!(state, Some(State::Dialling(_) | State::Up(_)))
+    };
+    if cx.dials.reaching.contains(&node) && !cx.members.addresses(node).iter().any(goes_on) {
+        cx.dials.reaching.remove(&node);
+        cx.signal(Signal::Unreachable(node));
+    }
 }
 
 /// A dial came to nothing.
@@ -199,14 +288,24 @@ pub(crate) fn on_failed(cx: &mut Context, dial: DialId, error: &DialError) {
     let Some((name, address)) = found else { return };
     address.state = State::Waiting;
     address.failures = address.failures.saturating_add(1);
+    address.found = address.found.saturating_sub(1);
     address.error = Some(error.to_string());
-    let (name, failures) = (name.clone(), address.failures);
+    let (name, failures, node) = (name.clone(), address.failures, address.node);
     if failures >= 4 {
         sometimes!(cx.simulation, "dials.backed-off");
     }
     if failures < 4 || !planted!(cx.simulation, RedialGivesUp) {
         wait(cx, name, failures);
     }
+    if let Some(node) = node {
+        check_reached(cx, node);
+    }
+    check_settled(cx);
+}
+
+/// A peer can be talked to.
+pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
+    cx.dials.reaching.remove(&node);
     check_settled(cx);
 }
 
@@ -217,15 +316,18 @@ pub(crate) fn on_link_gone(cx: &mut Context, link: LinkId, reason: &str) {
         address.state = State::Waiting;
         address.failures = address.failures.saturating_add(1);
         address.error = Some(reason.to_string());
-        let (name, failures) = (name.clone(), address.failures);
+        let (name, failures, node) = (name.clone(), address.failures, address.node);
         wait(cx, name, failures);
+        if let Some(node) = node {
+            check_reached(cx, node);
+        }
     }
 }
 
 /// A node can no longer be talked to: dial all addresses that lead to it.
 pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     let idle = |(_, address): &(&String, &Address)| address.node == Some(node) && address.state == State::Waiting;
-    let names: alloc::vec::Vec<String> = cx.dials.addresses.iter().filter(idle).map(|(name, _)| name.clone()).collect();
+    let names: Vec<String> = cx.dials.addresses.iter().filter(idle).map(|(name, _)| name.clone()).collect();
     for name in names {
         wait(cx, name, 1);
     }

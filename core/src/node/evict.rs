@@ -18,7 +18,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{answers, asks, choose, schema};
+use crate::node::{answers, asks, choose, cluster, mend, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::{buggify, planted, sometimes};
 
@@ -45,8 +45,11 @@ pub(crate) struct Evict {
     /// The versions to evict, and who has promised to keep each.
     records: BTreeMap<RecordId, SignedRecord>,
     promises: BTreeMap<NodeId, u32>,
-    /// Requests for promises without an answer yet; `None` before they are made and once they have been counted.
-    unanswered: Option<u32>,
+    /// Whether promises are being asked for; answers that come later are for nobody.
+    asking: bool,
+    /// Nodes that have been asked for promises, and how many answers each of them owes.
+    asked: BTreeSet<NodeId>,
+    waiting: BTreeMap<NodeId, u32>,
     /// Promises that this node has given to others, still to be looked up.
     own_promises: u32,
     /// Pages being loaded, and those that belong to the versions.
@@ -66,7 +69,9 @@ impl Evict {
             name,
             records: BTreeMap::new(),
             promises: BTreeMap::new(),
-            unanswered: None,
+            asking: false,
+            asked: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             own_promises: 0,
             loading: 0,
             pages: BTreeSet::new(),
@@ -91,17 +96,33 @@ impl Evict {
         Pending::Task(self.id, TaskStep::Evict(step))
     }
 
+    /// Asks the holders for promises; what they lack of it they fetch.
     fn ask_promises(&mut self, cx: &mut Context) -> Flow {
-        let peers = cx.links.ready_nodes();
-        let asked = self.records.len() * peers.len();
-        self.unanswered = Some(u32::try_from(asked).unwrap_or(u32::MAX));
-        for record in self.records.values() {
-            for node in &peers {
+        self.asking = true;
+        let newest = self.records.values().max_by_key(|record| record.rank());
+        let holders = match newest.map(|record| record.record) {
+            Some(newest) => cluster::holders(cx, newest.name_id, newest.retention.replicas),
+            None => Vec::new(),
+        };
+        let others = holders.iter().filter(|node| **node != cx.me).count();
+        self.ask_next(cx, others.max(cx.write_quorum() as usize));
+        self.check_promises(cx)
+    }
+
+    /// Asks the next so many in rank.
+    fn ask_next(&mut self, cx: &mut Context, count: usize) {
+        let Some(name) = self.records.values().next().map(|record| record.record.name_id) else { return };
+        let ranked = cluster::rank(cx, name);
+        let can_be_asked = |node: &&NodeId| cx.links.of(**node).is_some() && !self.asked.contains(*node);
+        let peers: Vec<NodeId> = ranked.iter().filter(can_be_asked).take(count).copied().collect();
+        for node in peers {
+            self.asked.insert(node);
+            self.waiting.insert(node, u32::try_from(self.records.len()).unwrap_or(u32::MAX));
+            for record in self.records.values() {
                 let frame = |request| Frame::AskPromise { request, record: record.bytes.clone() };
-                asks::ask(cx, AskClient::Request(self.id), *node, frame);
+                asks::ask(cx, AskClient::Request(self.id), node, frame);
             }
         }
-        self.check_promises(cx)
     }
 
     /// The nodes that promised to keep every version.
@@ -111,12 +132,18 @@ impl Evict {
     }
 
     fn check_promises(&mut self, cx: &mut Context) -> Flow {
-        if self.unanswered != Some(0) {
-            return Flow::Continue;
+        let (have, needed) = (self.promisers().len(), cx.write_quorum() as usize);
+        if have < needed && self.waiting.is_empty() {
+            self.ask_next(cx, needed - have);
         }
-        self.unanswered = None;
+        if have < needed && !self.waiting.is_empty() { Flow::Continue } else { self.count_promises(cx) }
+    }
+
+    /// Goes on if enough have promised; nobody else is asked.
+    fn count_promises(&mut self, cx: &mut Context) -> Flow {
         let have = u32::try_from(self.promisers().len()).unwrap_or(u32::MAX);
         let needed = cx.write_quorum();
+        self.asking = false;
         if have < needed {
             sometimes!(cx.simulation, "evict.too-few-promises");
             let why = alloc::format!(
@@ -189,7 +216,9 @@ impl Evict {
                 continue;
             }
             self.freed_bytes += u64::from(len);
-            writes.push(Write::DropBlob { blob: BlobKey { owner, chunk } });
+            let blob = BlobKey { owner, chunk };
+            mend::forget_chunk(cx, &blob);
+            writes.push(Write::DropBlob { blob });
         }
         let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes };
         cx.disk(commit, self.pending(EvictStep::Dropped));
@@ -229,6 +258,7 @@ impl Task for Evict {
                     ),
                 );
             }
+            mend::forget_record(cx, record.id);
             self.records.insert(record.id, record.clone());
         }
         if self.records.is_empty() {
@@ -246,9 +276,16 @@ impl Task for Evict {
     }
 
     fn on_answered(&mut self, cx: &mut Context, node: NodeId, answer: Option<Answer>) -> Flow {
-        // An answer that comes when the others have been counted is too late.
-        let Some(unanswered) = &mut self.unanswered else { return Flow::Continue };
-        *unanswered -= 1;
+        if !self.asking {
+            // The others have been counted: it is too late.
+            return Flow::Continue;
+        }
+        if let Some(owed) = self.waiting.get_mut(&node) {
+            *owed -= 1;
+            if *owed == 0 {
+                self.waiting.remove(&node);
+            }
+        }
         cx.expect_progress(self.id);
         match answer {
             Some(Answer::Promised(true)) => *self.promises.entry(node).or_default() += 1,
@@ -256,7 +293,7 @@ impl Task for Evict {
                 *self.promises.entry(node).or_default() += 1;
             }
             Some(Answer::Promised(false)) | None => {}
-            Some(Answer::Records { .. } | Answer::Announced(_)) => asks::on_lie(cx, node),
+            Some(Answer::Records { .. } | Answer::Announced(_) | Answer::Members { .. }) => asks::on_lie(cx, node),
         }
         self.check_promises(cx)
     }
@@ -315,10 +352,9 @@ impl Task for Evict {
     }
 
     fn on_timeout(&mut self, cx: &mut Context) -> Flow {
-        if self.unanswered.is_some() {
-            self.unanswered = Some(0);
+        if self.asking {
             cx.expect_progress(self.id);
-            return self.check_promises(cx);
+            return self.count_promises(cx);
         }
         self.fail(cx, RequestError::Deadline(cx.config.request_timeout.as_secs()))
     }

@@ -29,8 +29,12 @@ pub(crate) struct Order {
     pub(crate) len: u32,
     /// Wants of one lane are served in order, lanes in turn.
     pub(crate) lane: u64,
-    /// Who may hold it.
+    /// Who is likely to hold it: these are asked first.
     pub(crate) holders: BTreeSet<NodeId>,
+    /// Whether everybody else who is connected is asked when none of them has it.
+    pub(crate) wide: bool,
+    /// Who is not asked: they gave wrong bytes before.
+    pub(crate) liars: BTreeSet<NodeId>,
 }
 
 #[derive(Debug)]
@@ -63,7 +67,8 @@ pub(crate) struct Fetches {
 /// Starts a fetch. Answered by [`Signal::Fetched`].
 pub(crate) fn start(cx: &mut Context, order: Order) {
     let id = FetchId(cx.number());
-    let fetch = Fetch { order, without: BTreeSet::new(), timed_out: BTreeSet::new(), rounds: 0, wanted: None };
+    let without = order.liars.clone();
+    let fetch = Fetch { order, without, timed_out: BTreeSet::new(), rounds: 0, wanted: None };
     cx.fetches.fetches.insert(id, fetch);
     place(cx, id);
 }
@@ -127,8 +132,23 @@ fn place(cx: &mut Context, id: FetchId) {
     match choose(cx, id) {
         Choice::Ask(link) => want(cx, id, link),
         Choice::Wait => wait_or_new_round(cx, id),
+        Choice::Nobody if widen(cx, id) => place(cx, id),
         Choice::Nobody => finish(cx, id, FetchResult::Nowhere),
     }
+}
+
+/// Nobody who is likely to have it gives it: from now on everybody who is connected is asked. False if they are already.
+fn widen(cx: &mut Context, id: FetchId) -> bool {
+    let all = cx.links.ready_nodes();
+    let Some(fetch) = cx.fetches.fetches.get_mut(&id) else { return false };
+    if !core::mem::take(&mut fetch.order.wide) {
+        return false;
+    }
+    if all.iter().any(|node| !fetch.order.holders.contains(node) && !fetch.without.contains(node)) {
+        sometimes!(cx.simulation, "fetch.from-anybody");
+    }
+    fetch.order.holders.extend(all);
+    true
 }
 
 /// Everybody left is either busy with other wants or has let this one time out. In the latter case start over, a few times.
@@ -136,6 +156,10 @@ fn wait_or_new_round(cx: &mut Context, id: FetchId) {
     let Some(fetch) = cx.fetches.fetches.get_mut(&id) else { return };
     let left = fetch.order.holders.iter().filter(|node| !fetch.without.contains(node) && cx.links.of(**node).is_some());
     let all_timed_out = left.clone().all(|node| fetch.timed_out.contains(node));
+    if all_timed_out && fetch.order.wide {
+        widen(cx, id);
+        return place(cx, id);
+    }
     if all_timed_out {
         fetch.rounds += 1;
         if fetch.rounds >= ROUNDS_MAX {

@@ -10,14 +10,20 @@ use crate::node::context::Context;
 use crate::node::fetch::WANTED_BYTES_MAX;
 use crate::node::links::{ANSWERING_MAX, Link};
 use crate::node::locate::RECORDS_MAX;
+use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
-use crate::node::{dials, outbox, pull, upload};
+use crate::node::{dials, members, mend, outbox, pull, scrub, swim, upload};
 use crate::seal::BLOB_LEN_MAX;
+
+/// Operations of the check of presence and the scrub, and what they keep.
+const CHECKS_MAX: u64 = 8;
 
 /// Name, use and limit.
 pub(crate) type Gauge = (&'static str, u64, u64);
 
+/// About how many there are.
+const GAUGES: usize = 32;
 /// The gauges of what ends by itself. Of a node at rest each is 0, if not at every moment then again and again: one that stays above
 /// is of something that was forgotten.
 const UNDER_WAY: &[&str] = &[
@@ -42,25 +48,33 @@ const UNDER_WAY: &[&str] = &[
 pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     let deadlines = deadlines(cx, requests);
     let requests = requests.len();
-    let mut gauges = alloc::vec![
+    let mut gauges = Vec::with_capacity(GAUGES);
+    gauges.extend([
         ("requests", requests as u64, u64::from(cx.config.requests_max)),
         ("hot bytes", cx.hot.bytes(), cx.config.hot_bytes),
         ("timers", cx.timers.len() as u64, timers_max(cx, requests)),
         ("operations", cx.pending.len() as u64, operations_max(cx)),
-    ];
+    ]);
     gauges.extend(deadlines);
     gauges.extend(of_links(cx));
     gauges.extend(dials::gauges(cx));
+    gauges.extend(members::gauges(cx));
+    gauges.extend(swim::gauges(cx));
     gauges.extend(pull::gauges(cx));
     gauges.extend(upload::gauges(cx));
     gauges.extend(outbox::gauges(cx));
+    gauges.extend(mend::gauges(cx));
+    gauges.push(scrub::gauge(cx));
     gauges
 }
 
 /// The gauges of what ends by itself: name and use.
 pub(crate) fn under_way(cx: &Context) -> Vec<(&'static str, u64)> {
+    // What checks the disk by and by never ends: with a short period there is always an operation of it.
+    let is_check = |pending: &&Pending| matches!(pending, Pending::Scrub(_) | Pending::Presence(_));
+    let checks = cx.pending.values().filter(is_check).count() as u64;
     let gauges = of(cx, &[]).into_iter().filter(|(name, ..)| UNDER_WAY.contains(name));
-    gauges.map(|(name, used, _)| (name, used)).collect()
+    gauges.map(|(name, used, _)| (name, if name == "operations" { used - checks } else { used })).collect()
 }
 
 /// Every request has a deadline, and none is further away than a request may go on without progress.
@@ -93,11 +107,11 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
     ]
 }
 
-/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot` and `Settle`.
+/// One for each address, link, question, want, and node with deliveries; three for each request; `Boot`, `Settle`, `Swim`,
+/// `Service`, `Mend`, `Presence` and `Scrub`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
-    let nodes = cx.members.count() as usize;
-    (dials::addresses(cx) + of_links + nodes + 2 * requests + 2) as u64
+    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * requests + 7) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.
@@ -105,8 +119,12 @@ fn operations_max(cx: &Context) -> u64 {
     // A request for versions loads that many pages at once; a window of chunks is smaller.
     let of_request = u64::from(RECORDS_MAX.max(cx.config.put_window_chunks).max(cx.config.fetch_window_chunks));
     let of_link = u64::from(ANSWERING_MAX) + (QUESTIONS_MAX + LOADED_MAX) as u64 + upload::OPERATIONS_MAX;
-    let links = 1 + u64::from(cx.members.count()) + cx.links.iter().count() as u64;
-    u64::from(cx.config.requests_max) * of_request + links * of_link + pull::OPERATIONS_MAX
+    let links = 1 + cx.members.entries() as u64 + cx.links.iter().count() as u64;
+    u64::from(cx.config.requests_max) * of_request
+        + links * of_link
+        + pull::OPERATIONS_MAX
+        + mend::OPERATIONS_MAX
+        + CHECKS_MAX
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::node::source::Source;
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
 use crate::node::window::Window;
-use crate::node::{answers, asks, fetch};
+use crate::node::{answers, asks, cluster, fetch};
 use crate::range::{chunk_count, chunk_len};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::SealError;
@@ -89,6 +89,8 @@ pub(crate) struct Get {
     /// Whether the record is on this disk.
     record_is_here: bool,
     open: Option<Open>,
+    /// Peers that said that they have all of it, or are to hold it if none did; and those that gave some of it.
+    likely: BTreeSet<NodeId>,
     /// Peers that gave wrong bytes.
     liars: BTreeSet<NodeId>,
     damaged: bool,
@@ -105,6 +107,7 @@ impl Get {
             record: None,
             record_is_here: false,
             open: None,
+            likely: BTreeSet::new(),
             liars: BTreeSet::new(),
             damaged: false,
             keep: Keep::default(),
@@ -114,10 +117,6 @@ impl Get {
     fn fail(&self, cx: &mut Context, error: RequestError) -> Flow {
         cx.fail(self.id, error);
         Flow::Done
-    }
-
-    fn holders(&self, cx: &Context) -> BTreeSet<NodeId> {
-        cx.links.ready_nodes().difference(&self.liars).copied().collect()
     }
 
     /// Whose file it is: this node's owner's until a ticket's record says otherwise.
@@ -131,7 +130,7 @@ impl Get {
             owner: self.owner(cx),
             page,
             opening,
-            holders: self.holders(cx),
+            holders: self.likely.clone(),
         };
         page_loader::load(cx, order);
     }
@@ -240,7 +239,11 @@ impl Get {
             Ok(blob) => self.decrypt(cx, index, blob.into(), None),
             Err(error) => {
                 answers::note_disk_error(cx, &error);
-                self.damaged |= error == DiskError::Corrupt;
+                let chunk = self.chunk(index).map(|(chunk, _)| chunk.id);
+                if let (DiskError::Corrupt, Some(chunk)) = (&error, chunk) {
+                    self.damaged = true;
+                    answers::note_damage(cx, BlobKey { owner: self.owner(cx), chunk });
+                }
                 if self.damaged && planted!(cx.simulation, RepairTrustsIndex) {
                     return self.unavailable(cx);
                 }
@@ -257,7 +260,9 @@ impl Get {
             object: ObjectKey { owner: self.owner(cx), id: ObjectId::Chunk(chunk.id) },
             len: chunk.len,
             lane: self.id.0,
-            holders: self.holders(cx),
+            holders: self.likely.clone(),
+            wide: true,
+            liars: self.liars.clone(),
         };
         fetch::start(cx, order);
     }
@@ -404,7 +409,7 @@ impl Task for Get {
             Ok(record) => record,
             Err(RequestError::NoSuchVersion) if !self.asked_everywhere => {
                 self.asked_everywhere = true;
-                self.source.locate(cx, self.id, Scope::Everywhere);
+                self.source.locate(cx, self.id, Scope::Everybody);
                 return Flow::Continue;
             }
             Err(RequestError::NoSuchVersion) if self.source.is_ticket() => {
@@ -417,6 +422,14 @@ impl Task for Get {
         };
         let opening = self.source.opening(context_of(&record));
         self.record_is_here = located.local.contains(&record.id);
+        let said = located.holders.get(&record.id).cloned();
+        self.likely = said.unwrap_or_else(|| cluster::likely_of(cx, &record.record));
+        if self.likely.iter().all(|node| cx.links.of(*node).is_none()) {
+            // Only so many links stand at once: what is not here is fetched when one of these has come.
+            for node in self.likely.clone() {
+                cluster::reach(cx, node);
+            }
+        }
         self.record = Some(record);
         self.load_page(cx, ROOT, PageRef { id: root, len: root_len }, opening);
         Flow::Continue
@@ -456,6 +469,7 @@ impl Task for Get {
         match result {
             FetchResult::Got { from, data } => {
                 cx.expect_progress(self.id);
+                self.likely.insert(from);
                 self.decrypt(cx, index, data, Some(from));
                 Flow::Continue
             }

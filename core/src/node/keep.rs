@@ -8,7 +8,7 @@ use crate::ids::BlobKey;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
-use crate::node::schema;
+use crate::node::{cluster, schema};
 use crate::record::SignedRecord;
 use crate::sometimes;
 
@@ -57,7 +57,7 @@ impl Keep {
             return;
         }
         if !record_is_here {
-            let holders = cx.links.ready_nodes();
+            let holders = cluster::likely_of(cx, &record.record);
             return pull::start(cx, record.clone(), PullClient::Nobody, holders);
         }
         if cx.evicting.contains(&record.id) {

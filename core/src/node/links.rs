@@ -2,22 +2,23 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use crate::frame::{Frame, Goodbye, Hello, PROTOCOL_VERSION};
 use crate::ids::{DialId, LinkId, NodeId};
 use crate::input::CloseReason;
+use crate::member::ADDRESS_LEN_MAX;
 use crate::node::context::Context;
 use crate::node::serve::Serving;
 use crate::node::signal::{AskClient, Signal};
 use crate::node::timers::Timer;
-use crate::node::{fetch, upload};
+use crate::node::{exchange, fetch, members, swim, upload};
 use crate::output::Output;
 use crate::time::Monotonic;
 use crate::{buggify, planted, sometimes};
 
-/// The most addresses that a peer may name, and the most bytes of each.
-const LISTEN_MAX: usize = 8;
-const ADDRESS_LEN_MAX: usize = 256;
+/// The most that is told of a peer's address, in characters: numbers and ports are far shorter.
+const SEEN_LEN_MAX: usize = ADDRESS_LEN_MAX / 4;
 
 /// Questions of one peer that may be open here: twice what this program asks at once.
 pub(crate) const ANSWERING_MAX: u32 = 512;
@@ -30,6 +31,8 @@ pub(crate) struct Link {
     dialled_by_me: bool,
     /// Whether the peer has said hello.
     pub(crate) ready: bool,
+    /// What it said when this node could not answer yet: its own disk was being read.
+    early_hello: Option<Hello>,
     last_heard: Monotonic,
     pub(crate) serving: Serving,
     /// Wants that this node has open, by number.
@@ -104,7 +107,8 @@ impl Links {
         self.links.values().map(|link| count(link.node)).max().unwrap_or(0)
     }
 
-    fn any_of(&self, node: NodeId) -> Option<LinkId> {
+    /// A link to a node, whether it has said hello or not.
+    pub(crate) fn any_of(&self, node: NodeId) -> Option<LinkId> {
         self.links.iter().find(|(_, link)| link.node == node).map(|(id, _)| *id)
     }
 
@@ -120,6 +124,7 @@ pub(crate) fn on_connected(cx: &mut Context, id: LinkId, node: NodeId, dial: Opt
         remote,
         dialled_by_me: dial.is_some(),
         ready: false,
+        early_hello: None,
         last_heard: cx.now.mono,
         serving: Serving::default(),
         wants: BTreeMap::new(),
@@ -149,11 +154,36 @@ pub(crate) fn on_connected(cx: &mut Context, id: LinkId, node: NodeId, dial: Opt
             return;
         }
     }
-    let listen = cx.config.listen.clone();
-    let hello = Hello { version: PROTOCOL_VERSION, features: 0, listen, owner: cx.owner };
-    cx.send(id, Frame::Hello(hello));
+    if cx.has_booted {
+        greet(cx, id);
+    }
     let look = cx.now.mono + cx.config.heartbeat;
     cx.timers.set(Timer::Link(id), look);
+}
+
+/// Says hello.
+fn greet(cx: &mut Context, id: LinkId) {
+    let Some(link) = cx.links.get(id) else { return };
+    let hello = Hello {
+        version: PROTOCOL_VERSION,
+        features: 0,
+        member: cx.members.own().clone(),
+        generation: cx.swim.generation(),
+        table: cx.members.fingerprint_without(cx.me, link.node),
+        seen: link.remote.chars().take(SEEN_LEN_MAX).collect(),
+    };
+    cx.send(id, Frame::Hello(hello));
+}
+
+/// The node has read what its disk remembers: greet all who came before.
+pub(crate) fn on_booted(cx: &mut Context) {
+    let links: Vec<LinkId> = cx.links.links.keys().copied().collect();
+    for id in links {
+        greet(cx, id);
+        if let Some(hello) = cx.links.get_mut(id).and_then(|link| link.early_hello.take()) {
+            on_hello(cx, id, hello);
+        }
+    }
 }
 
 /// Of two links to one node, both ends close the same one: the link dialled by the larger id goes. If both were dialled by
@@ -170,19 +200,25 @@ fn duplicate_to_close(cx: &Context, old: LinkId, new: LinkId) -> LinkId {
 
 /// The peer says hello.
 pub(crate) fn on_hello(cx: &mut Context, id: LinkId, hello: Hello) {
-    let sane = hello.listen.len() <= LISTEN_MAX && hello.listen.iter().all(|address| address.len() <= ADDRESS_LEN_MAX);
     let Some(link) = cx.links.get_mut(id) else { return };
-    if link.ready || !sane {
+    if link.ready || link.early_hello.is_some() || !hello.member.is_sane() || hello.seen.len() > ADDRESS_LEN_MAX {
         return offend(cx, id);
     }
     if hello.version != PROTOCOL_VERSION {
         return close(cx, id, Goodbye::Version);
     }
+    if !cx.has_booted {
+        link.early_hello = Some(hello);
+        return;
+    }
     link.ready = true;
     let (node, remote) = (link.node, link.remote.clone());
     cx.links.by_node.insert(node, id);
     cx.dials.on_hello(id);
-    crate::node::members::remember(cx, node, &remote, &hello);
+    let Hello { member, generation, table, seen, .. } = hello;
+    members::on_hello(cx, node, &remote, member, &seen);
+    exchange::on_hello(cx, node, table);
+    swim::on_peer_ready(cx, node, generation);
     cx.signal(Signal::PeerReady(node));
 }
 

@@ -1,4 +1,5 @@
-//! The search for the records of a name: on this disk, then among the peers.
+//! The search for the records of a name: on this disk, then among the peers. Who is to hold it is asked first, all of them, since any
+//! of them may have the newest; if they have nothing that is whole, everybody who is connected is.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -9,11 +10,15 @@ use crate::disk::DiskOp;
 use crate::frame::{Frame, HeldRecord};
 use crate::ids::{NameId, NodeId, OwnerId, RecordId, RequestId};
 use crate::merge::RecordSet;
+use crate::node::cluster::Reach;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Signal};
-use crate::node::{asks, schema};
+use crate::node::timers::Timer;
+use crate::node::{asks, cluster, schema};
+use crate::placement::Replicas;
 use crate::planted;
+use crate::record::RecordBody;
 use crate::work::{WorkOp, WorkResult};
 
 /// The most records of a name that are looked at, newest first.
@@ -24,8 +29,10 @@ pub(crate) const RECORDS_MAX: u32 = 256;
 pub(crate) enum Scope {
     /// On this disk; among the peers only if it has nothing.
     LocalFirst,
-    /// Everywhere.
+    /// On this disk and among the peers.
     Everywhere,
+    /// On this disk and among all peers, whoever is to hold it.
+    Everybody,
 }
 
 /// What was found.
@@ -41,8 +48,20 @@ pub(crate) struct Located {
     pub(crate) silent: Vec<NodeId>,
     /// Whether peers should have been asked and none was connected.
     pub(crate) alone: bool,
+    /// Whether peers should have been asked and none of those that are to hold such a name answered.
+    pub(crate) holders_away: bool,
     /// Whether this disk could not be read.
     pub(crate) disk_failed: bool,
+}
+
+impl Located {
+    /// Whether somebody has all of what the name is.
+    fn is_whole_somewhere(&self) -> bool {
+        self.records.winner().is_some_and(|winner| {
+            let is_deleted = winner.record.body == RecordBody::Tombstone;
+            is_deleted || self.local.contains(&winner.id) || self.holders.contains_key(&winner.id)
+        })
+    }
 }
 
 /// What a search waits for.
@@ -58,8 +77,14 @@ struct Locate {
     owner: OwnerId,
     name: NameId,
     scope: Scope,
-    /// Peers that have not answered yet.
+    /// Peers that have been asked.
     asked: BTreeSet<NodeId>,
+    /// Those that have not answered yet.
+    waiting: BTreeSet<NodeId>,
+    answered: BTreeSet<NodeId>,
+    /// Nodes that are likely to hold it and are being connected to.
+    coming: BTreeSet<NodeId>,
+    has_called: bool,
     /// Verifications under way.
     verifying: u32,
     waits_for_dials: bool,
@@ -85,9 +110,22 @@ pub(crate) fn start_of(cx: &mut Context, request: RequestId, owner: OwnerId, nam
         holders: BTreeMap::new(),
         silent: Vec::new(),
         alone: false,
+        holders_away: false,
         disk_failed: false,
     };
-    let locate = Locate { owner, name, scope, asked: BTreeSet::new(), verifying: 0, waits_for_dials: false, found };
+    let locate = Locate {
+        owner,
+        name,
+        scope,
+        asked: BTreeSet::new(),
+        waiting: BTreeSet::new(),
+        answered: BTreeSet::new(),
+        coming: BTreeSet::new(),
+        has_called: false,
+        verifying: 0,
+        waits_for_dials: false,
+        found,
+    };
     cx.locates.locates.insert(request, locate);
     let from = schema::name_records(owner, name);
     let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: RECORDS_MAX, reverse: true };
@@ -97,6 +135,7 @@ pub(crate) fn start_of(cx: &mut Context, request: RequestId, owner: OwnerId, nam
 /// Ends a search whose request is gone.
 pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
     cx.locates.locates.remove(&request);
+    cx.timers.cancel(&Timer::Locate(request));
 }
 
 /// An operation is complete.
@@ -184,29 +223,98 @@ pub(crate) fn on_settled(cx: &mut Context) {
     }
 }
 
+/// Asks those peers that are next to be asked; without any the search is over.
 fn ask_peers(cx: &mut Context, request: RequestId) {
-    let peers = cx.links.ready_nodes();
-    let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
-    locate.asked.clone_from(&peers);
-    locate.found.alone = peers.is_empty();
+    let Some(mut locate) = cx.locates.locates.remove(&request) else { return };
+    if !core::mem::replace(&mut locate.has_called, true) {
+        call(cx, request, &mut locate);
+    }
+    let peers = next_peers(cx, &locate);
+    locate.asked.extend(peers.iter().copied());
+    locate.waiting.clone_from(&peers);
+    locate.found.alone = locate.asked.is_empty();
+    let mut holders = cluster::holders(cx, locate.name, cx.config.retention.replicas);
+    holders.retain(|node| *node != cx.me);
+    locate.found.holders_away = !holders.is_empty() && !holders.iter().any(|node| locate.answered.contains(node));
     let (owner, name_id) = (locate.owner, locate.name);
+    cx.locates.locates.insert(request, locate);
+    if peers.is_empty() {
+        return finish_unless_awaited(cx, request);
+    }
     for node in peers {
         asks::ask(cx, AskClient::Locate(request), node, |request| Frame::Find { request, owner, name_id });
     }
-    finish_if_done(cx, request);
+}
+
+/// Connects to those who are likely to hold it and have no link, since only so many links stand at once.
+fn call(cx: &mut Context, request: RequestId, locate: &mut Locate) {
+    for node in cluster::likely(cx, locate.owner, locate.name, cx.config.retention.replicas) {
+        if cluster::reach(cx, node) == Reach::Coming {
+            locate.coming.insert(node);
+        }
+    }
+    if !locate.coming.is_empty() {
+        let patience = cx.now.mono + cx.config.straggler_timeout;
+        cx.timers.set(Timer::Locate(request), patience);
+    }
+}
+
+fn finish_unless_awaited(cx: &mut Context, request: RequestId) {
+    if cx.locates.locates.get(&request).is_some_and(|locate| locate.coming.is_empty()) {
+        finish(cx, request);
+    }
+}
+
+/// A node can be talked to: if a search waits for it, it is asked.
+pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
+    on_come(cx, node);
+}
+
+/// A node cannot be connected to: nobody waits for it any more.
+pub(crate) fn on_unreachable(cx: &mut Context, node: NodeId) {
+    on_come(cx, node);
+}
+
+fn on_come(cx: &mut Context, node: NodeId) {
+    let awaited = |(id, locate): (&RequestId, &mut Locate)| locate.coming.remove(&node).then_some(*id);
+    let requests: Vec<RequestId> = cx.locates.locates.iter_mut().filter_map(awaited).collect();
+    for request in requests {
+        finish_if_done(cx, request);
+    }
+}
+
+/// Patience with the nodes that should come is over.
+pub(crate) fn on_timeout(cx: &mut Context, request: RequestId) {
+    if let Some(locate) = cx.locates.locates.get_mut(&request) {
+        locate.coming.clear();
+        finish_if_done(cx, request);
+    }
+}
+
+/// Whom to ask next: those that are likely to hold the name, for what is known of it; once these are asked and have nothing
+/// whole, everybody else who is connected.
+fn next_peers(cx: &mut Context, locate: &Locate) -> BTreeSet<NodeId> {
+    let all: BTreeSet<NodeId> = cx.links.ready_nodes().difference(&locate.asked).copied().collect();
+    let replicas = locate.found.records.iter().map(|record| record.record.retention.replicas);
+    let usual = cx.config.retention.replicas;
+    let likely = cluster::likely(cx, locate.owner, locate.name, replicas.fold(usual, Replicas::max));
+    let likely: BTreeSet<NodeId> = likely.intersection(&all).copied().collect();
+    let is_enough = locate.scope != Scope::Everybody && locate.found.is_whole_somewhere();
+    if likely.is_empty() && !is_enough || locate.scope == Scope::Everybody { all } else { likely }
 }
 
 /// A peer answered, or did not.
 pub(crate) fn on_answered(cx: &mut Context, request: RequestId, node: NodeId, answer: Option<Answer>) {
     let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
-    locate.asked.remove(&node);
+    locate.waiting.remove(&node);
     match answer {
         Some(Answer::Records { records, .. }) => {
+            locate.answered.insert(node);
             let complete = records.iter().map(|held| held.complete).collect();
             let records = records.into_iter().map(|HeldRecord { record, .. }| record).collect();
             verify(cx, request, Some(node), records, complete);
         }
-        Some(Answer::Announced(_) | Answer::Promised(_)) => {
+        Some(Answer::Announced(_) | Answer::Promised(_) | Answer::Members { .. }) => {
             asks::on_lie(cx, node);
             finish_if_done(cx, request);
         }
@@ -219,14 +327,18 @@ pub(crate) fn on_answered(cx: &mut Context, request: RequestId, node: NodeId, an
 
 fn finish_if_done(cx: &mut Context, request: RequestId) {
     let hasty = planted!(cx.simulation, FirstAnswerWins);
-    let done = |locate: &Locate| (locate.asked.is_empty() || hasty) && locate.verifying == 0;
-    if cx.locates.locates.get(&request).is_some_and(done) {
+    let Some(locate) = cx.locates.locates.get(&request) else { return };
+    let is_answered = locate.waiting.is_empty() && locate.verifying == 0;
+    if hasty && locate.verifying == 0 && !locate.answered.is_empty() {
         finish(cx, request);
+    } else if is_answered {
+        ask_peers(cx, request);
     }
 }
 
 fn finish(cx: &mut Context, request: RequestId) {
     let Some(locate) = cx.locates.locates.remove(&request) else { return };
+    cx.timers.cancel(&Timer::Locate(request));
     let located = locate.found;
     // The clock follows the records of its own owner only: others' may say what they like.
     if let Some(winner) = located.records.winner().filter(|_| locate.owner == cx.owner) {

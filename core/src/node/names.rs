@@ -271,6 +271,15 @@ pub(crate) fn on_page(cx: &mut Context, number: u64, result: Result<LoadedPage, 
     go_on(cx);
 }
 
+/// A record of the owner that lacked something here is whole: its manifest can be read now, if it could not before.
+pub(crate) fn on_mended(cx: &mut Context, record: SignedRecord) {
+    let unread = |winner: &Winner| winner.rank == record.rank() && winner.name.is_none();
+    let is_unread = cx.names.winners.get(&record.record.name_id).is_some_and(unread);
+    if let (true, RecordBody::File { root, root_len }) = (is_unread, record.record.body) {
+        open(cx, record, PageRef { id: root, len: root_len });
+    }
+}
+
 /// Reads the next batch once this one is accounted for.
 fn go_on(cx: &mut Context) {
     if !cx.names.opening.is_empty() {

@@ -23,6 +23,9 @@ use crate::{buggify, planted, sometimes};
 /// Deliveries to one node under way at once.
 const BATCH: u32 = 16;
 
+/// Deliveries to a node that is no longer a member that are struck off at once.
+const FORGIVEN_MAX: u32 = 1_024;
+
 /// When deliveries that a peer refused, or that could not be read, are tried again.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -33,6 +36,10 @@ pub(crate) enum OutboxStep {
     Records(NodeId, Vec<Bytes>),
     /// A delivery is no longer owed.
     Settled(NodeId, RecordId),
+    /// What is owed to a node that is no longer a member.
+    Forgiven(NodeId),
+    /// So many deliveries to it are no longer owed; there may be more.
+    Struck(NodeId, u64),
 }
 
 /// Deliveries under way.
@@ -117,6 +124,22 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
             }
             forget(cx, node, record);
         }
+        OutboxStep::Forgiven(node) => {
+            let Ok((entries, _)) = completion.entries() else { return };
+            let writes: Vec<Write> = entries.into_iter().map(|(key, _)| Write::Delete { key }).collect();
+            if writes.is_empty() || cx.members.is_in(node) {
+                return;
+            }
+            let struck = writes.len() as u64;
+            let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes };
+            cx.disk(commit, Pending::Outbox(OutboxStep::Struck(node, struck)));
+        }
+        OutboxStep::Struck(node, struck) => {
+            if completion.committed() == Ok(true) {
+                cx.counters.owed = cx.counters.owed.saturating_sub(struck);
+                forgive(cx, node);
+            }
+        }
     }
 }
 
@@ -133,6 +156,22 @@ fn deliver_owed(cx: &mut Context, node: NodeId, id: RecordId, key: Bytes, bytes:
         // It has just come back, and is not in service yet.
         None => retry(cx, node),
     }
+}
+
+/// The same for all who are no longer members, after a start that may have cut that short.
+pub(crate) fn forgive_all(cx: &mut Context) {
+    let gone: Vec<NodeId> = cx.members.all().map(|(node, _)| node).filter(|node| !cx.members.is_in(*node)).collect();
+    for node in gone {
+        forgive(cx, node);
+    }
+}
+
+/// A node is no longer a member: nothing is owed to it any more.
+pub(crate) fn forgive(cx: &mut Context, node: NodeId) {
+    let prefix = schema::outbox(node);
+    let to = schema::end_of(&prefix);
+    let scan = DiskOp::Scan { from: prefix, to, limit: FORGIVEN_MAX, reverse: false };
+    cx.disk(scan, Pending::Outbox(OutboxStep::Forgiven(node)));
 }
 
 /// What is owed could not be read. It is owed all the same, so it is read again later, from the start.
@@ -176,7 +215,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         Some(Answer::Announced(AnnounceOutcome::Stored)) => Delivery::Stored,
         Some(Answer::Announced(AnnounceOutcome::Superseded { by })) => Delivery::Superseded(by),
         Some(Answer::Announced(AnnounceOutcome::Refused(reason))) => Delivery::Refused(reason),
-        Some(Answer::Records { .. } | Answer::Promised(_)) => {
+        Some(Answer::Records { .. } | Answer::Promised(_) | Answer::Members { .. }) => {
             asks::on_lie(cx, node);
             Delivery::Lost
         }
@@ -186,6 +225,9 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
     match outcome {
         Delivery::Stored | Delivery::Superseded(_) => settle(cx, node, record, &record_key),
         Delivery::Refused(Refusal::Busy) if planted!(cx.simulation, BusyIsStored) => {
+            settle(cx, node, record, &record_key);
+        }
+        Delivery::Refused(Refusal::Full) if planted!(cx.simulation, FullIsSettled) => {
             settle(cx, node, record, &record_key);
         }
         Delivery::Lost if planted!(cx.simulation, LostIsDelivered) => settle(cx, node, record, &record_key),
@@ -205,7 +247,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
 }
 
 /// A delivery is no longer owed: it stays under way until the disk has forgotten it, so that it is not read again meanwhile.
-fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8]) {
+pub(crate) fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8]) {
     let key = schema::outbox_key(node, record_key);
     let commit = DiskOp::Commit {
         require_blobs: Vec::new(),

@@ -7,13 +7,13 @@ use bytes::Bytes;
 
 use crate::disk::DiskOp;
 use crate::event::RequestError;
-use crate::ids::{NodeId, ObjectId, ObjectKey, OwnerId, PageId, RequestId};
+use crate::ids::{BlobKey, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RequestId};
 use crate::manifest::{OpenedPage, PageContext, PagePublic, PageRef, PageSecrets};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::PullId;
 use crate::node::signal::{FetchClient, FetchResult, Signal};
-use crate::node::{asks, fetch, schema};
+use crate::node::{asks, fetch, mend, schema};
 use crate::secrets::PageKey;
 use crate::work::{WorkOp, WorkResult};
 
@@ -25,6 +25,10 @@ pub(crate) enum PageClient {
     Pull(PullId),
     /// The names of this node's owner, with a number of their own.
     Names(u64),
+    /// The mending of a chunk that the page lists.
+    Mend(BlobKey),
+    /// The check of presence: a page of the record that it looks at.
+    Presence,
 }
 
 /// How to open a page.
@@ -45,7 +49,7 @@ pub(crate) struct PageOrder {
     pub(crate) owner: OwnerId,
     pub(crate) page: PageRef,
     pub(crate) opening: Opening,
-    /// Peers to ask if the disk does not have it.
+    /// Peers to ask first if the disk does not have it, then everybody; empty to ask nobody.
     pub(crate) holders: BTreeSet<NodeId>,
 }
 
@@ -95,6 +99,10 @@ struct Load {
     from: Option<NodeId>,
     public: Option<PagePublic>,
     damaged: bool,
+    /// Whether it was damaged on this disk.
+    damaged_here: bool,
+    /// Peers that gave wrong bytes.
+    liars: BTreeSet<NodeId>,
 }
 
 /// All loads under way.
@@ -107,7 +115,16 @@ pub(crate) struct PageLoads {
 pub(crate) fn load(cx: &mut Context, order: PageOrder) {
     let id = cx.number();
     let keys = alloc::vec![schema::page_key(order.owner, order.page.id)];
-    cx.pages.loads.insert(id, Load { order, data: Bytes::new(), from: None, public: None, damaged: false });
+    let load = Load {
+        order,
+        data: Bytes::new(),
+        from: None,
+        public: None,
+        damaged: false,
+        damaged_here: false,
+        liars: BTreeSet::new(),
+    };
+    cx.pages.loads.insert(id, load);
     cx.disk(DiskOp::Lookup { keys }, Pending::Page(id, PageStep::Lookup));
 }
 
@@ -147,6 +164,8 @@ fn fetch_page(cx: &mut Context, id: u64) {
         len: load.order.page.len,
         lane: id,
         holders: load.order.holders.clone(),
+        wide: !load.order.holders.is_empty(),
+        liars: load.liars.clone(),
     };
     fetch::start(cx, order);
 }
@@ -166,15 +185,20 @@ fn on_checked(cx: &mut Context, id: u64, result: WorkResult) {
     let Some(load) = cx.pages.loads.get_mut(&id) else { return };
     let WorkResult::PageChecked(Ok(public)) = result else {
         load.damaged = true;
+        load.damaged_here |= load.from.is_none();
         if let Some(from) = load.from {
-            load.order.holders.remove(&from);
+            load.liars.insert(from);
             asks::on_lie(cx, from);
         }
         return fetch_page(cx, id);
     };
     load.public = Some(public);
     let data = load.data.clone();
-    let work = match load.order.opening.clone() {
+    let (opening, owner, page) = (load.order.opening.clone(), load.order.owner, load.order.page.id);
+    if load.damaged_here {
+        mend::page(cx, owner, page, data.clone());
+    }
+    let work = match opening {
         Opening::No => return finish_opened(cx, id, None),
         Opening::Root(context) => WorkOp::OpenRoot { context, data },
         Opening::Keyed(context, key) => WorkOp::OpenPage { context, key, data },

@@ -4,15 +4,18 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::disk::{DiskDone, DiskError, DiskResult};
-use crate::ids::{ChunkId, LinkId, RequestId};
+use crate::ids::{ChunkId, LinkId, ObjectKey, RequestId};
 use crate::node::announce::{AnnounceStep, PromiseStep};
 use crate::node::answers::AnswerStep;
 use crate::node::boot::BootStep;
 use crate::node::locate::LocateStep;
+use crate::node::mend::MendStep;
 use crate::node::outbox::OutboxStep;
 use crate::node::page_loader::PageStep;
+use crate::node::presence::PresenceStep;
 use crate::node::publish::PublishStep;
 use crate::node::pull::{PullId, PullStep};
+use crate::node::scrub::ScrubStep;
 use crate::node::task::TaskStep;
 use crate::node::upload::{UploadKey, UploadStep};
 use crate::record::SignedRecord;
@@ -26,6 +29,7 @@ pub(crate) enum Pending {
     Serve {
         link: LinkId,
         want: u64,
+        object: ObjectKey,
     },
     Upload(UploadKey, UploadStep),
     Announce(AnnounceStep),
@@ -36,6 +40,9 @@ pub(crate) enum Pending {
     Publish(RequestId, PublishStep),
     Task(RequestId, TaskStep),
     Outbox(OutboxStep),
+    Mend(MendStep),
+    Presence(PresenceStep),
+    Scrub(ScrubStep),
     /// The commit of a page that lists these chunks, then what waits for it.
     PageCommit {
         chunks: Vec<ChunkId>,

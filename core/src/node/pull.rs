@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskOp, Write};
 use crate::frame::Refusal;
-use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RequestId};
+use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RecordId, RequestId};
 use crate::manifest::{Children, ChunkRef, PAGE_LEN_MAX, PageRef};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
@@ -55,6 +55,8 @@ pub(crate) enum PullClient {
         request: u64,
     },
     Restore(RequestId),
+    /// A record that lacks something here.
+    Mend,
     /// The record is worth having, and that is all.
     Nobody,
 }
@@ -84,6 +86,8 @@ struct Pull {
     record: SignedRecord,
     client: PullClient,
     holders: BTreeSet<NodeId>,
+    /// Peers that gave wrong bytes.
+    liars: BTreeSet<NodeId>,
     /// A root that lists pages, until all of them are stored.
     root: Option<Root>,
     page: Option<Page>,
@@ -134,7 +138,7 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
     ]
 }
 
-/// Starts a pull, or lets it wait its turn. Answered by [`Signal::Pulled`].
+/// Starts a pull, or lets it wait its turn. `holders` are asked first, then everybody. Answered by [`Signal::Pulled`].
 pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, holders: BTreeSet<NodeId>) {
     let full = cx.pulls.waiting.len() >= WAITING_MAX
         || matches!(client, PullClient::Announce { .. }) && buggify!(cx.simulation, "pull.busy");
@@ -142,7 +146,7 @@ pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, 
         return cx.signal(Signal::Pulled { client, record, outcome: PullOutcome::Refused(Refusal::Busy) });
     }
     let id = PullId(cx.number());
-    let pull = Pull { record, client, holders, root: None, page: None, fetched_bytes: 0 };
+    let pull = Pull { record, client, holders, liars: BTreeSet::new(), root: None, page: None, fetched_bytes: 0 };
     cx.pulls.pulls.insert(id, pull);
     cx.pulls.waiting.push_back(id);
     start_waiting(cx);
@@ -157,8 +161,16 @@ fn start_waiting(cx: &mut Context) {
 
 /// Ends all pulls of a restore that is gone.
 pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
-    let doomed = |(_, pull): &(&PullId, &Pull)| pull.client == PullClient::Restore(request);
-    let ids: Vec<PullId> = cx.pulls.pulls.iter().filter(doomed).map(|(id, _)| *id).collect();
+    cancel_those(cx, |pull| pull.client == PullClient::Restore(request));
+}
+
+/// Ends the mending of a record that is to be whole here no more.
+pub(crate) fn cancel_mend(cx: &mut Context, record: RecordId) {
+    cancel_those(cx, |pull| pull.client == PullClient::Mend && pull.record.id == record);
+}
+
+fn cancel_those(cx: &mut Context, doomed: impl Fn(&Pull) -> bool) {
+    let ids: Vec<PullId> = cx.pulls.pulls.iter().filter(|(_, pull)| doomed(pull)).map(|(id, _)| *id).collect();
     cx.pulls.waiting.retain(|id| !ids.contains(id));
     for id in ids {
         drop_pull(cx, id);
@@ -332,7 +344,7 @@ fn pump(cx: &mut Context, id: PullId) {
     let pulls = cx.pulls.pulls.len() - cx.pulls.waiting.len();
     let window = ACTIVE_BYTES_MAX / u64::try_from(pulls.max(1)).unwrap_or(u64::MAX);
     loop {
-        let Some(Pull { record, holders, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
+        let Some(Pull { record, holders, liars, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
         let Some(chunk) = page.queue.front().copied() else { break };
         let active: u64 = page.active.iter().filter_map(|id| page.chunks.get(id)).map(|len| u64::from(*len)).sum();
         let one_by_one = buggify!(cx.simulation, "pull.one-chunk-at-a-time");
@@ -347,6 +359,8 @@ fn pump(cx: &mut Context, id: PullId) {
             len: chunk.len,
             lane: id.0,
             holders: holders.clone(),
+            wide: true,
+            liars: liars.clone(),
         };
         fetch::start(cx, order);
     }
@@ -404,7 +418,7 @@ fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: NodeId, writte
         Err(DiskError::Mismatch) => {
             // The peer lied: ask the others.
             sometimes!(cx.simulation, "pull.wrong-bytes-refused");
-            pull.holders.remove(&from);
+            pull.liars.insert(from);
             page.queue.push_back(ChunkRef { id: chunk, len });
             asks::on_lie(cx, from);
         }
@@ -430,7 +444,11 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
         cx.clock.observe(&record.record.version);
         writes.push(Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) });
     }
-    let require_keys = root.map(|root| schema::page_key(owner, root)).into_iter().collect();
+    let mut require_keys: Vec<Bytes> = root.map(|root| schema::page_key(owner, root)).into_iter().collect();
+    if pull.client == PullClient::Mend {
+        // A record that was dropped meanwhile stays dropped.
+        require_keys.push(schema::record_key(&record));
+    }
     cx.disk(
         DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes },
         Pending::Pull(id, PullStep::CommitRecord(record)),

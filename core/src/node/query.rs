@@ -1,12 +1,12 @@
-//! Questions that callers ask: list, stat, versions, status, peers.
+//! Questions that callers ask about files: list, stat, versions.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::command::VersionSelector;
-use crate::disk::{DiskDone, DiskOp};
-use crate::event::{FileInfo, FileStat, PeerInfo, RequestError, StatusInfo, VersionInfo, What};
+use crate::disk::DiskOp;
+use crate::event::{FileInfo, FileStat, RequestError, VersionInfo, What};
 use crate::ids::{BlobKey, NodeId, RequestId};
 use crate::manifest::{Children, PageContext, PageRef, PageSecrets};
 use crate::name::Name;
@@ -16,7 +16,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pages::file_info;
 use crate::node::pending::{Completion, Pending};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{choose, schema};
+use crate::node::{choose, cluster, schema};
 use crate::record::{RecordBody, SignedRecord};
 
 /// Loads the root page of a record of this node's owner, opened.
@@ -28,7 +28,7 @@ pub(crate) fn load_root(cx: &mut Context, request: RequestId, number: u64, recor
         owner: cx.owner,
         page: PageRef { id: root, len: root_len },
         opening: Opening::Root(context),
-        holders: cx.links.ready_nodes(),
+        holders: cluster::likely_of(cx, &record.record),
     };
     page_loader::load(cx, order);
 }
@@ -97,8 +97,13 @@ impl Stat {
     fn finish(&mut self, cx: &mut Context, all_here: bool) -> Flow {
         let (Some((record, located)), Some(file)) = (&self.found, self.info.take()) else { return Flow::Continue };
         let holders: Vec<NodeId> = located.holders.get(&record.id).into_iter().flatten().copied().collect();
+        let of_name = record.record;
+        let holders_of_name = cluster::holders(cx, of_name.name_id, of_name.retention.replicas);
+        let others = holders_of_name.into_iter().filter(|node| *node != cx.me).collect();
         let stat = FileStat {
             file,
+            replicas: of_name.retention.replicas,
+            placed: others,
             local: all_here && located.local.contains(&record.id),
             holders: self.ask_peers.then_some(holders),
             silent: located.silent.clone(),
@@ -243,75 +248,5 @@ impl Task for Versions {
 
     fn on_end_of_task(&mut self, cx: &mut Context) {
         end(cx, self.id);
-    }
-}
-
-/// A status request.
-#[derive(Debug)]
-pub(crate) struct Status {
-    pub(crate) id: RequestId,
-    pub(crate) requests: u32,
-}
-
-impl Task for Status {
-    fn start(&mut self, cx: &mut Context) -> Flow {
-        cx.expect_progress(self.id);
-        cx.disk(DiskOp::Usage, Pending::Task(self.id, TaskStep::Status));
-        Flow::Continue
-    }
-
-    fn on_completion(&mut self, cx: &mut Context, _step: TaskStep, completion: Completion) -> Flow {
-        let usage = match completion.disk() {
-            Ok(DiskDone::Usage(usage)) => Some(usage),
-            Ok(_) | Err(_) => None,
-        };
-        let status = StatusInfo {
-            node: cx.me,
-            owner: cx.owner,
-            files: cx.names.complete().then(|| cx.names.count()),
-            file_bytes: cx.names.bytes(),
-            disk: usage,
-            disk_error: cx.disk_error.clone(),
-            peers_connected: cx.links.ready_count(),
-            members: 1 + cx.members.count() + cx.strangers(),
-            write_quorum: cx.write_quorum(),
-            pending: cx.counters.owed,
-            requests: self.requests,
-            protocol_errors: cx.counters.protocol_errors,
-            damaged_blobs: cx.counters.damaged_blobs,
-        };
-        cx.event(self.id, What::Status(status));
-        Flow::Done
-    }
-
-    fn on_timeout(&mut self, cx: &mut Context) -> Flow {
-        timed_out(cx, self.id)
-    }
-}
-
-/// A request for the peers.
-#[derive(Debug)]
-pub(crate) struct Peers {
-    pub(crate) id: RequestId,
-}
-
-impl Task for Peers {
-    fn start(&mut self, cx: &mut Context) -> Flow {
-        let up = cx.links.iter().filter(|(_, link)| link.ready).map(|(_, link)| PeerInfo {
-            node: Some(link.node),
-            address: link.remote.clone(),
-            connected: true,
-            sent_bytes: link.sent_bytes,
-            received_bytes: link.received_bytes,
-            error: None,
-        });
-        let down = cx.dials.down().filter(|peer| peer.node.is_none_or(|node| cx.links.of(node).is_none()));
-        let peers = up.chain(down).collect();
-        cx.event(self.id, What::Peers(peers));
-        Flow::Done
-    }
-
-    fn on_timeout(&mut self, cx: &mut Context) -> Flow {
-        timed_out(cx, self.id)
     }
 }

@@ -15,7 +15,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{asks, schema};
+use crate::node::{asks, cluster, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 use crate::{planted, sometimes};
@@ -136,7 +136,8 @@ impl Restore {
                 continue;
             }
             self.pulling += 1;
-            pull::start(cx, record, PullClient::Restore(self.id), cx.links.ready_nodes());
+            let holders = cluster::likely_of(cx, &record.record);
+            pull::start(cx, record, PullClient::Restore(self.id), holders);
         }
         self.batch_done(cx)
     }
@@ -178,7 +179,7 @@ impl Task for Restore {
                 cx.work(WorkOp::VerifyRecords { records }, Pending::Task(self.id, step));
                 Flow::Continue
             }
-            Some(Answer::Announced(_) | Answer::Promised(_)) => {
+            Some(Answer::Announced(_) | Answer::Promised(_) | Answer::Members { .. }) => {
                 asks::on_lie(cx, node);
                 self.next_peer(cx)
             }

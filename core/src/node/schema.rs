@@ -8,30 +8,24 @@
 //! | `E ‖ owner ‖ record id` | empty: the record's chunks were evicted here |
 //! | `K ‖ owner ‖ record id ‖ node` | empty: this node has promised that node to keep the record's chunks |
 //! | `O ‖ node ‖ record key` | empty: that node has not acknowledged the record yet |
-//! | `N ‖ node` | a [`Remembered`] member of the cluster |
+//! | `N ‖ node` | a [`MemberInfo`](crate::member::MemberInfo): an entry of the table of members, the own one among them |
 //! | `C` | the hybrid logical clock |
+//! | `S` | how far scrubs have come: [`Places`](crate::node::scrub::Places) |
 //!
 //! A version's key form is its wall time and counter in big-endian bytes, then the node: keys order as versions do.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::ids::{ChunkId, NameId, NodeId, OwnerId, PageId, RecordId};
 use crate::record::SignedRecord;
 use crate::version::Version;
 
-/// What is remembered of a member of the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Remembered {
-    /// Where it was reached or said it could be.
-    pub addresses: Vec<String>,
-}
-
 /// The clock's key.
 pub(crate) const CLOCK: &[u8] = b"C";
+
+/// The key of how far scrubs have come.
+pub(crate) const SCRUB: &[u8] = b"S";
 
 fn join(parts: &[&[u8]]) -> Bytes {
     Bytes::from(parts.concat())

@@ -9,9 +9,8 @@ use crate::disk::{DiskDone, DiskError, DiskOp, DiskResult};
 use crate::frame::{DATA_LEN_MAX, Frame, WANTS_MAX};
 use crate::ids::{BlobKey, LinkId, ObjectId, ObjectKey};
 use crate::node::context::Context;
-use crate::node::links;
 use crate::node::pending::Pending;
-use crate::node::schema;
+use crate::node::{answers, links, schema};
 use crate::{buggify, planted, sometimes};
 
 /// Objects of one link in memory or being read from the disk.
@@ -126,21 +125,21 @@ pub(crate) fn on_sent(cx: &mut Context, link_id: LinkId, bytes: u32) {
     }
 }
 
-fn read(cx: &mut Context, link_id: LinkId, want: u64, what: DiskOp) {
+fn read(cx: &mut Context, link_id: LinkId, want: u64, object: ObjectKey, what: DiskOp) {
     if let Some(link) = cx.links.get_mut(link_id) {
         link.serving.reading += 1;
     }
-    cx.disk(what, Pending::Serve { link: link_id, want });
+    cx.disk(what, Pending::Serve { link: link_id, want, object });
 }
 
 /// An object was read.
-pub(crate) fn on_loaded(cx: &mut Context, link_id: LinkId, want: u64, result: DiskResult) {
+pub(crate) fn on_loaded(cx: &mut Context, link_id: LinkId, want: u64, object: ObjectKey, result: DiskResult) {
     if let Some(link) = cx.links.get_mut(link_id) {
         link.serving.reading -= 1;
     }
-    if result == Err(DiskError::Corrupt) {
+    if let (Err(DiskError::Corrupt), ObjectId::Chunk(chunk)) = (&result, object.id) {
         sometimes!(cx.simulation, "serve.damaged-blob");
-        cx.counters.damaged_blobs += 1;
+        answers::note_damage(cx, BlobKey { owner: object.owner, chunk });
     }
     let data = match result {
         Ok(DiskDone::Blob(blob)) => Some(blob),
@@ -203,7 +202,8 @@ fn load_ahead(cx: &mut Context, link_id: LinkId) {
         link.serving.loaded.insert(want);
         let Some(served) = link.serving.wants.get_mut(&want) else { return };
         served.state = State::Loading;
-        let ObjectKey { owner, id } = served.object;
+        let object = served.object;
+        let ObjectKey { owner, id } = object;
         match id {
             ObjectId::Chunk(chunk) => {
                 let blob = BlobKey { owner, chunk };
@@ -211,12 +211,12 @@ fn load_ahead(cx: &mut Context, link_id: LinkId) {
                 let hot = if miss { cx.hot.get_written(&blob) } else { cx.hot.get(&blob) };
                 match hot {
                     Some(data) => loaded(cx, link_id, want, Some(data)),
-                    None => read(cx, link_id, want, DiskOp::ReadBlob { blob }),
+                    None => read(cx, link_id, want, object, DiskOp::ReadBlob { blob }),
                 }
             }
             ObjectId::Page(page) => {
                 let keys = alloc::vec![schema::page_key(owner, page)];
-                read(cx, link_id, want, DiskOp::Lookup { keys });
+                read(cx, link_id, want, object, DiskOp::Lookup { keys });
             }
         }
     }

@@ -71,7 +71,7 @@ impl Task for Share {
             }
             Err(RequestError::NoSuchVersion) if !self.asked_everywhere => {
                 self.asked_everywhere = true;
-                locate::start(cx, self.id, cx.keys.name_id(&self.name), Scope::Everywhere);
+                locate::start(cx, self.id, cx.keys.name_id(&self.name), Scope::Everybody);
                 Flow::Continue
             }
             Err(error) => self.fail(cx, error),

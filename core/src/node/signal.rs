@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use crate::bulk::Bulk;
 use crate::event::{RequestError, WriteReport};
-use crate::frame::{AnnounceOutcome, HeldRecord, Refusal};
-use crate::ids::{ChunkId, NodeId, RecordId, RequestId};
+use crate::frame::{AnnounceOutcome, HeldRecord, MemberRow, Refusal};
+use crate::ids::{BlobKey, ChunkId, NodeId, RecordId, RequestId};
 use crate::node::locate::Located;
 use crate::node::page_loader::{LoadedPage, PageClient, PageFailure};
 use crate::node::pull::{PullClient, PullId, PullOutcome};
@@ -22,6 +22,10 @@ pub(crate) enum Signal {
     PeerReady(NodeId),
     /// A peer can no longer be talked to.
     PeerGone(NodeId),
+    /// A node that somebody waits for cannot be connected to.
+    Unreachable(NodeId),
+    /// Who is in service, or how much it takes, has changed: nodes may have other places among holders than before.
+    MembershipChanged,
     /// The first dials have come to something, or had time enough.
     Settled,
     /// A fetch is over.
@@ -44,6 +48,10 @@ pub(crate) enum Signal {
     Superseded { request: RequestId, by: SignedRecord },
     /// The names of this node's owner are all known.
     NamesLoaded,
+    /// Nothing that could be had is still to be mended.
+    MendsIdle,
+    /// Some more records have been checked for what they need, or all.
+    PresenceChecked { done: bool },
     /// A record of this node's owner has been stored on its disk.
     OwnRecordStored(SignedRecord),
 }
@@ -59,6 +67,8 @@ pub(crate) enum FetchClient {
     Get(RequestId, u64),
     /// A load of a page.
     Page(u64),
+    /// The mending of a chunk.
+    Mend(BlobKey),
 }
 
 /// How a fetch ended.
@@ -79,6 +89,8 @@ pub(crate) enum AskClient {
     Request(RequestId),
     /// The deliveries owed to a node: the one of this record.
     Outbox(RecordId),
+    /// The exchange of tables of members.
+    Members,
 }
 
 /// What a peer answered.
@@ -87,6 +99,7 @@ pub(crate) enum Answer {
     Records { records: Vec<HeldRecord>, next: Bytes },
     Announced(AnnounceOutcome),
     Promised(bool),
+    Members { members: Vec<MemberRow>, more: bool },
 }
 
 /// What became of a delivery.

@@ -15,6 +15,7 @@ use crate::node::pending::Completion;
 use crate::node::pull::PullOutcome;
 use crate::node::put::PutStep;
 use crate::node::restore::RestoreStep;
+use crate::node::scrub_now::ScrubNowStep;
 use crate::node::signal::{Answer, FetchResult, OfferReply};
 use crate::record::SignedRecord;
 
@@ -37,7 +38,10 @@ pub(crate) enum TaskStep {
     StatMark,
     Evict(EvictStep),
     Restore(RestoreStep),
+    ScrubNow(ScrubNowStep),
     Status,
+    /// What this node says of itself, or of one that is forgotten, is on its way to the disk.
+    Membership,
 }
 
 /// A request being carried out. A task is told only what it has asked for, so most have few of these.
@@ -100,6 +104,11 @@ pub(crate) trait Task: Debug + Send {
         Flow::Continue
     }
 
+    /// A peer that was to be talked to cannot be.
+    fn on_unreachable(&mut self, _cx: &mut Context, _node: NodeId) -> Flow {
+        Flow::Continue
+    }
+
     /// The first dials have come to something.
     fn on_settled(&mut self, _cx: &mut Context) -> Flow {
         Flow::Continue
@@ -107,6 +116,16 @@ pub(crate) trait Task: Debug + Send {
 
     /// The names of the owner are all known.
     fn on_names(&mut self, _cx: &mut Context) -> Flow {
+        Flow::Continue
+    }
+
+    /// Nothing that could be had is still to be mended.
+    fn on_mends_idle(&mut self, _cx: &mut Context) -> Flow {
+        Flow::Continue
+    }
+
+    /// Some more records have been checked for what they need, or all.
+    fn on_presence_checked(&mut self, _cx: &mut Context, _done: bool) -> Flow {
         Flow::Continue
     }
 

@@ -18,6 +18,8 @@ pub enum Timer {
     Fetch(FetchId),
     /// A question to a peer should have been answered.
     Question(LinkId, u64),
+    /// Nodes that a search waits for should have come.
+    Locate(RequestId),
     /// A request should have made progress.
     Request(RequestId),
     /// A write that enough nodes have no longer waits for the others.
@@ -28,6 +30,16 @@ pub enum Timer {
     Boot,
     /// The first dials should have come to something.
     Settle,
+    /// What nobody had is asked for again.
+    Mend,
+    /// Records are checked for what they need.
+    Presence,
+    /// The next blob is read to see whether it is in order.
+    Scrub,
+    /// SWIM has something to do.
+    Swim,
+    /// A member has been down for so long that it is no longer in service.
+    Service,
 }
 
 /// At most one deadline for each reason.
@@ -40,9 +52,15 @@ pub(crate) struct Timers {
 impl Timers {
     /// Sets the deadline, replacing an earlier one.
     pub(crate) fn set(&mut self, timer: Timer, deadline: Monotonic) {
-        self.cancel(&timer);
-        self.deadlines.insert(timer.clone(), deadline);
-        self.queue.insert((deadline, timer));
+        if let Some(set) = self.deadlines.get_mut(&timer) {
+            let mut queued = (core::mem::replace(set, deadline), timer);
+            self.queue.remove(&queued);
+            queued.0 = deadline;
+            self.queue.insert(queued);
+        } else {
+            self.deadlines.insert(timer.clone(), deadline);
+            self.queue.insert((deadline, timer));
+        }
     }
 
     /// Sets the deadline, unless it is set to an earlier one.
@@ -76,8 +94,8 @@ impl Timers {
     }
 
     /// The next deadline.
-    pub(crate) fn next(&self) -> Option<(Monotonic, Timer)> {
-        self.queue.first().cloned()
+    pub(crate) fn next(&self) -> Option<(Monotonic, &Timer)> {
+        self.queue.first().map(|(deadline, timer)| (*deadline, timer))
     }
 
     /// Takes a deadline that is due.

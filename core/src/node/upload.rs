@@ -1,6 +1,6 @@
 //! Uploads from peers: chunks offered under an owner's intent, before the record that names them exists.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -253,6 +253,8 @@ fn pump(cx: &mut Context) {
             len: chunk.len,
             lane: key.upload,
             holders: [upload.node].into(),
+            wide: false,
+            liars: BTreeSet::new(),
         };
         fetch::start(cx, order);
     }

@@ -55,6 +55,24 @@ fn every_flipped_bit_is_refused() {
     }
 }
 
+#[cfg(feature = "simulation")]
+#[test]
+fn who_knows_the_keys_of_owners_refuses_what_others_refuse() {
+    let other = OwnerKeys::derive(&OwnerSecret::new([8; 32]));
+    let bytes = SignedRecord::sign(&keys(), record(file())).bytes;
+    for owners in [Vec::new(), alloc::vec![other.clone()], alloc::vec![other, keys()]] {
+        assert_eq!(SignedRecord::verify_knowing(&owners, bytes.clone()), SignedRecord::verify(bytes.clone()));
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes.to_vec();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let bad = Bytes::from(bad);
+            let refused = SignedRecord::verify_knowing(&owners, bad.clone());
+            assert_eq!(refused, SignedRecord::verify(bad), "bit {bit}");
+            assert!(refused.is_err(), "bit {bit}");
+        }
+    }
+}
+
 #[test]
 fn every_shortened_record_is_refused() {
     let bytes = SignedRecord::sign(&keys(), record(file())).bytes;

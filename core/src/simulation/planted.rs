@@ -70,6 +70,14 @@ bugs! {
         "A tombstone is stamped by the wall clock, so that it may be older than the put it deletes.";
     StampByWallClock "stamp-by-wall-clock" in "core/node/publish.rs" needs ["clock"],
         "Versions are stamped by the wall clock alone, whatever was stamped or seen before.";
+    RankByReachable "rank-by-reachable" in "core/node/cluster.rs" needs ["network"],
+        "Holders are chosen among the nodes that can be reached, so that two sides of a partition place a name differently.";
+    StandInIsHolder "stand-in-is-holder" in "core/node/publish.rs" needs ["network"],
+        "A holder in whose place another node has taken a write is no longer owed it.";
+    FullIsSettled "full-is-settled" in "core/node/outbox.rs" needs ["disk"],
+        "What a peer refused because its disk was full is no longer owed.";
+    TombstoneAsConfigured "tombstone-as-configured" in "core/node/remove.rs" needs [],
+        "A deletion is kept on as many nodes as is usual, even if a version that it deletes is on more.";
     OutboxSkipsAbsent "outbox-skips-absent" in "core/node/publish.rs" needs ["network"],
         "A record is owed only to the members that are connected when it is written.";
     LostIsDelivered "lost-is-delivered" in "core/node/outbox.rs" needs ["network"],
@@ -126,8 +134,18 @@ bugs! {
         "A peer that was banned once is never let in again; it shows when damaged bytes on the way pass for a broken protocol.";
     RedialGivesUp "redial-gives-up" in "core/node/dials.rs" needs ["network"],
         "An address that cannot be reached four times is never dialled again.";
+    StampForgotten "stamp-forgotten" in "core/node/members.rs" needs ["process"],
+        "A start is not stamped on the disk, so that the next has the same stamp; it shows when a node comes back at another address.";
+    OldAddressKept "old-address-kept" in "core/node/members.rs" needs ["process"],
+        "A member that has moved is still dialled at its old address only.";
+    NewsKept "news-kept" in "core/node/exchange.rs" needs [],
+        "What a node learns of others it keeps to itself; it shows when nobody knows all addresses.";
+    DownUnreported "down-unreported" in "core/node/swim.rs" needs ["process"],
+        "That a member is down is found out and not noted.";
     PullSlotLeak "pull-slot-leak" in "core/node/pull.rs" needs ["disk"],
         "A pull that is refused keeps its place among the few that may be under way.";
+    ScrubStartsOver "scrub-starts-over" in "core/node/scrub.rs" needs ["process", "disk"],
+        "A scrub starts with the first blob after every restart, so that the last ones are never read on a node that is restarted often.";
     NameInJournal "name-in-journal" in "core/node/put.rs" needs [],
         "A journal of the puts under way keeps their names as they are.";
     CancelForgotten "cancel-forgotten" in "core/node.rs" needs [],

@@ -3,12 +3,15 @@
 
 use bytes::Bytes;
 use forever_core::bulk::PlainChunk;
-use forever_core::frame::{AnnounceOutcome, Frame, Goodbye, HeldRecord, Hello, PROTOCOL_VERSION, Refusal};
+use forever_core::frame::{
+    AnnounceOutcome, Frame, Goodbye, HeldRecord, Hello, Life, MemberRow, PROTOCOL_VERSION, Refusal,
+};
 use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::intent::{SignedIntent, UploadIntent};
 use forever_core::manifest::{
     Children, ChunkRef, FileMeta, PageContext, PagePublic, PageSecrets, SealedPage, seal_page,
 };
+use forever_core::member::{Member, MemberInfo, MemberStatus};
 use forever_core::name::Name;
 use forever_core::placement::Replicas;
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
@@ -105,7 +108,7 @@ pub(crate) fn ticket() -> SignedTicket {
 
 /// One frame of each kind, with its name; the payload of a data frame is `abc`.
 pub(crate) fn frames() -> Vec<(&'static str, Frame)> {
-    let frames = [link_frames(), upload_frames(), want_frames(), record_frames()].concat();
+    let frames = [link_frames(), upload_frames(), want_frames(), record_frames(), member_frames()].concat();
     frames.into_iter().map(|frame| (frame_name(&frame), frame)).collect()
 }
 
@@ -133,6 +136,10 @@ fn frame_name(frame: &Frame) -> &'static str {
         Frame::AskPromise { .. } => "ask_promise",
         Frame::Promise { .. } => "promise",
         Frame::ReleasePromise { .. } => "release_promise",
+        Frame::AskMembers { .. } => "ask_members",
+        Frame::Members { .. } => "members",
+        Frame::News { .. } => "news",
+        Frame::Swim { .. } => "swim",
     }
 }
 
@@ -144,7 +151,14 @@ const RECORD: RecordId = RecordId([0x66; 32]);
 
 fn link_frames() -> Vec<Frame> {
     vec![
-        Frame::Hello(Hello { version: PROTOCOL_VERSION, features: 0, listen: vec![":3000".into()], owner: OWNER }),
+        Frame::Hello(Hello {
+            version: PROTOCOL_VERSION,
+            features: 0,
+            member: member_info(),
+            generation: 6,
+            table: 1 << 60,
+            seen: "10.0.0.9:51234".into(),
+        }),
         Frame::Ping { nonce: 250 },
         Frame::Pong { nonce: 251 },
         Frame::Goodbye { reason: Goodbye::Protocol },
@@ -187,6 +201,28 @@ fn record_frames() -> Vec<Frame> {
         Frame::AskPromise { request: 7, record: Bytes::from_static(b"signed record") },
         Frame::Promise { request: 7, given: true },
         Frame::ReleasePromise { owner: OWNER, name_id: NAME_ID, record: RECORD },
+    ]
+}
+
+pub(crate) fn member_info() -> MemberInfo {
+    MemberInfo {
+        stamp: 7,
+        status: MemberStatus::In,
+        owner: OWNER,
+        addresses: vec![":3000".into(), "10.0.0.1:3000".into()],
+        weight: 100,
+        zone: "cellar".into(),
+    }
+}
+
+fn member_frames() -> Vec<Frame> {
+    let member = Member { node: NodeId([0x77; 32]), info: member_info() };
+    let life = Some(Life { generation: 6, incarnation: 1, down: true });
+    vec![
+        Frame::AskMembers { request: 8, after: Some(member.node) },
+        Frame::Members { request: 8, members: vec![MemberRow { member: member.clone(), life }], more: true },
+        Frame::News { members: vec![member] },
+        Frame::Swim { table: 250, packet: Bytes::from_static(b"a packet") },
     ]
 }
 

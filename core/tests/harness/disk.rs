@@ -51,6 +51,13 @@ impl MemoryDisk {
             DiskOp::Commit { require_blobs, require_keys, writes } => {
                 Ok(self.commit(require_blobs, require_keys, writes))
             }
+            DiskOp::ListBlobs { after, limit } => {
+                let present = self.blobs.iter().filter(|(blob, _)| after.is_none_or(|after| **blob > after));
+                let mut blobs: Vec<_> = present.map(|(blob, bytes)| (*blob, bytes.len() as u64)).collect();
+                let more = blobs.len() > limit as usize;
+                blobs.truncate(limit as usize);
+                Ok(DiskDone::Blobs { blobs, more })
+            }
             DiskOp::Usage => Ok(DiskDone::Usage(Usage {
                 blobs: self.blobs.len() as u64,
                 blob_bytes: self.blobs.values().map(|blob| blob.len() as u64).sum(),

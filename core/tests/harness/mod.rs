@@ -51,6 +51,8 @@ struct Host {
     lives: u8,
     /// How far its wall clock is behind, in milliseconds.
     behind_ms: u64,
+    /// The number of its address: its own, unless it has moved.
+    place: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,6 +128,7 @@ impl World {
             trace: Vec::new(),
             lives: 0,
             behind_ms: 0,
+            place: host,
         });
         self.sent.push(0);
         self.start(host);
@@ -134,6 +137,16 @@ impl World {
 
     pub fn id(&self, host: usize) -> NodeId {
         self.hosts[host].id
+    }
+
+    pub fn config(&mut self, host: usize) -> &mut Config {
+        &mut self.hosts[host].config
+    }
+
+    /// Gives a host that is down the address of another number.
+    pub fn move_to(&mut self, host: usize, place: usize) {
+        self.hosts[host].place = place;
+        self.hosts[host].config.listen = vec![address(place)];
     }
 
     pub fn disk(&mut self, host: usize) -> &mut MemoryDisk {
@@ -323,7 +336,7 @@ impl World {
     }
 
     fn connect(&mut self, host: usize, dial: DialId, to: &str) {
-        let other = (0..self.hosts.len()).find(|other| address(*other) == to);
+        let other = (0..self.hosts.len()).find(|other| address(self.hosts[*other].place) == to);
         let reachable = other.filter(|other| {
             self.hosts[*other].node.is_some() && !self.cut.contains(&(host.min(*other), host.max(*other)))
         });
@@ -339,7 +352,8 @@ impl World {
         let (my_id, their_id) = (self.hosts[host].id, self.hosts[other].id);
         let connected = Input::Connected { link: mine, node: their_id, dial: Some(dial), remote: to.into() };
         self.later(LATENCY, host, connected);
-        let connected = Input::Connected { link: theirs, node: my_id, dial: None, remote: address(host) };
+        let connected =
+            Input::Connected { link: theirs, node: my_id, dial: None, remote: address(self.hosts[host].place) };
         self.later(LATENCY, other, connected);
     }
 

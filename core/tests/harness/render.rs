@@ -20,6 +20,13 @@ fn shorten(line: &str) -> String {
     let mut rest = line;
     while let Some(start) = rest.find("b\"") {
         let (before, string) = rest.split_at(start);
+        // The end of another string, not the start of one of bytes.
+        if before.ends_with(|before: char| before.is_ascii_alphanumeric()) {
+            out.push_str(before);
+            out.push('b');
+            rest = &string[1..];
+            continue;
+        }
         let end = end_of_string(&string[2..]) + 2;
         let inner = &string[2..end];
         out.push_str(before);

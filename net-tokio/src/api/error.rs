@@ -104,6 +104,9 @@ impl From<RequestError> for ApiError {
             RequestError::Length { .. } => (StatusCode::BAD_REQUEST, "length"),
             RequestError::ClockBehind => (StatusCode::CONFLICT, "clock_behind"),
             RequestError::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            RequestError::NoSuchMember => (StatusCode::NOT_FOUND, "no_such_member"),
+            RequestError::MemberAlive => (StatusCode::CONFLICT, "member_alive"),
+            RequestError::StillOwed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "still_owed"),
         };
         let mut api = Self::new(status, code, error.to_string());
         if let RequestError::Range { len } = error {
@@ -125,6 +128,7 @@ impl From<CommandError> for ApiError {
             CommandError::ContentType { .. } => (StatusCode::BAD_REQUEST, "content_type"),
             CommandError::Validity => (StatusCode::BAD_REQUEST, "invalid_expiry"),
             CommandError::Restoring => (StatusCode::CONFLICT, "restoring"),
+            CommandError::Scrubbing => (StatusCode::CONFLICT, "scrubbing"),
         };
         Self::new(status, code, error.to_string())
     }

@@ -1,24 +1,22 @@
 //! Everything but the bytes of files.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use forever_core::command::{Command, VersionSelector};
 use forever_core::event::{StatusInfo, What};
-use forever_core::ids::RequestId;
+use forever_core::ids::{NodeId, RequestId};
+use forever_core::placement::{ParseReplicasError, Replicas};
 use serde::Deserialize;
 
+use super::steps::{self, Step};
 use super::view::{
-    DeleteView, ErrorBody, EvictView, HealthView, ListView, PeersView, PutView, RestoreLine, RestoreView, StatView,
-    StatusView, VersionsView, problems,
+    DeleteView, ErrorBody, EvictView, ForgetView, HealthView, LeaveView, ListView, PeersView, PutView, RestoreView,
+    StatView, StatusView, VersionsView, problems,
 };
 use super::{ApiError, Context, Shared, name_of};
-use crate::handle::Request;
 
 /// Files on a page when the caller does not say.
 const LIST_LIMIT: u32 = 1_000;
@@ -45,6 +43,21 @@ pub(super) struct StatQuery {
 #[serde(deny_unknown_fields)]
 pub(super) struct VersionQuery {
     version: Option<String>,
+}
+
+/// The query of a put: `?replicas=`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutQuery {
+    replicas: Option<String>,
+}
+
+impl PutQuery {
+    pub(super) fn replicas(&self) -> Result<Option<Replicas>, ApiError> {
+        let wrong = |text: &str, error: ParseReplicasError| ApiError::request(format!("replicas={text}: {error}"));
+        let parse = |text: &String| text.parse().map_err(|error| wrong(text, error));
+        self.replicas.as_ref().map(parse).transpose()
+    }
 }
 
 impl VersionQuery {
@@ -187,6 +200,27 @@ pub(super) async fn peers(State(shared): State<Shared>) -> Result<Json<PeersView
     .await
 }
 
+pub(super) async fn leave(State(shared): State<Shared>) -> Result<Json<LeaveView>, ApiError> {
+    ask(&shared.context, Command::Leave, |what| {
+        let What::Left = what else { return None };
+        Some(Json(LeaveView { left: true }))
+    })
+    .await
+}
+
+pub(super) async fn forget(
+    State(shared): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<ForgetView>, ApiError> {
+    let Path(text) = path.map_err(|error| ApiError::request(error.body_text()))?;
+    let node: NodeId = text.parse().map_err(|_| ApiError::request("a node ID has 64 hex digits"))?;
+    ask(&shared.context, Command::Forget { node }, |what| {
+        let What::Forgotten = what else { return None };
+        Some(Json(ForgetView { node }))
+    })
+    .await
+}
+
 pub(super) async fn health(State(shared): State<Shared>) -> Response {
     let problems = match ask_status(&shared.context).await {
         Ok(status) => problems(&status),
@@ -208,45 +242,23 @@ pub(super) async fn failure(
     failure.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "no_failure", "no such get has failed lately"))
 }
 
-/// Streams one line of JSON for each step. What fails before the first line is an ordinary error.
+/// Brings the owner's namespace back, and streams its steps.
 pub(super) async fn restore(State(shared): State<Shared>) -> Result<Response, ApiError> {
-    let mut request = shared.context.handle.request(Command::Restore).await?;
-    let first = expect(request.next().await, restore_step)?;
-    let lines = async_stream::stream! {
-        let mut step = first;
-        loop {
-            yield line(&RestoreLine::Report(step));
-            if step.done {
-                break;
-            }
-            step = match next_step(&mut request).await {
-                Ok(step) => step,
-                Err(error) => {
-                    yield line(&RestoreLine::Error(error.body().clone()));
-                    break;
-                }
-            };
+    steps::stream::<RestoreView>(shared.context.handle.request(Command::Restore).await?).await
+}
+
+impl Step for RestoreView {
+    fn of(what: What) -> Option<Self> {
+        if let What::RestoreProgress(report) = what {
+            Some(Self::new(false, &report))
+        } else if let What::Restored(report) = what {
+            Some(Self::new(true, &report))
+        } else {
+            None
         }
-    };
-    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
-}
-
-async fn next_step(request: &mut Request) -> Result<RestoreView, ApiError> {
-    expect(request.next().await, restore_step)
-}
-
-fn restore_step(what: What) -> Option<RestoreView> {
-    if let What::RestoreProgress(report) = what {
-        Some(RestoreView::new(false, &report))
-    } else if let What::Restored(report) = what {
-        Some(RestoreView::new(true, &report))
-    } else {
-        None
     }
-}
 
-fn line(line: &RestoreLine) -> Result<Bytes, std::convert::Infallible> {
-    let mut json = serde_json::to_vec(line).expect("numbers and texts are always JSON");
-    json.push(b'\n');
-    Ok(json.into())
+    fn is_last(&self) -> bool {
+        self.done
+    }
 }

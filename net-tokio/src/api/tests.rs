@@ -47,6 +47,24 @@ async fn what_is_put_is_got_with_its_meta() {
 }
 
 #[tokio::test]
+async fn a_put_says_on_how_many_nodes_and_a_stat_tells() {
+    let node = Served::start().await;
+    for (query, kept_on) in [("", "3"), ("?replicas=5", "5"), ("?replicas=all", "all")] {
+        let put = node.put(&format!("/v1/files/x{query}"), &[], b"abc").await;
+        assert_eq!(put.status, 200);
+        let stat = node.ask("GET", "/v1/stat/x", &[]).await.json();
+        assert_eq!(stat["replicas"], kept_on);
+        assert!(stat["placed"].is_array());
+    }
+    for query in ["?replicas=0", "?replicas=256", "?replicas=some", "?replica=2"] {
+        let refused = node.put(&format!("/v1/files/x{query}"), &[], b"abc").await;
+        assert_eq!(refused.error(), (400, "bad_request".to_owned()), "{query}");
+    }
+    let refused = node.put("/v1/files/x?replicas=0", &[], b"abc").await.json();
+    assert_eq!(refused["message"], "replicas=0: expected a number of replicas from 1 to 255, or \"all\"");
+}
+
+#[tokio::test]
 async fn a_body_of_unknown_length_is_stored_too() {
     let node = Served::start().await;
     let mut stream = node.open("PUT", "/v1/files/x", &["Transfer-Encoding: chunked"]).await;
@@ -230,11 +248,21 @@ async fn the_other_endpoints_answer_json() {
 }
 
 #[tokio::test]
-async fn a_restore_streams_its_steps_a_line_each() {
+async fn restores_and_scrubs_stream_their_steps_a_line_each() {
     let node = Served::start().await;
+    let lines = steps(&node, "/v1/restore").await;
+    assert_eq!(lines[1]["peers_done"], 2);
+    let lines = steps(&node, "/v1/scrub").await;
+    assert_eq!((&lines[1]["blobs"], &lines[1]["resumed"]), (&2.into(), &true.into()));
+    let lines = steps(&node, "/v1/scrub?restart=true").await;
+    assert_eq!(lines[1]["resumed"], false);
+}
+
+/// The lines of a request of two steps.
+async fn steps(node: &Served, path: &str) -> Vec<serde_json::Value> {
     // HTTP/1.0 has no chunked coding, so the body is the lines alone.
     let mut stream = tokio::net::TcpStream::connect(node.api).await.unwrap();
-    let head = format!("POST /v1/restore HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n", node.token);
+    let head = format!("POST {path} HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n", node.token);
     stream.write_all(head.as_bytes()).await.unwrap();
     let answer = read_answer(stream).await;
     assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
@@ -242,7 +270,7 @@ async fn a_restore_streams_its_steps_a_line_each() {
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let done: Vec<&serde_json::Value> = lines.iter().map(|line| &line["done"]).collect();
     assert_eq!(done, [false, true]);
-    assert_eq!(lines[1]["peers_done"], 2);
+    lines
 }
 
 #[tokio::test]
@@ -297,8 +325,17 @@ fn the_openapi_document_has_every_endpoint() {
     ] {
         assert_eq!(methods(path), ["get"], "{path}");
     }
-    for path in ["/v1/evict/{name}", "/v1/share/{name}", "/v1/tickets/get", "/v1/restore"] {
+    let posts = [
+        "/v1/evict/{name}",
+        "/v1/share/{name}",
+        "/v1/tickets/get",
+        "/v1/restore",
+        "/v1/scrub",
+        "/v1/leave",
+        "/v1/forget/{node}",
+    ];
+    for path in posts {
         assert_eq!(methods(path), ["post"], "{path}");
     }
-    assert_eq!(paths.len(), 13);
+    assert_eq!(paths.len(), 16);
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::{Buf, Bytes};
@@ -14,7 +14,7 @@ use forever_core::command::{Command, CommandError, PutMeta};
 use forever_core::event::What;
 use http_body_util::BodyExt;
 
-use super::query::{expect, put_view};
+use super::query::{PutQuery, expect, put_view, query_of};
 use super::view::PutView;
 use super::{ApiError, HEADER_MODE, HEADER_MTIME, Shared, name_of};
 use crate::handle::Request;
@@ -25,10 +25,11 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 pub(super) async fn put(
     State(shared): State<Shared>,
     path: Result<Path<String>, PathRejection>,
+    query: Result<Query<PutQuery>, QueryRejection>,
     headers: HeaderMap,
     mut body: Body,
 ) -> Result<Json<PutView>, ApiError> {
-    let stored = store(&shared, path, &headers, &mut body).await;
+    let stored = store(&shared, path, query, &headers, &mut body).await;
     if stored.is_err() {
         tokio::spawn(tokio::time::timeout(DRAIN_MAX, drain(body)));
     }
@@ -42,11 +43,12 @@ async fn drain(mut body: Body) {
 async fn store(
     shared: &Shared,
     path: Result<Path<String>, PathRejection>,
+    query: Result<Query<PutQuery>, QueryRejection>,
     headers: &HeaderMap,
     body: &mut Body,
 ) -> Result<Json<PutView>, ApiError> {
     let name = name_of(path)?;
-    let meta = meta(headers)?;
+    let meta = PutMeta { replicas: query_of(query)?.replicas()?, ..meta(headers)? };
     let request = shared.context.handle.request(Command::Put { name, meta }).await?;
     let mut upload = Upload { request, ready: 0, chunk: None, chunk_size: shared.context.chunk_size as usize };
     while let Some(bytes) = upload.next_bytes(body).await? {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use forever_core::command::VersionSelector;
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, PutReport, RestoreReport, Share, StatusInfo, VersionInfo, WriteReport,
+    FileInfo, FileStat, PeerInfo, PeerState, PutReport, RestoreReport, ScrubReport, Share, StatusInfo, VersionInfo,
+    WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId};
 use forever_core::version::Version;
@@ -90,12 +91,24 @@ pub struct StatView {
     /// The file.
     #[serde(flatten)]
     pub file: FileView,
+    /// On how many nodes it is to be kept: a number, or `all`.
+    pub replicas: String,
+    /// Which other nodes are among these, as far as this node knows.
+    pub placed: Vec<NodeId>,
     /// Whether this node holds all of it.
     pub local: bool,
     /// Which peers hold all of it; null if they were not asked.
     pub holders: Option<Vec<NodeId>>,
     /// Which connected peers gave no answer in time.
     pub silent: Vec<NodeId>,
+}
+
+impl StatView {
+    /// Those that are to hold it and did not say that they do.
+    pub fn awaited(&self) -> impl Iterator<Item = &NodeId> {
+        let said = self.holders.as_deref();
+        self.placed.iter().filter(move |node| said.is_some_and(|said| !said.contains(node)))
+    }
 }
 
 /// The history of a name.
@@ -157,12 +170,12 @@ pub struct EvictView {
     pub promised_by: Vec<NodeId>,
 }
 
-/// A line of a restore.
+/// A line of a request that tells how it goes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum RestoreLine {
+pub enum StepLine<T> {
     /// It goes on, or has ended.
-    Report(RestoreView),
+    Step(T),
     /// It failed.
     Error(ErrorBody),
 }
@@ -184,6 +197,39 @@ pub struct RestoreView {
     pub fetched_bytes: u64,
     /// Versions that could not be brought back from the peers that answered.
     pub missing: u64,
+}
+
+/// How a scrub goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubView {
+    /// Whether it has ended.
+    pub done: bool,
+    /// Whether it goes on where an earlier one was cut short.
+    pub resumed: bool,
+    /// Records verified.
+    pub records: u64,
+    /// Of these, damaged ones.
+    pub damaged_records: u64,
+    /// Manifest pages verified.
+    pub pages: u64,
+    /// Records of which pages or chunks were missing.
+    pub incomplete: u64,
+    /// Blobs read.
+    pub blobs: u64,
+    /// Blobs on this disk when it began.
+    pub blobs_total: u64,
+    /// Bytes of blobs read.
+    pub bytes: u64,
+    /// Bytes of blobs on this disk when it began.
+    pub bytes_total: u64,
+    /// Blobs that were damaged.
+    pub damaged: u64,
+    /// Blobs that the disk failed to read.
+    pub unreadable: u64,
+    /// Chunks and records that peers gave back meanwhile.
+    pub mended: u64,
+    /// Chunks and records that are wanted here and that no peer had so far; they are asked for again.
+    pub unmended: u64,
 }
 
 /// What a person wants to see first.
@@ -217,6 +263,10 @@ pub struct StatusView {
     pub peers_connected: u32,
     /// Nodes of the cluster known, this one included.
     pub members: u32,
+    /// How many of them are known to be alive, this one included.
+    pub members_alive: u32,
+    /// How many of them are known to be down.
+    pub members_down: u32,
     /// How many nodes must hold a write before it is acknowledged.
     pub write_quorum: u32,
     /// Writes that some known node does not have yet.
@@ -227,6 +277,10 @@ pub struct StatusView {
     pub protocol_errors: u64,
     /// Blobs found damaged on this disk since the start.
     pub damaged_blobs: u64,
+    /// Chunks and records that were damaged or missing here and were brought back from peers since the start.
+    pub mended: u64,
+    /// Chunks and records that are damaged or missing here and that no peer has given back so far.
+    pub unmended: u64,
 }
 
 /// The health of a node, without a token.
@@ -238,6 +292,20 @@ pub struct HealthView {
     pub problems: Vec<String>,
 }
 
+/// What became of a leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaveView {
+    /// True: the node has left the cluster and stops.
+    pub left: bool,
+}
+
+/// What became of a request to forget a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgetView {
+    /// The node, which is no member any more.
+    pub node: NodeId,
+}
+
 /// All peers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeersView {
@@ -245,13 +313,39 @@ pub struct PeersView {
     pub peers: Vec<PeerView>,
 }
 
-/// A peer, or an address that should lead to one.
+/// What is known of a peer's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StateView {
+    /// It is alive.
+    Alive,
+    /// It is down.
+    Down,
+    /// Nothing has been heard of it since this node started.
+    Unseen,
+    /// It has left the cluster.
+    Left,
+    /// A configured address that has never led to a node.
+    Stranger,
+}
+
+/// A member of the cluster, or an address that should lead to one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerView {
     /// Who it is, once known.
     pub node: Option<NodeId>,
-    /// Its address.
+    /// Whose device it is, once known.
+    pub owner: Option<OwnerId>,
+    /// Where it is connected, or where it should be found.
     pub address: String,
+    /// Its zone.
+    pub zone: String,
+    /// How much it takes of what is stored, compared with others.
+    pub weight: u32,
+    /// What is known of its life.
+    pub state: StateView,
+    /// For how many seconds it has been down.
+    pub down_s: Option<u64>,
     /// Whether a link stands.
     pub connected: bool,
     /// Payload bytes sent over it.
@@ -317,7 +411,14 @@ impl From<Share> for ShareView {
 
 impl From<FileStat> for StatView {
     fn from(stat: FileStat) -> Self {
-        Self { file: stat.file.into(), local: stat.local, holders: stat.holders, silent: stat.silent }
+        Self {
+            file: stat.file.into(),
+            replicas: stat.replicas.to_string(),
+            placed: stat.placed,
+            local: stat.local,
+            holders: stat.holders,
+            silent: stat.silent,
+        }
     }
 }
 
@@ -348,11 +449,44 @@ impl RestoreView {
     }
 }
 
+impl ScrubView {
+    pub(crate) fn new(done: bool, report: &ScrubReport) -> Self {
+        Self {
+            done,
+            resumed: report.resumed,
+            records: report.records,
+            damaged_records: report.damaged_records,
+            pages: report.pages,
+            incomplete: report.incomplete,
+            blobs: report.blobs,
+            blobs_total: report.blobs_total,
+            bytes: report.bytes,
+            bytes_total: report.bytes_total,
+            damaged: report.damaged,
+            unreadable: report.unreadable,
+            mended: report.mended,
+            unmended: report.unmended,
+        }
+    }
+}
+
 impl From<PeerInfo> for PeerView {
     fn from(peer: PeerInfo) -> Self {
+        let (state, down_s) = match peer.state {
+            PeerState::Alive => (StateView::Alive, None),
+            PeerState::Down { for_s } => (StateView::Down, Some(for_s)),
+            PeerState::Unseen => (StateView::Unseen, None),
+            PeerState::Left => (StateView::Left, None),
+            PeerState::Stranger => (StateView::Stranger, None),
+        };
         Self {
             node: peer.node,
+            owner: peer.owner,
             address: peer.address,
+            zone: peer.zone,
+            weight: peer.weight,
+            state,
+            down_s,
             connected: peer.connected,
             sent_bytes: peer.sent_bytes,
             received_bytes: peer.received_bytes,
@@ -392,11 +526,15 @@ impl StatusView {
             free_bytes: status.disk.and_then(|disk| disk.free_bytes),
             peers_connected: status.peers_connected,
             members: status.members,
+            members_alive: status.members_alive,
+            members_down: status.members_down,
             write_quorum: status.write_quorum,
             pending: status.pending,
             requests: status.requests,
             protocol_errors: status.protocol_errors,
             damaged_blobs: status.damaged_blobs,
+            mended: status.mended,
+            unmended: status.unmended,
         }
     }
 }

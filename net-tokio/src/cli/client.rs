@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use axum::body::Body;
 use bytes::Bytes;
 use forever_core::name::Name;
-use forever_net_tokio::api::view::{ErrorBody, PutView};
+use forever_core::placement::Replicas;
+use forever_net_tokio::api::view::{ErrorBody, PutView, StepLine};
 use forever_net_tokio::api::{HEADER_MODE, HEADER_MTIME, HEADER_NAME, HEADER_REQUEST};
 use forever_net_tokio::folder::Folder;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE};
@@ -35,6 +36,7 @@ pub(crate) struct PutHead {
     pub(crate) mtime_ms: Option<u64>,
     pub(crate) mode: Option<u32>,
     pub(crate) content_type: Option<String>,
+    pub(crate) replicas: Option<Replicas>,
 }
 
 /// Talks to the node of a data folder, one request at a time.
@@ -75,6 +77,35 @@ impl Client {
         read_json(response).await
     }
 
+    /// Asks for something that takes long, and shows each of its steps until one is the last.
+    pub(crate) async fn steps<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        mut show: impl FnMut(&T),
+        is_last: impl Fn(&T) -> bool,
+    ) -> Result<T, CliError> {
+        let response = self.send(Method::POST, path, HeaderMap::new(), Body::empty()).await?;
+        let mut body = response.into_body();
+        let mut pending = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| CliError::Connection(error.to_string()))?;
+            pending.extend_from_slice(frame.data_ref().map_or(&[][..], |bytes| bytes));
+            while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = pending.drain(..=end).collect();
+                match serde_json::from_slice(&line).map_err(|error| CliError::Answer(error.to_string()))? {
+                    StepLine::Error(body) => return Err(CliError::Api(body)),
+                    StepLine::Step(step) => {
+                        show(&step);
+                        if is_last(&step) {
+                            return Ok(step);
+                        }
+                    }
+                }
+            }
+        }
+        Err(CliError::Connection("it ended without saying how".to_owned()))
+    }
+
     /// Stores a file.
     pub(crate) async fn put(&mut self, name: &Name, head: PutHead, body: Body) -> Result<PutView, CliError> {
         let mut headers = HeaderMap::new();
@@ -91,7 +122,9 @@ impl Client {
         if let Some(content_type) = head.content_type.and_then(|text| HeaderValue::try_from(text).ok()) {
             headers.insert(CONTENT_TYPE, content_type);
         }
-        let response = self.send(Method::PUT, &path("/v1/files/", name), headers, body).await?;
+        let replicas = head.replicas.map(|replicas| format!("?replicas={replicas}")).unwrap_or_default();
+        let path = format!("{}{replicas}", path("/v1/files/", name));
+        let response = self.send(Method::PUT, &path, headers, body).await?;
         read_json(response).await
     }
 

@@ -3,14 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use axum::body::Body;
 use forever_core::command::VersionSelector;
 use forever_core::name::Name;
 use forever_net_tokio::api::view::{
-    DeleteView, EvictView, FileView, ListView, PeersView, RestoreLine, RestoreView, StatView, StatusView, VersionsView,
+    DeleteView, EvictView, FileView, ForgetView, LeaveView, ListView, PeerView, PeersView, RestoreView, StatView,
+    StateView, StatusView, VersionsView,
 };
-use http::{HeaderMap, Method};
-use http_body_util::BodyExt;
+use http::Method;
 
 use super::client::{encode, path};
 use super::{CliError, Client, Exit, Report, human_bytes};
@@ -76,10 +75,14 @@ fn stat_text(view: &StatView) -> String {
         format!("modified  {}", or_dash(file.mtime_ms.map(date))),
         format!("mode      {}", or_dash(file.mode.map(|mode| format!("{mode:o}")))),
         format!("type      {}", or_dash(file.content_type.clone())),
+        format!("replicas  {}", view.replicas),
         format!("here      {}", if view.local { "yes" } else { "no" }),
     ];
     for node in view.holders.iter().flatten() {
         lines.push(format!("held by   {node}"));
+    }
+    for node in view.awaited() {
+        lines.push(format!("awaited   {node}"));
     }
     for node in &view.silent {
         lines.push(format!("silent    {node}"));
@@ -124,26 +127,8 @@ pub(crate) async fn restore(data: &Path, report: &Report) -> Result<Exit, CliErr
 
 /// Starts a restore and reports each step until its end.
 pub(crate) async fn follow_restore(client: &mut Client, report: &Report) -> Result<RestoreView, CliError> {
-    let response = client.send(Method::POST, "/v1/restore", HeaderMap::new(), Body::empty()).await?;
-    let mut body = response.into_body();
-    let mut pending = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| CliError::Connection(error.to_string()))?;
-        pending.extend_from_slice(frame.data_ref().map_or(&[][..], |bytes| bytes));
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            match serde_json::from_slice(&line).map_err(|error| CliError::Answer(error.to_string()))? {
-                RestoreLine::Error(body) => return Err(CliError::Api(body)),
-                RestoreLine::Report(view) => {
-                    report.result(&view, || restore_text(&view));
-                    if view.done {
-                        return Ok(view);
-                    }
-                }
-            }
-        }
-    }
-    Err(CliError::Connection("the restore ended without saying how".to_owned()))
+    let show = |view: &RestoreView| report.result(view, || restore_text(view));
+    client.steps("/v1/restore", show, |view| view.done).await
 }
 
 fn restore_text(view: &RestoreView) -> String {
@@ -183,14 +168,23 @@ fn status_text(view: &StatusView) -> String {
         format!("data      {}", view.data.display()),
         format!("files     {files} ({})", human_bytes(view.file_bytes)),
         format!("disk      {disk}, {free} free"),
-        format!(
-            "peers     {} connected, {} nodes known, {} needed for a write",
-            view.peers_connected, view.members, view.write_quorum
-        ),
+        format!("peers     {} connected, {} needed for a write", view.peers_connected, view.write_quorum),
+        format!("members   {}, {} alive, {} down", view.members, view.members_alive, view.members_down),
         format!("pending   {} writes that some node does not have yet", view.pending),
-        format!("faults    {} broken frames, {} damaged blobs", view.protocol_errors, view.damaged_blobs),
+        format!("faults    {} broken frames, {}", view.protocol_errors, damage_text(view)),
     ]
     .join("\n")
+}
+
+fn damage_text(view: &StatusView) -> String {
+    let mut text = format!("{} damaged blobs", view.damaged_blobs);
+    if view.mended > 0 {
+        text.push_str(&format!(", {} chunks and records brought back from peers", view.mended));
+    }
+    if view.unmended > 0 {
+        text.push_str(&format!(", {} that no peer has given back so far", view.unmended));
+    }
+    text
 }
 
 /// `forever peers`.
@@ -200,21 +194,48 @@ pub(crate) async fn peers(data: &Path, report: &Report) -> Result<Exit, CliError
         report.text("no peers: name one with `forever node --peer ADDR` or in config.toml");
     }
     for peer in &view.peers {
-        report.result(peer, || {
-            let node = peer.node.map_or_else(|| "-".repeat(64), |node| node.to_string());
-            let state = match (&peer.error, peer.connected) {
-                (_, true) => format!(
-                    "connected, {} sent, {} received",
-                    human_bytes(peer.sent_bytes),
-                    human_bytes(peer.received_bytes)
-                ),
-                (Some(error), false) => error.clone(),
-                (None, false) => "not connected".to_owned(),
-            };
-            format!("{node}  {}  {state}", peer.address)
-        });
+        report.result(peer, || peer_line(peer));
     }
     Ok(Exit::Done)
+}
+
+/// `forever leave`.
+pub(crate) async fn leave(data: &Path, report: &Report) -> Result<Exit, CliError> {
+    let view: LeaveView = Client::open(data)?.json(Method::POST, "/v1/leave").await?;
+    report.result(&view, || "this node has left the cluster and stops".to_owned());
+    Ok(Exit::Done)
+}
+
+/// `forever forget`.
+pub(crate) async fn forget(data: &Path, node: &str, report: &Report) -> Result<Exit, CliError> {
+    let path = format!("/v1/forget/{}", encode(node));
+    let view: ForgetView = Client::open(data)?.json(Method::POST, &path).await?;
+    report.result(&view, || format!("{}  forgotten", view.node));
+    Ok(Exit::Done)
+}
+
+fn peer_line(peer: &PeerView) -> String {
+    let node = peer.node.map_or_else(|| "-".repeat(64), |node| node.to_string());
+    let state = match (peer.state, peer.down_s) {
+        (StateView::Alive, _) => "alive".to_owned(),
+        (StateView::Down, down_s) => {
+            let down = humantime::format_duration(Duration::from_secs(down_s.unwrap_or(0)));
+            format!("down for {down}")
+        }
+        (StateView::Unseen, _) => "not seen yet".to_owned(),
+        (StateView::Left, _) => "left".to_owned(),
+        (StateView::Stranger, _) => "never met".to_owned(),
+    };
+    let zone = if peer.zone.is_empty() { "-" } else { &peer.zone };
+    let link = match (&peer.error, peer.connected) {
+        (_, true) => {
+            let (sent, received) = (human_bytes(peer.sent_bytes), human_bytes(peer.received_bytes));
+            format!("connected, {sent} sent, {received} received")
+        }
+        (Some(error), false) => error.clone(),
+        (None, false) => "not connected".to_owned(),
+    };
+    format!("{node}  {}  zone {zone}  weight {}  {state}; {link}", peer.address, peer.weight)
 }
 
 /// A time as HTTP writes it, which people can read too.

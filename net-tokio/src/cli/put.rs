@@ -8,6 +8,7 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use axum::body::Body;
 use forever_core::name::Name;
+use forever_core::placement::Replicas;
 use forever_net_tokio::api::view::PutView;
 use serde::Serialize;
 
@@ -33,17 +34,28 @@ pub(crate) async fn run(
     data: &Path,
     paths: Vec<PathBuf>,
     name: Option<String>,
+    replicas: Option<Replicas>,
     report: &Report,
 ) -> Result<Exit, CliError> {
     let mut client = Client::open(data)?;
     if paths.iter().any(|path| path.as_os_str() == "-") {
-        return put_stdin(&mut client, &paths, name, report).await;
+        return put_stdin(&mut client, &paths, name, replicas, report).await;
     }
     let several = paths.len() > 1;
     let mut worst = Exit::Done;
     for path in &paths {
-        let stored = put_path(&mut client, path, name.as_deref(), several, report).await;
-        worst = worst.max(stored);
+        let sources = match sources(path, name.as_deref(), several, report) {
+            Ok(sources) => sources,
+            Err(error) => {
+                worst = worst.max(fail(path, &error, report));
+                continue;
+            }
+        };
+        for source in sources {
+            if let Err(error) = put_file(&mut client, &source, replicas, report).await {
+                worst = worst.max(fail(&source.path, &error, report));
+            }
+        }
     }
     Ok(worst)
 }
@@ -52,6 +64,7 @@ async fn put_stdin(
     client: &mut Client,
     paths: &[PathBuf],
     name: Option<String>,
+    replicas: Option<Replicas>,
     report: &Report,
 ) -> Result<Exit, CliError> {
     let (1, Some(name)) = (paths.len(), name) else {
@@ -59,28 +72,13 @@ async fn put_stdin(
         return Err(CliError::Usage(usage.to_owned()));
     };
     let name = Name::new(name)?;
-    let head = PutHead { content_type: guess_type(name.as_str()), ..PutHead::default() };
+    let head = PutHead { content_type: guess_type(name.as_str()), replicas, ..PutHead::default() };
     let bar = report.bar(name.as_str(), None);
     let start = Instant::now();
     let view = client.put(&name, head, body_from(io::stdin(), bar.clone())).await;
     bar.finish_and_clear();
     print(&view?, start, report);
     Ok(Exit::Done)
-}
-
-/// Stores a file, or all files of a folder.
-async fn put_path(client: &mut Client, path: &Path, given: Option<&str>, several: bool, report: &Report) -> Exit {
-    let sources = match sources(path, given, several, report) {
-        Ok(sources) => sources,
-        Err(error) => return fail(path, &error, report),
-    };
-    let mut worst = Exit::Done;
-    for source in sources {
-        if let Err(error) = put_file(client, &source, report).await {
-            worst = worst.max(fail(&source.path, &error, report));
-        }
-    }
-    worst
 }
 
 fn fail(path: &Path, error: &CliError, report: &Report) -> Exit {
@@ -151,7 +149,12 @@ fn walk(folder: &Path, name: &str, sources: &mut Vec<Source>, report: &Report) -
     Ok(())
 }
 
-async fn put_file(client: &mut Client, source: &Source, report: &Report) -> Result<(), CliError> {
+async fn put_file(
+    client: &mut Client,
+    source: &Source,
+    replicas: Option<Replicas>,
+    report: &Report,
+) -> Result<(), CliError> {
     let name = Name::new(source.name.as_str())?;
     let read = |error| CliError::io("read", &source.path, error);
     let file = File::open(&source.path).map_err(read)?;
@@ -162,6 +165,7 @@ async fn put_file(client: &mut Client, source: &Source, report: &Report) -> Resu
         mtime_ms: mtime_ms(&meta),
         mode: Some(meta.permissions().mode() & 0o7777),
         content_type: guess_type(&source.name),
+        replicas,
     };
     let bar = report.bar(name.as_str(), head.len);
     let start = Instant::now();

@@ -41,6 +41,8 @@ fn every_command_of_the_table_is_there() {
         "forever clear --yes",
         "forever evict x",
         "forever restore",
+        "forever scrub",
+        "forever scrub --restart",
         "forever status",
         "forever peers",
         "forever fsck",

@@ -44,8 +44,8 @@ pub struct StartedNode {
     pub handle: Handle,
     /// Where it listens for peers, with the real port.
     pub listen: String,
-    /// Runs it; ends after [`Handle::stop`].
-    pub driver: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Runs it; ends after [`Handle::stop`], or when the node has left the cluster, which it then says.
+    pub driver: Pin<Box<dyn Future<Output = bool> + Send>>,
 }
 
 /// Starts a node: opens its store and listens for peers.

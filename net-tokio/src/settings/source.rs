@@ -6,10 +6,13 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 20] = [
     "listen",
     "advertise",
     "peers",
+    "zone",
+    "weight",
+    "repair_after_s",
     "allow",
     "ban_for_s",
     "api",
@@ -18,9 +21,11 @@ pub(super) const KEYS: [&str; 15] = [
     "chunk_size_kib",
     "key_hash",
     "path_transform",
+    "replicas",
     "keep_versions",
     "keep_days",
     "reserve_mib",
+    "scrub_days",
     "disk_threads",
 ];
 

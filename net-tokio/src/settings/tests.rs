@@ -64,6 +64,18 @@ fn the_environment_wins_over_the_file_and_flags_over_both() {
 }
 
 #[test]
+fn replicas_are_a_number_or_all() {
+    let replicas =
+        |text, environment: &[_], flags| load(text, environment, &flags).unwrap().core_config("a:1").retention.replicas;
+    let with_flag = Flags { replicas: Some("5".to_owned()), ..Flags::default() };
+    assert_eq!(replicas("", &[], Flags::default()), Replicas::default());
+    assert_eq!(replicas("replicas = 2", &[], Flags::default()), Replicas::new(2).unwrap());
+    assert_eq!(replicas("replicas = \"all\"", &[], Flags::default()), Replicas::ALL);
+    assert_eq!(replicas("replicas = 2", &[("FOREVER_REPLICAS", "all")], Flags::default()), Replicas::ALL);
+    assert_eq!(replicas("", &[("FOREVER_REPLICAS", "4")], with_flag), Replicas::new(5).unwrap());
+}
+
+#[test]
 fn an_unknown_key_is_named_with_its_place_and_the_nearest_known_one() {
     let in_file = error("chunk_size_kb = 64", &[]);
     for part in ["config.toml", "`chunk_size_kb`", "`chunk_size_kib`"] {
@@ -95,6 +107,9 @@ fn a_senseless_value_names_its_key_and_what_it_may_be() {
         ("chunk_size_kib = 63", "chunk_size_kib", "64 to 16384"),
         ("chunk_size_kib = 16385", "chunk_size_kib", "64 to 16384"),
         ("request_timeout_s = 0", "request_timeout_s", "at least 1"),
+        ("replicas = 0", "replicas", "from 1 to 255"),
+        ("replicas = 256", "replicas", "from 1 to 255"),
+        ("replicas = \"many\"", "replicas", "\"all\""),
         ("keep_versions = 0", "keep_versions", "1 to"),
         ("keep_days = -1", "keep_days", "-1"),
         ("disk_threads = 65", "disk_threads", "1 to 64"),
@@ -119,12 +134,13 @@ fn an_api_that_others_reach_must_be_wanted() {
 
 #[test]
 fn the_core_gets_its_part() {
-    let text = "chunk_size_kib = 64\nkeep_days = 3\nkeep_versions = 2\nban_for_s = 9\nrequest_timeout_s = 8\npeers = [\"a:1\"]";
+    let text = "chunk_size_kib = 64\nkeep_days = 3\nkeep_versions = 2\nban_for_s = 9\nrequest_timeout_s = 8\nscrub_days = 0\npeers = [\"a:1\"]";
     let settings = load(text, &[], &Flags::default()).unwrap();
     let core = settings.core_config("127.0.0.1:5");
     assert_eq!(core.chunk_size, 65_536);
     assert_eq!((core.retention.keep_versions, core.retention.keep_days), (2, 3));
     assert_eq!((core.ban_for.as_secs(), core.request_timeout.as_secs()), (9, 8));
+    assert_eq!(core.scrub_period, std::time::Duration::ZERO);
     assert_eq!((core.listen, core.bootstrap), (vec!["127.0.0.1:5".to_owned()], vec!["a:1".to_owned()]));
     let advertised = load("advertise = [\"me.example:7000\"]", &[], &Flags::default()).unwrap();
     assert_eq!(advertised.core_config("127.0.0.1:5").listen, ["me.example:7000"]);

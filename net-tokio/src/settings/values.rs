@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use forever_core::ids::NodeId;
 use forever_core::key_hash::KeyHash;
+use forever_core::member::ZONE_LEN_MAX;
 use forever_core::path::PathTransform;
+use forever_core::placement::{Replicas, WEIGHT_MAX};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
@@ -87,12 +89,40 @@ pub(super) fn positive_u32<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D:
     in_range(from, 1, u64::from(u32::MAX)).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
 }
 
+pub(super) fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    in_range(from, 0, WEIGHT_MAX.into()).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
+}
+
+pub(super) fn zone<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.len() > ZONE_LEN_MAX {
+        return Err(D::Error::custom(format!("a zone's name of {} bytes; the most is {ZONE_LEN_MAX}", text.len())));
+    }
+    Ok(text)
+}
+
 pub(super) fn chunk_size<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     in_range(from, 64, 16_384).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
 }
 
 pub(super) fn threads<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
     in_range(from, 1, 64).and_then(|number| usize::try_from(number).map_err(D::Error::custom))
+}
+
+/// A number, or text, as the environment and flags have it.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a number of replicas from 1 to 255, or \"all\"")]
+enum Count {
+    Number(u64),
+    Text(String),
+}
+
+pub(super) fn replicas<'de, D: Deserializer<'de>>(from: D) -> Result<Replicas, D::Error> {
+    let text = match Count::deserialize(from)? {
+        Count::Number(number) => number.to_string(),
+        Count::Text(text) => text,
+    };
+    text.parse().map_err(|error| D::Error::custom(format!("`{text}`: {error}")))
 }
 
 pub(super) fn key_hash<'de, D: Deserializer<'de>>(from: D) -> Result<KeyHash, D::Error> {

@@ -25,6 +25,7 @@ pub const SUITE: &[Case] = &[
     ("owners hold their blobs apart", owners_hold_their_blobs_apart),
     ("a dropped blob is absent and alone", dropped_blob_is_absent_and_alone),
     ("writes of a commit apply in order", writes_apply_in_order),
+    ("blobs are listed in order, from a place on", blobs_are_listed_in_order),
     ("values are looked up in the order asked", values_in_order_asked),
     ("a scan is ordered, bounded and half-open", scan_is_ordered_bounded_half_open),
     ("a commit that misses something changes nothing", commit_that_misses_changes_nothing),
@@ -159,6 +160,32 @@ fn owners_hold_their_blobs_apart(perform: &Perform<'_>) {
     assert_eq!(perform(commit_op(vec![Write::DropBlob { blob: mine }])), Ok(DiskDone::Committed));
     assert_eq!(has(perform, &[theirs, mine]), [true, false]);
     assert_eq!(perform(DiskOp::ReadBlob { blob: theirs }), Ok(DiskDone::Blob(whole)));
+}
+
+fn blobs_are_listed_in_order(perform: &Perform<'_>) {
+    let list = |after, limit| match perform(DiskOp::ListBlobs { after, limit }) {
+        Ok(DiskDone::Blobs { blobs, more }) => (blobs, more),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(list(None, 10), (vec![], false));
+    let lens = [1, 100, 16_385, 50_000];
+    let mut all: Vec<(BlobKey, u64)> = Vec::new();
+    for (seed, len) in (0..).zip(lens) {
+        let (blob, bytes) = sample_blob(seed, len);
+        assert_eq!(perform(write_op(blob, &bytes)), Ok(DiskDone::Written { new: true }));
+        all.push((blob, len as u64));
+    }
+    all.sort_unstable();
+    assert_eq!(list(None, 4), (all.clone(), false), "as many as there are");
+    assert_eq!(list(None, 3), (all[..3].to_vec(), true));
+    assert_eq!(list(Some(all[2].0), 3), (all[3..].to_vec(), false));
+    assert_eq!(list(Some(all[3].0), 3), (vec![], false));
+    let (absent, _) = sample_blob(9, 10);
+    let later = all.iter().filter(|(blob, _)| *blob > absent).copied().collect();
+    assert_eq!(list(Some(absent), 10), (later, false), "a blob that is not there is a place, too");
+    assert_eq!(perform(commit_op(vec![Write::DropBlob { blob: all[1].0 }])), Ok(DiskDone::Committed));
+    all.remove(1);
+    assert_eq!(list(None, 10), (all, false));
 }
 
 fn dropped_blob_is_absent_and_alone(perform: &Perform<'_>) {

@@ -3,7 +3,7 @@
 //! ```text
 //! submit ─┬─ WriteBlob, ReadBlob ──── blob threads ── row ──┐
 //!         ├─ Commit ────────────────────────────────────────┴─ commit thread ── completions
-//!         └─ HasBlobs, Lookup, Scan, Usage ── read thread ── completion
+//!         └─ HasBlobs, Lookup, Scan, Usage, ListBlobs ── read thread ── completion
 //! ```
 //!
 //! The commit thread takes all that waits and makes one transaction of it, in order: at once when it is idle, and batched
@@ -105,9 +105,11 @@ impl Disk for StoreDisk {
                 self.shared.blobs.push(Job::Perform(what, done)).is_ok()
             }
             DiskOp::Commit { .. } => self.shared.begin(what, done).is_ok(),
-            DiskOp::HasBlobs { .. } | DiskOp::Lookup { .. } | DiskOp::Scan { .. } | DiskOp::Usage => {
-                self.shared.reads.push((what, done)).is_ok()
-            }
+            DiskOp::HasBlobs { .. }
+            | DiskOp::Lookup { .. }
+            | DiskOp::Scan { .. }
+            | DiskOp::Usage
+            | DiskOp::ListBlobs { .. } => self.shared.reads.push((what, done)).is_ok(),
         };
         assert!(is_open, "queues close when the disk is dropped, and then nobody submits");
     }

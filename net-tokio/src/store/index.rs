@@ -1,6 +1,7 @@
 //! The index: `redb` with the rows of blobs, the core's keys and values, and a few numbers of the engine's own.
 
 use forever_core::sometimes;
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,7 +15,7 @@ use super::batch::{self, Applied, Change};
 use super::error::disk_error;
 use super::fs::Fs;
 use super::health::Health;
-use super::row::{Row, row_key};
+use super::row::{Row, blob_of, row_key};
 use crate::simulation::Simulated;
 
 /// Rows of blobs.
@@ -232,6 +233,25 @@ impl Index {
         self.read(|txn| {
             let table = txn.open_table(BLOB_ROWS)?;
             blobs.iter().map(|blob| Ok(table.get(&row_key(blob))?.is_some())).collect()
+        })
+    }
+
+    /// At most `limit` blobs that have a row, in order, and their lengths in bytes; and whether there are more.
+    pub(crate) fn list(&self, after: Option<&BlobKey>, limit: u32) -> Result<(Vec<(BlobKey, u64)>, bool), DiskError> {
+        let after = after.map(row_key);
+        let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        self.read(|txn| {
+            let table = txn.open_table(BLOB_ROWS)?;
+            let mut blobs = Vec::new();
+            for row in table.range::<&[u8; 64]>((start, Bound::Unbounded))? {
+                if blobs.len() == limit as usize {
+                    return Ok((blobs, true));
+                }
+                let (key, row) = row?;
+                // A damaged row is listed all the same: to read its blob tells of it.
+                blobs.push((blob_of(key.value()), Row::decode(row.value()).map_or(0, |row| row.len())));
+            }
+            Ok((blobs, false))
         })
     }
 

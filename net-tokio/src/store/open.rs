@@ -42,6 +42,8 @@ impl Store {
     pub fn open(fs: Arc<dyn Fs>, config: &StoreConfig) -> Result<Self, OpenError> {
         let root = config.root.clone();
         make_root(&*fs, &root)?;
+        // An earlier start may have ended between a change of the folder and its sync, or have failed in that sync.
+        fs.sync_dir(&root).map_err(|error| OpenError::io(&root, error))?;
         finish_clearing(&*fs, &root)?;
         let path = root.join(INDEX);
         if kind(&*fs, &path)?.is_none() {
@@ -130,20 +132,26 @@ fn kind(fs: &dyn Fs, path: &Path) -> Result<Option<Kind>, OpenError> {
     fs.kind(path).map_err(|error| OpenError::io(path, error))
 }
 
-/// Makes the root and those of its parents that are missing, durably.
+/// Makes the root and those of its parents that are missing, durably. One that is there already is made durable, too: an earlier
+/// start may have ended before it was, or have failed in the sync.
 fn make_root(fs: &dyn Fs, root: &Path) -> Result<(), OpenError> {
+    let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let sync_parent = || fs.sync_dir(parent.unwrap_or(Path::new(".")));
     match kind(fs, root)? {
-        Some(Kind::Folder) => return Ok(()),
+        Some(Kind::Folder) => {
+            return match sync_parent() {
+                // Whoever may not read the parent has not made this folder in it.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                synced => synced.map_err(|error| OpenError::io(root, error)),
+            };
+        }
         Some(Kind::File { .. } | Kind::Other) => return Err(OpenError::NotAFolder { path: root.into() }),
         None => {}
     }
-    let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent {
         make_root(fs, parent)?;
     }
-    fs.create_dir(root)
-        .and_then(|()| fs.sync_dir(parent.unwrap_or(Path::new("."))))
-        .map_err(|error| OpenError::io(root, error))
+    fs.create_dir(root).and_then(|()| sync_parent()).map_err(|error| OpenError::io(root, error))
 }
 
 /// Notes durably that there may be orphans from now on; true if there may be some of an earlier run.

@@ -127,6 +127,7 @@ impl Store {
                 self.index.scan(&from, &to, limit, reverse).map(|(entries, more)| DiskDone::Entries { entries, more })
             }
             DiskOp::Usage => self.usage().map(DiskDone::Usage),
+            DiskOp::ListBlobs { after, limit } => self.list_blobs(after.as_ref(), limit),
         };
         Step::Done(done)
     }
@@ -138,6 +139,13 @@ impl Store {
             *has &= !corrupt.contains(blob);
         }
         Ok(DiskDone::Has(has))
+    }
+
+    fn list_blobs(&self, after: Option<&BlobKey>, limit: u32) -> DiskResult {
+        let (mut blobs, more) = self.index.list(after, limit)?;
+        let corrupt = lock(&self.corrupt);
+        blobs.retain(|(blob, _)| !corrupt.contains(blob));
+        Ok(DiskDone::Blobs { blobs, more })
     }
 
     fn usage(&self) -> Result<Usage, DiskError> {
@@ -320,7 +328,8 @@ fn locked_by(what: &DiskOp) -> Option<BlobKey> {
         | DiskOp::Lookup { .. }
         | DiskOp::Scan { .. }
         | DiskOp::Commit { .. }
-        | DiskOp::Usage => None,
+        | DiskOp::Usage
+        | DiskOp::ListBlobs { .. } => None,
     }
 }
 
@@ -351,6 +360,10 @@ pub fn assert_bounds(what: &DiskOp) {
                 }
             }
         }
-        DiskOp::WriteBlob { .. } | DiskOp::ReadBlob { .. } | DiskOp::Scan { .. } | DiskOp::Usage => {}
+        DiskOp::WriteBlob { .. }
+        | DiskOp::ReadBlob { .. }
+        | DiskOp::Scan { .. }
+        | DiskOp::Usage
+        | DiskOp::ListBlobs { .. } => {}
     }
 }

@@ -48,6 +48,10 @@ impl Store {
                 for entry in entries {
                     self.sweep_entry(&blobs, &folder, &entry, &mut subfolders);
                 }
+                // What the last run removed here may come back with a power loss, if its sync failed.
+                if self.fs.sync_dir(&folder).is_err() {
+                    self.files.leave_orphan();
+                }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(_) => self.files.leave_orphan(),

@@ -42,6 +42,7 @@ pub struct OpClient {
 enum Doing {
     Put { content: Vec<u8>, given: usize, chunk_size: usize, ended: bool, abandon_after: Option<u32> },
     Get(Reading),
+    Scrub { steps: u32, abandon_after: Option<u32> },
     Other,
 }
 
@@ -87,6 +88,10 @@ impl OpClient {
             OpKind::Versions { file } => Command::Versions { name: names::of(*file) },
             OpKind::Evict { file } => Command::Evict { name: names::of(*file) },
             OpKind::Restore => Command::Restore,
+            OpKind::Scrub { abandon_after } => {
+                doing = Doing::Scrub { steps: 0, abandon_after: *abandon_after };
+                Command::Scrub { from_start: false }
+            }
             OpKind::Share { file, valid_ms, .. } => {
                 Command::Share { name: names::of(*file), version: asked.version, valid_ms: *valid_ms }
             }
@@ -107,6 +112,13 @@ impl OpClient {
         match &mut self.doing {
             Doing::Put { .. } => self.on_put(request, what),
             Doing::Get(_) => self.on_get(request, what),
+            Doing::Scrub { steps, abandon_after } => {
+                *steps += 1;
+                if abandon_after.is_some_and(|after| *steps >= after) && !what.is_last() {
+                    return Next::Done { result: OpResult::Abandoned, cancel: true };
+                }
+                on_other(what)
+            }
             Doing::Other => on_other(what),
         }
     }
@@ -137,6 +149,10 @@ impl OpClient {
             | What::Evicted { .. }
             | What::RestoreProgress(_)
             | What::Restored(_)
+            | What::Left
+            | What::Forgotten
+            | What::ScrubProgress(_)
+            | What::Scrubbed(_)
             | What::Status(_)
             | What::Peers(_)
             | What::Failed(_)) => return nonsense("a put", &other),
@@ -194,6 +210,10 @@ impl OpClient {
             | What::Evicted { .. }
             | What::RestoreProgress(_)
             | What::Restored(_)
+            | What::Left
+            | What::Forgotten
+            | What::ScrubProgress(_)
+            | What::Scrubbed(_)
             | What::Status(_)
             | What::Peers(_)
             | What::Failed(_)) => nonsense("a get", &other),
@@ -227,14 +247,17 @@ fn on_other(what: What) -> Next {
         What::Stat(stat) => done(OpResult::Stat(stat)),
         What::Versions(versions) => done(OpResult::Versions(versions)),
         What::Evicted { freed_bytes, promised_by } => done(OpResult::Evicted { freed_bytes, promised_by }),
-        What::RestoreProgress(_) => Next::Commands(Vec::new()),
+        What::RestoreProgress(_) | What::ScrubProgress(_) => Next::Commands(Vec::new()),
         What::Restored(report) => done(OpResult::Restored(report)),
+        What::Scrubbed(report) => done(OpResult::Scrubbed(report)),
         What::Shared(share) => done(OpResult::Shared(share)),
         What::PutReady { .. }
         | What::PutDone(_)
         | What::GetStart { .. }
         | What::GetData(_)
         | What::GetDone
+        | What::Left
+        | What::Forgotten
         | What::Status(_)
         | What::Peers(_)
         | What::Failed(_) => nonsense("a request", &what),

@@ -86,21 +86,18 @@ fn draw_nodes(draws: Draws, count: usize) -> Vec<NodeSpec> {
     }
     let mut draw = draws.at(TOPOLOGY, 0, 0);
     let topology = draw.below(10);
+    // One address is enough, and the first node needs none.
     let bootstrap = |node: usize| -> Vec<usize> {
-        let siblings = (0..node).filter(|other| owners[*other] == owners[node]);
-        let mut dialled: Vec<usize> = match topology {
-            // Everybody knows everybody.
-            0..=6 => (0..count).filter(|other| *other != node).collect(),
+        match topology {
             // A star around node 0.
-            7..=8 => (0..node.min(1)).collect(),
+            0..=3 => (0..node.min(1)).collect(),
             // A chain.
-            _ => node.checked_sub(1).into_iter().collect(),
-        };
-        // There is no gossip of members yet: two devices of one owner must know each other to agree.
-        dialled.extend(siblings);
-        dialled.sort_unstable();
-        dialled.dedup();
-        dialled
+            4..=6 => node.checked_sub(1).into_iter().collect(),
+            // A ring.
+            7..=8 => vec![(node + 1) % count],
+            // Everybody knows everybody.
+            _ => (0..count).filter(|other| *other != node).collect(),
+        }
     };
     (0..count).map(|node| NodeSpec { owner: owners[node], bootstrap: bootstrap(node) }).collect()
 }
@@ -118,14 +115,19 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         Tier::World => [0, 1 << 10, 16 << 10, 1 << 20],
         Tier::Turmoil => [0, 64 << 10, 1 << 20, 16 << 20],
     };
+    let two = Replicas::new(2).expect("two is not none");
     Config {
         listen: Vec::new(),
         bootstrap: Vec::new(),
+        weight: 100,
+        zone: String::new(),
+        swim_period: ms(&mut knob(18), 1_500, 4_000),
+        repair_after: ms(&mut knob(19), 10_000, 60_000),
         chunk_size: *knob(0).pick(&shape.chunk_sizes),
         retention: Retention {
             keep_versions: *knob(1).pick(&[1, 3, 10]),
             keep_days: *knob(2).pick(&[0, 1, 30]),
-            replicas: Replicas::ALL,
+            replicas: *knob(18).pick(&[Replicas::ALL, two, Replicas::default(), two, Replicas::default()]),
         },
         put_window_chunks: *knob(3).pick(&[2, 4, 16]),
         fetch_window_chunks: *knob(4).pick(&[1, 2, 8]),
@@ -141,6 +143,8 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         redial: (ms(&mut knob(14), 50, 250), ms(&mut knob(15), 500, 3_000)),
         ban_after: *knob(16).pick(&[2, 3, 5]),
         ban_for: ms(&mut knob(17), 1_000, 8_000),
+        scrub_period: Duration::from_secs(*knob(18).pick(&[0, 8, 20, 40])),
+        presence_period: Duration::from_secs(*knob(19).pick(&[0, 5, 15])),
         simulation: Simulation::default(),
     }
 }

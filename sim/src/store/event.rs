@@ -1,11 +1,12 @@
 //! What oracles see of the store, whatever the tier: what happened, and what there is to look at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use forever_core::command::{CommandError, VersionSelector};
 use forever_core::event::{
-    FileInfo, FileStat, PutReport, RequestError, RestoreReport, Share, VersionInfo, WriteReport,
+    FileInfo, FileStat, PutReport, RequestError, RestoreReport, ScrubReport, Share, VersionInfo, WriteReport,
 };
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
 use forever_core::record::SignedRecord;
@@ -158,6 +159,8 @@ pub enum OpResult {
     },
     /// A restore is done.
     Restored(RestoreReport),
+    /// A scrub is done.
+    Scrubbed(ScrubReport),
     /// A ticket.
     Shared(Share),
     /// The caller went away on purpose.
@@ -268,7 +271,7 @@ pub trait View {
     fn is_core(&self, node: usize) -> bool;
 
     /// What is on a node's disk, read from the disk itself: acknowledged writes, and whatever else is there.
-    fn contents(&mut self, node: usize) -> Contents;
+    fn contents(&mut self, node: usize) -> Arc<Contents>;
 
     /// What a node's disk holds of a version of a name: [`Contents::holding`] of [`View::contents`], which a tier may know a
     /// cheaper way to.

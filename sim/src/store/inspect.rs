@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use forever_core::ids::{BlobKey, OwnerId, PageId};
-use forever_core::manifest::{Children, ChunkRef, check_page};
+use forever_core::intent::{IntentError, SignedIntent, UploadIntent};
+use forever_core::manifest::{Children, ChunkRef, ManifestError, PagePublic, check_page};
 use forever_core::record::{RecordBody, RecordError, SignedRecord};
+use forever_core::secrets::OwnerKeys;
 
 use super::event::{Contents, Held, Holding};
 
-/// The most records and pages that are remembered as checked. Beyond it, all are forgotten: to check one again costs time
-/// and nothing else.
+/// The most of a kind that are remembered as checked. Beyond it, all are forgotten: to check one again costs time and nothing
+/// else.
 const REMEMBERED_MAX: usize = 8_192;
 
 /// The length of a record's key: kind, owner, name, version, record.
@@ -22,23 +24,35 @@ const PAGE_KEY_LEN: usize = 1 + 32 + 32;
 /// Reads disks. It remembers what it has checked, because signatures and hashes of the same bytes never change.
 #[derive(Debug, Default)]
 pub struct Inspector {
+    /// The keys of owners, whose signatures it verifies in less time.
+    owners: Vec<OwnerKeys>,
     records: BTreeMap<Bytes, Result<SignedRecord, RecordError>>,
-    pages: BTreeMap<(PageId, Bytes), Option<Children>>,
+    intents: BTreeMap<Bytes, Result<UploadIntent, IntentError>>,
+    /// The bytes that each page last had, and what came of them.
+    pages: BTreeMap<PageId, (Bytes, Result<PagePublic, ManifestError>)>,
 }
 
 impl Inspector {
+    /// One that knows the keys of some owners, and finds the same as one that does not.
+    #[must_use]
+    pub fn knowing(owners: impl Iterator<Item = OwnerKeys>) -> Self {
+        let owners: BTreeMap<OwnerId, OwnerKeys> = owners.map(|keys| (keys.owner_id(), keys)).collect();
+        Self { owners: owners.into_values().collect(), ..Self::default() }
+    }
+
     /// What the rows of an index and the blobs beside it say. `blobs` tells of each blob that is present whether its bytes
     /// are what its address says. A record whose signature is not its owner's, or whose key is not its own, is not among
     /// the records, only among the rows.
     pub fn contents(&mut self, rows: Vec<(Bytes, Bytes)>, blobs: BTreeMap<BlobKey, bool>) -> Contents {
-        let pages: BTreeMap<(OwnerId, PageId), Bytes> =
-            rows.iter().filter_map(|(key, value)| Some((page_of(key)?, value.clone()))).collect();
+        let pages: BTreeMap<(OwnerId, PageId), &Bytes> =
+            rows.iter().filter_map(|(key, value)| Some((page_of(key)?, value))).collect();
         let mut records = Vec::new();
         for (key, value) in &rows {
             if key.first() == Some(&b'R')
                 && let Some(record) = self.record(key, value)
             {
-                let chunks = self.chunks(&record, &|owner, page| pages.get(&(owner, page)).cloned());
+                let chunks =
+                    self.chunks(&record, &|owner, page| pages.get(&(owner, page)).map(|value| (*value).clone()));
                 records.push(Held { record, chunks });
             }
         }
@@ -67,10 +81,37 @@ impl Inspector {
     /// # Errors
     /// What is wrong with it.
     pub fn verify(&mut self, bytes: Bytes) -> Result<SignedRecord, RecordError> {
-        if self.records.len() >= REMEMBERED_MAX {
-            self.records.clear();
+        if let Some(verified) = self.records.get(&bytes) {
+            return verified.clone();
         }
-        self.records.entry(bytes.clone()).or_insert_with(|| SignedRecord::verify(bytes)).clone()
+        let verified = SignedRecord::verify_knowing(&self.owners, bytes.clone());
+        remember(&mut self.records, bytes, verified.clone());
+        verified
+    }
+
+    /// Verifies an upload intent, or remembers what came of it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn verify_intent(&mut self, bytes: Bytes) -> Result<UploadIntent, IntentError> {
+        if let Some(verified) = self.intents.get(&bytes) {
+            return *verified;
+        }
+        let verified = SignedIntent::verify_knowing(&self.owners, &bytes);
+        remember(&mut self.intents, bytes, verified);
+        verified
+    }
+
+    /// Checks a page, or remembers what came of it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check_page(&mut self, id: PageId, data: &Bytes) -> Result<&PagePublic, ManifestError> {
+        let is_known = self.pages.get(&id).is_some_and(|(seen, _)| seen == data);
+        if !is_known {
+            remember(&mut self.pages, id, (data.clone(), check_page(id, data)));
+        }
+        self.pages[&id].1.as_ref().map_err(|error| *error)
     }
 
     /// The record of a row, if it is signed by its owner and lies where it belongs.
@@ -86,29 +127,27 @@ impl Inspector {
     ) -> Option<Vec<BlobKey>> {
         let owner = record.record.owner;
         let RecordBody::File { root, .. } = record.record.body else { return Some(Vec::new()) };
-        let blob = |chunk: ChunkRef| BlobKey { owner, chunk: chunk.id };
-        match self.children(root, &page(owner, root)?)? {
-            Children::Chunks(chunks) => Some(chunks.into_iter().map(blob).collect()),
-            Children::Pages(below) => {
-                let mut all = Vec::new();
-                for child in below {
-                    match self.children(child.id, &page(owner, child.id)?)? {
-                        Children::Chunks(chunks) => all.extend(chunks.into_iter().map(blob)),
-                        Children::Pages(_) => return None,
-                    }
-                }
-                Some(all)
+        let blob = |chunk: &ChunkRef| BlobKey { owner, chunk: chunk.id };
+        let below = match &self.check_page(root, &page(owner, root)?).ok()?.children {
+            Children::Chunks(chunks) => return Some(chunks.iter().map(blob).collect()),
+            Children::Pages(below) => below.clone(),
+        };
+        let mut all = Vec::new();
+        for child in below {
+            match &self.check_page(child.id, &page(owner, child.id)?).ok()?.children {
+                Children::Chunks(chunks) => all.extend(chunks.iter().map(blob)),
+                Children::Pages(_) => return None,
             }
         }
+        Some(all)
     }
+}
 
-    fn children(&mut self, id: PageId, data: &Bytes) -> Option<Children> {
-        if self.pages.len() >= REMEMBERED_MAX {
-            self.pages.clear();
-        }
-        let check = || check_page(id, data).ok().map(|public| public.children);
-        self.pages.entry((id, data.clone())).or_insert_with(check).clone()
+fn remember<K: Ord, V>(memory: &mut BTreeMap<K, V>, key: K, value: V) {
+    if memory.len() >= REMEMBERED_MAX {
+        memory.clear();
     }
+    memory.insert(key, value);
 }
 
 fn page_of(key: &Bytes) -> Option<(OwnerId, PageId)> {

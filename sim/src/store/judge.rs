@@ -80,7 +80,9 @@ const fn is_read(what: &OpKind) -> bool {
         | OpKind::Versions { .. }
         | OpKind::Share { .. }
         | OpKind::Redeem { .. } => true,
-        OpKind::Put { .. } | OpKind::Delete { .. } | OpKind::Evict { .. } | OpKind::Restore => false,
+        OpKind::Put { .. } | OpKind::Delete { .. } | OpKind::Evict { .. } | OpKind::Restore | OpKind::Scrub { .. } => {
+            false
+        }
     }
 }
 

@@ -61,7 +61,8 @@ impl Known {
             | OpKind::Stat { .. }
             | OpKind::Versions { .. }
             | OpKind::Evict { .. }
-            | OpKind::Restore => Some(Asked::default()),
+            | OpKind::Restore
+            | OpKind::Scrub { .. } => Some(Asked::default()),
         }
     }
 

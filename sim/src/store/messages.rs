@@ -11,7 +11,7 @@ const DETAIL_LEN_MAX: usize = 240;
 pub(super) fn message(sent_us: u64, from: usize, to: usize, bytes: &[u8]) -> Option<Message> {
     let decoded = bincode::serde::decode_from_slice::<Frame, _>(bytes, bincode::config::standard());
     let (family, kind, detail) = match &decoded {
-        Ok((Frame::Ping { .. } | Frame::Pong { .. }, _)) => return None,
+        Ok((Frame::Ping { .. } | Frame::Pong { .. } | Frame::Swim { .. }, _)) => return None,
         Ok((frame, _)) => {
             let (family, kind) = names(frame);
             (family, kind, format!("{frame:?}").chars().take(DETAIL_LEN_MAX).collect())
@@ -45,6 +45,10 @@ const fn names(frame: &Frame) -> (&'static str, &'static str) {
         Frame::AskPromise { .. } => ("promises", "ask promise"),
         Frame::Promise { .. } => ("promises", "promise"),
         Frame::ReleasePromise { .. } => ("promises", "release promise"),
+        Frame::AskMembers { .. } => ("members", "ask members"),
+        Frame::Members { .. } => ("members", "members"),
+        Frame::News { .. } => ("members", "news"),
+        Frame::Swim { .. } => ("members", "swim"),
     }
 }
 

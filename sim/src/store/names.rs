@@ -3,7 +3,9 @@
 use forever_core::name::Name;
 
 /// Starts every canary word.
-pub const CANARY: &[u8] = b"canary-5f1e";
+pub const CANARY: &[u8] = WORD.as_bytes();
+
+const WORD: &str = "canary-5f1e";
 
 /// A content holds a canary word at each multiple of so many bytes, so that every chunk has one.
 pub const CANARY_EVERY: usize = 128;
@@ -14,13 +16,13 @@ pub const FOLDERS: u32 = 4;
 /// What the names of the files in a folder start with.
 #[must_use]
 pub fn folder(number: u32) -> String {
-    format!("{}/folder-{number}/", String::from_utf8_lossy(CANARY))
+    format!("{WORD}/folder-{number}/")
 }
 
 /// The name of a file.
 #[must_use]
 pub fn of(file: u32) -> Name {
-    let text = format!("{}file-{file}", folder(file % FOLDERS));
+    let text = format!("{WORD}/folder-{}/file-{file}", file % FOLDERS);
     Name::new(&text).expect("plain words and slashes are a name")
 }
 

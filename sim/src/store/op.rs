@@ -1,6 +1,7 @@
 //! What callers do with the store.
 
 use forever_core::command::{PutMeta, RangeRequest};
+use forever_core::placement::Replicas;
 use serde::{Deserialize, Serialize};
 
 use super::names;
@@ -68,6 +69,11 @@ pub enum OpKind {
     },
     /// Brings the owner's files back from the peers.
     Restore,
+    /// Reads and checks all that the node holds.
+    Scrub {
+        /// The caller goes away after so many steps, if it does.
+        abandon_after: Option<u32>,
+    },
     /// Makes a ticket for a version of a file.
     Share {
         /// The ticket's number: no two of a plan have the same.
@@ -116,6 +122,7 @@ impl OpKind {
             | Self::Versions { .. }
             | Self::Evict { .. }
             | Self::Restore
+            | Self::Scrub { .. }
             | Self::Share { .. }
             | Self::Redeem { .. } => None,
         }
@@ -168,7 +175,7 @@ impl Said {
             mtime_ms: [None, Some(0), Some(u64::MAX), Some(u64::from(number))][number as usize % 4],
             mode: [None, Some(0o644), Some(u32::MAX)][number as usize / 4 % 3],
             content_type: [None, Some(String::new()), Some(format!("text/{number}"))][number as usize / 12 % 3].clone(),
-            replicas: None,
+            replicas: [None, None, None, None, Replicas::new(2), Some(Replicas::ALL)][number as usize / 36 % 6],
         }
     }
 
@@ -336,6 +343,11 @@ impl Step for Op {
             OpKind::Versions { file } => format!("a caller of node {node} asks for the versions of file {file}"),
             OpKind::Evict { file } => format!("a caller of node {node} evicts file {file} from it"),
             OpKind::Restore => format!("a caller of node {node} restores its files from the peers"),
+            OpKind::Scrub { abandon_after } => {
+                let leaves = |steps| format!(" and goes away after {steps} steps");
+                let end = abandon_after.map_or(String::new(), leaves);
+                format!("a caller of node {node} has it read and check all that it holds{end}")
+            }
             OpKind::Share { ticket, file, old, valid_ms } => {
                 let which = old.map_or("", |_| "an old version of ");
                 format!("a caller of node {node} makes ticket {ticket} for {which}file {file}, valid for {valid_ms} ms")
@@ -358,6 +370,7 @@ impl Step for Op {
             OpKind::Versions { .. } => "versions",
             OpKind::Evict { .. } => "evict",
             OpKind::Restore => "restore",
+            OpKind::Scrub { .. } => "scrub",
             OpKind::Share { .. } => "share",
             OpKind::Redeem { .. } => "redeem",
         }

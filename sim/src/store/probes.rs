@@ -193,7 +193,10 @@ impl Probes {
                 | RequestError::Integrity(_)
                 | RequestError::Disk(_)
                 | RequestError::Deadline(_)
-                | RequestError::Stopping,
+                | RequestError::Stopping
+                | RequestError::NoSuchMember
+                | RequestError::MemberAlive
+                | RequestError::StillOwed { .. },
             )
             | OpError::Down
             | OpError::NoTicket
@@ -228,7 +231,8 @@ impl Probes {
             | OpResult::Shared(_)
             | OpResult::Deleted(_)
             | OpResult::Stat(_)
-            | OpResult::Versions(_) => {}
+            | OpResult::Versions(_)
+            | OpResult::Scrubbed(_) => {}
             OpResult::Listed { more, .. } => self.reach_if("list cut short", *more),
             OpResult::Abandoned => {
                 let is_get = matches!(operation.op.what, OpKind::Get { .. });

@@ -188,6 +188,7 @@ fn label(what: &OpKind) -> String {
         OpKind::Versions { file } => format!("versions {file}"),
         OpKind::Evict { file } => format!("evict {file}"),
         OpKind::Restore => "restore".into(),
+        OpKind::Scrub { .. } => "scrub".into(),
         OpKind::Share { ticket, .. } => format!("share as ticket {ticket}"),
         OpKind::Redeem { ticket, .. } => format!("redeem ticket {ticket}"),
     }
@@ -208,6 +209,9 @@ fn ending(result: &OpResult) -> (Ending, String) {
         OpResult::Versions(versions) => count(versions.len(), "version"),
         OpResult::Evicted { freed_bytes, promised_by } => {
             format!("{freed_bytes} bytes freed, promised by {}", count(promised_by.len(), "node"))
+        }
+        OpResult::Scrubbed(report) => {
+            format!("{} blobs read, {} damaged, {} mended", report.blobs, report.damaged, report.mended)
         }
         OpResult::Shared(_) => "a ticket".into(),
         OpResult::Restored(report) => format!("{} records restored, {} missing", report.records, report.missing),

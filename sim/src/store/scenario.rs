@@ -128,12 +128,6 @@ pub(crate) fn know_each_other(nodes: &[NodeSpec], a: usize, b: usize) -> bool {
 }
 
 impl Scenario {
-    /// Whether a node knows another without being told by a third, or is the same: there is no gossip of members yet.
-    #[must_use]
-    pub fn is_in_reach(&self, node: usize, other: usize) -> bool {
-        node == other || know_each_other(&self.nodes, node, other)
-    }
-
     /// Whether the plan has a node lie at any time.
     #[must_use]
     pub fn lies(&self, node: usize) -> bool {

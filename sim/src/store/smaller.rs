@@ -190,6 +190,7 @@ fn simpler_op(what: &OpKind) -> Vec<OpKind> {
             all
         }
         OpKind::ListPart(_) => vec![OpKind::List],
+        OpKind::Scrub { abandon_after: Some(_) } => vec![OpKind::Scrub { abandon_after: None }],
         OpKind::Share { ticket, file, old: Some(_), valid_ms } => {
             vec![OpKind::Share { ticket: *ticket, file: *file, old: None, valid_ms: *valid_ms }]
         }
@@ -206,6 +207,7 @@ fn simpler_op(what: &OpKind) -> Vec<OpKind> {
         | OpKind::Versions { .. }
         | OpKind::Evict { .. }
         | OpKind::Restore
+        | OpKind::Scrub { abandon_after: None }
         | OpKind::Share { old: None, .. } => Vec::new(),
     }
 }

@@ -48,6 +48,7 @@ fn kind_of(result: &OpResult) -> String {
         OpResult::Versions(_) => "versions".into(),
         OpResult::Evicted { .. } => "evicted".into(),
         OpResult::Restored(_) => "restored".into(),
+        OpResult::Scrubbed(_) => "scrubbed".into(),
         OpResult::Shared(_) => "shared".into(),
         OpResult::Abandoned => "abandoned".into(),
         OpResult::Failed(error) => format!("failed: {error}"),

@@ -218,7 +218,8 @@ impl DiskTask {
             | DiskOp::HasBlobs { .. }
             | DiskOp::Lookup { .. }
             | DiskOp::Scan { .. }
-            | DiskOp::Usage => return None,
+            | DiskOp::Usage
+            | DiskOp::ListBlobs { .. } => return None,
         };
         let lie = Fault::Liar { node: self.setup.node, lie: Lie::AcknowledgesOnly };
         let lies = self.setup.board.pick(|fault| (*fault == lie).then_some(()));

@@ -123,7 +123,7 @@ async fn process(host: Rc<Host>) -> turmoil::Result {
     serve_callers(&host, handle);
     host.status.shown().is_up = true;
     host.board.emit(Event::Up { node: host.number });
-    drive(node, parts, listener, calls).await;
+    let _ = drive(node, parts, listener, calls).await;
     Ok(())
 }
 

@@ -103,9 +103,9 @@ impl View for TurmoilTier {
         self.settling.is_healed() && self.scenario.core.contains(&node)
     }
 
-    fn contents(&mut self, node: usize) -> Contents {
+    fn contents(&mut self, node: usize) -> Arc<Contents> {
         let fs = self.hosts[node].fs.borrow().memory().clone();
-        fs.look(|| self.read_contents(node, &fs))
+        Arc::new(fs.look(|| self.read_contents(node, &fs)))
     }
 
     fn each_stored(&mut self, node: usize, show: &mut dyn FnMut(&str, &[u8])) {

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use super::board::Board;
 use crate::draw::Draws;
-use crate::store::clear::clear_bytes;
+use crate::store::clear::Clear;
 use crate::store::judge::note_least;
 use crate::store::liar::{Fate, Liar};
 use crate::store::{Event, Fault};
@@ -96,7 +96,12 @@ impl Watch {
         let to = self.status.shown().links.get(&link).copied();
         if let Some(to) = to {
             let link = self.number_of(link);
-            self.board.emit(Event::Frame { from: self.node, to, link, bytes: clear_bytes(frame) });
+            self.board.emit(Event::Frame {
+                from: self.node,
+                to,
+                link,
+                bytes: Clear::encode(frame, &mut Vec::new()).bytes,
+            });
         }
     }
 
@@ -109,14 +114,19 @@ impl Watch {
         let from = self.status.shown().links.get(&link).copied();
         if let Some(from) = from {
             let link = self.number_of(link);
-            self.board.emit(Event::Heard { node: self.node, from, link, bytes: clear_bytes(frame) });
+            self.board.emit(Event::Heard {
+                node: self.node,
+                from,
+                link,
+                bytes: Clear::encode(frame, &mut Vec::new()).bytes,
+            });
         }
     }
 }
 
 /// Whether a frame is one that a cluster at rest sends as well.
 fn is_idle(frame: &Frame) -> bool {
-    matches!(frame, Frame::Ping { .. } | Frame::Pong { .. } | Frame::Hello(_))
+    matches!(frame, Frame::Ping { .. } | Frame::Pong { .. } | Frame::Hello(_) | Frame::Swim { .. })
 }
 
 impl Observer for Watch {

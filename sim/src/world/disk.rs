@@ -105,7 +105,8 @@ impl MemoryDisk {
             | DiskOp::HasBlobs { .. }
             | DiskOp::Lookup { .. }
             | DiskOp::Scan { .. }
-            | DiskOp::Usage) => Some(self.perform(other)),
+            | DiskOp::Usage
+            | DiskOp::ListBlobs { .. }) => Some(self.perform(other)),
         }
     }
 
@@ -129,7 +130,8 @@ impl MemoryDisk {
                 | DiskOp::HasBlobs { .. }
                 | DiskOp::Lookup { .. }
                 | DiskOp::Scan { .. }
-                | DiskOp::Usage => {}
+                | DiskOp::Usage
+                | DiskOp::ListBlobs { .. } => {}
             }
         }
     }

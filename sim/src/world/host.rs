@@ -1,6 +1,7 @@
 //! A host: what of a node outlives its process, and the process.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use forever_core::config::Config;
 use forever_core::ids::{NodeId, RequestId};
@@ -10,6 +11,7 @@ use super::Happening;
 use super::callers::Caller;
 use super::clock::HostClock;
 use super::disk::MemoryDisk;
+use super::signatures::Signatures;
 use crate::draw::Draws;
 use crate::store::Scenario;
 use crate::store::liar::Liar;
@@ -62,9 +64,11 @@ pub(super) struct Process {
 }
 
 impl Host {
-    pub(super) fn new(scenario: &Scenario, number: usize) -> Self {
+    /// `memory` is that of its owner.
+    pub(super) fn new(scenario: &Scenario, number: usize, memory: Arc<Signatures>) -> Self {
         let spec = &scenario.nodes[number];
-        let secrets = Secrets::draw(Draws::new(scenario.seed), number, spec.owner);
+        let mut secrets = Secrets::draw(Draws::new(scenario.seed), number, spec.owner);
+        secrets.keys = secrets.keys.with_memory(memory);
         let config = Config {
             listen: vec![address(number)],
             bootstrap: spec.bootstrap.iter().copied().map(address).collect(),

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bytes::Bytes;
 use forever_core::frame::Frame;
 use forever_core::ids::{DialId, LinkId};
 
@@ -56,8 +57,8 @@ pub(super) enum EndState {
 /// One direction.
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
-    pub(super) control: VecDeque<Frame>,
-    pub(super) bulk: VecDeque<Frame>,
+    pub(super) control: VecDeque<Outgoing>,
+    pub(super) bulk: VecDeque<Outgoing>,
     pub(super) wire: VecDeque<Flight>,
     pub(super) wire_bytes: u64,
     /// When the last message will arrive: no later one overtakes it.
@@ -70,6 +71,14 @@ pub(super) struct Pipe {
     pub(super) ended: bool,
     /// Nothing that is sent arrives, ever.
     pub(super) is_void: bool,
+}
+
+/// A frame that waits to be put on the wire.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) frame: Frame,
+    /// Its header as it is encoded.
+    pub(super) header: Bytes,
 }
 
 /// A message under way.

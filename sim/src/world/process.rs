@@ -134,7 +134,7 @@ impl World {
         if let Some((deadline, timer)) = process.node.poll_timeout()
             && deadline <= now.mono
         {
-            let due = record::Due { deadline, drawn: self.drawn, timer: &timer };
+            let due = record::Due { deadline, drawn: self.drawn, timer };
             record::other(&self.trace, self.now_us, &host.name, "timeout", &due);
             process.node.handle_timeout(now);
             self.blame_clock(number);

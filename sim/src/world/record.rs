@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use forever_core::bulk::Bulk;
+use forever_core::codec::encode_onto;
 use forever_core::command::Command;
 use forever_core::disk::{DiskDone, DiskOp, DiskResult};
 use forever_core::event::What;
@@ -64,7 +65,7 @@ fn add(trace: &Trace, now_us: u64, actor: &str, kind: &str, what: &(impl Seriali
 }
 
 /// A frame that goes out. Frames are numbered through the whole run, so that sending and arriving can be matched.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct Send<'a> {
     pub(super) to: usize,
     pub(super) link: LinkId,
@@ -73,12 +74,15 @@ pub(super) struct Send<'a> {
 }
 
 impl Send<'_> {
-    pub(super) fn add_to(&self, trace: &Trace, now_us: u64, actor: &str) {
-        if let Frame::Data { payload, .. } = self.frame {
-            add(trace, now_us, actor, "send", &(self, Digest::of_bulk(payload)));
-        } else {
-            add(trace, now_us, actor, "send", self);
-        }
+    /// `header` is the frame's header as it is encoded.
+    pub(super) fn add_to(&self, trace: &Trace, now_us: u64, actor: &str, header: &[u8]) {
+        trace.record_encoded(Duration::from_micros(now_us), actor, "send", self, |buffer| {
+            encode_onto(&(self.to, self.link, self.number), buffer);
+            buffer.extend_from_slice(header);
+            if let Frame::Data { payload, .. } = self.frame {
+                encode_onto(&Digest::of_bulk(payload), buffer);
+            }
+        });
     }
 }
 
@@ -149,7 +153,8 @@ pub(super) fn disk(trace: &Trace, now_us: u64, actor: &str, op: OpId, what: &Dis
         | DiskOp::Lookup { .. }
         | DiskOp::Scan { .. }
         | DiskOp::Commit { .. }
-        | DiskOp::Usage => add(trace, now_us, actor, "disk", &(op, what)),
+        | DiskOp::Usage
+        | DiskOp::ListBlobs { .. } => add(trace, now_us, actor, "disk", &(op, what)),
     }
 }
 
@@ -188,6 +193,10 @@ pub(super) fn event(trace: &Trace, now_us: u64, actor: &str, request: RequestId,
         | What::Evicted { .. }
         | What::RestoreProgress(_)
         | What::Restored(_)
+        | What::Left
+        | What::Forgotten
+        | What::ScrubProgress(_)
+        | What::Scrubbed(_)
         | What::Status(_)
         | What::Peers(_)
         | What::Failed(_) => add(trace, now_us, actor, "event", &(request, what)),

@@ -87,7 +87,8 @@ impl World {
             | DiskOp::Lookup { .. }
             | DiskOp::Scan { .. }
             | DiskOp::Commit { .. }
-            | DiskOp::Usage => None,
+            | DiskOp::Usage
+            | DiskOp::ListBlobs { .. } => None,
         };
         let writes = written.is_some() || matches!(what, DiskOp::Commit { .. });
         let access = Access { writes, of_blobs: written.is_some() || matches!(what, DiskOp::ReadBlob { .. }) };

@@ -4,11 +4,11 @@ use forever_core::frame::Frame;
 use forever_core::input::{CloseReason, Input};
 use forever_net_tokio::link::CONTROL_WAITING_MAX;
 
-use super::net::{BUFFER_BYTES, Cargo, Delay, EndState, FRAME_BYTES, Flight, end_of, link_of};
+use super::net::{BUFFER_BYTES, Cargo, Delay, EndState, FRAME_BYTES, Flight, Outgoing, end_of, link_of};
 use super::{Happening, World, record};
 use crate::draw::Site;
 use crate::store::Event;
-use crate::store::clear::clear_bytes;
+use crate::store::clear::Clear;
 use crate::store::liar::Fate;
 
 const LATENCY: Site = Site::new("world.latency");
@@ -29,15 +29,19 @@ impl World {
         if !self.hosts[host].liars.is_empty() {
             self.lie(host, &mut frame);
         }
-        if self.watches_frames {
-            self.events.push(Event::Frame { from: host, to, link: link.0, bytes: clear_bytes(&frame) });
-        }
+        let header = if self.watches_frames {
+            let Clear { header, bytes } = Clear::encode(&frame, &mut self.encoded);
+            self.events.push(Event::Frame { from: host, to, link: link.0, bytes });
+            header
+        } else {
+            Clear::encode_header(&frame, &mut self.encoded)
+        };
         let Some(conn) = self.net.get_mut(number) else { return };
         let pipe = &mut conn.pipes[side];
         if matches!(frame, Frame::Data { .. }) {
-            pipe.bulk.push_back(frame);
+            pipe.bulk.push_back(Outgoing { frame, header });
         } else {
-            pipe.control.push_back(frame);
+            pipe.control.push_back(Outgoing { frame, header });
             if pipe.control.len() > CONTROL_WAITING_MAX {
                 return self.break_conn(number, side, "the peer has stalled");
             }
@@ -64,7 +68,7 @@ impl World {
             if !pipe.wire.is_empty() && pipe.wire_bytes >= BUFFER_BYTES {
                 return;
             }
-            let Some(frame) = pipe.control.pop_front().or_else(|| pipe.bulk.pop_front()) else {
+            let Some(Outgoing { frame, header }) = pipe.control.pop_front().or_else(|| pipe.bulk.pop_front()) else {
                 if state == EndState::Closing && !pipe.ended {
                     pipe.ended = true;
                     self.launch(number, side, Cargo::End, FRAME_BYTES);
@@ -81,18 +85,22 @@ impl World {
                 pipe.sent_bytes += len;
             }
             self.frames += 1;
+            self.record_send(number, side, &frame, &header);
             self.launch(number, side, Cargo::Frame(self.frames, frame), bytes);
         }
+    }
+
+    fn record_send(&self, number: usize, side: usize, frame: &Frame, header: &[u8]) {
+        let Some(conn) = self.net.get(number) else { return };
+        let (from, to) = (conn.ends[side].host, conn.ends[1 - side].host);
+        let record = record::Send { to, link: link_of(number, side), number: self.frames, frame };
+        record.add_to(&self.trace, self.now_us, &self.hosts[from].name, header);
     }
 
     /// Puts a message on the wire.
     pub(super) fn launch(&mut self, number: usize, side: usize, cargo: Cargo, bytes: u64) {
         let Some(conn) = self.net.get(number) else { return };
         let (from, to) = (conn.ends[side].host, conn.ends[1 - side].host);
-        if let Cargo::Frame(frame_number, frame) = &cargo {
-            let record = record::Send { to, link: link_of(number, side), number: *frame_number, frame };
-            record.add_to(&self.trace, self.now_us, &self.hosts[from].name);
-        }
         let leaves_us = self.leaves(from, to, bytes);
         let latency_us = self.latency(from, to);
         let Some(conn) = self.net.get_mut(number) else { return };

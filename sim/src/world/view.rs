@@ -1,5 +1,7 @@
 //! What oracles see of this tier.
 
+use std::sync::Arc;
+
 use forever_core::ids::{NameId, NodeId, OwnerId};
 use forever_core::secrets::OwnerKeys;
 use forever_core::version::Version;
@@ -34,9 +36,10 @@ impl View for World {
         self.scenario.core.contains(&node)
     }
 
-    fn contents(&mut self, node: usize) -> Contents {
+    fn contents(&mut self, node: usize) -> Arc<Contents> {
         let disk = &self.hosts[node].disk;
-        self.inspector.contents(disk.rows(), disk.states())
+        let look = || Arc::new(self.inspector.contents(disk.rows(), disk.states()));
+        self.contents.entry(node).or_insert_with(look).clone()
     }
 
     fn holding(&mut self, node: usize, owner: OwnerId, name: NameId, version: &Version) -> Holding {

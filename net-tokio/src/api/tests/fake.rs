@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use forever_core::command::{Command, CommandError, PutMeta, RangeRequest};
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, Plain, PutReport, RequestError, RestoreReport, Share, StatusInfo, VersionInfo, What,
-    WriteReport,
+    FileInfo, FileStat, PeerInfo, PeerState, Plain, PutReport, RequestError, RestoreReport, ScrubReport, Share,
+    StatusInfo, VersionInfo, What, WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId, RecordId, RequestId};
 use forever_core::name::Name;
@@ -126,6 +126,11 @@ impl FakeNode {
                 let step = RestoreReport { peers: 2, ..RestoreReport::default() };
                 let _ = events.send(What::RestoreProgress(step.clone()));
                 What::Restored(RestoreReport { peers_done: 2, files: self.files.len() as u64, ..step })
+            }
+            Command::Scrub { from_start } => {
+                let step = ScrubReport { resumed: !from_start, blobs_total: 2, ..ScrubReport::default() };
+                let _ = events.send(What::ScrubProgress(step.clone()));
+                What::Scrubbed(ScrubReport { blobs: 2, ..step })
             }
             other => self.answer(other),
         };
@@ -270,6 +275,8 @@ impl FakeNode {
             Command::Stat { name, holders, .. } => match self.files.get(name.as_str()) {
                 Some(file) => What::Stat(FileStat {
                     file: info(&name, file),
+                    replicas: file.meta.replicas.unwrap_or_default(),
+                    placed: vec![NodeId([2; 32])],
                     local: true,
                     holders: holders.then(|| vec![NodeId([2; 32])]),
                     silent: Vec::new(),
@@ -293,6 +300,10 @@ impl FakeNode {
             Command::Status => What::Status(status()),
             Command::Peers => What::Peers(vec![PeerInfo {
                 node: None,
+                owner: None,
+                zone: String::new(),
+                weight: 0,
+                state: PeerState::Stranger,
                 address: "192.0.2.1:7000".to_owned(),
                 connected: false,
                 sent_bytes: 0,
@@ -355,10 +366,14 @@ fn status() -> StatusInfo {
         disk_error: None,
         peers_connected: 0,
         members: 3,
+        members_alive: 1,
+        members_down: 1,
         write_quorum: 2,
         pending: 0,
         requests: 1,
         protocol_errors: 0,
         damaged_blobs: 0,
+        mended: 0,
+        unmended: 0,
     }
 }

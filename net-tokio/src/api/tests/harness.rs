@@ -62,7 +62,11 @@ impl Served {
         let token = folder.folder().api_token().unwrap().to_string();
         let settings = settings(&path);
         let (handle, seen, node) = FakeNode::new();
-        let node = StartedNode { handle, listen: "127.0.0.1:7000".to_owned(), driver: Box::pin(node.run()) };
+        let driver = Box::pin(async move {
+            node.run().await;
+            false
+        });
+        let node = StartedNode { handle, listen: "127.0.0.1:7000".to_owned(), driver };
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
         let seen_folder = folder.folder().clone();

@@ -167,7 +167,8 @@ impl Store {
             | DiskDone::Values(_)
             | DiskDone::Entries { .. }
             | DiskDone::Missing { .. }
-            | DiskDone::Usage(_) => unreachable!("a commit that requires nothing misses nothing"),
+            | DiskDone::Usage(_)
+            | DiskDone::Blobs { .. } => unreachable!("a commit that requires nothing misses nothing"),
         }
     }
 }

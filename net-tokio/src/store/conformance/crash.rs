@@ -94,7 +94,8 @@ impl Content {
             | DiskOp::HasBlobs { .. }
             | DiskOp::Lookup { .. }
             | DiskOp::Scan { .. }
-            | DiskOp::Usage => {}
+            | DiskOp::Usage
+            | DiskOp::ListBlobs { .. } => {}
         }
     }
 

@@ -21,6 +21,7 @@ const RANGE: Site = Site::new("ops.range");
 const READER: Site = Site::new("ops.reader");
 const SAID: Site = Site::new("ops.said");
 const PART: Site = Site::new("ops.part");
+const SCRUB: Site = Site::new("ops.scrub");
 const SHARE: Site = Site::new("ops.share");
 const REDEEM: Site = Site::new("ops.redeem");
 const PAGES: Site = Site::new("ops.pages");
@@ -111,6 +112,7 @@ pub(super) fn draw(
     ops.extend(reads_of_evicted(draws, &ops));
     ops.extend(redeems(draws, nodes, &ops));
     ops.extend(restores(draws, faults));
+    ops.extend(scrubs(draws, shape, nodes.len()));
     ops.extend(paged(draws, nodes, config, families, alphabet.files));
     ops.retain(|(at_us, _)| *at_us < shape.duration_ms * 1_000);
     ops.sort_by_key(|(at_us, _)| *at_us);
@@ -184,6 +186,20 @@ fn restores(draws: Draws, faults: &[Spanned<Fault>]) -> Vec<(u64, Op)> {
         }
     }
     restores
+}
+
+/// In some scenarios what a few nodes hold is read and checked on request; half of those who ask go away in the middle.
+fn scrubs(draws: Draws, shape: &Shape, nodes: usize) -> Vec<(u64, Op)> {
+    let mut draw = draws.at(SCRUB, 0, 0);
+    let count = [0, 0, 2, 4][draw.index(4)];
+    let scrub = |nth: u64| {
+        let mut draw = draws.at(SCRUB, 1, nth);
+        let at_us = 1_000 * draw.between(FIRST_MS, shape.duration_ms - 1);
+        let leaves = draw.per_mille(500);
+        let steps = 1 + u32::try_from(draw.below(4)).expect("below 4");
+        (at_us, Op { node: draw.index(nodes), what: OpKind::Scrub { abandon_after: leaves.then_some(steps) } })
+    };
+    (0..count).map(scrub).collect()
 }
 
 /// In some scenarios one file, of a name of its own, has so many chunks that its manifest takes two pages. It is put early and

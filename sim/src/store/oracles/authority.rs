@@ -16,12 +16,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use forever_core::event::{RequestError, Share};
-use forever_core::ids::{NameId, OwnerId};
 use forever_core::record::{RecordBody, SignedRecord};
 
 use super::super::{Event, OpError, OpKind, OpResult, View, names};
 use super::Rule;
-use super::history::{self, FileKey, History, Operation, Outcome};
+use super::history::{self, Address, FileKey, History, Operation, Outcome};
 
 /// The rule in a sentence.
 pub const RULE: &str = "every record on any disk is signed by its owner and was made by an operation of its owner, and a ticket opens \
@@ -38,12 +37,24 @@ pub(crate) struct Authority {
 
 impl Authority {
     /// The files of the plan by what they are to peers.
-    fn addresses(&self, view: &dyn View) -> BTreeMap<(OwnerId, NameId), FileKey> {
-        let files = self.history.ops.values().filter_map(|operation| Some((operation.owner, operation.file()?)));
-        files.filter_map(|file| Some((history::address(view, file)?, file))).collect()
+    fn addresses(&self, view: &dyn View) -> BTreeMap<Address, FileKey> {
+        // Who reads by a ticket is no device of the file's owner.
+        let by_owner = self.history.ops.values().filter(|one| !matches!(one.op.what, OpKind::Redeem { .. }));
+        let file_of = |operation: &Operation| Some(((operation.owner, operation.file()?), operation.op.node));
+        let devices: BTreeMap<FileKey, usize> = by_owner.filter_map(file_of).collect();
+        let address = |(key, node): (FileKey, usize)| {
+            let keys = view.keys(node);
+            ((keys.owner_id(), keys.name_id(&names::of(key.1))), key)
+        };
+        devices.into_iter().map(address).collect()
     }
 
-    fn check_disk(&self, view: &mut dyn View, node: usize) -> Result<(), String> {
+    fn check_disk(
+        &self,
+        view: &mut dyn View,
+        addresses: &BTreeMap<Address, FileKey>,
+        node: usize,
+    ) -> Result<(), String> {
         let contents = view.contents(node);
         let rows = contents.rows.iter().filter(|(key, _)| key.first() == Some(&b'R')).count();
         if rows != contents.records.len() {
@@ -52,10 +63,9 @@ impl Authority {
                 "of {rows} records on the disk of node {node} only {verified} are signed by their owner"
             ));
         }
-        let addresses = self.addresses(view);
         let mut counts: BTreeMap<(FileKey, usize, bool), usize> = BTreeMap::new();
         for held in &contents.records {
-            let (file, writer) = self.check_record(view, &addresses, &held.record).map_err(|what| {
+            let (file, writer) = self.check_record(view, addresses, &held.record).map_err(|what| {
                 let version = history::show(&held.record.record.version);
                 format!("the disk of node {node} holds a record of version {version} {what}")
             })?;
@@ -82,7 +92,7 @@ impl Authority {
     fn check_record(
         &self,
         view: &dyn View,
-        addresses: &BTreeMap<(OwnerId, NameId), FileKey>,
+        addresses: &BTreeMap<Address, FileKey>,
         record: &SignedRecord,
     ) -> Result<(FileKey, usize), String> {
         let what = &record.record;
@@ -144,6 +154,7 @@ impl Authority {
     }
 
     /// Somebody has tried to read by a ticket.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is other rules' business")]
     fn check_redeem(&self, view: &dyn View, operation: &Operation, result: &OpResult) -> Result<(), String> {
         let (OpKind::Redeem { forged, .. }, Some(ticketed)) = (&operation.op.what, self.history.ticketed(operation))
         else {
@@ -164,7 +175,6 @@ impl Authority {
             {
                 Err("was refused although the time of its ticket is not up".into())
             }
-            // Everything else is other rules' business.
             _ => Ok(()),
         }
     }
@@ -172,17 +182,19 @@ impl Authority {
     fn check_ended(&self, view: &mut dyn View, op: usize, result: &OpResult) -> Result<(), String> {
         let Some(operation) = self.history.ops.get(&op) else { return Ok(()) };
         let node = operation.op.node;
-        let checked = match result {
-            OpResult::Shared(share) if !self.history.is_untrusted(view, node) => {
-                self.check_share(view, operation, share)
-            }
-            _ => self.check_redeem(view, operation, result),
+        let checked = if let OpResult::Shared(share) = result
+            && !self.history.is_untrusted(view, node)
+        {
+            self.check_share(view, operation, share)
+        } else {
+            self.check_redeem(view, operation, result)
         };
         checked.map_err(|what| format!("operation {op} at node {node} {what}"))
     }
 
     fn check(&self, view: &mut dyn View) -> Result<(), String> {
-        (0..view.scenario().nodes.len()).try_for_each(|node| self.check_disk(view, node))
+        let addresses = self.addresses(view);
+        (0..view.scenario().nodes.len()).try_for_each(|node| self.check_disk(view, &addresses, node))
     }
 }
 

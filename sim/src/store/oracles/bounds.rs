@@ -84,6 +84,8 @@ impl Bounds {
             OpKind::Get { .. } | OpKind::Redeem { .. } => self.chunks.0,
             // What is dropped may be several versions, and what is brought back, all.
             OpKind::Evict { .. } | OpKind::Restore => self.chunks.1,
+            // Every chunk of every owner is read, and some are fetched.
+            OpKind::Scrub { .. } => self.chunks.1,
             OpKind::Delete { .. }
             | OpKind::List
             | OpKind::ListPart(_)

@@ -4,13 +4,12 @@
 //! not know the cluster's key, gets no byte from a node.
 //!
 //! Frames are searched for the keys of pages that tickets hold; disks, whenever their node goes down, when the cluster is healed, and at
-//! the end; then for keys of chunks that were put and of pages that lie on them, too. No tier keeps secrets in files: that they are in files of their own, for their owner alone to read, is
-//! tested with the real node, in `net-tokio/tests/e2e/folders.rs`.
+//! the end; then for keys of chunks that were put and of pages that lie on them, too. No tier keeps secrets in files: that they are in
+//! files of their own, for their owner alone to read, is tested with the real node, in `net-tokio/tests/e2e/folders.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use forever_core::bulk::PlainChunk;
 use forever_core::manifest::{PageContext, open_root_page};
 use forever_core::record::RecordBody;
@@ -19,6 +18,9 @@ use forever_core::seal::seal_chunk;
 use super::super::names::CANARY;
 use super::super::{Content, Event, OpKind, OpResult, View};
 use super::Rule;
+use finder::Finder;
+
+mod finder;
 
 /// The rule in a sentence.
 pub const RULE: &str = "no name, content or secret is in a frame or on a disk in the clear, and strangers get no byte";
@@ -44,7 +46,7 @@ pub(crate) struct Confidentiality {
 
 /// What must not be seen.
 struct Words {
-    finder: AhoCorasick,
+    finder: Finder,
     /// What each is; the canary word is the first.
     names: Vec<String>,
 }
@@ -58,15 +60,12 @@ impl Words {
             names.push(name);
             patterns.push(secret);
         }
-        // Many times faster than what finds all of them.
-        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(&patterns);
-        Self { finder: finder.expect("a few dozen short words make a small automaton"), names }
+        Self { finder: Finder::new(patterns), names }
     }
 
     /// What is seen in some bytes, if anything is.
     fn seen(&self, bytes: &[u8]) -> Option<&str> {
-        let found = self.finder.find(bytes)?;
-        self.names.get(found.pattern().as_usize()).map(String::as_str)
+        self.finder.find(bytes).map(|number| self.names[number].as_str())
     }
 
     /// Searches a disk.

@@ -1,14 +1,15 @@
-//! Rule: within the settling budget after the core is healed, every operation has ended, and every node of the core holds
-//! every acknowledged record that its writer could bring to it, when it has come to rest and before the judge's own questions move
+//! Rule: within the settling budget after the core is healed, every operation has ended, and every holder of a name in the core, and
+//! every device of its owner, holds every acknowledged record of it that its writer could bring to it, when it has come to rest and before the judge's own questions move
 //! anything. And the healed core works: each of its nodes that can reach
 //! another puts a file, evicts it if it can reach two, and deletes it.
 //!
 //! Present limit of the core: only the writer brings its records to others, and only to those that it knew when it wrote;
 //! so a record is demanded of a node if its writer is in the core, has its disk since, and had met the node before the write
 //! began. A node that lies, or that lost its disk after it was told, is not told again; nor is a record demanded
-//! whose chunks no disk in its reach can give any more.
+//! whose chunks no disk of the core can give any more.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::event::RequestError;
@@ -34,8 +35,7 @@ impl Convergence {
         let Some(operation) = self.history.ops.get(&op).filter(|operation| operation.of_judge) else { return Ok(()) };
         let OpResult::Failed(error) = result else { return Ok(()) };
         let node = operation.op.node;
-        let others = (0..view.scenario().nodes.len())
-            .filter(|other| *other != node && view.is_core(*other) && history::is_in_reach(view, node, *other));
+        let others = (0..view.scenario().nodes.len()).filter(|other| *other != node && view.is_core(*other));
         let needed = match operation.op.what {
             OpKind::Put { .. } | OpKind::Delete { .. } => 1,
             // Two others must promise.
@@ -47,7 +47,8 @@ impl Convergence {
             | OpKind::Versions { .. }
             | OpKind::Share { .. }
             | OpKind::Redeem { .. }
-            | OpKind::Restore => {
+            | OpKind::Restore
+            | OpKind::Scrub { .. } => {
                 return Ok(());
             }
         };
@@ -75,7 +76,7 @@ impl Convergence {
 
     fn check_records(&self, view: &mut dyn View) -> Result<(), String> {
         let core: Vec<usize> = (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect();
-        let disks: BTreeMap<usize, Contents> = core.into_iter().map(|node| (node, view.contents(node))).collect();
+        let disks: BTreeMap<usize, Arc<Contents>> = core.into_iter().map(|node| (node, view.contents(node))).collect();
         let view: &dyn View = view;
         for ((_, file), versions) in &self.history.acked {
             for (version, acked) in versions {
@@ -84,13 +85,15 @@ impl Convergence {
                 let keys = view.keys(writer);
                 let (owner, name) = (keys.owner_id(), keys.name_id(&names::of(*file)));
                 for (node, contents) in &disks {
-                    let demanded = !self.history.is_beyond_repair(view, acked.op, *node);
+                    let demanded = !self.history.is_beyond_repair(view, acked.op, *node)
+                        && (*node == writer
+                            || disks.get(&writer).is_some_and(|of| self.history.is_to_have(view, acked.op, of, *node)));
                     if !demanded || contents.holding(owner, name, version) != Holding::Absent {
                         continue;
                     }
                     let source = disks.get(&writer).map(|contents| contents.holding(owner, name, version));
                     if let Some(Holding::Broken(missing)) = source
-                        && !is_in_reach(view, &disks, *node, &missing)
+                        && !are_somewhere(&disks, &missing)
                     {
                         continue;
                     }
@@ -106,11 +109,9 @@ impl Convergence {
     }
 }
 
-/// Whether a node finds all these chunks intact on its disk and those that it can ask.
-fn is_in_reach(view: &dyn View, disks: &BTreeMap<usize, Contents>, node: usize, chunks: &[BlobKey]) -> bool {
-    let asked = disks.iter().filter(|(other, _)| history::is_in_reach(view, node, **other));
-    let asked: Vec<&Contents> = asked.map(|(_, contents)| contents).collect();
-    let is_intact = |chunk: &BlobKey| asked.iter().any(|contents| contents.blobs.get(chunk) == Some(&true));
+/// Whether all these chunks lie intact on some disk.
+fn are_somewhere(disks: &BTreeMap<usize, Arc<Contents>>, chunks: &[BlobKey]) -> bool {
+    let is_intact = |chunk: &BlobKey| disks.values().any(|contents| contents.blobs.get(chunk) == Some(&true));
     !chunks.is_empty() && chunks.iter().all(is_intact)
 }
 

@@ -14,6 +14,7 @@
 //! met that device, the older version is what it reads. Whether the bytes are right is the integrity oracle's business.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::event::RequestError;
@@ -104,7 +105,9 @@ impl Durability {
     fn on_up(&mut self, node: usize, view: &mut dyn View) {
         self.remembering.remove(&node);
         let has_addresses = !view.scenario().nodes[node].bootstrap.is_empty();
-        if !has_addresses && view.contents(node).rows.iter().any(|(key, _)| key.first() == Some(&MEMBER_KIND)) {
+        let own = view.node_id(node).0;
+        let is_of_another = |key: &[u8]| key.split_first().is_some_and(|(kind, of)| *kind == MEMBER_KIND && of != own);
+        if !has_addresses && view.contents(node).rows.iter().any(|(key, _)| is_of_another(key)) {
             self.remembering.insert(node);
         }
     }
@@ -166,6 +169,7 @@ impl Durability {
             | OpResult::Versions(_)
             | OpResult::Evicted { .. }
             | OpResult::Restored(_)
+            | OpResult::Scrubbed(_)
             | OpResult::Shared(_)
             | OpResult::Abandoned => Err("it was answered as something else".to_string()),
         };
@@ -213,7 +217,7 @@ impl Rule for Durability {
 
     fn judge(&mut self, view: &mut dyn View) -> Result<(), String> {
         let core: Vec<usize> = (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect();
-        let disks: BTreeMap<usize, Contents> = core.iter().map(|node| (*node, view.contents(*node))).collect();
+        let disks: BTreeMap<usize, Arc<Contents>> = core.iter().map(|node| (*node, view.contents(*node))).collect();
         let files: Vec<FileKey> = self.history.acked.keys().copied().collect();
         for key in files {
             let Some((version, acked)) = self.history.newest(key).filter(|(_, acked)| !acked.deleted) else { continue };

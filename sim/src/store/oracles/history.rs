@@ -1,14 +1,15 @@
 //! What happened so far, as most rules need it: operations with their outcomes, and what the plan destroyed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forever_core::command::{CommandError, VersionSelector};
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
+use forever_core::placement::{self, Candidate, Group};
 use forever_core::version::Version;
 
 use super::super::machine::EPOCH_MS;
-use super::super::{DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, Range, View, names};
+use super::super::{Contents, DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, Range, View, names};
 use crate::system::Step as _;
 
 /// How an operation ended, as far as its effect goes.
@@ -60,6 +61,7 @@ impl Operation {
             | OpKind::Versions { .. }
             | OpKind::Evict { .. }
             | OpKind::Restore
+            | OpKind::Scrub { .. }
             | OpKind::Share { .. } => None,
         }
     }
@@ -92,7 +94,7 @@ fn file_of(what: &OpKind) -> Option<u32> {
         | OpKind::Versions { file }
         | OpKind::Evict { file }
         | OpKind::Share { file, .. } => Some(*file),
-        OpKind::List | OpKind::ListPart(_) | OpKind::Restore | OpKind::Redeem { .. } => None,
+        OpKind::List | OpKind::ListPart(_) | OpKind::Restore | OpKind::Scrub { .. } | OpKind::Redeem { .. } => None,
     }
 }
 
@@ -127,14 +129,17 @@ pub(crate) struct History {
     /// When the last was.
     pub(crate) at: Duration,
     pub(crate) ops: BTreeMap<usize, Operation>,
+    /// The numbers of the operations on each file.
+    of_files: BTreeMap<FileKey, BTreeSet<usize>>,
     pub(crate) acked: BTreeMap<FileKey, BTreeMap<Version, Acked>>,
     /// What was destroyed: at which event, on which node's disk.
     pub(crate) losses: Vec<(u64, usize, DiskLoss)>,
     pub(crate) healed: Option<(u64, Duration)>,
     /// The tickets that were made, by their numbers.
     pub(crate) tickets: BTreeMap<u32, Ticketed>,
-    /// Since when a node has treated another as a peer, in its present life.
-    met: BTreeMap<(usize, usize), u64>,
+    /// Since when a node has treated another as a peer, in its present life: by the one, then by the other. Looked at for every
+    /// frame.
+    met: Vec<Vec<Option<u64>>>,
 }
 
 impl History {
@@ -142,6 +147,17 @@ impl History {
     pub(crate) fn note(&mut self, at: Duration, event: &Event, view: &dyn View) {
         self.now += 1;
         self.at = at;
+        // Nearly all events are frames, and several rules note each.
+        if let Event::Frame { from, to, bytes, .. } = event {
+            if is_to_a_peer(bytes) {
+                self.meet(*from, *to);
+            }
+            return;
+        }
+        self.note_other(at, event, view);
+    }
+
+    fn note_other(&mut self, at: Duration, event: &Event, view: &dyn View) {
         match event {
             Event::Started { op, what, asked } => {
                 let of_judge = self.healed.is_some();
@@ -159,15 +175,17 @@ impl History {
                     ended: None,
                     of_judge,
                 };
+                if let Some(file) = operation.file() {
+                    self.of_files.entry((owner, file)).or_default().insert(*op);
+                }
                 self.ops.insert(*op, operation);
             }
             Event::Ended { op, result } => self.end(*op, at, result, view),
             Event::Lost { node, what } => self.losses.push((self.now, *node, what.clone())),
             Event::Healed => self.healed = Some((self.now, at)),
-            Event::Up { node } => self.met.retain(|(from, _), _| from != node),
-            Event::Frame { from, to, bytes, .. } => {
-                if is_to_a_peer(bytes) {
-                    self.met.entry((*from, *to)).or_insert(self.now);
+            Event::Up { node } => {
+                if let Some(met) = self.met.get_mut(*node) {
+                    met.clear();
                 }
             }
             Event::Down { .. }
@@ -175,8 +193,24 @@ impl History {
             | Event::Heard { .. }
             | Event::Told { .. }
             | Event::Probe { .. }
-            | Event::Delivered { .. } => {}
+            | Event::Delivered { .. }
+            | Event::Frame { .. } => {}
         }
+    }
+
+    fn meet(&mut self, from: usize, to: usize) {
+        if self.met.len() <= from {
+            self.met.resize(from + 1, Vec::new());
+        }
+        let met = &mut self.met[from];
+        if met.len() <= to {
+            met.resize(to + 1, None);
+        }
+        met[to].get_or_insert(self.now);
+    }
+
+    fn met(&self, from: usize, to: usize) -> Option<u64> {
+        *self.met.get(from)?.get(to)?
     }
 
     fn end(&mut self, op: usize, at: Duration, result: &OpResult, view: &dyn View) {
@@ -211,13 +245,13 @@ impl History {
 
     /// Operations on a file, in order of their numbers.
     pub(crate) fn of_file(&self, file: FileKey) -> impl Iterator<Item = (usize, &Operation)> {
-        let is_of = move |operation: &Operation| operation.file().map(|number| (operation.owner, number)) == Some(file);
-        self.ops.iter().filter(move |(_, operation)| is_of(operation)).map(|(id, operation)| (*id, operation))
+        let numbers = self.of_files.get(&file).into_iter().flatten();
+        numbers.filter_map(|number| Some((*number, self.ops.get(number)?)))
     }
 
     /// Whether a node, in its present life and before an event, had found another to be a member of the cluster.
     pub(crate) fn had_met_anybody(&self, node: usize, before: u64) -> bool {
-        self.met.iter().any(|((from, _), since)| *from == node && *since < before)
+        self.met.get(node).into_iter().flatten().flatten().any(|since| *since < before)
     }
 
     /// Whether something of a node's disk was destroyed from an event on: all of it, or one of these blobs.
@@ -232,6 +266,35 @@ impl History {
         })
     }
 
+    /// Whether a node is to have what an operation wrote: it is one of the holders of its name, or another device of its owner.
+    /// Which nodes hold a name follows from their ids. `writer` is what lies on the writer's disk, which says on how many nodes;
+    /// a deletion is to be wherever a version is that its writer had put before.
+    pub(crate) fn is_to_have(&self, view: &dyn View, op: usize, writer: &Contents, node: usize) -> bool {
+        let Some(operation) = self.ops.get(&op) else { return false };
+        let nodes = &view.scenario().nodes;
+        if nodes[node].owner == operation.owner {
+            return true;
+        }
+        let Some(key) = operation.file().map(|file| (operation.owner, file)) else { return false };
+        let Some((owner, name)) = address(view, key) else { return false };
+        let written = self.acked.get(&key).into_iter().flatten().filter(|(_, acked)| {
+            let put_before = self.ops.get(&acked.op).is_some_and(|put| {
+                put.op.node == operation.op.node
+                    && put.ended.as_ref().is_some_and(|(ended, ..)| *ended < operation.started)
+            });
+            acked.op == op || operation.is_delete() && put_before && !acked.deleted
+        });
+        let versions: Vec<Version> = written.map(|(version, _)| *version).collect();
+        let of_name = writer.records.iter().map(|held| held.record.record);
+        let of_name = of_name.filter(|record| (record.owner, record.name_id) == (owner, name));
+        let replicas =
+            of_name.filter(|record| versions.contains(&record.version)).map(|record| record.retention.replicas);
+        let Some(replicas) = replicas.max() else { return false };
+        let candidate = |node| Candidate { node: view.node_id(node), weight: 1, zone: String::new() };
+        let ranked = placement::rank(Group::of(name), &(0..nodes.len()).map(candidate).collect::<Vec<_>>());
+        ranked.iter().take(replicas.limit()).any(|holder| *holder == view.node_id(node))
+    }
+
     /// Whether nobody could have brought what an operation wrote to a node: until there is repair among all holders, only the
     /// writer brings a write to the others, and only to those whom it knew when it wrote.
     pub(crate) fn is_beyond_repair(&self, view: &dyn View, op: usize, node: usize) -> bool {
@@ -243,7 +306,7 @@ impl History {
                 || self.is_wiped(writer, since)
                 || self.is_untrusted(view, writer)
                 || self.is_untrusted(view, node)
-                || self.met.get(&(writer, node)).is_none_or(|met| *met > since))
+                || self.met(writer, node).is_none_or(|met| met > since))
             || self.is_wiped(node, since)
     }
 
@@ -269,7 +332,8 @@ fn outcome_of(result: &OpResult) -> Outcome {
         | OpResult::Versions(_)
         | OpResult::Evicted { .. }
         | OpResult::Shared(_)
-        | OpResult::Restored(_) => Outcome::Answered,
+        | OpResult::Restored(_)
+        | OpResult::Scrubbed(_) => Outcome::Answered,
         OpResult::Abandoned => Outcome::Unknown,
         OpResult::Failed(error) => match error {
             OpError::Down | OpError::NoTicket => Outcome::Refused,
@@ -277,6 +341,7 @@ fn outcome_of(result: &OpResult) -> Outcome {
                 CommandError::Busy(_)
                 | CommandError::Stopping
                 | CommandError::Restoring
+                | CommandError::Scrubbing
                 | CommandError::Limit
                 | CommandError::Validity
                 | CommandError::ContentType { .. } => Outcome::Refused,
@@ -303,11 +368,6 @@ pub(crate) fn node_of(view: &dyn View, id: NodeId) -> Option<usize> {
 fn is_to_a_peer(bytes: &[u8]) -> bool {
     // The header starts with the number of the frame's kind; hello, ping and goodbye may go to anybody.
     bytes.first().is_some_and(|kind| !matches!(kind, 0 | 1 | 3))
-}
-
-/// Whether a node can ask another, or is the same.
-pub(crate) fn is_in_reach(view: &dyn View, node: usize, other: usize) -> bool {
-    view.scenario().is_in_reach(node, other)
 }
 
 /// What the wall clock of a node shows, in milliseconds, if the plan never touches it.

@@ -270,6 +270,7 @@ impl Integrity {
             OpResult::Deleted(_)
             | OpResult::Evicted { .. }
             | OpResult::Restored(_)
+            | OpResult::Scrubbed(_)
             | OpResult::Abandoned
             | OpResult::Failed(OpError::Down | OpError::Gone | OpError::NoTicket | OpError::Refused(_)) => Ok(()),
         }
@@ -298,6 +299,9 @@ impl Integrity {
             RequestError::Length { announced, got } => check_length(operation, *announced, *got),
             RequestError::Ticket(_) | RequestError::TicketExpired { .. } | RequestError::TicketGone => {
                 Err(format!("nobody has a ticket, and the answer was: {error}"))
+            }
+            RequestError::NoSuchMember | RequestError::MemberAlive | RequestError::StillOwed { .. } => {
+                Err(format!("nobody asked for members, and the answer was: {error}"))
             }
             RequestError::NotEnoughPeers { .. }
             | RequestError::Unavailable(_)

@@ -24,11 +24,14 @@ struct Heard {
     ends: BTreeSet<u64>,
 }
 
+/// What has gone into the links of one node to another, by link: a digest of each frame.
+type Sent = BTreeMap<u64, Streams<Vec<u64>>>;
+
 /// The oracle.
 #[derive(Default)]
 pub(crate) struct Links {
-    /// By sender and receiver, and by the sender's link: a digest of each frame.
-    sent: BTreeMap<(usize, usize), BTreeMap<u64, Streams<Vec<u64>>>>,
+    /// By sender and receiver.
+    sent: BTreeMap<(usize, usize), Sent>,
     /// By receiver and its link.
     heard: BTreeMap<(usize, u64), Heard>,
 }

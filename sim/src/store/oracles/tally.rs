@@ -117,6 +117,7 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
         | OpResult::Versions(_)
         | OpResult::Evicted { .. }
         | OpResult::Restored(_)
+        | OpResult::Scrubbed(_)
         | OpResult::Shared(_)
         | OpResult::Failed(OpError::NoTicket)
         | OpResult::Abandoned => true,
@@ -135,7 +136,10 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
             | RequestError::Disk(_)
             | RequestError::Deadline(_)
             | RequestError::ClockBehind
-            | RequestError::Stopping => false,
+            | RequestError::Stopping
+            | RequestError::NoSuchMember
+            | RequestError::MemberAlive
+            | RequestError::StillOwed { .. } => false,
         },
         OpResult::Failed(OpError::Down | OpError::Gone | OpError::Refused(_) | OpError::Nonsense(_)) => false,
     }

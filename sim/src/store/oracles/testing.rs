@@ -1,6 +1,7 @@
 //! A cluster that exists only as what oracles look at, and runs that are made by hand.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -63,8 +64,8 @@ impl View for FakeView {
         self.scenario.core.contains(&node)
     }
 
-    fn contents(&mut self, node: usize) -> Contents {
-        self.disks[node].clone()
+    fn contents(&mut self, node: usize) -> Arc<Contents> {
+        Arc::new(self.disks[node].clone())
     }
 
     fn each_stored(&mut self, node: usize, show: &mut dyn FnMut(&str, &[u8])) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forever_core::ids::BlobKey;
 
-use super::super::{Contents, Event, View};
+use super::super::{Event, View};
 use crate::story::count;
 use crate::timeline::Stock;
 
@@ -47,8 +47,8 @@ impl Disks {
     }
 
     fn look(&mut self, at_us: u64, node: usize, view: &mut dyn View) -> Option<Stock> {
-        let Contents { records, blobs, rows: _ } = view.contents(node);
-        let now = Seen { blobs, records: records.len() };
+        let contents = view.contents(node);
+        let now = Seen { blobs: contents.blobs.clone(), records: contents.records.len() };
         let before = self.seen.entry(node).or_default();
         if *before == now {
             return None;

@@ -1,5 +1,7 @@
 //! What operations do: the contract of `forever_core::disk`.
 
+use std::ops::Bound;
+
 use bytes::Bytes;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Usage, Write};
 use forever_core::ids::BlobKey;
@@ -33,6 +35,7 @@ impl MemoryDisk {
                 self.check()?;
                 self.commit(require_blobs, require_keys, writes)
             }
+            DiskOp::ListBlobs { after, limit } => Ok(self.list(after, limit)),
             DiskOp::Usage => Ok(DiskDone::Usage(Usage {
                 blobs: self.blobs.len() as u64,
                 blob_bytes: self.blob_bytes,
@@ -100,6 +103,16 @@ impl MemoryDisk {
         let more = entries.len() > limit;
         entries.truncate(limit);
         DiskDone::Entries { entries, more }
+    }
+
+    fn list(&self, after: Option<BlobKey>, limit: u32) -> DiskDone {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let limit = limit as usize;
+        let from = self.blobs.range((start, Bound::Unbounded));
+        let mut blobs: Vec<_> = from.take(limit + 1).map(|(blob, stored)| (*blob, stored.bytes.len() as u64)).collect();
+        let more = blobs.len() > limit;
+        blobs.truncate(limit);
+        DiskDone::Blobs { blobs, more }
     }
 
     fn commit(&mut self, mut blobs: Vec<BlobKey>, mut keys: Vec<Bytes>, writes: Vec<Write>) -> DiskResult {

@@ -1,6 +1,7 @@
 //! Why a read may fail to find what was acknowledged, and the proof of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use forever_core::ids::BlobKey;
 use forever_core::record::RecordBody;
@@ -22,7 +23,7 @@ impl Durability {
         is_absent: bool,
     ) -> Result<(), String> {
         let Some(address) = history::address(view, key) else { return Ok(()) };
-        let disks = disks_in_reach(view, reader);
+        let disks = disks_of_core(view);
         if is_absent && disks.values().any(|contents| is_deleted_above(contents, address, &newest)) {
             return Ok(());
         }
@@ -40,15 +41,13 @@ impl Durability {
             && let Some(holders) = holders_between_them(&disks, address, &wanted)
         {
             let version = history::show(&wanted);
-            return Err(format!(
-                "the disks of nodes {holders:?}, in reach, hold all of version {version} between them"
-            ));
+            return Err(format!("the disks of nodes {holders:?} hold all of version {version} between them"));
         }
         if wanted == newest {
             let reach: Vec<usize> = disks.keys().copied().collect();
             self.prove_destroyed(view, key, newest, &reach)?;
         } else {
-            self.prove_unreadable(view, reader, key, &wanted, &disks)?;
+            self.prove_unreadable(view, key, &wanted, &disks)?;
         }
         self.findings.borrow_mut().tally.excused += 1;
         self.findings.borrow_mut().probes.insert("excused read");
@@ -59,18 +58,15 @@ impl Durability {
     fn prove_unreadable(
         &self,
         view: &dyn View,
-        reader: usize,
         key: FileKey,
         version: &Version,
-        disks: &BTreeMap<usize, Contents>,
+        disks: &BTreeMap<usize, Arc<Contents>>,
     ) -> Result<(), String> {
         let shown = history::show(version);
         let Some(writer) = history::node_of(view, version.node) else {
             return Err(format!("a newer version {shown} hides it that nobody wrote"));
         };
-        let Some(contents) = disks.get(&writer).filter(|_| history::is_in_reach(view, reader, writer)) else {
-            return Ok(());
-        };
+        let Some(contents) = disks.get(&writer) else { return Ok(()) };
         let Some((owner, name)) = history::address(view, key) else { return Ok(()) };
         let missing = match contents.holding(owner, name, version) {
             Holding::Broken(missing) => missing,
@@ -109,11 +105,10 @@ impl Durability {
     }
 }
 
-/// The disks of the core that a reader can ask.
-fn disks_in_reach(view: &mut dyn View, reader: usize) -> BTreeMap<usize, Contents> {
-    let in_reach = |other: &usize| view.is_core(*other) && history::is_in_reach(view, reader, *other);
-    let in_reach: Vec<usize> = (0..view.scenario().nodes.len()).filter(in_reach).collect();
-    in_reach.into_iter().map(|node| (node, view.contents(node))).collect()
+/// The disks of the core: its nodes can all ask each other.
+fn disks_of_core(view: &mut dyn View) -> BTreeMap<usize, Arc<Contents>> {
+    let core: Vec<usize> = (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect();
+    core.into_iter().map(|node| (node, view.contents(node))).collect()
 }
 
 /// The highest version of a name on a disk.
@@ -134,7 +129,7 @@ fn is_deleted_above(contents: &Contents, (owner, name): Address, version: &Versi
 
 /// The disks that have a version's record, if all its chunks lie intact on some of the disks.
 pub(super) fn holders_between_them(
-    disks: &BTreeMap<usize, Contents>,
+    disks: &BTreeMap<usize, Arc<Contents>>,
     (owner, name): Address,
     version: &Version,
 ) -> Option<Vec<usize>> {

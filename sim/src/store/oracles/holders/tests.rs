@@ -14,7 +14,14 @@ fn say(run: &mut Run<Holders>, holders: &[usize]) -> Result<(), String> {
     let op = run.start(0, OpKind::Stat { file: 1 });
     let peers = holders.iter().filter(|node| **node != 0).map(|node| run.view.node_id(*node)).collect();
     let file = info(1, run.version(100, 0));
-    let stat = FileStat { file, local: holders.contains(&0), holders: Some(peers), silent: Vec::new() };
+    let stat = FileStat {
+        file,
+        replicas: forever_core::placement::Replicas::ALL,
+        placed: Vec::new(),
+        local: holders.contains(&0),
+        holders: Some(peers),
+        silent: Vec::new(),
+    };
     run.end(op, OpResult::Stat(stat))
 }
 

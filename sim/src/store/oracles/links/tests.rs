@@ -4,7 +4,7 @@ use forever_core::frame::Frame;
 
 use super::super::testing::*;
 use super::*;
-use crate::store::clear::clear_bytes;
+use crate::store::clear::Clear;
 
 fn run() -> Run<Links> {
     let mut run = Run::new(Links::default());
@@ -13,11 +13,15 @@ fn run() -> Run<Links> {
 }
 
 fn ping(nonce: u64) -> Bytes {
-    clear_bytes(&Frame::Ping { nonce })
+    Clear::encode(&Frame::Ping { nonce }, &mut Vec::new()).bytes
 }
 
 fn data(offset: u32) -> Bytes {
-    clear_bytes(&Frame::Data { want: 1, offset, payload: Bulk::from(Bytes::from_static(b"some of a chunk")) })
+    Clear::encode(
+        &Frame::Data { want: 1, offset, payload: Bulk::from(Bytes::from_static(b"some of a chunk")) },
+        &mut Vec::new(),
+    )
+    .bytes
 }
 
 fn sent(link: u64, bytes: Bytes) -> Event {
