@@ -562,6 +562,7 @@ impl Node {
             Timer::Scrub => scrub::on_timer(cx),
             Timer::Swim => swim::on_timer(cx),
             Timer::Service => service::refresh(cx),
+            Timer::Locate(id) => locate::on_timeout(cx, id),
             Timer::Request(id) => self.run(id, |task, cx| task.on_timeout(cx)),
             Timer::Straggler(id) => {
                 publish::on_straggler(cx, id);
@@ -582,6 +583,7 @@ impl Node {
         publish::on_peer_ready(cx, node);
         checkpoints::on_peer_ready(cx, node);
         fill::on_peers(cx);
+        locate::on_peer_ready(cx, node);
         outbox::flush(cx, node);
         mend::on_peer_ready(cx);
         self.run_all(|task, cx| task.on_peer_ready(cx, node));
@@ -601,6 +603,8 @@ impl Node {
             Signal::PeerGone(node) => self.on_peer_gone(node),
             Signal::Unreachable(node) => {
                 swim::on_unreachable(cx, node);
+                publish::on_unreachable(cx, node);
+                locate::on_unreachable(cx, node);
                 self.run_all(|task, cx| task.on_unreachable(cx, node));
             }
             Signal::MembershipChanged => fill::on_membership(cx),

@@ -152,8 +152,13 @@ fn a_peer_that_withholds_the_newest_checkpoint_shows_by_the_time_that_is_told() 
     world.put(1, "one", &content(3_000, 1)).unwrap();
     world.run_for(3 * SECOND);
     let old = Bytes::from([&b"R"[..], world.keys(1).owner_id().as_bytes()].concat());
-    let before: Vec<(Bytes, Bytes)> =
-        world.disk(0).index.iter().filter(|(key, _)| key.starts_with(&old)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let before: Vec<(Bytes, Bytes)> = world
+        .disk(0)
+        .index
+        .iter()
+        .filter(|(key, _)| key.starts_with(&old))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     world.put(1, "two", &content(3_000, 2)).unwrap();
     world.run_for(10 * SECOND);
     world.crash(1);

@@ -22,8 +22,8 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use client::{Client, Download, PutHead, path};
 pub(crate) use error::{CliError, Exit};
 pub(crate) use pipe::body_from;
-pub(crate) use restore::follow_restore;
 pub(crate) use report::{Report, human_bytes, human_rate, mib_per_s};
+pub(crate) use restore::follow_restore;
 
 use forever_core::placement::Replicas;
 

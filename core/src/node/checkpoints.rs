@@ -112,9 +112,8 @@ pub(crate) fn recover(cx: &mut Context, key: &[u8], value: &[u8]) {
 /// Whether there is a checkpoint of which it is not known that all that it covers is here.
 pub(crate) fn is_any_open(cx: &Context) -> bool {
     let census = cx.names.census();
-    let is_open = |newest: &SignedRecord| {
-        !cx.checkpoints.is_vouched(newest) && !is_covered_by(cx, &census, Some(newest))
-    };
+    let is_open =
+        |newest: &SignedRecord| !cx.checkpoints.is_vouched(newest) && !is_covered_by(cx, &census, Some(newest));
     newest(cx).any(is_open)
 }
 
@@ -122,7 +121,8 @@ pub(crate) fn is_any_open(cx: &Context) -> bool {
 pub(crate) fn on_audited(cx: &mut Context, verdicts: &[Verdict]) {
     for verdict in verdicts.iter().filter(|verdict| verdict.is_covered) {
         let name = cx.keys.checkpoint_name(verdict.device);
-        let newest = cx.checkpoints.newest.get(&name).filter(|newest| sequence_of(newest) == verdict.checkpoint.sequence);
+        let newest =
+            cx.checkpoints.newest.get(&name).filter(|newest| sequence_of(newest) == verdict.checkpoint.sequence);
         if let Some(newest) = newest.cloned() {
             vouch(cx, &newest);
         }
@@ -373,7 +373,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
             look_again(cx);
         }
         Some(Answer::Announced(_)) | None => {}
-        Some(Answer::Records { .. } | Answer::Promised(_)) => asks::on_lie(cx, node),
+        Some(Answer::Records { .. } | Answer::Promised(_) | Answer::Members { .. }) => asks::on_lie(cx, node),
     }
 }
 

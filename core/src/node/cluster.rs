@@ -5,12 +5,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{NameId, NodeId, OwnerId};
+use crate::member::{MemberInfo, MemberStatus};
 use crate::node::context::Context;
 use crate::node::dials;
 use crate::node::service::Served;
 use crate::placement::{self, Candidate, Group, Replicas};
 use crate::planted;
-use crate::record::Record;
+use crate::record::{Record, RecordBody};
 
 /// How many behind the usual holders are asked for a name at first: they may stand in for some.
 const SPARES: usize = 2;
@@ -81,6 +82,19 @@ pub(crate) fn holders(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec
     ranked.iter().take(replicas.limit()).copied().collect()
 }
 
+/// The nodes that would be to hold a name if all members were in service: whoever of them comes back, even after long, is to hold
+/// it again.
+pub(crate) fn holders_of_all(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec<NodeId> {
+    if cx.service.members().len() > cx.members.count() as usize || planted!(cx.simulation, RankByReachable) {
+        return holders(cx, name, replicas);
+    }
+    let candidate =
+        |(node, info): (NodeId, &MemberInfo)| Candidate { node, weight: info.weight, zone: info.zone.clone() };
+    let members = cx.members.all().filter(|(_, info)| info.status == MemberStatus::In);
+    let all: Vec<Candidate> = members.chain([(cx.me, cx.members.own())]).map(candidate).collect();
+    placement::rank(Group::of(name), &all).into_iter().take(replicas.limit()).collect()
+}
+
 /// Whether a node is to hold a name.
 pub(crate) fn is_holder(cx: &mut Context, node: NodeId, name: NameId, replicas: Replicas) -> bool {
     rank(cx, name).iter().take(replicas.limit()).any(|holder| *holder == node)
@@ -106,9 +120,10 @@ pub(crate) fn likely_of(cx: &mut Context, record: &Record) -> BTreeSet<NodeId> {
     likely(cx, record.owner, record.name_id, record.retention.replicas)
 }
 
-/// What a node is to have of a record; `None` if nothing.
+/// What a node is to have of a record; `None` if nothing. A deletion is everybody's: any member may have held the name when others
+/// were in the cluster, and would go on serving it.
 pub(crate) fn part(cx: &mut Context, node: NodeId, record: &Record) -> Option<Part> {
-    if is_holder(cx, node, record.name_id, record.retention.replicas) {
+    if record.body == RecordBody::Tombstone || is_holder(cx, node, record.name_id, record.retention.replicas) {
         return Some(Part::Whole);
     }
     cx.members.devices(record.owner).any(|device| device == node).then_some(Part::Light)
@@ -120,7 +135,7 @@ pub(crate) fn own_part(cx: &mut Context, record: &Record) -> Part {
     if is_holder(cx, me, record.name_id, record.retention.replicas) { Part::Whole } else { Part::Light }
 }
 
-/// Whether a node can be talked to; one that can be connected to now is.
+/// Whether a node can be talked to; one that can be connected to now is being connected to from now on.
 pub(crate) fn reach(cx: &mut Context, node: NodeId) -> Reach {
     if cx.links.of(node).is_some() {
         Reach::Linked

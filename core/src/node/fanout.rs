@@ -118,6 +118,12 @@ impl Fanout {
         self.recruit(cx, true);
     }
 
+    /// A peer that was to come does not.
+    pub(crate) fn on_unreachable(&mut self, cx: &mut Context, node: NodeId) {
+        self.places.fail(node);
+        self.recruit(cx, true);
+    }
+
     /// A peer is gone.
     pub(crate) fn on_peer_gone(&mut self, cx: &mut Context, node: NodeId) {
         self.forget(cx, node);

@@ -10,6 +10,7 @@ use crate::node::context::Context;
 use crate::node::fetch::WANTED_BYTES_MAX;
 use crate::node::links::{ANSWERING_MAX, Link};
 use crate::node::locate::RECORDS_MAX;
+use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
 use crate::node::{dials, members, mend, outbox, pull, scrub, swim, upload};
@@ -69,8 +70,11 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
 
 /// The gauges of what ends by itself: name and use.
 pub(crate) fn under_way(cx: &Context) -> Vec<(&'static str, u64)> {
+    // What checks the disk by and by never ends: with a short period there is always an operation of it.
+    let is_check = |pending: &&Pending| matches!(pending, Pending::Scrub(_) | Pending::Presence(_));
+    let checks = cx.pending.values().filter(is_check).count() as u64;
     let gauges = of(cx, &[]).into_iter().filter(|(name, ..)| UNDER_WAY.contains(name));
-    gauges.map(|(name, used, _)| (name, used)).collect()
+    gauges.map(|(name, used, _)| (name, if name == "operations" { used - checks } else { used })).collect()
 }
 
 /// Every request has a deadline, and none is further away than a request may go on without progress.
@@ -103,11 +107,12 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
     ]
 }
 
-/// One for each address, link, question, want, and node with deliveries; two for each request; `Boot`, `Settle`, `Swim`,
+/// One for each address, link, question, want, and node with deliveries; three for each request; `Boot`, `Settle`, `Swim`,
 /// `Service`, `Mend`, `Presence`, `Scrub`, `Checkpoint` and `Fill`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
-    (dials::addresses(cx) + of_links + cx.members.entries() + 2 * (requests + 1) + 9) as u64
+    // A fill is a request that nobody asked for.
+    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * (requests + 1) + 9) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.

@@ -424,6 +424,12 @@ impl Task for Get {
         self.record_is_here = located.local.contains(&record.id);
         let said = located.holders.get(&record.id).cloned();
         self.likely = said.unwrap_or_else(|| cluster::likely_of(cx, &record.record));
+        if self.likely.iter().all(|node| cx.links.of(*node).is_none()) {
+            // Only so many links stand at once: what is not here is fetched when one of these has come.
+            for node in self.likely.clone() {
+                cluster::reach(cx, node);
+            }
+        }
         self.record = Some(record);
         self.load_page(cx, ROOT, PageRef { id: root, len: root_len }, opening);
         Flow::Continue

@@ -10,9 +10,11 @@ use crate::disk::DiskOp;
 use crate::frame::{Frame, HeldRecord};
 use crate::ids::{NameId, NodeId, OwnerId, RecordId, RequestId};
 use crate::merge::RecordSet;
+use crate::node::cluster::Reach;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Signal};
+use crate::node::timers::Timer;
 use crate::node::{asks, cluster, schema};
 use crate::placement::Replicas;
 use crate::planted;
@@ -80,6 +82,9 @@ struct Locate {
     /// Those that have not answered yet.
     waiting: BTreeSet<NodeId>,
     answered: BTreeSet<NodeId>,
+    /// Nodes that are likely to hold it and are being connected to.
+    coming: BTreeSet<NodeId>,
+    has_called: bool,
     /// Verifications under way.
     verifying: u32,
     waits_for_dials: bool,
@@ -115,6 +120,8 @@ pub(crate) fn start_of(cx: &mut Context, request: RequestId, owner: OwnerId, nam
         asked: BTreeSet::new(),
         waiting: BTreeSet::new(),
         answered: BTreeSet::new(),
+        coming: BTreeSet::new(),
+        has_called: false,
         verifying: 0,
         waits_for_dials: false,
         found,
@@ -128,6 +135,7 @@ pub(crate) fn start_of(cx: &mut Context, request: RequestId, owner: OwnerId, nam
 /// Ends a search whose request is gone.
 pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
     cx.locates.locates.remove(&request);
+    cx.timers.cancel(&Timer::Locate(request));
 }
 
 /// An operation is complete.
@@ -218,6 +226,9 @@ pub(crate) fn on_settled(cx: &mut Context) {
 /// Asks those peers that are next to be asked; without any the search is over.
 fn ask_peers(cx: &mut Context, request: RequestId) {
     let Some(mut locate) = cx.locates.locates.remove(&request) else { return };
+    if !core::mem::replace(&mut locate.has_called, true) {
+        call(cx, request, &mut locate);
+    }
     let peers = next_peers(cx, &locate);
     locate.asked.extend(peers.iter().copied());
     locate.waiting.clone_from(&peers);
@@ -228,10 +239,55 @@ fn ask_peers(cx: &mut Context, request: RequestId) {
     let (owner, name_id) = (locate.owner, locate.name);
     cx.locates.locates.insert(request, locate);
     if peers.is_empty() {
-        return finish(cx, request);
+        return finish_unless_awaited(cx, request);
     }
     for node in peers {
         asks::ask(cx, AskClient::Locate(request), node, |request| Frame::Find { request, owner, name_id });
+    }
+}
+
+/// Connects to those who are likely to hold it and have no link, since only so many links stand at once.
+fn call(cx: &mut Context, request: RequestId, locate: &mut Locate) {
+    for node in cluster::likely(cx, locate.owner, locate.name, cx.config.retention.replicas) {
+        if cluster::reach(cx, node) == Reach::Coming {
+            locate.coming.insert(node);
+        }
+    }
+    if !locate.coming.is_empty() {
+        let patience = cx.now.mono + cx.config.straggler_timeout;
+        cx.timers.set(Timer::Locate(request), patience);
+    }
+}
+
+fn finish_unless_awaited(cx: &mut Context, request: RequestId) {
+    if cx.locates.locates.get(&request).is_some_and(|locate| locate.coming.is_empty()) {
+        finish(cx, request);
+    }
+}
+
+/// A node can be talked to: if a search waits for it, it is asked.
+pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
+    on_come(cx, node);
+}
+
+/// A node cannot be connected to: nobody waits for it any more.
+pub(crate) fn on_unreachable(cx: &mut Context, node: NodeId) {
+    on_come(cx, node);
+}
+
+fn on_come(cx: &mut Context, node: NodeId) {
+    let awaited = |(id, locate): (&RequestId, &mut Locate)| locate.coming.remove(&node).then_some(*id);
+    let requests: Vec<RequestId> = cx.locates.locates.iter_mut().filter_map(awaited).collect();
+    for request in requests {
+        finish_if_done(cx, request);
+    }
+}
+
+/// Patience with the nodes that should come is over.
+pub(crate) fn on_timeout(cx: &mut Context, request: RequestId) {
+    if let Some(locate) = cx.locates.locates.get_mut(&request) {
+        locate.coming.clear();
+        finish_if_done(cx, request);
     }
 }
 
@@ -282,6 +338,7 @@ fn finish_if_done(cx: &mut Context, request: RequestId) {
 
 fn finish(cx: &mut Context, request: RequestId) {
     let Some(locate) = cx.locates.locates.remove(&request) else { return };
+    cx.timers.cancel(&Timer::Locate(request));
     let located = locate.found;
     // The clock follows the records of its own owner only: others' may say what they like.
     if let Some(winner) = located.records.winner().filter(|_| locate.owner == cx.owner) {

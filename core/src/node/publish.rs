@@ -19,7 +19,7 @@ use crate::node::signal::{Delivery, Signal};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
 use crate::node::{answers, asks, names, outbox, schema};
-use crate::record::SignedRecord;
+use crate::record::{RecordBody, SignedRecord};
 use crate::version::{ClockError, Version};
 use crate::work::{WorkOp, WorkResult};
 use crate::{buggify, planted, sometimes};
@@ -93,7 +93,13 @@ pub(crate) fn start(
         Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) },
     ];
     let mut owed_to: BTreeSet<NodeId> = targets.holders(cx).into_iter().collect();
+    let (name, replicas) = (record.record.name_id, record.record.retention.replicas);
+    let of_all = cluster::holders_of_all(cx, name, replicas);
+    owed_to.extend(of_all.into_iter().filter(|node| *node != cx.me));
     owed_to.extend(cluster::owner_devices(cx, cx.owner));
+    if record.record.body == RecordBody::Tombstone {
+        owed_to.extend(cx.members.nodes());
+    }
     if planted!(cx.simulation, OutboxSkipsAbsent) {
         owed_to.retain(|node| cx.links.of(*node).is_some());
     }
@@ -172,6 +178,9 @@ fn tell(cx: &mut Context, request: RequestId) {
     if publish.durable_here {
         let mut parts: BTreeMap<NodeId, Part> = BTreeMap::new();
         parts.extend(cluster::owner_devices(cx, cx.owner).into_iter().map(|node| (node, Part::Light)));
+        if publish.record.record.body == RecordBody::Tombstone {
+            parts.extend(cx.links.ready_nodes().into_iter().map(|node| (node, Part::Whole)));
+        }
         parts.extend(publish.targets.pick(cx).into_iter().map(|node| (node, Part::Whole)));
         parts.extend(publish.carriers.iter().map(|node| (*node, Part::Whole)));
         for (node, part) in parts {
@@ -201,6 +210,18 @@ pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
         }
     }
     tell_all(cx);
+}
+
+/// A peer that was to come does not: the next in rank may be one to tell.
+pub(crate) fn on_unreachable(cx: &mut Context, node: NodeId) {
+    let requests: Vec<RequestId> = cx.publishes.publishes.keys().copied().collect();
+    for request in requests {
+        if let Some(publish) = cx.publishes.publishes.get_mut(&request) {
+            publish.targets.fail(node);
+        }
+        tell(cx, request);
+        check(cx, request);
+    }
 }
 
 /// A peer can no longer be reached: the next in rank may be one to tell.

@@ -162,13 +162,7 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
 }
 
 /// Starts a pull, or lets it wait its turn. `holders` are asked first, then everybody. Answered by [`Signal::Pulled`].
-pub(crate) fn start(
-    cx: &mut Context,
-    record: SignedRecord,
-    part: Part,
-    client: PullClient,
-    holders: BTreeSet<NodeId>,
-) {
+pub(crate) fn start(cx: &mut Context, record: SignedRecord, part: Part, client: PullClient, holders: BTreeSet<NodeId>) {
     let full = cx.pulls.waiting.len() >= WAITING_MAX
         || matches!(client, PullClient::Announce { .. }) && buggify!(cx.simulation, "pull.busy");
     if full {
@@ -176,7 +170,8 @@ pub(crate) fn start(
     }
     let id = PullId(cx.number());
     let liars = BTreeSet::new();
-    let pull = Pull { record, part, client, holders, is_marked: false, liars, root: None, page: None, fetched_bytes: 0 };
+    let pull =
+        Pull { record, part, client, holders, is_marked: false, liars, root: None, page: None, fetched_bytes: 0 };
     cx.pulls.pulls.insert(id, pull);
     cx.pulls.waiting.push_back(id);
     start_waiting(cx);
@@ -531,7 +526,9 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
     let is_evicting = cx.evicting.contains(&record.id);
     match (pull.part, pull.is_marked && !is_evicting) {
         (Part::Light, _) if planted!(cx.simulation, LightUnmarked) => {}
-        (Part::Light, _) if root.is_some() => writes.push(Write::Put { key: mark, value: Bytes::from_static(schema::LIGHT) }),
+        (Part::Light, _) if root.is_some() => {
+            writes.push(Write::Put { key: mark, value: Bytes::from_static(schema::LIGHT) })
+        }
         (Part::Whole, true) => {
             sometimes!(cx.simulation, "pull.light-made-whole");
             writes.push(Write::Delete { key: mark });

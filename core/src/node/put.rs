@@ -354,6 +354,13 @@ impl Task for Put {
         self.advance_without_progress(cx)
     }
 
+    fn on_unreachable(&mut self, cx: &mut Context, node: NodeId) -> Flow {
+        if matches!(self.stage, Stage::Streaming) {
+            self.fanout.on_unreachable(cx, node);
+        }
+        self.advance_without_progress(cx)
+    }
+
     fn on_settled(&mut self, cx: &mut Context) -> Flow {
         self.gather(cx, cx.dials.settled())
     }

@@ -382,7 +382,8 @@ impl Restore {
         let is_silent_yet = |node: &NodeId| !self.tellers.has_told(*node) && !cx.fill.has_told(*node);
         let is_everybody = cx.strangers() == 0 && !cx.members.nodes().any(|node| is_silent_yet(&node));
         let is_everybody = is_everybody && self.report.missing == 0 && cx.members.count() > 0;
-        let told: Vec<NodeId> = cx.links.ready_nodes().into_iter().filter(|node| self.tellers.has_told(*node)).collect();
+        let told: Vec<NodeId> =
+            cx.links.ready_nodes().into_iter().filter(|node| self.tellers.has_told(*node)).collect();
         if self.aim != Aim::List {
             checkpoints::on_audited(cx, &verdicts);
             fill::on_told(cx, told.into_iter(), is_everybody);

@@ -104,7 +104,7 @@ pub(crate) trait Task: Debug + Send {
         Flow::Continue
     }
 
-    /// A node that was being connected to cannot be reached.
+    /// A peer that was to be talked to cannot be.
     fn on_unreachable(&mut self, _cx: &mut Context, _node: NodeId) -> Flow {
         Flow::Continue
     }

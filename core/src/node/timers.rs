@@ -18,6 +18,8 @@ pub enum Timer {
     Fetch(FetchId),
     /// A question to a peer should have been answered.
     Question(LinkId, u64),
+    /// Nodes that a search waits for should have come.
+    Locate(RequestId),
     /// A request should have made progress.
     Request(RequestId),
     /// A write that enough nodes have no longer waits for the others.

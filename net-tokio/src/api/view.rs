@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use forever_core::command::VersionSelector;
 use forever_core::event::{
     CheckpointInfo, FileInfo, FileStat, Incomplete, PeerInfo, PeerState, PutReport, RestoreReport, ScrubReport, Share,
-    StatusInfo, VersionInfo,
-    WriteReport,
+    StatusInfo, VersionInfo, WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId};
 use forever_core::version::Version;

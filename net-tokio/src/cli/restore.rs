@@ -51,7 +51,8 @@ fn counted(view: &RestoreView, dry_run: bool) -> String {
 
 /// What has come of it: a line for each device, and one for each version that is not whole.
 fn end_text(view: &RestoreView, dry_run: bool) -> String {
-    let mut lines = vec![format!("{} of {} peers have told all: {}", view.peers_done, view.peers, counted(view, dry_run))];
+    let mut lines =
+        vec![format!("{} of {} peers have told all: {}", view.peers_done, view.peers, counted(view, dry_run))];
     for incomplete in &view.incomplete {
         let name = incomplete.name.as_deref().unwrap_or("(a file whose manifest is on no peer that answered)");
         lines.push(format!("not whole on any peer that answered: {name}, version {}", incomplete.version));
@@ -61,7 +62,10 @@ fn end_text(view: &RestoreView, dry_run: bool) -> String {
         lines.push(format!("{more} more records could not be brought back"));
     }
     if view.unasked > 0 && !view.complete {
-        lines.push(format!("{} nodes of the cluster have not told all they hold: try again when they can be reached", view.unasked));
+        lines.push(format!(
+            "{} nodes of the cluster have not told all they hold: try again when they can be reached",
+            view.unasked
+        ));
     }
     if view.checkpoints.is_empty() {
         lines.push("no checkpoint was found, so nothing tells whether this is all that there is".to_owned());
@@ -112,7 +116,10 @@ mod tests {
         let mut missing = view();
         missing.checkpoints[0].covered = false;
         missing.checkpoints[0].names_found = 6;
-        assert!(end_text(&missing, false).contains("NOT complete as of Sun, 22 Nov 2026 16:00:00 GMT, device 13426b11: 2 of its 8"));
+        assert!(
+            end_text(&missing, false)
+                .contains("NOT complete as of Sun, 22 Nov 2026 16:00:00 GMT, device 13426b11: 2 of its 8")
+        );
         missing.checkpoints.clear();
         assert!(end_text(&missing, false).contains("no checkpoint was found"));
         let mut broken = view();

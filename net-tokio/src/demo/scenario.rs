@@ -125,7 +125,10 @@ impl Scenario {
         log.begin("restore everything the network has of this owner");
         let end = follow_restore(&mut client, &Report::silent()).await?;
         if !end.complete {
-            return Err(CliError::Demo(format!("not complete: {} records missing, {:?}", end.missing, end.checkpoints)));
+            return Err(CliError::Demo(format!(
+                "not complete: {} records missing, {:?}",
+                end.missing, end.checkpoints
+            )));
         }
         log.end(end.fetched_bytes);
         log.begin(format!("verify all {} files once more, byte for byte", items.len()));

@@ -35,7 +35,11 @@ fn a_lost_node_is_restored_from_its_phrase_with_old_versions_and_without_what_wa
     let lines = found.forever(&["restore"]).exits(0).lines();
     let end = lines.last().unwrap();
     assert_eq!((&end["done"], &end["complete"], &end["missing"]), (&json!(true), &json!(true), &json!(0)), "{end}");
-    assert_eq!((&end["checkpoints"][0]["covered"], &end["checkpoints"][0]["names"]), (&json!(true), &json!(4)), "{end}");
+    assert_eq!(
+        (&end["checkpoints"][0]["covered"], &end["checkpoints"][0]["names"]),
+        (&json!(true), &json!(4)),
+        "{end}"
+    );
     assert_eq!((&end["peers"], &end["peers_done"]), (&json!(2), &json!(2)), "{end}");
     assert!(end["fetched_bytes"].as_u64().unwrap() >= sealed_len(old.len()) + sealed_len(new.len()), "{end}");
     assert_eq!(found.names(), ["album/one.png", "empty", "note"]);
