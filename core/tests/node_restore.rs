@@ -10,7 +10,9 @@ use forever_core::command::Command;
 use forever_core::config::Config;
 use forever_core::event::{FileInfo, RestoreReport, What};
 use forever_core::frame::{Frame, HeldRecord};
-use forever_core::record::{RecordBody, SignedRecord};
+use forever_core::ids::NodeId;
+use forever_core::placement::{self, Candidate, Group, Replicas};
+use forever_core::record::{RecordBody, Retention, SignedRecord};
 use forever_core::secrets::OwnerSecret;
 use harness::{World, address, content, name};
 
@@ -28,6 +30,32 @@ fn lost_device(files: u8) -> World {
     world.run_for(3 * SECOND);
     world.crash(2);
     world
+}
+
+/// The same, of files that the two peers are to hold, and no other device; with their names, in order.
+fn lost_device_that_held_nothing(files: u8) -> (World, Vec<String>) {
+    let kept_on_two = |_, config: Config| {
+        let retention = Retention { replicas: Replicas::new(2).unwrap(), ..config.retention };
+        Config { retention, ..config }
+    };
+    let mut world = World::with(3, kept_on_two);
+    // The new device will be host 3.
+    let hosts: Vec<NodeId> = (0..4).map(|host| NodeId([0xa0 + host; 32])).collect();
+    assert_eq!(hosts[2], world.id(2));
+    let candidate = |node: &NodeId| Candidate { node: *node, weight: 1, zone: String::new() };
+    let candidates: Vec<Candidate> = hosts.iter().map(candidate).collect();
+    let is_of_peers = |file: &String| {
+        let ranked = placement::rank(Group::of(world.keys(2).name_id(&name(file))), &candidates);
+        ranked[..2].iter().all(|node| hosts[..2].contains(node))
+    };
+    let all = (0..1_000).map(|number| format!("file {number:03}"));
+    let names: Vec<String> = all.filter(is_of_peers).take(usize::from(files)).collect();
+    for (file, salt) in names.iter().zip(0..) {
+        world.put(2, file, &content(3_000, salt)).unwrap();
+    }
+    world.run_for(3 * SECOND);
+    world.crash(2);
+    (world, names)
 }
 
 /// A new device of the owner, which knows these hosts.
@@ -207,8 +235,9 @@ fn versions_that_nobody_has_whole_are_named() {
 
 #[test]
 fn a_restore_that_was_cut_off_fetches_only_what_is_missing() {
-    let mut world = lost_device(40);
+    let (mut world, _) = lost_device_that_held_nothing(40);
     let device = new_device(&mut world, &[0, 1]);
+    world.settle();
     world.command(device, Command::Restore { dry_run: false });
     while world.disk(device).blobs.len() < 60 {
         world.run_for(Duration::from_millis(1));
@@ -224,14 +253,15 @@ fn a_restore_that_was_cut_off_fetches_only_what_is_missing() {
 
 #[test]
 fn a_dry_run_lists_versions_and_brings_nothing() {
-    let mut world = lost_device(3);
+    let (mut world, names) = lost_device_that_held_nothing(3);
     let device = new_device(&mut world, &[0, 1]);
     world.settle();
     let (rows, blobs) = (world.disk(device).index.len(), world.disk(device).blobs.len());
     let (report, mut found) = restore(&mut world, device, true);
     found.sort_by(|one, other| one.name.cmp(&other.name));
     let found: Vec<(&str, u64)> = found.iter().map(|file| (file.name.as_str(), file.size)).collect();
-    assert_eq!(found, [("file 00", 3_000), ("file 01", 3_000), ("file 02", 3_000)]);
+    let expected: Vec<(&str, u64)> = names.iter().map(|file| (file.as_str(), 3_000)).collect();
+    assert_eq!(found, expected);
     assert!(report.is_complete(), "{report:?}");
     assert_eq!((report.files, report.fetched_bytes), (3, 0));
     assert_eq!((world.disk(device).index.len(), world.disk(device).blobs.len()), (rows, blobs));
