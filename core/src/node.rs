@@ -148,8 +148,8 @@ impl Node {
     /// How much of each of its limits the node uses: name, use, limit. Only looks.
     #[must_use]
     pub fn gauges(&self) -> Vec<(&'static str, u64, u64)> {
-        let is_asked = |(id, task): (&RequestId, &Box<dyn Task>)| (!task.is_silent()).then_some(*id);
-        let requests: Vec<RequestId> = self.requests.iter().filter_map(is_asked).collect();
+        let asked = self.requests.iter().filter(|(_, task)| !task.is_silent());
+        let requests: Vec<RequestId> = asked.map(|(id, _)| *id).collect();
         gauges::of(&self.cx, &requests)
     }
 
