@@ -132,12 +132,9 @@ pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, complet
             cx.disk(DiskOp::Lookup { keys }, Pending::Promise(PromiseStep::Mark { asked, record }));
         }
         PromiseStep::Mark { asked, record } => {
-            // What has never been here is fetched like anything else that is missing, by who is to hold it.
-            let me = cx.me;
-            let (name, replicas) = (record.record.name_id, record.record.retention.replicas);
-            let is_holder = cluster::is_holder(cx, me, name, replicas);
-            let is_absent = |mark: &Bytes| mark != schema::LIGHT || !is_holder;
-            let evicted = completion.values().map_or(true, |marks| marks.iter().flatten().any(is_absent));
+            // What is here without its chunks is fetched like anything else that is missing, and is light no more when it is promised.
+            let is_evicted = |mark: &Bytes| mark != schema::LIGHT;
+            let evicted = completion.values().map_or(true, |marks| marks.iter().flatten().any(is_evicted));
             let evicting = cx.evicting.contains(&asked.record) && !planted!(cx.simulation, PromiseWhileEvicting);
             if evicted || evicting {
                 sometimes!(cx.simulation, "promise.refused");
