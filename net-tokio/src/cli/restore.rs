@@ -112,13 +112,13 @@ mod tests {
 
     #[test]
     fn the_end_says_complete_only_with_a_covered_checkpoint_and_nothing_missing() {
-        assert!(end_text(&view(), false).contains("complete as of Sun, 22 Nov 2026 16:00:00 GMT, device 13426b11"));
+        assert!(end_text(&view(), false).contains("complete as of Sun, 22 Nov 2026 08:00:00 GMT, device 13426b11"));
         let mut missing = view();
         missing.checkpoints[0].covered = false;
         missing.checkpoints[0].names_found = 6;
         assert!(
             end_text(&missing, false)
-                .contains("NOT complete as of Sun, 22 Nov 2026 16:00:00 GMT, device 13426b11: 2 of its 8")
+                .contains("NOT complete as of Sun, 22 Nov 2026 08:00:00 GMT, device 13426b11: 2 of its 8")
         );
         missing.checkpoints.clear();
         assert!(end_text(&missing, false).contains("no checkpoint was found"));
