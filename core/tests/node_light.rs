@@ -196,6 +196,30 @@ fn a_device_that_joins_knows_all_names_by_itself_and_a_restore_brings_the_chunks
 }
 
 #[test]
+fn a_restore_is_not_complete_while_a_light_file_lacks_its_chunks_although_no_peer_lists_it() {
+    let mut world = world();
+    let file = names(&world, false).next().unwrap();
+    world.put(ONE, &file, &content(3_000, 1)).unwrap();
+    world.run_for(5 * SECOND);
+    assert_eq!(marks(&mut world, TWO), 1);
+    let holders = holders(&world, 5, &file);
+    let stranger = (0..3).find(|host| !holders.contains(host)).unwrap();
+    for host in (0..=ONE).filter(|host| *host != stranger) {
+        world.crash(host);
+    }
+    world.run_for(SECOND);
+    let report = restore(&mut world, TWO);
+    assert_eq!((report.missing, report.is_complete()), (1, false), "{report:?}");
+    assert_eq!(report.incomplete[0].name, Some(name(&file)));
+    for host in holders {
+        world.start(host);
+    }
+    world.run_for(40 * SECOND);
+    assert!(restore(&mut world, TWO).is_complete());
+    assert_eq!((blobs(&mut world, TWO).len(), marks(&mut world, TWO)), (3, 0));
+}
+
+#[test]
 fn a_device_that_joins_is_told_once_and_asks_nobody_after_a_restart() {
     let mut world = world();
     let file = names(&world, false).next().unwrap();

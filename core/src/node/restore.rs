@@ -105,9 +105,12 @@ pub(crate) struct Restore {
     /// Whether peers have come that might have what failed.
     is_worth_a_try: bool,
     was_patient: bool,
-    /// Light records that this node is to hold, and reads of marks under way.
+    /// Light records that are to be made whole, and reads of marks under way.
     to_complete: VecDeque<SignedRecord>,
     reading_marks: u32,
+    /// Whether there are more than are remembered at once, and whether any of those was made whole.
+    is_cut: bool,
+    has_completed: bool,
     report: RestoreReport,
 }
 
@@ -131,6 +134,8 @@ impl Restore {
             was_patient: false,
             to_complete: VecDeque::new(),
             reading_marks: 0,
+            is_cut: false,
+            has_completed: false,
             report: RestoreReport::default(),
         }
     }
@@ -349,6 +354,8 @@ impl Restore {
             }
         }
         let pending = self.pending(RestoreStep::Audit);
+        self.to_complete.clear();
+        self.is_cut = false;
         self.stage = Stage::Auditing(DiskAudit::start(cx, newest.values(), self.found.clone(), pending));
         Flow::Continue
     }
@@ -363,10 +370,8 @@ impl Restore {
             Ok(read) => read,
             Err(error) => return self.fail_disk(cx, &error),
         };
-        if self.aim == Aim::Fill {
-            let marks = self.held_here(cx, &entries);
-            self.read_marks(cx, marks);
-        }
+        let wanted = self.wanted_whole(cx, &entries);
+        self.read_marks(cx, wanted);
         let Stage::Auditing(audit) = &mut self.stage else { return Flow::Continue };
         let Some(verdicts) = audit.on_read(cx, &entries, more, pending) else { return Flow::Continue };
         self.on_audited(cx, verdicts)
@@ -401,7 +406,9 @@ impl Restore {
         if !self.report.is_complete() && unasked > 0 && !self.was_patient {
             return self.be_patient(cx);
         }
-        self.name_missing(cx)
+        // What is here light and no peer told of is wanted, too.
+        self.stage = Stage::Completing;
+        self.complete(cx)
     }
 
     /// A fill has been audited. If something is missing that nobody has been asked for, peers are; then what this node is to hold
@@ -410,22 +417,28 @@ impl Restore {
         let is_open = self.report.checkpoints.iter().any(|checkpoint| !checkpoint.is_covered);
         if (is_open || !cx.fill.has_filled()) && self.tellers.current().is_some() {
             self.stage = Stage::Asking;
-            self.to_complete.clear();
             return self.ask(cx);
         }
         self.stage = Stage::Completing;
         self.complete(cx)
     }
 
-    /// The files among these records that this node is to hold.
-    fn held_here(&self, cx: &mut Context, entries: &[(Bytes, Bytes)]) -> Vec<SignedRecord> {
+    /// The files among these records that are to be whole here: for a fill, those that this node is to hold.
+    fn wanted_whole(&self, cx: &mut Context, entries: &[(Bytes, Bytes)]) -> Vec<SignedRecord> {
         let records = entries.iter().filter_map(|(_, bytes)| SignedRecord::decode(bytes.clone()).ok());
-        let files = records.filter(|record| record.record.body.is_file());
-        files.filter(|record| cluster::own_part(cx, &record.record) == Part::Whole).collect()
+        let files = records.filter(|record| record.record.body.is_file() && !self.failed.contains_key(&record.id));
+        let is_wanted = |record: &SignedRecord| match self.aim {
+            Aim::Fill => cluster::own_part(cx, &record.record) == Part::Whole,
+            Aim::Bring => true,
+            // What a peer told of has been told.
+            Aim::List => !self.seen.contains(&record.id),
+        };
+        files.filter(is_wanted).collect()
     }
 
     fn read_marks(&mut self, cx: &mut Context, records: Vec<SignedRecord>) {
         let room = FAILED_MAX.saturating_sub(self.to_complete.len());
+        self.is_cut |= records.len() > room;
         if !records.is_empty() && records.len() <= room {
             self.reading_marks += 1;
             let keys = records.iter().map(|record| schema::evicted_key(cx.owner, record.id)).collect();
@@ -448,13 +461,27 @@ impl Restore {
             return Flow::Continue;
         }
         if self.to_complete.is_empty() {
-            return Flow::Done;
+            return self.end_completing(cx);
         }
         let batch: Vec<SignedRecord> = self.to_complete.drain(..BATCH.min(self.to_complete.len())).collect();
         for record in batch {
             self.bring(cx, record);
         }
         Flow::Continue
+    }
+
+    /// All light records that were remembered have been made whole, or cannot be.
+    fn end_completing(&mut self, cx: &mut Context) -> Flow {
+        if self.aim == Aim::Fill {
+            return Flow::Done;
+        }
+        if core::mem::take(&mut self.is_cut) {
+            if core::mem::take(&mut self.has_completed) {
+                return self.audit(cx);
+            }
+            self.failed_more += 1;
+        }
+        self.name_missing(cx)
     }
 
     /// Looks for the names of what could not be brought back.
@@ -582,11 +609,12 @@ impl Task for Restore {
         match outcome {
             PullOutcome::Stored { fetched_bytes } => {
                 sometimes!(cx.simulation, "restore.file-restored");
+                self.has_completed = true;
                 self.report.files += u64::from(record.record.body.is_file());
                 self.report.fetched_bytes += fetched_bytes;
             }
             // A light record that cannot be made whole now is tried again by the next fill.
-            PullOutcome::Refused(_) if matches!(self.stage, Stage::Completing) => {}
+            PullOutcome::Refused(_) if self.aim == Aim::Fill && matches!(self.stage, Stage::Completing) => {}
             PullOutcome::Refused(_) if planted!(cx.simulation, RestoreForgetsFailed) => {}
             PullOutcome::Refused(_) => self.fail(record.clone()),
         }
