@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, RecordId};
 use crate::manifest::ChunkRef;
 use crate::member::{Member, MemberInfo};
-use crate::placement::Group;
 use crate::reconcile::{Digest, Item};
 
 /// The version of the protocol that this build speaks.
@@ -257,7 +256,7 @@ pub enum Frame {
     Compare {
         /// Numbered by the sender, unique on the link.
         request: u64,
-        /// Which part: groups of one bucket.
+        /// Which part.
         range: SetRange,
         /// A message of [`crate::reconcile`], at most [`crate::reconcile::MESSAGE_LEN_MAX`] bytes.
         message: Bytes,
@@ -294,21 +293,24 @@ pub enum Frame {
     Told {
         /// The question.
         request: u64,
-        /// Whether the receiver has taken note; else it has too much to fetch already.
-        taken: bool,
+        /// How many of them the receiver was to have and had not, and fetches now; `None` if it has too much to fetch already.
+        lacking: Option<u32>,
     },
 }
 
-/// A part of a set of records: those of some groups.
+/// A part of a set of records: those of one bucket whose items lie in a range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetRange {
-    /// The first group.
-    pub first: Group,
-    /// The last, in the same bucket.
-    pub last: Group,
+    /// The bucket.
+    pub bucket: u8,
+    /// The first item that belongs to it.
+    pub from: Item,
+    /// The first that does not any more; `None` if it goes on to the end.
+    pub to: Option<Item>,
     /// The owner whose records are meant; `None` for all owners.
     pub owner: Option<OwnerId>,
-    /// For each group how many replicas a record must have at least; [`LEVEL_NONE`] for none of them. Empty for all records.
+    /// For each group of the bucket how many replicas a record must have at least; [`LEVEL_NONE`] for none of them. Empty for
+    /// all records.
     pub levels: Vec<u16>,
 }
 
@@ -333,8 +335,8 @@ pub enum SyncOutcome {
 pub enum CompareOutcome {
     /// A message of [`crate::reconcile`].
     Answer(Bytes),
-    /// There are too many records in the part: compare a smaller one.
-    TooMany,
+    /// There are too many records in the part. This is the item in their middle: compare what is before it, and the rest.
+    TooMany(Item),
     /// Ask again later.
     Busy,
 }

@@ -508,7 +508,7 @@ impl Node {
             Frame::FindItems { request, items } => sync::on_find_items(cx, link, request, items),
             Frame::Found { request, records } => asks::on_answer(cx, link, request, Answer::Found(records)),
             Frame::Tell { request, records } => sync::on_tell(cx, link, request, records),
-            Frame::Told { request, taken } => asks::on_answer(cx, link, request, Answer::Told(taken)),
+            Frame::Told { request, lacking } => asks::on_answer(cx, link, request, Answer::Told(lacking)),
         }
     }
 

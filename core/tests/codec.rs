@@ -178,17 +178,19 @@ fn any_sync_frame() -> impl Strategy<Value = Frame> {
         Just(SyncOutcome::Busy),
         (vec(digest(), 0..4), vec(digest(), 0..4)).prop_map(|(shared, own)| SyncOutcome::Differ { shared, own }),
     ];
-    let range = (any::<(u16, u16)>(), proptest::option::of(any::<[u8; 32]>()), vec(any::<u16>(), 0..4)).prop_map(
-        |((first, last), owner, levels)| SetRange {
-            first: Group(first),
-            last: Group(last),
+    let bounds = (any::<u8>(), any::<[u8; 32]>(), proptest::option::of(any::<[u8; 32]>()));
+    let range = (bounds, proptest::option::of(any::<[u8; 32]>()), vec(any::<u16>(), 0..4)).prop_map(
+        |((bucket, from, to), owner, levels)| SetRange {
+            bucket,
+            from: Item(from),
+            to: to.map(Item),
             owner: owner.map(OwnerId),
             levels,
         },
     );
     let compared = prop_oneof![
         any_bytes().prop_map(CompareOutcome::Answer),
-        Just(CompareOutcome::TooMany),
+        any::<[u8; 32]>().prop_map(|middle| CompareOutcome::TooMany(Item(middle))),
         Just(CompareOutcome::Busy),
     ];
     let items = vec(any::<[u8; 32]>().prop_map(Item), 0..4);
@@ -209,7 +211,7 @@ fn any_sync_frame() -> impl Strategy<Value = Frame> {
         (any::<u64>(), items).prop_map(|(request, items)| Frame::FindItems { request, items }),
         (any::<u64>(), vec(any_bytes(), 0..4)).prop_map(|(request, records)| Frame::Found { request, records }),
         (any::<u64>(), vec(any_bytes(), 0..4)).prop_map(|(request, records)| Frame::Tell { request, records }),
-        any::<(u64, bool)>().prop_map(|(request, taken)| Frame::Told { request, taken }),
+        any::<(u64, Option<u32>)>().prop_map(|(request, lacking)| Frame::Told { request, lacking }),
     ]
 }
 

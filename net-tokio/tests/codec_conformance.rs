@@ -117,7 +117,13 @@ fn member_samples() -> Vec<Frame> {
 }
 
 fn sync_samples() -> Vec<Frame> {
-    let range = SetRange { first: Group(0), last: Group(255), owner: Some(OWNER), levels: vec![LEVEL_NONE; 256] };
+    let range = SetRange {
+        bucket: 0xff,
+        from: Item([1; 32]),
+        to: Some(Item([2; 32])),
+        owner: Some(OWNER),
+        levels: vec![LEVEL_NONE; 256],
+    };
     let digests = vec![Digest([7; 8]); BUCKETS];
     let compared = |outcome| Frame::Compared { request: 2, outcome };
     vec![
@@ -127,12 +133,13 @@ fn sync_samples() -> Vec<Frame> {
         Frame::Synced { request: 1, outcome: SyncOutcome::Differ { shared: digests.clone(), own: digests } },
         Frame::Compare { request: 2, range, message: vec![7; MESSAGE_LEN_MAX].into() },
         compared(CompareOutcome::Answer(vec![7; MESSAGE_LEN_MAX].into())),
-        compared(CompareOutcome::TooMany),
+        compared(CompareOutcome::TooMany(Item([7; 32]))),
         compared(CompareOutcome::Busy),
         Frame::FindItems { request: 3, items: vec![Item([7; 32]); FOUND_MAX] },
         Frame::Found { request: 3, records: vec![vec![7; RECORD_LEN_MAX].into(); FOUND_MAX] },
         Frame::Tell { request: 4, records: vec![vec![7; RECORD_LEN_MAX].into(); FOUND_MAX] },
-        Frame::Told { request: 4, taken: false },
+        Frame::Told { request: 4, lacking: None },
+        Frame::Told { request: 4, lacking: Some(u32::MAX) },
     ]
 }
 

@@ -46,7 +46,7 @@ pub(crate) enum Pending {
     Checkpoint(CheckpointStep),
     Records(RecordsStep),
     Sync(SyncStep),
-    /// Whether a record that is to be repaired is here.
+    /// What is here of the name of a record that is to be repaired.
     Repair(RecordId),
     Mend(MendStep),
     Presence(PresenceStep),

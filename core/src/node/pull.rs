@@ -69,6 +69,16 @@ pub(crate) enum PullClient {
     Nobody,
 }
 
+impl PullClient {
+    /// Whether nobody waits for it, so that it keeps to the rate of repair.
+    fn is_repair(self) -> bool {
+        match self {
+            Self::Repair | Self::Mend => true,
+            Self::Announce { .. } | Self::Promise { .. } | Self::Restore(_) | Self::Nobody => false,
+        }
+    }
+}
+
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PullOutcome {
@@ -405,7 +415,7 @@ fn on_presence(cx: &mut Context, id: PullId, has: &[bool]) {
 
 /// Goes on with all repairs: their rate allows more.
 pub(crate) fn pump_repairs(cx: &mut Context) {
-    let repairs = cx.pulls.pulls.iter().filter(|(_, pull)| pull.client == PullClient::Repair && pull.page.is_some());
+    let repairs = cx.pulls.pulls.iter().filter(|(_, pull)| pull.client.is_repair() && pull.page.is_some());
     let ids: Vec<PullId> = repairs.map(|(id, _)| *id).collect();
     for id in ids {
         let waits = |pull: &Pull| pull.page.as_ref().is_some_and(|page| !page.queue.is_empty());
@@ -421,7 +431,7 @@ fn pump(cx: &mut Context, id: PullId) {
     let window = ACTIVE_BYTES_MAX / u64::try_from(pulls.max(1)).unwrap_or(u64::MAX);
     loop {
         let Some(Pull { client, page: Some(page), .. }) = cx.pulls.pulls.get(&id) else { return };
-        let is_repair = *client == PullClient::Repair;
+        let is_repair = client.is_repair();
         let Some(chunk) = page.queue.front().copied() else { break };
         let active: u64 = page.active.iter().filter_map(|id| page.chunks.get(id)).map(|len| u64::from(*len)).sum();
         let one_by_one = buggify!(cx.simulation, "pull.one-chunk-at-a-time");

@@ -7,7 +7,7 @@
 //! known what the commit changes.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -109,6 +109,8 @@ pub(crate) struct Records {
     doubtful: BTreeMap<Bytes, Doubt>,
     /// Whether the disk is being asked about doubtful records.
     asking: bool,
+    /// Rows that the scan could make nothing of, and so did not count.
+    damaged: BTreeSet<Bytes>,
 }
 
 impl Records {
@@ -121,6 +123,7 @@ impl Records {
             waiting: VecDeque::new(),
             doubtful: BTreeMap::new(),
             asking: false,
+            damaged: BTreeSet::new(),
         }
     }
 
@@ -197,6 +200,8 @@ fn on_read(cx: &mut Context, entries: Result<(Vec<(Bytes, Bytes)>, bool), DiskEr
             sometimes!(cx.simulation, "records.changed-while-counted");
         } else if let Ok(record) = SignedRecord::decode(value) {
             cx.records.summary.add(Counted::of(&record));
+        } else {
+            cx.records.damaged.insert(key);
         }
     }
     match next {
@@ -302,7 +307,7 @@ fn on_looked(
         }
     };
     for (change, value) in job.changes.iter_mut().zip(values) {
-        change.was_there = value.is_some();
+        change.was_there = value.is_some() && !cx.records.damaged.remove(&change.key);
         change.counted = clear_up(cx, change) && change.was_there;
     }
     if job.commit.is_some() {

@@ -4,16 +4,21 @@
 //! Nothing of this is remembered across a restart: the next comparison finds again what is still missing, and chunks that came stay.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::time::Duration;
+
+use bytes::Bytes;
 
 use crate::disk::DiskOp;
 use crate::ids::{NodeId, RecordId};
+use crate::merge::RecordSet;
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
+use crate::node::locate::RECORDS_MAX;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::timers::Timer;
-use crate::node::{answers, cluster, schema, sync};
+use crate::node::{answers, cluster, mend, schema, sync};
 use crate::record::SignedRecord;
 use crate::sometimes;
 use crate::time::Monotonic;
@@ -23,6 +28,9 @@ const ACTIVE_MAX: usize = 4;
 
 /// Records that wait for their turn. Comparisons wait while there are half as many.
 const WAITING_MAX: usize = 4_096;
+
+/// Bytes of a record's key that say its name.
+const NAME_KEY_LEN: usize = 1 + 32 + 32;
 
 /// For how long the rate may be saved up.
 const BURST: Duration = Duration::from_secs(1);
@@ -76,7 +84,7 @@ pub(crate) fn want(cx: &mut Context, record: SignedRecord, from: NodeId) {
         return;
     }
     if cx.repairs.queue.len() >= WAITING_MAX || cx.evicting.contains(&id) {
-        return;
+        return sync::mark_later(cx, from);
     }
     // The fewer of its holders live, the more is it in danger.
     let alive = cluster::alive_holders(cx, record.record.name_id, record.record.retention.replicas);
@@ -91,58 +99,71 @@ fn pump(cx: &mut Context) {
         let Some((_, want)) = cx.repairs.queue.pop_first() else { return };
         let id = want.record.id;
         cx.repairs.places.remove(&id);
-        let keys = alloc::vec![schema::record_key(&want.record)];
+        let from = schema::name_records(want.record.record.owner, want.record.record.name_id);
         cx.repairs.active.insert(id, want);
-        cx.disk(DiskOp::Lookup { keys }, Pending::Repair(id));
+        let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: RECORDS_MAX, reverse: true };
+        cx.disk(scan, Pending::Repair(id));
     }
 }
 
-/// The disk has told whether the record is here.
+/// The disk has told what it has of the name.
 pub(crate) fn on_completion(cx: &mut Context, id: RecordId, completion: Completion) {
-    let is_here = match completion.values() {
-        Ok(values) => values.iter().any(Option::is_some),
+    let Some(Want { record, sources }) = cx.repairs.active.get(&id) else { return };
+    let (record, mut sources) = (record.clone(), sources.clone());
+    let entries = match completion.entries() {
+        Ok((entries, _)) => entries,
         Err(error) => {
             answers::note_disk_error(cx, &error);
-            // It is found again by the next comparison.
-            true
+            return put_off(cx, id);
         }
     };
-    if is_here || cx.evicting.contains(&id) {
+    let part = cluster::part_here(cx, &record.record).filter(|_| is_missing(entries, &record));
+    let Some(part) = part.filter(|_| !cx.evicting.contains(&id)) else {
         cx.repairs.active.remove(&id);
         return pump(cx);
-    }
-    let Some(Want { record, sources, .. }) = cx.repairs.active.get(&id) else { return };
-    let (record, mut sources) = (record.clone(), sources.clone());
+    };
     // The others that are to hold it, too.
     sources.extend(cluster::holders(cx, record.record.name_id, record.record.retention.replicas));
     sources.extend(cluster::owner_devices(cx, record.record.owner));
     sources.remove(&cx.me);
-    let Some(part) = cluster::part_here(cx, &record.record) else {
-        // Others are to hold it now.
-        cx.repairs.active.remove(&id);
-        return pump(cx);
-    };
     pull::start(cx, record, part, PullClient::Repair, sources);
+}
+
+/// Whether a record is not among those of its name, and would be kept with them.
+fn is_missing(entries: Vec<(Bytes, Bytes)>, record: &SignedRecord) -> bool {
+    let key = schema::record_key(record);
+    if entries.iter().any(|(other, _)| *other == key) {
+        return false;
+    }
+    let records = entries.into_iter().filter_map(|(_, bytes)| SignedRecord::decode(bytes).ok());
+    let of_name = |other: &SignedRecord| schema::record_key(other).starts_with(&key[..NAME_KEY_LEN]);
+    let names: RecordSet = records.filter(of_name).chain([record.clone()]).collect();
+    names.kept().iter().any(|kept| kept.id == record.id)
+}
+
+/// It cannot be had now: whoever has it is compared with again.
+fn put_off(cx: &mut Context, id: RecordId) {
+    sometimes!(cx.simulation, "repair.put-off");
+    let Some(want) = cx.repairs.active.remove(&id) else { return };
+    for node in want.sources {
+        sync::mark_later(cx, node);
+    }
+    pump(cx);
 }
 
 /// A record has been fetched, or cannot be now.
 pub(crate) fn on_pulled(cx: &mut Context, record: &SignedRecord, outcome: PullOutcome) {
-    let Some(want) = cx.repairs.active.remove(&record.id) else { return };
     match outcome {
+        PullOutcome::Refused(_) => put_off(cx, record.id),
         PullOutcome::Stored { .. } => {
+            let Some(want) = cx.repairs.active.remove(&record.id) else { return };
             sometimes!(cx.simulation, "repair.done");
             if record.record.owner != cx.owner && !want.sources.iter().any(|node| is_device(cx, *node, record)) {
                 sometimes!(cx.simulation, "repair.without-the-owner");
             }
-        }
-        PullOutcome::Refused(_) => {
-            sometimes!(cx.simulation, "repair.put-off");
-            for node in want.sources {
-                sync::mark_later(cx, node);
-            }
+            pump(cx);
         }
     }
-    pump(cx);
 }
 
 fn is_device(cx: &Context, node: NodeId, record: &SignedRecord) -> bool {
@@ -162,7 +183,7 @@ fn count(cx: &mut Context) {
 }
 
 /// Whether something may be fetched now. If not, it is looked again when it may.
-fn has_tokens(cx: &mut Context) -> bool {
+pub(crate) fn has_tokens(cx: &mut Context) -> bool {
     count(cx);
     if cx.repairs.tokens > 0 {
         return true;
@@ -183,8 +204,14 @@ pub(crate) fn take(cx: &mut Context, bytes: u32) -> bool {
     may
 }
 
+/// Notes bytes that are fetched whether or not the rate allows them: what follows waits the longer.
+pub(crate) fn spend(cx: &mut Context, bytes: u32) {
+    cx.repairs.tokens -= i64::from(bytes);
+}
+
 /// The rate allows more.
 pub(crate) fn on_timer(cx: &mut Context) {
     pull::pump_repairs(cx);
+    mend::pump(cx);
     pump(cx);
 }

@@ -109,7 +109,7 @@ pub(crate) enum Answer {
     Synced(SyncOutcome),
     Compared(CompareOutcome),
     Found(Vec<Bytes>),
-    Told(bool),
+    Told(Option<u32>),
 }
 
 /// What became of a delivery.

@@ -89,6 +89,14 @@ impl Summary {
         self.own.iter().map(|(place, sum)| (*place, *sum))
     }
 
+    /// Those of other owners.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (Place, Sum)> {
+        self.all().filter_map(|(place, mut sum)| {
+            sum.remove(self.own.get(&place).copied().unwrap_or_default());
+            (!sum.is_empty()).then_some((place, sum))
+        })
+    }
+
     /// The sums of an owner's records, by bucket.
     pub(crate) fn of_owner(&self, owner: OwnerId) -> impl Iterator<Item = (u8, Sum)> {
         (0..=u8::MAX).filter_map(move |bucket| Some((bucket, *self.owners.get(&(bucket, owner))?)))

@@ -3,7 +3,9 @@
 //!
 //! Two sets are compared at once: the *shared* one, of the records of any owner that placement gives to both; and the *own* one, of
 //! the records of this node's owner that the peer should have, all of them if it is a device of the same owner. Equal sets cost a
-//! small frame each way; of others, the digests of 256 buckets are compared, then the items of those that differ.
+//! small frame each way; of others, the digests of 256 buckets are compared, then the items of those that differ. Of a third set
+//! the peer is only told: of what is *astray* here, since it is to be there and not here. What has been said about a bucket is not
+//! said again as long as it stays as it was at both ends.
 //!
 //! Each node judges by its own view of who the members are: it fetches only what it is to hold by that, whatever it is told, so nodes
 //! whose views differ bring each other nothing that the other would give away again. A comparison is one message after the other, each
@@ -14,7 +16,7 @@ mod reads;
 mod scope;
 mod serve;
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -27,8 +29,8 @@ use crate::node::pending::Completion;
 use crate::node::signal::{Answer, AskClient};
 use crate::node::timers::Timer;
 use crate::node::{asks, cluster, repair};
-use crate::placement::Group;
-use crate::reconcile::{Asker, BUCKETS, Digest, Item, Items};
+use crate::reconcile::{Asker, BUCKETS, Digest, Item, Sum};
+use crate::record::SignedRecord;
 use crate::{planted, sometimes};
 use reads::{ReadClient, Reads};
 use scope::{Scope, Selection};
@@ -41,6 +43,9 @@ pub(crate) use serve::{on_compare, on_find_items, on_sync, on_tell};
 /// not wait equally long, so that they do not all ask one.
 const SOON: Duration = Duration::from_millis(500);
 
+/// Into how many parts the buckets of one comparison are cut at most: enough for a hundred million records.
+const SPLITS_MAX: u32 = 16_384;
+
 /// How often it is looked whether there is room for more to repair.
 const ROOM: Duration = Duration::from_millis(500);
 
@@ -51,16 +56,20 @@ pub(crate) enum SyncStep {
     Read(u64),
     /// Records that the peer gave, in a comparison of this number.
     Verify(u64, NodeId),
-    /// Records that a peer told of.
+    /// Which of the records that a peer told of are here.
+    Looked(serve::Tale, Vec<SignedRecord>),
+    /// Those that are not.
     Told(serve::Tale),
 }
 
-/// A part of the sets to be compared.
+/// A part of a set that is dealt with.
 #[derive(Clone, Copy, Debug)]
 struct Task {
     scope: Scope,
-    first: Group,
-    last: Group,
+    bucket: u8,
+    /// The first item that belongs to it, and the first that does not any more.
+    from: Item,
+    to: Option<Item>,
 }
 
 /// A comparison that this node asks for.
@@ -68,11 +77,13 @@ struct Task {
 struct Asking {
     id: u64,
     node: NodeId,
-    /// The digests of this node's buckets: of the shared set and of the own one.
-    shared: Vec<Digest>,
-    own: Vec<Digest>,
+    /// The digests of this node's buckets.
+    mine: BTreeMap<Scope, Vec<Digest>>,
+    /// What was found of each bucket that is dealt with: the digests of both nodes.
+    differing: BTreeMap<Part, (Digest, Digest)>,
     tasks: VecDeque<Task>,
     task: Option<Task>,
+    splits: u32,
     comparison: Option<Asker>,
     /// Items that only this node has, and those that only the peer has, as far as not dealt with.
     here: VecDeque<Item>,
@@ -80,6 +91,9 @@ struct Asking {
     /// It waits until there is room for more to repair.
     waits: bool,
 }
+
+/// A bucket of one of the sets.
+type Part = (Scope, u8);
 
 /// What is under way.
 #[derive(Debug, Default)]
@@ -89,6 +103,9 @@ pub(crate) struct Sync {
     /// The peer whose turn came last.
     last: Option<NodeId>,
     asking: Option<Asking>,
+    /// Buckets that differ although all has been said about them, as long as they stay as they were: a peer may have more of an
+    /// owner's records than it should, and what it is to have may not be had.
+    settled: BTreeMap<NodeId, BTreeMap<Part, (Digest, Digest)>>,
     reads: Reads,
     serving: Serving,
 }
@@ -109,13 +126,15 @@ pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
     mark(cx, node);
 }
 
-/// A peer can no longer be talked to.
+/// A peer can no longer be talked to. What it was told it may have forgotten when it comes back.
 pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     cx.sync.dirty.remove(&node);
+    cx.sync.settled.remove(&node);
 }
 
 /// Who holds what may have changed.
 pub(crate) fn on_membership(cx: &mut Context) {
+    cx.sync.settled.clear();
     for node in cx.links.ready_nodes() {
         mark(cx, node);
     }
@@ -127,8 +146,9 @@ pub(crate) fn mark(cx: &mut Context, node: NodeId) {
     schedule(cx);
 }
 
-/// A peer is to be compared with again, not at once.
+/// A peer has what could not be had from it now: it is compared with again, not at once.
 pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
+    cx.sync.settled.remove(&node);
     if cx.sync.asking.is_none() && cx.timers.deadline(&Timer::Sync).is_none() {
         schedule(cx);
     }
@@ -182,15 +202,18 @@ fn next_partner(cx: &Context) -> Option<NodeId> {
 fn start(cx: &mut Context, node: NodeId) {
     let shared = scope::sums(cx, Selection::Shared(node));
     let own = scope::sums(cx, Selection::OwnAt(node));
+    let astray = scope::sums(cx, Selection::Astray(node));
     let id = cx.number();
     let (shared_root, own_root, owner) = (shared.root(), own.root(), cx.owner);
+    let mine = [(Scope::Shared, shared), (Scope::Own, own), (Scope::Astray, astray)];
     cx.sync.asking = Some(Asking {
         id,
         node,
-        shared: shared.digests(),
-        own: own.digests(),
+        mine: mine.into_iter().map(|(scope, sums)| (scope, sums.digests())).collect(),
+        differing: BTreeMap::new(),
         tasks: VecDeque::new(),
         task: None,
+        splits: 0,
         comparison: None,
         here: VecDeque::new(),
         there: VecDeque::new(),
@@ -225,7 +248,7 @@ pub(crate) fn on_answered(cx: &mut Context, id: u64, node: NodeId, answer: Optio
         Some(Answer::Synced(outcome)) => on_synced(cx, id, outcome),
         Some(Answer::Compared(outcome)) => on_compared(cx, id, outcome),
         Some(Answer::Found(records)) => exchange::on_found(cx, id, records),
-        Some(Answer::Told(taken)) => exchange::on_told(cx, id, taken),
+        Some(Answer::Told(lacking)) => exchange::on_told(cx, id, lacking),
         Some(Answer::Records { .. } | Answer::Announced(_) | Answer::Promised(_) | Answer::Members { .. }) => {
             finish(cx, false);
             asks::on_lie(cx, node);
@@ -236,80 +259,118 @@ pub(crate) fn on_answered(cx: &mut Context, id: u64, node: NodeId, answer: Optio
 
 fn on_synced(cx: &mut Context, id: u64, outcome: SyncOutcome) {
     let (shared, own) = match outcome {
-        SyncOutcome::Same => return finish(cx, true),
+        SyncOutcome::Same => (Vec::new(), Vec::new()),
         SyncOutcome::Busy => return finish(cx, false),
         SyncOutcome::Differ { shared, own } => (shared, own),
     };
     let is_sane = |digests: &Vec<Digest>| digests.is_empty() || digests.len() == BUCKETS;
-    let buckets = if planted!(cx.simulation, SyncSkipsLastBucket) { BUCKETS - 1 } else { BUCKETS };
     let Some(asking) = asking(cx, id) else { return };
     if !is_sane(&shared) || !is_sane(&own) {
         let node = asking.node;
         finish(cx, false);
         return asks::on_lie(cx, node);
     }
-    for (scope, mine, theirs) in [(Scope::Shared, &asking.shared, shared), (Scope::Own, &asking.own, own)] {
-        let pairs = (0..u16::MAX).zip(mine.iter().zip(&theirs)).take(buckets);
-        for (bucket, _) in pairs.filter(|(_, (mine, theirs))| mine != theirs) {
-            let first = bucket << 8;
-            asking.tasks.push_back(Task { scope, first: Group(first), last: Group(first | 0xff) });
+    plan(cx, Scope::Shared, &shared);
+    plan(cx, Scope::Own, &own);
+    plan(cx, Scope::Astray, &[Sum::default().digest(); BUCKETS]);
+    next_task(cx);
+}
+
+/// Notes the buckets of a set that are to be dealt with: those that differ, and about which not all has been said.
+fn plan(cx: &mut Context, scope: Scope, theirs: &[Digest]) {
+    let buckets = if planted!(cx.simulation, SyncSkipsLastBucket) { BUCKETS - 1 } else { BUCKETS };
+    let Some(asking) = &mut cx.sync.asking else { return };
+    let settled = cx.sync.settled.get(&asking.node);
+    let mine = asking.mine.get(&scope).map(Vec::as_slice).unwrap_or_default();
+    let pairs = (0..=u8::MAX).zip(mine.iter().copied().zip(theirs.iter().copied())).take(buckets);
+    for (bucket, pair) in pairs.filter(|(_, (mine, theirs))| mine != theirs) {
+        let part = (scope, bucket);
+        if settled.and_then(|settled| settled.get(&part)) != Some(&pair) {
+            asking.differing.insert(part, pair);
+            asking.tasks.push_back(Task { scope, bucket, from: Item::FIRST, to: None });
         }
     }
-    next_task(cx);
 }
 
 /// Goes on with the next part; ends after the last.
 fn next_task(cx: &mut Context) {
     let Some(asking) = &mut cx.sync.asking else { return };
-    let Some(task) = asking.tasks.pop_front() else { return finish(cx, true) };
+    let next = asking.tasks.pop_front();
+    let part = |task: Task| (task.scope, task.bucket);
+    if let Some(done) = asking.task.take().map(part).filter(|done| next.map(part) != Some(*done))
+        && let Some(pair) = asking.differing.remove(&done)
+    {
+        // All has been said about it.
+        cx.sync.settled.entry(asking.node).or_default().insert(done, pair);
+    }
+    let Some(task) = next else { return finish(cx, true) };
     asking.task = Some(task);
+    asking.comparison = None;
     let (id, node) = (asking.id, asking.node);
-    let range = scope::range(cx, node, task.scope, task.first, task.last);
-    reads::items(cx, ReadClient::Ask(id), range.mine);
+    let range = scope::range(cx, node, task).mine;
+    reads::items(cx, ReadClient::Ask(id), range);
 }
 
-/// A part has too many items for one comparison: it is halved. One group with so many is somebody's doing, and is left out.
-fn halve(cx: &mut Context) {
-    let Some(asking) = &mut cx.sync.asking else { return };
-    let Some(Task { scope, first, last }) = asking.task.take() else { return };
-    asking.comparison = None;
-    if first < last {
-        let middle = first.0 + (last.0 - first.0) / 2;
-        asking.tasks.push_front(Task { scope, first: Group(middle + 1), last });
-        asking.tasks.push_front(Task { scope, first, last: Group(middle) });
+/// Something of the part that is dealt with is on its way, and may not arrive: it is looked at again the next time.
+fn is_open(cx: &mut Context) {
+    if let Some(Asking { task: Some(task), differing, .. }) = &mut cx.sync.asking {
+        differing.remove(&(task.scope, task.bucket));
     }
+}
+
+/// A part has too many items for one comparison: it is cut in two. False if it cannot be cut there.
+fn split(cx: &mut Context, at: Item) -> bool {
+    let Some(Asking { tasks, task, splits, .. }) = &mut cx.sync.asking else { return true };
+    let Some(whole) = *task else { return true };
+    let is_within = whole.from < at && whole.to.is_none_or(|to| at < to);
+    if !is_within || *splits >= SPLITS_MAX {
+        return false;
+    }
+    sometimes!(cx.simulation, "sync.split");
+    *splits += 1;
+    tasks.push_front(Task { from: at, ..whole });
+    tasks.push_front(Task { to: Some(at), ..whole });
     next_task(cx);
+    true
 }
 
 /// The items of this node are read.
-fn on_items(cx: &mut Context, id: u64, items: Result<Items, reads::Failed>) {
+fn on_items(cx: &mut Context, id: u64, items: Result<Vec<Item>, reads::Failed>) {
     let Some(asking) = asking(cx, id) else { return };
     match items {
+        Ok(items) if asking.task.is_some_and(|task| task.scope == Scope::Astray) => {
+            asking.here.extend(items);
+            exchange::go_on(cx);
+        }
         Ok(items) => {
-            let (comparison, message) = Asker::begin(items);
+            let (comparison, message) = Asker::begin(items.into_iter().collect());
             asking.comparison = Some(comparison);
             compare(cx, message);
         }
-        Err(reads::Failed::TooMany) => halve(cx),
-        Err(reads::Failed::Disk) => finish(cx, false),
+        Err(reads::Failed::TooMany(middle)) if split(cx, middle) => {}
+        Err(reads::Failed::TooMany(_) | reads::Failed::Disk) => finish(cx, false),
     }
 }
 
 fn compare(cx: &mut Context, message: Vec<u8>) {
     let Some(Asking { id, node, task: Some(task), .. }) = &cx.sync.asking else { return };
     let (id, node, task) = (*id, *node, *task);
-    let range = scope::range(cx, node, task.scope, task.first, task.last).theirs;
+    let range = scope::range(cx, node, task).theirs;
     asks::ask(cx, AskClient::Sync(id), node, |request| Frame::Compare { request, range, message: message.into() });
 }
 
 fn on_compared(cx: &mut Context, id: u64, outcome: CompareOutcome) {
+    let Some(node) = asking(cx, id).map(|asking| asking.node) else { return };
     let answer = match outcome {
         CompareOutcome::Answer(answer) => answer,
-        CompareOutcome::TooMany => return halve(cx),
         CompareOutcome::Busy => return finish(cx, false),
+        CompareOutcome::TooMany(middle) if split(cx, middle) => return,
+        CompareOutcome::TooMany(_) => {
+            finish(cx, false);
+            return asks::on_lie(cx, node);
+        }
     };
     let Some(asking) = asking(cx, id) else { return };
-    let node = asking.node;
     let Some(found) = asking.comparison.as_mut().map(|comparison| comparison.on_answer(&answer)) else { return };
     match found {
         Ok(found) => {
@@ -332,6 +393,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: SyncStep, completion: Comple
     match step {
         SyncStep::Read(id) => reads::on_read(cx, id, completion.entries()),
         SyncStep::Verify(id, node) => exchange::on_verified(cx, id, node, completion.work()),
+        SyncStep::Looked(tale, records) => serve::on_told_looked(cx, tale, records, completion.values()),
         SyncStep::Told(tale) => serve::on_told_verified(cx, tale, completion.work()),
     }
 }

@@ -24,6 +24,9 @@ pub const RECORD_PREFIX: usize = 12;
 pub struct Item(pub [u8; 32]);
 
 impl Item {
+    /// Before all others.
+    pub const FIRST: Self = Self([0; 32]);
+
     /// The item of a record.
     #[must_use]
     pub fn new(owner: OwnerId, name: NameId, record: RecordId) -> Self {

@@ -15,7 +15,7 @@ use forever_core::manifest::{
 };
 use forever_core::member::{Member, MemberInfo, MemberStatus};
 use forever_core::name::Name;
-use forever_core::placement::{Group, Replicas};
+use forever_core::placement::Replicas;
 use forever_core::reconcile::{Digest, Item};
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::seal::{SealedChunk, seal_chunk};
@@ -254,7 +254,7 @@ fn member_frames() -> Vec<Frame> {
 }
 
 fn sync_frames() -> Vec<Frame> {
-    let range = SetRange { first: Group(0x1200), last: Group(0x12ff), owner: None, levels: vec![3] };
+    let range = SetRange { bucket: 0x12, from: Item([0x12; 32]), to: None, owner: None, levels: vec![3] };
     let record = Bytes::from_static(b"signed record");
     vec![
         Frame::Sync { request: 8, shared: Digest([0x77; 8]), owner: OWNER, own: Digest([0x78; 8]) },
@@ -264,7 +264,7 @@ fn sync_frames() -> Vec<Frame> {
         Frame::FindItems { request: 10, items: vec![Item([0x88; 32])] },
         Frame::Found { request: 10, records: vec![record.clone()] },
         Frame::Tell { request: 11, records: vec![record] },
-        Frame::Told { request: 11, taken: true },
+        Frame::Told { request: 11, lacking: Some(1) },
     ]
 }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::reads::{self, FindClient};
-use super::{SyncStep, asking, finish, next_task, wait_for_room};
+use super::{SyncStep, asking, finish, is_open, next_task, wait_for_room};
 use crate::frame::{FOUND_MAX, Frame};
 use crate::ids::NodeId;
 use crate::node::context::Context;
@@ -35,8 +35,6 @@ pub(super) fn go_on(cx: &mut Context) {
         let items: Vec<Item> = asking.here.drain(..most).collect();
         return reads::find(cx, FindClient::Here(id), items.into_iter());
     }
-    asking.task = None;
-    asking.comparison = None;
     next_task(cx);
 }
 
@@ -108,10 +106,15 @@ pub(super) fn on_own_read(cx: &mut Context, id: u64, records: Vec<(Item, Bytes)>
 }
 
 /// The peer has heard of them. If it has too much to repair already, it is told of the rest another time.
-pub(super) fn on_told(cx: &mut Context, id: u64, taken: bool) {
-    if asking(cx, id).is_some() {
-        if taken { go_on(cx) } else { finish(cx, false) }
+pub(super) fn on_told(cx: &mut Context, id: u64, lacking: Option<u32>) {
+    if asking(cx, id).is_none() {
+        return;
     }
+    let Some(lacking) = lacking else { return finish(cx, false) };
+    if lacking > 0 {
+        is_open(cx);
+    }
+    go_on(cx);
 }
 
 /// Tells those of some peers that are to hold a record of it, which they have not (read-repair).

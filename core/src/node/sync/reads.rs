@@ -16,7 +16,7 @@ use crate::node::pending::Pending;
 use crate::node::summary::kept_on;
 use crate::node::{answers, schema};
 use crate::placement::Group;
-use crate::reconcile::{Item, Items, bucket_of};
+use crate::reconcile::{Item, OWNER_PREFIX, bucket_of};
 use crate::record::SignedRecord;
 
 /// The most items of one comparison: what it may take of memory at either end is 40 bytes times that.
@@ -31,7 +31,8 @@ const VERSIONS: u32 = 256;
 /// Why items could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failed {
-    TooMany,
+    /// This is the one in their middle.
+    TooMany(Item),
     Disk,
 }
 
@@ -59,7 +60,7 @@ pub(super) enum FindClient {
 struct ItemsRead {
     client: ReadClient,
     range: SetRange,
-    /// Owners that have records in these groups; the first is being read.
+    /// Owners that have records in this bucket; the first is being read.
     owners: VecDeque<OwnerId>,
     items: Vec<Item>,
 }
@@ -84,16 +85,36 @@ pub(super) struct Reads {
     reads: BTreeMap<u64, Read>,
 }
 
-/// The prefix of all records of an owner that lie in a group.
-fn group_records(owner: OwnerId, group: Group) -> Bytes {
-    Bytes::from([&schema::owner_records(owner)[..], &group.0.to_be_bytes()].concat())
+/// The prefix of all records of an owner whose names start so.
+fn records_from(owner: OwnerId, name: &[u8]) -> Bytes {
+    Bytes::from([&schema::owner_records(owner)[..], name].concat())
+}
+
+/// Where the records of an owner lie that may belong to a part: the first key, and the first behind them.
+fn span(owner: OwnerId, range: &SetRange) -> (Bytes, Bytes) {
+    let bucket = records_from(owner, &[range.bucket]);
+    let mut to = schema::end_of(&bucket);
+    let mut from = bucket;
+    if owner.0.starts_with(range.from.owner()) {
+        from = from.max(records_from(owner, range.from.name()));
+    }
+    if let Some(end) = range.to.filter(|end| owner.0.starts_with(end.owner())) {
+        to = to.min(schema::end_of(&records_from(owner, end.name())));
+    }
+    (from, to)
+}
+
+/// Whether an owner's records may belong to a part.
+fn may_have(owner: OwnerId, range: &SetRange) -> bool {
+    let prefix = &owner.0[..OWNER_PREFIX];
+    prefix >= range.from.owner() && range.to.is_none_or(|to| prefix <= to.owner())
 }
 
 /// Reads the items of a part of a set. Answered by a call of `on_items`.
 pub(super) fn items(cx: &mut Context, client: ReadClient, range: SetRange) {
     let owners = match (range.owner, cx.records.summary()) {
         (Some(owner), _) => [owner].into(),
-        (None, Some(summary)) => summary.owners_in(bucket_of(range.first)).collect(),
+        (None, Some(summary)) => summary.owners_in(range.bucket).filter(|owner| may_have(*owner, &range)).collect(),
         (None, None) => VecDeque::new(),
     };
     let id = cx.number();
@@ -107,14 +128,24 @@ fn next_owner(cx: &mut Context, id: u64, from: Option<Bytes>) {
     let Some(Read::Items(read)) = cx.sync.reads.reads.get(&id) else { return };
     let Some(owner) = read.owners.front().copied() else {
         let Some(Read::Items(read)) = cx.sync.reads.reads.remove(&id) else { return };
-        return end(cx, read.client, Ok(read.items.into_iter().collect()));
+        return end(cx, read.client, Ok(read.items));
     };
-    let from = from.unwrap_or_else(|| group_records(owner, read.range.first));
-    let to = schema::end_of(&group_records(owner, read.range.last));
+    let (first, to) = span(owner, &read.range);
+    let from = from.unwrap_or(first);
+    if from >= to {
+        return skip_owner(cx, id);
+    }
     cx.disk(DiskOp::Scan { from, to, limit: ROWS, reverse: false }, Pending::Sync(SyncStep::Read(id)));
 }
 
-fn end(cx: &mut Context, client: ReadClient, items: Result<Items, Failed>) {
+fn skip_owner(cx: &mut Context, id: u64) {
+    if let Some(Read::Items(read)) = cx.sync.reads.reads.get_mut(&id) {
+        read.owners.pop_front();
+        next_owner(cx, id, None);
+    }
+}
+
+fn end(cx: &mut Context, client: ReadClient, items: Result<Vec<Item>, Failed>) {
     match client {
         ReadClient::Ask(id) => super::on_items(cx, id, items),
         ReadClient::Serve(served) => serve::on_items(cx, served, items),
@@ -172,10 +203,12 @@ pub(super) fn on_read(cx: &mut Context, id: u64, entries: Result<(Vec<(Bytes, By
         Some(Read::Items(read)) => {
             let next = entries.last().filter(|_| more).map(|(key, _)| schema::after(key));
             let records = entries.into_iter().filter_map(|(_, value)| SignedRecord::decode(value).ok());
-            read.items.extend(records.filter(|record| is_in(&read.range, record)).map(|record| item_of(&record)));
+            read.items.extend(records.filter_map(|record| item_in(&read.range, &record)));
             if read.items.len() > ITEMS_MAX {
-                let Some(Read::Items(read)) = cx.sync.reads.reads.remove(&id) else { return };
-                return end(cx, read.client, Err(Failed::TooMany));
+                let Some(Read::Items(mut read)) = cx.sync.reads.reads.remove(&id) else { return };
+                let middle = read.items.len() / 2;
+                let (_, middle, _) = read.items.select_nth_unstable(middle);
+                return end(cx, read.client, Err(Failed::TooMany(*middle)));
             }
             if next.is_none() {
                 read.owners.pop_front();
@@ -194,13 +227,12 @@ pub(super) fn on_read(cx: &mut Context, id: u64, entries: Result<(Vec<(Bytes, By
     }
 }
 
-fn is_in(range: &SetRange, record: &SignedRecord) -> bool {
-    let group = Group::of(record.record.name_id);
-    let level = group.0.checked_sub(range.first.0).and_then(|place| range.levels.get(usize::from(place)));
-    range.levels.is_empty() || level.is_some_and(|level| scope::belongs(kept_on(&record.record), *level))
-}
-
-/// The item of a record.
-pub(super) fn item_of(record: &SignedRecord) -> Item {
-    Item::new(record.record.owner, record.record.name_id, record.id)
+/// The item of a record, if it belongs to a part.
+fn item_in(range: &SetRange, record: &SignedRecord) -> Option<Item> {
+    let item = Item::new(record.record.owner, record.record.name_id, record.id);
+    let [_, place] = Group::of(record.record.name_id).0.to_be_bytes();
+    let level = range.levels.get(usize::from(place));
+    let is_kept = range.levels.is_empty() || level.is_some_and(|level| scope::belongs(kept_on(&record.record), *level));
+    let is_within = range.from <= item && range.to.is_none_or(|to| item < to);
+    (is_kept && is_within).then_some(item)
 }

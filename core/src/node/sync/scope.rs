@@ -3,6 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::Task;
 use crate::frame::{LEVEL_NONE, SetRange};
 use crate::ids::{NodeId, OwnerId};
 use crate::node::cluster;
@@ -10,13 +11,15 @@ use crate::node::context::Context;
 use crate::placement::{Group, Replicas};
 use crate::reconcile::{BUCKETS, Digest, Sum, bucket_of};
 
-/// One of the two sets that are compared with a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One of the sets of records that a peer is asked about, or told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Scope {
     /// What placement gives to both.
     Shared,
     /// What the peer should have of this node's owner.
     Own,
+    /// What the peer should have of other owners, and this node should not.
+    Astray,
 }
 
 /// A set of records on this disk.
@@ -26,6 +29,8 @@ pub(super) enum Selection {
     Shared(NodeId),
     /// What another node should have of this node's owner.
     OwnAt(NodeId),
+    /// What another node should have of other owners, and this node should not.
+    Astray(NodeId),
     /// All of an owner.
     Of(OwnerId),
 }
@@ -76,6 +81,7 @@ pub(super) fn sums(cx: &mut Context, selection: Selection) -> Sums {
     let places: Vec<_> = match selection {
         Selection::Shared(_) => summary.all().collect(),
         Selection::OwnAt(_) => summary.own().collect(),
+        Selection::Astray(_) => summary.others().collect(),
         Selection::Of(owner) => {
             for (bucket, sum) in summary.of_owner(owner) {
                 sums[usize::from(bucket)].add(sum);
@@ -83,24 +89,43 @@ pub(super) fn sums(cx: &mut Context, selection: Selection) -> Sums {
             return Sums(sums);
         }
     };
-    let everything = matches!(selection, Selection::OwnAt(node) if is_device_of_mine(cx, node));
-    let mut last: Option<(Group, u16)> = None;
+    let mut last: Option<(Group, Levels)> = None;
     for (place, sum) in places {
-        let level = match last {
-            Some((group, level)) if group == place.group => level,
-            _ if everything => 0,
-            _ => match selection {
-                Selection::Shared(node) => shared_level(cx, node, place.group),
-                Selection::OwnAt(node) => level_of(cx, node, place.group),
-                Selection::Of(_) => 0,
-            },
+        let levels = match last {
+            Some((group, levels)) if group == place.group => levels,
+            _ => levels(cx, selection, place.group),
         };
-        last = Some((place.group, level));
-        if belongs(place.replicas, level) {
+        last = Some((place.group, levels));
+        if levels.has(place.replicas) {
             sums[usize::from(bucket_of(place.group))].add(sum);
         }
     }
     Sums(sums)
+}
+
+/// Which records of a group belong to a set: those that are kept on so many nodes, and not on so many.
+#[derive(Clone, Copy, Debug)]
+struct Levels {
+    least: u16,
+    below: u16,
+}
+
+impl Levels {
+    fn has(self, replicas: Replicas) -> bool {
+        belongs(replicas, self.least) && !belongs(replicas, self.below)
+    }
+}
+
+fn levels(cx: &mut Context, selection: Selection, group: Group) -> Levels {
+    let me = cx.me;
+    let (least, below) = match selection {
+        Selection::Shared(node) => (shared_level(cx, node, group), LEVEL_NONE),
+        Selection::OwnAt(node) if is_device_of_mine(cx, node) => (0, LEVEL_NONE),
+        Selection::OwnAt(node) => (level_of(cx, node, group), LEVEL_NONE),
+        Selection::Astray(node) => (level_of(cx, node, group), level_of(cx, me, group)),
+        Selection::Of(_) => (0, LEVEL_NONE),
+    };
+    Levels { least, below }
 }
 
 /// A part of a set, as it is read on both disks.
@@ -109,21 +134,32 @@ pub(super) struct Ranges {
     pub(super) theirs: SetRange,
 }
 
-/// The part of a set that lies in some groups of one bucket.
-pub(super) fn range(cx: &mut Context, node: NodeId, scope: Scope, first: Group, last: Group) -> Ranges {
-    let groups = (first.0..=last.0).map(Group);
+/// What to read of a part of a set.
+pub(super) fn range(cx: &mut Context, node: NodeId, task: Task) -> Ranges {
+    let Task { scope, bucket, from, to } = task;
+    let groups = (0..=u8::MAX).map(|place| Group(u16::from_be_bytes([bucket, place])));
+    let all = SetRange { bucket, from, to, owner: None, levels: Vec::new() };
     match scope {
         Scope::Shared => {
             let levels: Vec<u16> = groups.map(|group| shared_level(cx, node, group)).collect();
-            let range = SetRange { first, last, owner: None, levels };
+            let range = SetRange { levels, ..all };
             Ranges { mine: range.clone(), theirs: range }
         }
         Scope::Own => {
             // Of the own owner the peer may have more than it should: that is told, too.
-            let theirs = SetRange { first, last, owner: Some(cx.owner), levels: Vec::new() };
+            let theirs = SetRange { owner: Some(cx.owner), ..all };
             let everything = is_device_of_mine(cx, node);
             let levels = if everything { Vec::new() } else { groups.map(|group| level_of(cx, node, group)).collect() };
             Ranges { mine: SetRange { levels, ..theirs.clone() }, theirs }
+        }
+        Scope::Astray => {
+            let of_peer = |group| {
+                let Levels { least, below } = levels(cx, Selection::Astray(node), group);
+                // What both are to have is read along with it where versions of a name are kept on different numbers of nodes.
+                if least < below { least } else { LEVEL_NONE }
+            };
+            let range = SetRange { levels: groups.map(of_peer).collect(), ..all };
+            Ranges { mine: range.clone(), theirs: range }
         }
     }
 }

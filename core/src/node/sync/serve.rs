@@ -9,18 +9,22 @@ use bytes::Bytes;
 use super::SyncStep;
 use super::reads::{self, Failed, FindClient, ReadClient};
 use super::scope::{self, Selection};
+use crate::disk::{DiskError, DiskOp};
 use crate::frame::{CompareOutcome, FOUND_MAX, Frame, SetRange, SyncOutcome};
 use crate::ids::{LinkId, NodeId, OwnerId};
 use crate::node::context::Context;
 use crate::node::pending::Pending;
-use crate::node::{cluster, links, repair};
-use crate::reconcile::{self, Digest, Item, Items, MESSAGE_LEN_MAX, bucket_of};
+use crate::node::{answers, cluster, links, repair, schema};
+use crate::reconcile::{self, Digest, Item, Items, MESSAGE_LEN_MAX};
 use crate::record::SignedRecord;
 use crate::work::{WorkOp, WorkResult};
 use crate::{buggify, sometimes};
 
 /// Comparisons served at once; others are told that this node is busy.
 pub(super) const COMPARED_MAX: usize = 2;
+
+/// Groups of a bucket.
+const GROUPS_OF_BUCKET: usize = 256;
 
 /// Searches for records that wait for their turn: one of each of so many peers. Those beyond get no answer.
 pub(super) const WAITING_MAX: usize = 64;
@@ -77,10 +81,8 @@ pub(crate) fn on_sync(cx: &mut Context, link: LinkId, request: u64, shared: Dige
 
 /// A peer compares a part of a set.
 pub(crate) fn on_compare(cx: &mut Context, link: LinkId, request: u64, range: SetRange, message: Bytes) {
-    let groups = usize::from(range.last.0.saturating_sub(range.first.0)) + 1;
-    let is_sane = range.first <= range.last
-        && bucket_of(range.first) == bucket_of(range.last)
-        && (range.levels.is_empty() || range.levels.len() == groups)
+    let is_sane = range.to.is_none_or(|to| range.from < to)
+        && (range.levels.is_empty() || range.levels.len() == GROUPS_OF_BUCKET)
         && message.len() <= MESSAGE_LEN_MAX;
     if !is_sane {
         return links::offend(cx, link);
@@ -93,13 +95,13 @@ pub(crate) fn on_compare(cx: &mut Context, link: LinkId, request: u64, range: Se
 }
 
 /// The items of a part of a set are read.
-pub(super) fn on_items(cx: &mut Context, served: Served, items: Result<Items, Failed>) {
+pub(super) fn on_items(cx: &mut Context, served: Served, items: Result<Vec<Item>, Failed>) {
     cx.sync.serving.compared -= 1;
     let Served { link, request, message } = served;
-    let outcome = match items.map(|items| reconcile::answer(&items, &message)) {
+    let outcome = match items.map(|items| reconcile::answer(&items.into_iter().collect::<Items>(), &message)) {
         Ok(Ok(answer)) => CompareOutcome::Answer(answer.into()),
         Ok(Err(_)) => return links::offend(cx, link),
-        Err(Failed::TooMany) => CompareOutcome::TooMany,
+        Err(Failed::TooMany(middle)) => CompareOutcome::TooMany(middle),
         Err(Failed::Disk) => CompareOutcome::Busy,
     };
     links::answer(cx, link, Frame::Compared { request, outcome });
@@ -139,20 +141,51 @@ pub(super) fn on_found(cx: &mut Context, served: Served, records: Vec<(Item, Byt
     find_next(cx);
 }
 
-/// A peer tells of records that this node seems to lack.
+/// A peer tells of records that this node seems to lack: it is looked which of them it does.
 pub(crate) fn on_tell(cx: &mut Context, link: LinkId, request: u64, records: Vec<Bytes>) {
     let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
-    if records.len() > FOUND_MAX {
+    let all = records.len();
+    let records: Vec<SignedRecord> = records.into_iter().flat_map(SignedRecord::decode).collect();
+    if records.len() < all || all > FOUND_MAX {
         return links::offend(cx, link);
     }
     if !repair::has_room(cx) {
-        return links::answer(cx, link, Frame::Told { request, taken: false });
+        return links::answer(cx, link, Frame::Told { request, lacking: None });
     }
+    let mut due = Vec::new();
+    for record in records {
+        if cluster::part_here(cx, &record.record).is_some() {
+            due.push(record);
+        }
+    }
+    let keys = due.iter().map(schema::record_key).collect();
     let tale = Tale { link, request, node };
+    cx.disk(DiskOp::Lookup { keys }, Pending::Sync(SyncStep::Looked(tale, due)));
+}
+
+/// The disk has told which are here: the others are verified.
+pub(crate) fn on_told_looked(
+    cx: &mut Context,
+    tale: Tale,
+    records: Vec<SignedRecord>,
+    values: Result<Vec<Option<Bytes>>, DiskError>,
+) {
+    let values = match values {
+        Ok(values) => values,
+        Err(error) => {
+            answers::note_disk_error(cx, &error);
+            return links::answer(cx, tale.link, Frame::Told { request: tale.request, lacking: None });
+        }
+    };
+    let lacking = records.into_iter().zip(values).filter(|(_, value)| value.is_none());
+    let records: Vec<Bytes> = lacking.map(|(record, _)| record.bytes).collect();
+    if records.is_empty() {
+        return links::answer(cx, tale.link, Frame::Told { request: tale.request, lacking: Some(0) });
+    }
     cx.work(WorkOp::VerifyRecords { records }, Pending::Sync(SyncStep::Told(tale)));
 }
 
-/// They are verified: what is to be here is fetched in its turn.
+/// They are verified, and fetched in their turn.
 pub(crate) fn on_told_verified(cx: &mut Context, tale: Tale, result: WorkResult) {
     let WorkResult::RecordsVerified(records) = result else { return };
     let all = records.len();
@@ -161,10 +194,9 @@ pub(crate) fn on_told_verified(cx: &mut Context, tale: Tale, result: WorkResult)
         return links::offend(cx, tale.link);
     }
     for record in records {
-        if cluster::part_here(cx, &record.record).is_some() {
-            sometimes!(cx.simulation, "sync.told");
-            repair::want(cx, record, tale.node);
-        }
+        sometimes!(cx.simulation, "sync.told");
+        repair::want(cx, record, tale.node);
     }
-    links::answer(cx, tale.link, Frame::Told { request: tale.request, taken: true });
+    let lacking = u32::try_from(all).ok();
+    links::answer(cx, tale.link, Frame::Told { request: tale.request, lacking });
 }
