@@ -11,7 +11,6 @@ use forever_core::frame::{
 use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::manifest::ChunkRef;
 use forever_core::member::{Member, MemberInfo, MemberStatus};
-use forever_core::placement::Group;
 use forever_core::reconcile::{Digest, Item};
 use proptest::collection::vec;
 use proptest::prelude::*;

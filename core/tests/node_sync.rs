@@ -13,12 +13,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use forever_core::checkpoint::Checkpoint;
 use forever_core::codec::{Bincode, Codec};
 use forever_core::command::Command;
 use forever_core::config::Config;
 use forever_core::frame::{Frame, SyncOutcome};
-use forever_core::ids::{NameId, NodeId, OwnerId};
-use forever_core::placement::Replicas;
+use forever_core::ids::{Fingerprint, NameId, NodeId, OwnerId};
+use forever_core::placement::{Candidate, Group, Replicas, rank};
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::secrets::{OwnerKeys, OwnerSecret};
 use forever_core::version::Version;
@@ -75,6 +76,28 @@ fn stranger(keys: &OwnerKeys, number: u64) -> SignedRecord {
         body: RecordBody::Tombstone,
     };
     SignedRecord::sign(keys, record)
+}
+
+/// One that is kept on so many nodes. It is a checkpoint, which needs no pages.
+fn kept_on(keys: &OwnerKeys, number: u64, replicas: u8) -> SignedRecord {
+    let checkpoint = Checkpoint { sequence: 1, wall_ms: 1, names: 0, fingerprint: Fingerprint([0; 32]) };
+    let retention = Retention { keep_versions: 1, keep_days: 1, replicas: Replicas::new(replicas).unwrap() };
+    let body = RecordBody::Checkpoint(checkpoint);
+    SignedRecord::sign(keys, Record { retention, body, ..stranger(keys, number).record })
+}
+
+/// The hosts that are to hold a record.
+fn holders(world: &World, hosts: &[usize], record: &SignedRecord) -> Vec<usize> {
+    let candidate = |host: &usize| Candidate { node: world.id(*host), weight: 100, zone: String::new() };
+    let candidates: Vec<Candidate> = hosts.iter().map(candidate).collect();
+    let ranked = rank(Group::of(record.record.name_id), &candidates);
+    let first = ranked.into_iter().take(record.record.retention.replicas.limit());
+    first.map(|node| *hosts.iter().find(|host| world.id(**host) == node).unwrap()).collect()
+}
+
+/// How many of the frames heard are about differences.
+fn about_differences(heard: &RefCell<Vec<(String, usize)>>) -> usize {
+    heard.borrow().iter().filter(|(kind, _)| OF_COMPARISONS[2..].contains(&kind.as_str())).count()
 }
 
 fn row(record: &SignedRecord) -> (Bytes, Bytes) {
@@ -153,6 +176,103 @@ fn nodes_that_have_the_same_exchange_a_small_frame_each_way() {
     assert!((120..=240).contains(&of_sync.len()), "{}", of_sync.len());
     assert_eq!(of_sync.len(), answers.len());
     assert!(of_sync.iter().all(|len| *len < 64) && answers.iter().all(|len| *len < 16), "{of_sync:?} {answers:?}");
+}
+
+#[test]
+fn what_lies_where_it_is_not_to_be_is_brought_to_its_holders_and_then_there_is_quiet() {
+    let mut world = World::new(6);
+    let keys = OwnerKeys::derive(&OwnerSecret::new([9; 32]));
+    world.run_for(MINUTE);
+    world.crash(0);
+    let records: Vec<_> = (0..100).map(|number| kept_on(&keys, number, 2)).collect();
+    world.disk(0).index.extend(records.iter().map(row));
+    world.start(0);
+    world.run_for(MINUTE * 5);
+    let hosts: Vec<usize> = (0..6).collect();
+    for record in &records {
+        let (key, _) = row(record);
+        for host in holders(&world, &hosts, record) {
+            assert!(world.disk(host).index.contains_key(&key), "host {host}");
+        }
+        let copies = hosts.iter().filter(|host| world.disk(**host).index.contains_key(&key)).count();
+        assert!(copies <= 3, "its holders, and where it lay");
+    }
+    let heard = listen(&mut world);
+    world.run_for(MINUTE * 10);
+    assert_eq!(about_differences(&heard), 0);
+}
+
+#[test]
+fn who_becomes_a_holder_gets_what_it_is_to_hold() {
+    let config = |_, config| Config { repair_after: Duration::from_secs(20), ..config };
+    let mut world = World::with(6, config);
+    world.run_for(MINUTE);
+    for number in 0..20 {
+        world.put(5, &format!("file {number}"), &content(3_000, number)).unwrap();
+    }
+    world.run_for(MINUTE);
+    world.crash(2);
+    world.run_for(MINUTE * 5);
+    let hosts = [0, 1, 3, 4, 5];
+    let rows: Vec<_> = world.disk(5).index.clone().into_iter().filter(|(key, _)| key.starts_with(b"R")).collect();
+    assert!(rows.len() >= 20);
+    for (key, bytes) in rows {
+        let record = SignedRecord::verify(bytes).unwrap();
+        for host in holders(&world, &hosts, &record) {
+            assert!(world.disk(host).index.contains_key(&key), "host {host}");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_is_to_be_on_one_node_is_on_two_and_stays_there() {
+    let config = |_, config: Config| {
+        let replicas = Replicas::new(1).unwrap();
+        Config { retention: Retention { replicas, ..config.retention }, ..config }
+    };
+    let mut world = World::with(5, config);
+    world.run_for(MINUTE);
+    for number in 0..10 {
+        world.put(4, &format!("file {number}"), &content(3_000, number)).unwrap();
+    }
+    world.run_for(MINUTE * 2);
+    let heard = listen(&mut world);
+    world.run_for(MINUTE * 10);
+    assert_eq!(about_differences(&heard), 0);
+    let rows: Vec<_> = world.disk(4).index.clone().into_iter().filter(|(key, _)| key.starts_with(b"R")).collect();
+    for (key, bytes) in rows {
+        let record = SignedRecord::verify(bytes).unwrap();
+        let to_hold = holders(&world, &[0, 1, 2, 3, 4], &record);
+        assert_eq!(to_hold.len(), 2);
+        let holding: Vec<usize> = (0..5).filter(|host| world.disk(*host).index.contains_key(&key)).collect();
+        assert!(to_hold.iter().all(|host| holding.contains(host)) && holding.len() <= 3, "{holding:?}");
+    }
+}
+
+#[test]
+fn a_group_of_more_records_than_are_compared_at_once_is_compared_in_parts() {
+    let mut world = world(2);
+    let keys = OwnerKeys::derive(&OwnerSecret::new([9; 32]));
+    for host in 0..2 {
+        world.crash(host);
+    }
+    let in_one_group = |number| {
+        let mut record = stranger(&keys, number).record;
+        record.name_id.0[..2].copy_from_slice(&[0x12, 0x34]);
+        row(&SignedRecord::sign(&keys, record))
+    };
+    let rows: Vec<_> = (0..40_000).map(in_one_group).collect();
+    world.disk(0).index.extend(rows[1..].iter().cloned());
+    world.disk(1).index.extend(rows[..39_999].iter().cloned());
+    world.start(0);
+    world.start(1);
+    let heard = listen(&mut world);
+    world.run_for(MINUTE);
+    assert_eq!((records(&mut world, 0).len(), records(&mut world, 1).len()), (40_000, 40_000));
+    let heard = heard.borrow();
+    let of_comparisons = heard.iter().filter(|(kind, _)| OF_COMPARISONS.contains(&kind.as_str()));
+    let bytes: usize = of_comparisons.map(|(_, len)| *len).sum();
+    assert!(bytes < 64 << 10, "{bytes} bytes");
 }
 
 #[test]

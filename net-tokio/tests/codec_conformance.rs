@@ -11,7 +11,6 @@ use forever_core::frame::{
 use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::manifest::ChunkRef;
 use forever_core::member::{Member, MemberInfo, MemberStatus, STAMP_MAX};
-use forever_core::placement::Group;
 use forever_core::reconcile::{BUCKETS, Digest, Item, MESSAGE_LEN_MAX};
 use forever_core::record::RECORD_LEN_MAX;
 use forever_net_tokio::codec_text::Text;
