@@ -53,6 +53,12 @@ pub struct Config {
     pub heartbeat: Duration,
     /// A link is dead when nothing was heard for so long.
     pub link_timeout: Duration,
+    /// One peer after the other is compared with at such intervals.
+    #[serde(default = "sync_interval")]
+    pub sync_interval: Duration,
+    /// Bytes of chunks that repair may fetch in a second.
+    #[serde(default = "repair_bytes_s")]
+    pub repair_bytes_s: u64,
     /// First and longest wait before dialling again.
     pub redial: (Duration, Duration),
     /// Broken-protocol closes before a peer is banned.
@@ -72,6 +78,15 @@ pub struct Config {
     pub simulation: Simulation,
 }
 
+/// What configurations say that do not tell.
+fn sync_interval() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// What configurations say that do not tell.
+fn repair_bytes_s() -> u64 {
+    16 << 20
+}
 /// A day.
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -128,6 +143,8 @@ impl Default for Config {
             straggler_timeout: Duration::from_secs(3),
             heartbeat: Duration::from_secs(5),
             link_timeout: Duration::from_secs(15),
+            sync_interval: sync_interval(),
+            repair_bytes_s: repair_bytes_s(),
             redial: (Duration::from_millis(250), Duration::from_secs(30)),
             ban_after: 3,
             ban_for: Duration::from_secs(300),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, RecordId};
 use crate::manifest::ChunkRef;
 use crate::member::{Member, MemberInfo};
+use crate::reconcile::{Digest, Item};
 
 /// The version of the protocol that this build speaks.
 pub const PROTOCOL_VERSION: u16 = 2;
@@ -36,6 +37,11 @@ pub const ANSWER_MEMBERS_MAX: usize = 64;
 
 /// The most bytes of one [`Frame::Swim`]'s packet.
 pub const SWIM_PACKET_MAX: usize = 1_400;
+/// The most records of one [`Frame::Found`] or [`Frame::Tell`].
+pub const FOUND_MAX: usize = 64;
+
+/// A level of a [`SetRange`] that no record reaches.
+pub const LEVEL_NONE: u16 = u16::MAX;
 
 /// The most wants that a peer may have open on one link.
 pub const WANTS_MAX: usize = 64;
@@ -228,6 +234,111 @@ pub enum Frame {
         /// At most [`SWIM_PACKET_MAX`] bytes.
         packet: Bytes,
     },
+    /// Asks whether both nodes have the same records, as far as both should have them.
+    Sync {
+        /// Numbered by the sender, unique on the link.
+        request: u64,
+        /// Of the records, of any owner, that placement gives to both.
+        shared: Digest,
+        /// The sender's owner.
+        owner: OwnerId,
+        /// Of the records of that owner that the receiver should have.
+        own: Digest,
+    },
+    /// Answers [`Frame::Sync`].
+    Synced {
+        /// The question.
+        request: u64,
+        /// What came of it.
+        outcome: SyncOutcome,
+    },
+    /// Compares a part of a set of records.
+    Compare {
+        /// Numbered by the sender, unique on the link.
+        request: u64,
+        /// Which part.
+        range: SetRange,
+        /// A message of [`crate::reconcile`], at most [`crate::reconcile::MESSAGE_LEN_MAX`] bytes.
+        message: Bytes,
+    },
+    /// Answers [`Frame::Compare`].
+    Compared {
+        /// The question.
+        request: u64,
+        /// What came of it.
+        outcome: CompareOutcome,
+    },
+    /// Asks for the records of items.
+    FindItems {
+        /// Numbered by the sender, unique on the link.
+        request: u64,
+        /// At most [`FOUND_MAX`].
+        items: Vec<Item>,
+    },
+    /// Answers [`Frame::FindItems`].
+    Found {
+        /// The question.
+        request: u64,
+        /// Those of the records that are here: each a [`crate::record::SignedRecord`].
+        records: Vec<Bytes>,
+    },
+    /// Tells of records that the receiver seems to lack. It fetches those that it is to hold, in its own time.
+    Tell {
+        /// Numbered by the sender, unique on the link.
+        request: u64,
+        /// At most [`FOUND_MAX`], each a [`crate::record::SignedRecord`].
+        records: Vec<Bytes>,
+    },
+    /// Answers [`Frame::Tell`].
+    Told {
+        /// The question.
+        request: u64,
+        /// How many of them the receiver was to have and had not, and fetches now; `None` if it has too much to fetch already.
+        lacking: Option<u32>,
+    },
+}
+
+/// A part of a set of records: those of one bucket whose items lie in a range.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetRange {
+    /// The bucket.
+    pub bucket: u8,
+    /// The first item that belongs to it.
+    pub from: Item,
+    /// The first that does not any more; `None` if it goes on to the end.
+    pub to: Option<Item>,
+    /// The owner whose records are meant; `None` for all owners.
+    pub owner: Option<OwnerId>,
+    /// For each group of the bucket how many replicas a record must have at least; [`LEVEL_NONE`] for none of them. Empty for
+    /// all records.
+    pub levels: Vec<u16>,
+}
+
+/// What came of [`Frame::Sync`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SyncOutcome {
+    /// Both have the same.
+    Same,
+    /// They have not.
+    Differ {
+        /// The digest of each bucket of the shared records; empty if those are the same.
+        shared: Vec<Digest>,
+        /// The digest of each bucket of the owner's records; empty if those are the same.
+        own: Vec<Digest>,
+    },
+    /// Ask again later.
+    Busy,
+}
+
+/// What came of [`Frame::Compare`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CompareOutcome {
+    /// A message of [`crate::reconcile`].
+    Answer(Bytes),
+    /// There are too many records in the part. This is the item in their middle: compare what is before it, and the rest.
+    TooMany(Item),
+    /// Ask again later.
+    Busy,
 }
 
 /// What a node says of itself at first.

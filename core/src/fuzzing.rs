@@ -8,6 +8,7 @@ use crate::codec::{Bincode, Codec};
 use crate::ids::PageId;
 use crate::intent::SignedIntent;
 use crate::manifest::check_page;
+use crate::reconcile::{self, Asker, Item, Items};
 use crate::record::{self, SignedRecord};
 use crate::secrets::{OwnerKeys, OwnerSecret};
 use crate::ticket::{self, SignedTicket};
@@ -61,6 +62,22 @@ pub fn ticket_decode(data: &[u8]) {
     if let Ok(ticket) = signed.verify() {
         assert_eq!(SignedTicket::sign(&keys, &ticket), signed, "a ticket has one form");
         assert_eq!(signed.to_text().parse(), Ok(signed));
+    }
+}
+
+/// Takes bytes, as they are and behind the version of the protocol, for a message about a set of records, at both ends.
+///
+/// # Panics
+/// When an answer is longer than a message may be.
+pub fn reconcile_message(data: &[u8]) {
+    let items: Items = (0..100_u8).map(|number| Item(*blake3::hash(&[number]).as_bytes())).collect();
+    let (mut asker, first) = Asker::begin(items.clone());
+    for start in [&[][..], first.get(..1).unwrap_or_default()] {
+        let message = [start, data].concat();
+        if let Ok(answer) = reconcile::answer(&items, &message) {
+            assert!(answer.len() <= reconcile::MESSAGE_LEN_MAX, "an answer fits its frame");
+        }
+        let _ = asker.on_answer(&message);
     }
 }
 

@@ -35,6 +35,7 @@ pub mod path;
 pub mod phrase;
 pub mod placement;
 pub mod range;
+pub mod reconcile;
 pub mod record;
 pub mod recording;
 pub mod seal;

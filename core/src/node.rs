@@ -8,8 +8,9 @@
 //!
 //! - Peers: `links`, `dials`, `asks`. The cluster: `members`, `exchange`, `swim`, `service`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
-//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `checkpoints`, `disk_audit`,
-//!   `fill`, `schema`.
+//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `records` (with `summary`), `names`,
+//!   `checkpoints`, `disk_audit`, `fill`, `schema`.
+//! - What other nodes have: `sync` compares, `repair` fetches.
 //! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back).
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`,
 //!   `scrub_now`; what
@@ -51,7 +52,9 @@ mod publish;
 mod pull;
 mod put;
 mod query;
+mod records;
 mod remove;
+mod repair;
 mod restore;
 mod schema;
 mod scrub;
@@ -62,7 +65,9 @@ mod share;
 mod signal;
 mod source;
 mod status;
+mod summary;
 mod swim;
+mod sync;
 mod targets;
 mod task;
 mod timers;
@@ -81,6 +86,7 @@ use crate::ids::{LinkId, NodeId, ObjectKey, OpId, RequestId};
 use crate::input::Input;
 use crate::manifest::CONTENT_TYPE_LEN_MAX;
 use crate::output::Output;
+use crate::reconcile::Sum;
 use crate::secrets::OwnerKeys;
 use crate::time::{Monotonic, Time};
 use crate::{buggify, planted};
@@ -91,6 +97,7 @@ use pending::{Completion, Pending};
 use pull::PullClient;
 use signal::{Answer, AskClient, FetchClient, OfferReply, Signal};
 use source::Source;
+use summary::Summary;
 use task::{Flow, Task};
 pub use timers::Timer;
 
@@ -151,6 +158,13 @@ impl Node {
         let asked = self.requests.iter().filter(|(_, task)| !task.is_silent());
         let requests: Vec<RequestId> = asked.map(|(id, _)| *id).collect();
         gauges::of(&self.cx, &requests)
+    }
+
+    /// The sum of all records on the disk as the node knows it: what it compares with its peers. `None` while it is not certain.
+    #[must_use]
+    pub fn record_sum(&self) -> Option<Sum> {
+        let summary = self.cx.records.summary().filter(|_| self.cx.records.is_certain());
+        summary.map(Summary::total)
     }
 
     /// What is under way and ends by itself: name and number. Of a node at rest each number is 0, if not at every moment then again
@@ -440,6 +454,10 @@ impl Node {
             | Frame::AskPromise { .. }
             | Frame::ReleasePromise { .. }
             | Frame::OpenUpload { .. }
+            | Frame::Sync { .. }
+            | Frame::Compare { .. }
+            | Frame::FindItems { .. }
+            | Frame::Tell { .. }
             | Frame::AskMembers { .. }
                 if !links::begin_answer(cx, link) =>
             {
@@ -483,6 +501,14 @@ impl Node {
             }
             Frame::News { members } => exchange::on_news(cx, link, members),
             Frame::Swim { table, packet } => swim::on_packet(cx, link, table, &packet),
+            Frame::Sync { request, shared, owner, own } => sync::on_sync(cx, link, request, shared, (owner, own)),
+            Frame::Synced { request, outcome } => asks::on_answer(cx, link, request, Answer::Synced(outcome)),
+            Frame::Compare { request, range, message } => sync::on_compare(cx, link, request, range, message),
+            Frame::Compared { request, outcome } => asks::on_answer(cx, link, request, Answer::Compared(outcome)),
+            Frame::FindItems { request, items } => sync::on_find_items(cx, link, request, items),
+            Frame::Found { request, records } => asks::on_answer(cx, link, request, Answer::Found(records)),
+            Frame::Tell { request, records } => sync::on_tell(cx, link, request, records),
+            Frame::Told { request, lacking } => asks::on_answer(cx, link, request, Answer::Told(lacking)),
         }
     }
 
@@ -528,6 +554,13 @@ impl Node {
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
             Pending::Checkpoint(step) => checkpoints::on_completion(cx, step, completion),
+            Pending::Sync(step) => sync::on_completion(cx, step, completion),
+            Pending::Repair(record) => repair::on_completion(cx, record, completion),
+            Pending::Records(step) => {
+                if let Some((then, completion)) = records::on_completion(cx, step, completion) {
+                    self.complete(then, completion);
+                }
+            }
             Pending::Mend(step) => mend::on_completion(cx, step, completion),
             Pending::Presence(step) => presence::on_completion(cx, step, completion),
             Pending::Scrub(step) => scrub::on_completion(cx, step, completion),
@@ -548,6 +581,9 @@ impl Node {
             Timer::Question(link, number) => asks::on_timeout(cx, link, number),
             Timer::Outbox(node) => outbox::flush(cx, node),
             Timer::Boot => boot::on_timer(cx),
+            Timer::Records => records::on_timer(cx),
+            Timer::Sync => sync::on_timer(cx),
+            Timer::Repair => repair::on_timer(cx),
             Timer::Settle => dials::settle(cx),
             Timer::Checkpoint => checkpoints::on_timer(cx),
             Timer::Fill => {
@@ -586,12 +622,14 @@ impl Node {
         locate::on_peer_ready(cx, node);
         outbox::flush(cx, node);
         mend::on_peer_ready(cx);
+        sync::on_peer_ready(cx, node);
         self.run_all(|task, cx| task.on_peer_ready(cx, node));
     }
 
     fn on_peer_gone(&mut self, node: NodeId) {
         let cx = &mut self.cx;
         dials::on_peer_gone(cx, node);
+        sync::on_peer_gone(cx, node);
         publish::on_peer_gone(cx);
         self.run_all(|task, cx| task.on_peer_gone(cx, node));
     }
@@ -607,7 +645,10 @@ impl Node {
                 locate::on_unreachable(cx, node);
                 self.run_all(|task, cx| task.on_unreachable(cx, node));
             }
-            Signal::MembershipChanged => fill::on_membership(cx),
+            Signal::MembershipChanged => {
+                fill::on_membership(cx);
+                sync::on_membership(cx);
+            }
             Signal::Settled => {
                 locate::on_settled(cx);
                 fill::on_peers(cx);
@@ -638,6 +679,8 @@ impl Node {
                 AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
                 AskClient::Checkpoint(record) => checkpoints::on_answered(cx, node, record, answer),
+                AskClient::Sync(id) => sync::on_answered(cx, id, node, answer),
+                AskClient::Nobody => {}
                 AskClient::Members => exchange::on_answered(cx, node, answer),
                 AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
             },
@@ -648,6 +691,7 @@ impl Node {
                 }
                 PullClient::Mend => mend::on_pulled(cx, record, outcome),
                 PullClient::Nobody => {}
+                PullClient::Repair => repair::on_pulled(cx, &record, outcome),
                 PullClient::Restore(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
             },
             Signal::Offered { request, node, reply } => {
@@ -661,7 +705,7 @@ impl Node {
             Signal::MendsIdle => self.run_all(|task, cx| task.on_mends_idle(cx)),
             Signal::OwnRecordStored(record) => {
                 names::on_record(cx, record);
-                if cx.names.complete() {
+                if names::are_complete(cx) {
                     cx.signal(Signal::NamesLoaded);
                 }
             }

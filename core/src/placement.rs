@@ -20,6 +20,9 @@ use crate::ids::{NameId, NodeId};
 /// How many groups there are.
 pub const GROUPS: u32 = 1 << 16;
 
+/// On how many nodes each name is kept at least, if there are so many.
+const HOLDERS_MIN: usize = 2;
+
 /// The largest weight of a node.
 pub const WEIGHT_MAX: u32 = 1 << 20;
 
@@ -53,9 +56,14 @@ impl Replicas {
         if count == 0 { None } else { Some(Self(count)) }
     }
 
-    /// The most nodes that are to hold it.
+    /// The most nodes that are to hold it: two at least, since a write is acknowledged by two, and what stands in for a second
+    /// holder would have no place to go to.
     #[must_use]
     pub fn limit(self) -> usize {
+        self.count().max(HOLDERS_MIN)
+    }
+
+    fn count(self) -> usize {
         if self == Self::ALL { usize::MAX } else { usize::from(self.0) }
     }
 }
@@ -76,7 +84,7 @@ impl PartialOrd for Replicas {
 impl Ord for Replicas {
     /// All are the most.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.limit().cmp(&other.limit())
+        self.count().cmp(&other.count())
     }
 }
 

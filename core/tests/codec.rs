@@ -5,12 +5,13 @@ mod common;
 use bytes::Bytes;
 use forever_core::codec::{Bincode, Codec, DecodeError};
 use forever_core::frame::{
-    AnnounceOutcome, DATA_LEN_MAX, Frame, Goodbye, HEADER_LEN_MAX, HeldRecord, Hello, Life, MemberRow,
-    OFFER_CHUNKS_MAX, Refusal,
+    AnnounceOutcome, CompareOutcome, DATA_LEN_MAX, Frame, Goodbye, HEADER_LEN_MAX, HeldRecord, Hello, Life, MemberRow,
+    OFFER_CHUNKS_MAX, Refusal, SetRange, SyncOutcome,
 };
 use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::manifest::ChunkRef;
 use forever_core::member::{Member, MemberInfo, MemberStatus};
+use forever_core::reconcile::{Digest, Item};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -169,8 +170,59 @@ fn any_record_frame() -> impl Strategy<Value = Frame> {
     ]
 }
 
+fn any_sync_frame() -> impl Strategy<Value = Frame> {
+    let digest = || any::<[u8; 8]>().prop_map(Digest);
+    let outcome = prop_oneof![
+        Just(SyncOutcome::Same),
+        Just(SyncOutcome::Busy),
+        (vec(digest(), 0..4), vec(digest(), 0..4)).prop_map(|(shared, own)| SyncOutcome::Differ { shared, own }),
+    ];
+    let bounds = (any::<u8>(), any::<[u8; 32]>(), proptest::option::of(any::<[u8; 32]>()));
+    let range = (bounds, proptest::option::of(any::<[u8; 32]>()), vec(any::<u16>(), 0..4)).prop_map(
+        |((bucket, from, to), owner, levels)| SetRange {
+            bucket,
+            from: Item(from),
+            to: to.map(Item),
+            owner: owner.map(OwnerId),
+            levels,
+        },
+    );
+    let compared = prop_oneof![
+        any_bytes().prop_map(CompareOutcome::Answer),
+        any::<[u8; 32]>().prop_map(|middle| CompareOutcome::TooMany(Item(middle))),
+        Just(CompareOutcome::Busy),
+    ];
+    let items = vec(any::<[u8; 32]>().prop_map(Item), 0..4);
+    prop_oneof![
+        (any::<u64>(), digest(), any::<[u8; 32]>(), digest()).prop_map(|(request, shared, owner, own)| Frame::Sync {
+            request,
+            shared,
+            owner: OwnerId(owner),
+            own
+        }),
+        (any::<u64>(), outcome).prop_map(|(request, outcome)| Frame::Synced { request, outcome }),
+        (any::<u64>(), range, any_bytes()).prop_map(|(request, range, message)| Frame::Compare {
+            request,
+            range,
+            message
+        }),
+        (any::<u64>(), compared).prop_map(|(request, outcome)| Frame::Compared { request, outcome }),
+        (any::<u64>(), items).prop_map(|(request, items)| Frame::FindItems { request, items }),
+        (any::<u64>(), vec(any_bytes(), 0..4)).prop_map(|(request, records)| Frame::Found { request, records }),
+        (any::<u64>(), vec(any_bytes(), 0..4)).prop_map(|(request, records)| Frame::Tell { request, records }),
+        any::<(u64, Option<u32>)>().prop_map(|(request, lacking)| Frame::Told { request, lacking }),
+    ]
+}
+
 fn any_frame() -> impl Strategy<Value = Frame> {
-    prop_oneof![any_link_frame(), any_upload_frame(), any_want_frame(), any_record_frame(), any_member_frame()]
+    prop_oneof![
+        any_link_frame(),
+        any_upload_frame(),
+        any_want_frame(),
+        any_record_frame(),
+        any_member_frame(),
+        any_sync_frame()
+    ]
 }
 
 proptest! {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use forever_core::codec::{Bincode, Codec};
 use forever_core::fuzzing;
+use forever_core::reconcile::{self, Asker, Item, Items};
 use forever_core::record::RecordBody;
 
 /// Set to write the seeds anew after a deliberate change of a format.
@@ -86,4 +87,23 @@ fn record_verify_holds_on_its_corpus() {
     ]
     .map(|(name, bytes)| (name.to_owned(), bytes));
     replay("record_verify", &seeds, fuzzing::record_verify);
+}
+
+#[test]
+fn reconcile_message_holds_on_its_corpus() {
+    let items = |count: u8| (0..count).map(|number| Item(*blake3::hash(&[number]).as_bytes())).collect::<Items>();
+    let (mut asker, first) = Asker::begin(items(90));
+    let answer = reconcile::answer(&items(100), &first).unwrap();
+    let next = asker.on_answer(&answer).unwrap().next.unwrap_or_default();
+    let (_, listed) = Asker::begin(items(20));
+    let seeds = [
+        // Behind the version, which the target puts in front.
+        ("first", first[1..].to_vec()),
+        ("listed", listed[1..].to_vec()),
+        ("answer", answer.clone()),
+        ("next", next),
+        ("cut", answer[1..answer.len() / 2].to_vec()),
+    ]
+    .map(|(name, bytes)| (name.to_owned(), bytes));
+    replay("reconcile_message", &seeds, fuzzing::reconcile_message);
 }

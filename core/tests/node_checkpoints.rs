@@ -32,12 +32,12 @@ fn checkpoints(world: &mut World, host: usize) -> Vec<(SignedRecord, Checkpoint)
     records(world, host).into_iter().filter_map(checkpoint).collect()
 }
 
-/// The one checkpoint on a host's disk.
+/// The newest checkpoint on a host's disk; all there are of one device.
 #[track_caller]
 fn checkpoint(world: &mut World, host: usize) -> Checkpoint {
     let found = checkpoints(world, host);
-    assert_eq!(found.len(), 1, "{found:?}");
-    found[0].1
+    assert!(found.iter().all(|(record, _)| record.record.name_id == found[0].0.record.name_id), "{found:?}");
+    found.into_iter().map(|(_, checkpoint)| checkpoint).max_by_key(|checkpoint| checkpoint.sequence).unwrap()
 }
 
 /// What the records of a host say of the checkpoints there.

@@ -87,10 +87,13 @@ fn restore(world: &mut World, host: usize, dry_run: bool) -> (RestoreReport, Vec
 fn withhold(world: &mut World, liar: usize, is_withheld: impl Fn(&SignedRecord) -> bool + 'static) {
     let keeps = move |held: &HeldRecord| !is_withheld(&SignedRecord::verify(held.record.clone()).unwrap());
     world.meddle = Some(Box::new(move |from, _, frame| {
-        if let (true, Frame::Records { records, .. }) = (from == liar, frame) {
+        if from != liar {
+            return true;
+        }
+        if let Frame::Records { records, .. } = frame {
             records.retain(&keeps);
         }
-        true
+        !matches!(frame, Frame::Synced { .. } | Frame::Tell { .. })
     }));
 }
 

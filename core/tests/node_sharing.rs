@@ -43,8 +43,11 @@ fn stored(bytes: &[u8]) -> World {
     for host in [OWNER, PEER] {
         world.cut(host, READER, false);
     }
-    // The record is owed to the reader, whose node would pull the file: what is owed never arrives.
-    world.meddle = Some(Box::new(|_, to, frame| to != READER || !matches!(frame, Frame::Announce { .. })));
+    // The record is owed to the reader, whose node would pull the file, and repair it: what is owed never arrives, and it
+    // learns from nobody what it lacks.
+    world.meddle = Some(Box::new(|_, to, frame| {
+        to != READER || !matches!(frame, Frame::Announce { .. } | Frame::Synced { .. } | Frame::Tell { .. })
+    }));
     world.run_for(Duration::from_secs(120));
     world.take_trace(READER);
     world

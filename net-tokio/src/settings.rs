@@ -81,6 +81,12 @@ pub struct Settings {
     pub reserve_mib: u64,
     /// In how many days of running time every blob is read and checked once; 0 for never.
     pub scrub_days: u32,
+    /// One peer after the other is compared with at such intervals, in seconds.
+    #[serde(deserialize_with = "values::positive")]
+    pub sync_interval_s: u64,
+    /// How much repair may fetch in a second, in MiB.
+    #[serde(deserialize_with = "values::repair_rate")]
+    pub repair_mib_s: u64,
     /// Threads that read, write and hash.
     #[serde(deserialize_with = "values::threads")]
     pub disk_threads: usize,
@@ -109,6 +115,8 @@ impl Default for Settings {
             keep_days: core.retention.keep_days,
             reserve_mib: 256,
             scrub_days: 14,
+            sync_interval_s: core.sync_interval.as_secs(),
+            repair_mib_s: core.repair_bytes_s >> 20,
             disk_threads: 4,
         }
     }
@@ -221,6 +229,8 @@ impl Settings {
             request_timeout: Duration::from_secs(self.request_timeout_s),
             ban_for: Duration::from_secs(self.ban_for_s),
             scrub_period: DAY * self.scrub_days,
+            sync_interval: Duration::from_secs(self.sync_interval_s),
+            repair_bytes_s: self.repair_mib_s << 20,
             ..Config::default()
         }
     }

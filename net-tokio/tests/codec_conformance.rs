@@ -4,12 +4,14 @@ use bytes::Bytes;
 use forever_core::bulk::Bulk;
 use forever_core::codec::{Bincode, Codec, DecodeError};
 use forever_core::frame::{
-    ANSWER_MEMBERS_MAX, ANSWER_RECORDS_MAX, AnnounceOutcome, DATA_LEN_MAX, Frame, Goodbye, HEADER_LEN_MAX, HeldRecord,
-    Hello, Life, MemberRow, OFFER_CHUNKS_MAX, Refusal, SWIM_PACKET_MAX,
+    ANSWER_MEMBERS_MAX, ANSWER_RECORDS_MAX, AnnounceOutcome, CompareOutcome, DATA_LEN_MAX, FOUND_MAX, Frame, Goodbye,
+    HEADER_LEN_MAX, HeldRecord, Hello, LEVEL_NONE, Life, MemberRow, OFFER_CHUNKS_MAX, Refusal, SWIM_PACKET_MAX,
+    SetRange, SyncOutcome,
 };
 use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::manifest::ChunkRef;
 use forever_core::member::{Member, MemberInfo, MemberStatus, STAMP_MAX};
+use forever_core::reconcile::{BUCKETS, Digest, Item, MESSAGE_LEN_MAX};
 use forever_core::record::RECORD_LEN_MAX;
 use forever_net_tokio::codec_text::Text;
 use proptest::prelude::*;
@@ -28,7 +30,8 @@ fn bytes() -> Bytes {
 
 /// At least one frame of every kind, with the longest lists that the protocol allows.
 fn samples() -> Vec<Frame> {
-    [link_samples(), upload_samples(), transfer_samples(), record_samples(), member_samples()].concat()
+    let records = [record_samples(), member_samples(), sync_samples()].concat();
+    [link_samples(), upload_samples(), transfer_samples(), records].concat()
 }
 
 fn link_samples() -> Vec<Frame> {
@@ -112,6 +115,33 @@ fn member_samples() -> Vec<Frame> {
     ]
 }
 
+fn sync_samples() -> Vec<Frame> {
+    let range = SetRange {
+        bucket: 0xff,
+        from: Item([1; 32]),
+        to: Some(Item([2; 32])),
+        owner: Some(OWNER),
+        levels: vec![LEVEL_NONE; 256],
+    };
+    let digests = vec![Digest([7; 8]); BUCKETS];
+    let compared = |outcome| Frame::Compared { request: 2, outcome };
+    vec![
+        Frame::Sync { request: 1, shared: Digest([1; 8]), owner: OWNER, own: Digest([2; 8]) },
+        Frame::Synced { request: 1, outcome: SyncOutcome::Same },
+        Frame::Synced { request: 1, outcome: SyncOutcome::Busy },
+        Frame::Synced { request: 1, outcome: SyncOutcome::Differ { shared: digests.clone(), own: digests } },
+        Frame::Compare { request: 2, range, message: vec![7; MESSAGE_LEN_MAX].into() },
+        compared(CompareOutcome::Answer(vec![7; MESSAGE_LEN_MAX].into())),
+        compared(CompareOutcome::TooMany(Item([7; 32]))),
+        compared(CompareOutcome::Busy),
+        Frame::FindItems { request: 3, items: vec![Item([7; 32]); FOUND_MAX] },
+        Frame::Found { request: 3, records: vec![vec![7; RECORD_LEN_MAX].into(); FOUND_MAX] },
+        Frame::Tell { request: 4, records: vec![vec![7; RECORD_LEN_MAX].into(); FOUND_MAX] },
+        Frame::Told { request: 4, lacking: None },
+        Frame::Told { request: 4, lacking: Some(u32::MAX) },
+    ]
+}
+
 /// A number for every kind of frame; a new kind does not compile until it is here, and then wants a sample.
 fn kind(frame: &Frame) -> usize {
     match frame {
@@ -139,11 +169,19 @@ fn kind(frame: &Frame) -> usize {
         Frame::AskMembers { .. } => 21,
         Frame::Members { .. } => 22,
         Frame::News { .. } => 23,
-        Frame::Swim { .. } => KINDS - 1,
+        Frame::Swim { .. } => 24,
+        Frame::Sync { .. } => 25,
+        Frame::Synced { .. } => 26,
+        Frame::Compare { .. } => 27,
+        Frame::Compared { .. } => 28,
+        Frame::FindItems { .. } => 29,
+        Frame::Found { .. } => 30,
+        Frame::Tell { .. } => 31,
+        Frame::Told { .. } => KINDS - 1,
     }
 }
 
-const KINDS: usize = 25;
+const KINDS: usize = 33;
 
 fn encoded(codec: &dyn Codec, frame: &Frame) -> (Vec<u8>, Bytes) {
     let mut header = b"kept".to_vec();

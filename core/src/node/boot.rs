@@ -11,8 +11,9 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
-use crate::node::{answers, checkpoints, dials, fill, links, members, names, outbox, presence, scrub, service, swim};
-use crate::record::SignedRecord;
+use crate::node::{
+    answers, checkpoints, dials, fill, links, members, names, outbox, presence, records, scrub, service, swim,
+};
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
 
@@ -32,8 +33,6 @@ pub(crate) enum BootStep {
     Names(Bytes),
     /// Where to go on reading.
     NamesVerified(Option<Bytes>),
-    /// Whether the disk has records whose commit failed.
-    Doubtful(Vec<SignedRecord>),
 }
 
 /// How far the start has come.
@@ -56,7 +55,7 @@ pub(crate) enum Failed {
 }
 
 /// When what could not be read is read again.
-const AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const AGAIN: Duration = Duration::from_secs(1);
 
 fn again(cx: &mut Context, failed: Failed) -> bool {
     sometimes!(cx.simulation, "boot.read-again");
@@ -157,11 +156,6 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             names::on_verified(cx, next, completion.work());
             false
         }
-        BootStep::Doubtful(records) => {
-            let values = note(cx, completion.values());
-            names::on_looked(cx, records, values);
-            false
-        }
     }
 }
 
@@ -188,6 +182,7 @@ fn take_part(cx: &mut Context) {
     links::on_booted(cx);
     dials::start(cx);
     names::start(cx);
+    records::start(cx);
     scrub::start(cx);
     presence::start(cx);
     scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);

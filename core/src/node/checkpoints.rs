@@ -12,18 +12,19 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::checkpoint::{Census, Checkpoint, Verdict};
-use crate::disk::{DiskError, DiskOp, Write};
+use crate::disk::{DiskError, Write};
 use crate::frame::{AnnounceOutcome, Frame};
 use crate::ids::{NameId, NodeId, RecordId};
 use crate::node::cluster::Part;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
+use crate::node::records::{self, With};
 use crate::node::schema::{self, Vouched};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, cluster, fill, names, publish};
+use crate::node::{answers, asks, cluster, fill, publish};
 use crate::record::{Record, RecordBody, Retention, SignedRecord};
 use crate::sometimes;
 use crate::time::Monotonic;
@@ -240,7 +241,6 @@ fn sign(cx: &mut Context) {
     let known = [newest.map(sequence_of), cx.checkpoints.vouched.get(&cx.me).map(|one| one.sequence)];
     let attempted = cx.checkpoints.attempted.map(|one| one.sequence);
     let sequence = 1 + known.into_iter().chain([attempted]).flatten().max().unwrap_or(0);
-    let older = newest.map(schema::record_key);
     let Ok(version) = publish::stamp(cx, 1) else { return look_again(cx) };
     let checkpoint = Checkpoint {
         sequence,
@@ -256,7 +256,7 @@ fn sign(cx: &mut Context) {
         body: RecordBody::Checkpoint(checkpoint),
     };
     let signed = SignedRecord::sign(&cx.keys, record);
-    commit(cx, signed, sequence, older);
+    commit(cx, signed, sequence);
 }
 
 /// What stands in the way of a checkpoint may be over later.
@@ -265,14 +265,13 @@ fn look_again(cx: &mut Context) {
     cx.timers.set_if_sooner(Timer::Checkpoint, later);
 }
 
-fn commit(cx: &mut Context, signed: SignedRecord, sequence: u64, older: Option<Bytes>) {
+/// The older ones stay: what a name no longer keeps goes from all nodes in one and the same way.
+fn commit(cx: &mut Context, signed: SignedRecord, sequence: u64) {
     let vouched = Vouched { sequence, record: signed.id };
     let mut writes = alloc::vec![
-        Write::Put { key: schema::record_key(&signed), value: signed.bytes.clone() },
         Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) },
         Write::Put { key: schema::vouched_key(cx.me), value: schema::encode(&vouched) },
     ];
-    writes.extend(older.map(|key| Write::Delete { key }));
     for device in core::mem::take(&mut cx.checkpoints.unsaved) {
         if let Some(vouched) = cx.checkpoints.vouched.get(&device).filter(|_| device != cx.me) {
             writes.push(Write::Put { key: schema::vouched_key(device), value: schema::encode(vouched) });
@@ -282,8 +281,8 @@ fn commit(cx: &mut Context, signed: SignedRecord, sequence: u64, older: Option<B
     cx.checkpoints.attempted = Some(vouched);
     cx.checkpoints.changes = 0;
     cx.checkpoints.first_change = None;
-    let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes };
-    cx.disk(commit, Pending::Checkpoint(CheckpointStep::Commit(signed)));
+    let with = With { writes, ..With::default() };
+    records::add_new(cx, signed.clone(), with, Pending::Checkpoint(CheckpointStep::Commit(signed)));
 }
 
 /// An operation is complete.
@@ -296,7 +295,6 @@ pub(crate) fn on_completion(cx: &mut Context, step: CheckpointStep, completion: 
 
 fn on_committed(cx: &mut Context, signed: SignedRecord, committed: Result<bool, DiskError>) {
     cx.checkpoints.is_committing = false;
-    names::on_commit(cx, signed.clone(), &committed);
     match committed {
         Ok(_) => {
             sometimes!(cx.simulation, "checkpoint.signed");
@@ -373,7 +371,15 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
             look_again(cx);
         }
         Some(Answer::Announced(_)) | None => {}
-        Some(Answer::Records { .. } | Answer::Promised(_) | Answer::Members { .. }) => asks::on_lie(cx, node),
+        Some(
+            Answer::Records { .. }
+            | Answer::Promised(_)
+            | Answer::Members { .. }
+            | Answer::Synced(_)
+            | Answer::Compared(_)
+            | Answer::Found(_)
+            | Answer::Told(_),
+        ) => asks::on_lie(cx, node),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::member::{MemberInfo, MemberStatus};
 use crate::node::context::Context;
 use crate::node::dials;
 use crate::node::service::Served;
+use crate::node::swim::Liveness;
 use crate::placement::{self, Candidate, Group, Replicas};
 use crate::planted;
 use crate::record::{Record, RecordBody};
@@ -67,7 +68,11 @@ pub(crate) fn owed_before_leaving(cx: &Context) -> u64 {
 
 /// All nodes that may hold a name, best first; this node may be among them.
 pub(crate) fn rank(cx: &mut Context, name: NameId) -> Arc<[NodeId]> {
-    let group = Group::of(name);
+    rank_of(cx, Group::of(name))
+}
+
+/// All nodes that may hold the names of a group, best first; this node may be among them.
+pub(crate) fn rank_of(cx: &mut Context, group: Group) -> Arc<[NodeId]> {
     if let Some(ranked) = cx.cluster.ranks.get(&group).filter(|_| !planted!(cx.simulation, RankByReachable)) {
         return ranked.clone();
     }
@@ -98,6 +103,12 @@ pub(crate) fn holders_of_all(cx: &mut Context, name: NameId, replicas: Replicas)
 /// Whether a node is to hold a name.
 pub(crate) fn is_holder(cx: &mut Context, node: NodeId, name: NameId, replicas: Replicas) -> bool {
     rank(cx, name).iter().take(replicas.limit()).any(|holder| *holder == node)
+}
+
+/// Of the nodes that would hold a name if all members were in service, how many live; this node not among them.
+pub(crate) fn alive_holders(cx: &mut Context, name: NameId, replicas: Replicas) -> usize {
+    let others = holders_of_all(cx, name, replicas).into_iter().filter(|node| *node != cx.me);
+    others.filter(|node| cx.swim.liveness(*node) == Liveness::Alive).count()
 }
 
 /// The other devices of an owner.
@@ -133,6 +144,15 @@ pub(crate) fn part(cx: &mut Context, node: NodeId, record: &Record) -> Option<Pa
 pub(crate) fn own_part(cx: &mut Context, record: &Record) -> Part {
     let me = cx.me;
     if is_holder(cx, me, record.name_id, record.retention.replicas) { Part::Whole } else { Part::Light }
+}
+
+/// What this node is to have of a record; `None` if nothing.
+pub(crate) fn part_here(cx: &mut Context, record: &Record) -> Option<Part> {
+    let me = cx.me;
+    if record.owner == cx.owner && record.body != RecordBody::Tombstone {
+        return Some(own_part(cx, record));
+    }
+    part(cx, me, record)
 }
 
 /// Whether a node can be talked to; one that can be connected to now is being connected to from now on.

@@ -32,10 +32,13 @@ use crate::node::pending::Pending;
 use crate::node::presence::Presence;
 use crate::node::publish::Publishes;
 use crate::node::pull::Pulls;
+use crate::node::records::Records;
+use crate::node::repair::Repairs;
 use crate::node::scrub::Scrub;
 use crate::node::service::Service;
 use crate::node::signal::Signal;
 use crate::node::swim::Swim;
+use crate::node::sync::Sync;
 use crate::node::timers::{Timer, Timers};
 use crate::node::upload::Uploads;
 use crate::output::Output;
@@ -81,6 +84,9 @@ pub(crate) struct Context {
     pub(crate) fetches: Fetches,
     pub(crate) uploads: Uploads,
     pub(crate) hot: HotBlobs,
+    pub(crate) records: Records,
+    pub(crate) sync: Sync,
+    pub(crate) repairs: Repairs,
     pub(crate) names: Names,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) fill: Fill,
@@ -123,6 +129,9 @@ impl Context {
         let hot_bytes = if planted!(simulation, HotCacheUnbounded) { u64::MAX } else { config.hot_bytes };
         let owner = keys.owner_id();
         Self {
+            records: Records::new(owner),
+            sync: Sync::default(),
+            repairs: Repairs::default(),
             owner,
             me,
             keys,

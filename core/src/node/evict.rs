@@ -293,7 +293,15 @@ impl Task for Evict {
                 *self.promises.entry(node).or_default() += 1;
             }
             Some(Answer::Promised(false)) | None => {}
-            Some(Answer::Records { .. } | Answer::Announced(_) | Answer::Members { .. }) => asks::on_lie(cx, node),
+            Some(
+                Answer::Records { .. }
+                | Answer::Announced(_)
+                | Answer::Members { .. }
+                | Answer::Synced(_)
+                | Answer::Compared(_)
+                | Answer::Found(_)
+                | Answer::Told(_),
+            ) => asks::on_lie(cx, node),
         }
         self.check_promises(cx)
     }

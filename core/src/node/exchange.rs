@@ -119,7 +119,15 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, answer: Option<Answer>
                 None => end(cx, node),
             }
         }
-        Some(Answer::Records { .. } | Answer::Announced(_) | Answer::Promised(_)) => {
+        Some(
+            Answer::Records { .. }
+            | Answer::Announced(_)
+            | Answer::Promised(_)
+            | Answer::Synced(_)
+            | Answer::Compared(_)
+            | Answer::Found(_)
+            | Answer::Told(_),
+        ) => {
             end(cx, node);
             asks::on_lie(cx, node);
         }

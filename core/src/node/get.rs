@@ -25,7 +25,7 @@ use crate::node::source::Source;
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
 use crate::node::window::Window;
-use crate::node::{answers, asks, cluster, fetch};
+use crate::node::{answers, asks, cluster, fetch, sync};
 use crate::range::{chunk_count, chunk_len};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::SealError;
@@ -422,6 +422,7 @@ impl Task for Get {
         };
         let opening = self.source.opening(context_of(&record));
         self.record_is_here = located.local.contains(&record.id);
+        sync::tell_holders(cx, &record, &located.without(record.id));
         let said = located.holders.get(&record.id).cloned();
         self.likely = said.unwrap_or_else(|| cluster::likely_of(cx, &record.record));
         if self.likely.iter().all(|node| cx.links.of(*node).is_none()) {

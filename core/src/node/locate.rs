@@ -42,6 +42,8 @@ pub(crate) struct Located {
     pub(crate) records: RecordSet,
     /// Which of them are on this disk.
     pub(crate) local: BTreeSet<RecordId>,
+    /// Peers that answered, with the records that they have, whole or not.
+    pub(crate) answered: BTreeMap<NodeId, BTreeSet<RecordId>>,
     /// Which peers hold which of them complete, as far as asked.
     pub(crate) holders: BTreeMap<RecordId, BTreeSet<NodeId>>,
     /// Peers that were asked and gave no answer.
@@ -55,6 +57,12 @@ pub(crate) struct Located {
 }
 
 impl Located {
+    /// Peers that answered and do not have a record.
+    pub(crate) fn without(&self, record: RecordId) -> Vec<NodeId> {
+        let lacks = |(_, records): &(&NodeId, &BTreeSet<RecordId>)| !records.contains(&record);
+        self.answered.iter().filter(lacks).map(|(node, _)| *node).collect()
+    }
+
     /// Whether somebody has all of what the name is.
     fn is_whole_somewhere(&self) -> bool {
         self.records.winner().is_some_and(|winner| {
@@ -107,6 +115,7 @@ pub(crate) fn start_of(cx: &mut Context, request: RequestId, owner: OwnerId, nam
     let found = Located {
         records: RecordSet::default(),
         local: BTreeSet::new(),
+        answered: BTreeMap::new(),
         holders: BTreeMap::new(),
         silent: Vec::new(),
         alone: false,
@@ -187,9 +196,12 @@ fn on_verified(cx: &mut Context, request: RequestId, from: Option<NodeId>, compl
                 locate.found.local.insert(record.id);
             }
             Some(node) if *complete => {
+                locate.found.answered.entry(node).or_default().insert(record.id);
                 locate.found.holders.entry(record.id).or_default().insert(node);
             }
-            Some(_) => {}
+            Some(node) => {
+                locate.found.answered.entry(node).or_default().insert(record.id);
+            }
         }
         locate.found.records.insert(record);
     }
@@ -310,11 +322,20 @@ pub(crate) fn on_answered(cx: &mut Context, request: RequestId, node: NodeId, an
     match answer {
         Some(Answer::Records { records, .. }) => {
             locate.answered.insert(node);
+            locate.found.answered.entry(node).or_default();
             let complete = records.iter().map(|held| held.complete).collect();
             let records = records.into_iter().map(|HeldRecord { record, .. }| record).collect();
             verify(cx, request, Some(node), records, complete);
         }
-        Some(Answer::Announced(_) | Answer::Promised(_) | Answer::Members { .. }) => {
+        Some(
+            Answer::Announced(_)
+            | Answer::Promised(_)
+            | Answer::Members { .. }
+            | Answer::Synced(_)
+            | Answer::Compared(_)
+            | Answer::Found(_)
+            | Answer::Told(_),
+        ) => {
             asks::on_lie(cx, node);
             finish_if_done(cx, request);
         }

@@ -25,7 +25,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, fetch, names, schema};
+use crate::node::{answers, asks, fetch, names, repair, schema};
 use crate::record::SignedRecord;
 use crate::sometimes;
 
@@ -221,8 +221,8 @@ fn sources(cx: &Context) -> BTreeSet<NodeId> {
 }
 
 /// Starts as many as may be under way.
-fn pump(cx: &mut Context) {
-    while cx.mends.count(State::UnderWay) < ACTIVE_MAX {
+pub(crate) fn pump(cx: &mut Context) {
+    while cx.mends.count(State::UnderWay) < ACTIVE_MAX && (cx.mends.queue.is_empty() || repair::has_tokens(cx)) {
         let Some(item) = cx.mends.queue.pop_front() else { break };
         let Some(state) = cx.mends.state_mut(item).filter(|state| **state == State::Waiting) else { continue };
         *state = State::UnderWay;
@@ -382,7 +382,9 @@ fn fetch_chunk(cx: &mut Context, blob: BlobKey) {
         wide: true,
         liars: chunk.liars.clone(),
     };
+    let len = chunk.len;
     fetch::start(cx, order);
+    repair::spend(cx, len);
 }
 
 /// The chunk came, or will not come.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::checkpoint::Census;
-use crate::disk::{DiskError, DiskOp, KEYS_MAX};
+use crate::disk::DiskOp;
 use crate::event::FileInfo;
 use crate::ids::NameId;
 use crate::manifest::{PageContext, PageRef, PageSecrets};
@@ -49,8 +49,6 @@ pub(crate) struct Names {
     opening: BTreeMap<u64, SignedRecord>,
     /// Newest records whose manifests could not be read, to be read again.
     unread: Vec<SignedRecord>,
-    /// Records whose commit failed. It may have been made all the same, so the disk is asked.
-    doubtful: Vec<SignedRecord>,
     reading: Reading,
     bytes: u64,
 }
@@ -68,14 +66,6 @@ enum Reading {
 }
 
 impl Names {
-    /// Whether every record on the disk is accounted for.
-    pub(crate) fn complete(&self) -> bool {
-        matches!(self.reading, Reading::Done)
-            && self.opening.is_empty()
-            && self.unread.is_empty()
-            && self.doubtful.is_empty()
-    }
-
     /// Whether all records that were on the disk at the start have been read.
     pub(crate) fn are_read(&self) -> bool {
         matches!(self.reading, Reading::Done)
@@ -127,6 +117,12 @@ impl Names {
             self.bytes -= old.size;
         }
     }
+}
+
+/// Whether every record on the disk is accounted for.
+pub(crate) fn are_complete(cx: &Context) -> bool {
+    let Names { reading, opening, unread, .. } = &cx.names;
+    matches!(reading, Reading::Done) && opening.is_empty() && unread.is_empty() && !cx.records.may_lack(cx.owner)
 }
 
 /// Starts to read all names.
@@ -221,47 +217,24 @@ fn open(cx: &mut Context, record: SignedRecord, page: PageRef) {
     page_loader::load(cx, order);
 }
 
-/// The commit of a record is complete. What the node knows of its owner's files follows the disk, whether or not somebody
-/// still waits for the record; and after a failed commit nobody knows whether the disk has it.
-pub(crate) fn on_commit(cx: &mut Context, record: SignedRecord, committed: &Result<bool, DiskError>) {
-    if record.record.owner != cx.owner {
-        return;
-    }
-    match committed {
-        Ok(true) => cx.signal(Signal::OwnRecordStored(record)),
-        Ok(false) => {}
-        Err(_) => {
-            sometimes!(cx.simulation, "names.doubtful-record");
-            cx.names.doubtful.push(record);
-            boot::read_again_soon(cx);
-        }
+/// A record is on the disk, whether or not somebody still waits for it.
+pub(crate) fn on_stored(cx: &mut Context, record: SignedRecord) {
+    if record.record.owner == cx.owner {
+        cx.signal(Signal::OwnRecordStored(record));
     }
 }
 
-fn look_for_doubtful(cx: &mut Context) {
-    let records: Vec<SignedRecord> = cx.names.doubtful.iter().take(KEYS_MAX).cloned().collect();
-    if !records.is_empty() {
-        let keys = records.iter().map(schema::record_key).collect();
-        cx.disk(DiskOp::Lookup { keys }, Pending::Boot(BootStep::Doubtful(records)));
+/// The commit of a record had failed, and the disk has told whether it was made all the same.
+pub(crate) fn on_doubt_over(cx: &mut Context, record: SignedRecord, is_there: bool) {
+    if is_there {
+        on_stored(cx, record);
+    } else {
+        go_on(cx);
     }
-}
-
-/// The disk says which doubtful records it has, or fails again.
-pub(crate) fn on_looked(cx: &mut Context, records: Vec<SignedRecord>, values: Option<Vec<Option<Bytes>>>) {
-    let Some(values) = values else { return boot::read_again_soon(cx) };
-    for (record, value) in records.into_iter().zip(values) {
-        cx.names.doubtful.retain(|doubtful| doubtful.id != record.id);
-        if value.is_some() {
-            on_record(cx, record);
-        }
-    }
-    look_for_doubtful(cx);
-    go_on(cx);
 }
 
 /// Time to read again what could not be read.
 pub(crate) fn read_again(cx: &mut Context) {
-    look_for_doubtful(cx);
     for record in core::mem::take(&mut cx.names.unread) {
         if let (true, RecordBody::File { root, root_len }) = (is_newest(cx, &record), record.record.body) {
             open(cx, record, PageRef { id: root, len: root_len });
@@ -320,7 +293,7 @@ fn go_on(cx: &mut Context) {
             let from = from.clone();
             read_on(cx, from);
         }
-        Reading::Done if cx.names.complete() => cx.signal(Signal::NamesLoaded),
+        Reading::Done if are_complete(cx) => cx.signal(Signal::NamesLoaded),
         Reading::Done => {}
         Reading::NotStarted | Reading::UnderWay => {}
     }

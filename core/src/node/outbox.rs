@@ -215,7 +215,15 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         Some(Answer::Announced(AnnounceOutcome::Stored)) => Delivery::Stored,
         Some(Answer::Announced(AnnounceOutcome::Superseded { by })) => Delivery::Superseded(by),
         Some(Answer::Announced(AnnounceOutcome::Refused(reason))) => Delivery::Refused(reason),
-        Some(Answer::Records { .. } | Answer::Promised(_) | Answer::Members { .. }) => {
+        Some(
+            Answer::Records { .. }
+            | Answer::Promised(_)
+            | Answer::Members { .. }
+            | Answer::Synced(_)
+            | Answer::Compared(_)
+            | Answer::Found(_)
+            | Answer::Told(_),
+        ) => {
             asks::on_lie(cx, node);
             Delivery::Lost
         }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::disk::{DiskDone, DiskError, DiskResult};
-use crate::ids::{ChunkId, LinkId, ObjectKey, RequestId};
+use crate::ids::{ChunkId, LinkId, ObjectKey, RecordId, RequestId};
 use crate::node::announce::{AnnounceStep, PromiseStep};
 use crate::node::answers::AnswerStep;
 use crate::node::boot::BootStep;
@@ -16,7 +16,9 @@ use crate::node::page_loader::PageStep;
 use crate::node::presence::PresenceStep;
 use crate::node::publish::PublishStep;
 use crate::node::pull::{PullId, PullStep};
+use crate::node::records::RecordsStep;
 use crate::node::scrub::ScrubStep;
+use crate::node::sync::SyncStep;
 use crate::node::task::TaskStep;
 use crate::node::upload::{UploadKey, UploadStep};
 use crate::record::SignedRecord;
@@ -42,6 +44,10 @@ pub(crate) enum Pending {
     Task(RequestId, TaskStep),
     Outbox(OutboxStep),
     Checkpoint(CheckpointStep),
+    Records(RecordsStep),
+    Sync(SyncStep),
+    /// What is here of the name of a record that is to be repaired.
+    Repair(RecordId),
     Mend(MendStep),
     Presence(PresenceStep),
     Scrub(ScrubStep),

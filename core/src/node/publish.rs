@@ -8,17 +8,18 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::disk::{DiskError, DiskOp, Write};
+use crate::disk::{DiskError, Write};
 use crate::event::{RequestError, WriteReport};
 use crate::ids::{NodeId, PageId, RecordId, RequestId};
 use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
+use crate::node::records::{self, With};
 use crate::node::signal::{Delivery, Signal};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, names, outbox, schema};
+use crate::node::{answers, asks, outbox, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::version::{ClockError, Version};
 use crate::work::{WorkOp, WorkResult};
@@ -27,9 +28,8 @@ use crate::{buggify, planted, sometimes};
 /// What a publication waits for.
 #[derive(Debug)]
 pub(crate) enum PublishStep {
-    /// The record, which is on the disk afterwards or may be, whoever still waits for it; and the deliveries that its commit
-    /// notes as owed.
-    Commit(SignedRecord, u64),
+    /// The record, and the deliveries that its commit notes as owed.
+    Commit(u64),
     /// The record that a peer says supersedes the one published.
     Verify(NodeId, RecordId),
 }
@@ -88,10 +88,8 @@ pub(crate) fn start(
 ) {
     let targets = Targets::new(record.record.name_id, record.record.retention.replicas);
     let key = schema::record_key(&record);
-    let mut writes = alloc::vec![
-        Write::Put { key: key.clone(), value: record.bytes.clone() },
-        Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) },
-    ];
+    let clock = Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) };
+    let mut writes = alloc::vec![clock];
     let mut owed_to: BTreeSet<NodeId> = targets.holders(cx).into_iter().collect();
     let (name, replicas) = (record.record.name_id, record.record.retention.replicas);
     let of_all = cluster::holders_of_all(cx, name, replicas);
@@ -108,9 +106,8 @@ pub(crate) fn start(
         owed_to.into_iter().map(|node| Write::Put { key: schema::outbox_key(node, &key), value: Bytes::new() }),
     );
     let require_keys = root.map(|root| schema::page_key(cx.owner, root)).into_iter().collect();
-    let step = PublishStep::Commit(record.clone(), owed);
     let publish = Publish {
-        record,
+        record: record.clone(),
         targets,
         carriers,
         told: BTreeMap::new(),
@@ -121,8 +118,8 @@ pub(crate) fn start(
         verifying: 0,
     };
     cx.publishes.publishes.insert(request, publish);
-    let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes };
-    cx.disk(commit, Pending::Publish(request, step));
+    let with = With { require_keys, writes, ..With::default() };
+    records::add_new(cx, record, with, Pending::Publish(request, PublishStep::Commit(owed)));
 }
 
 /// Ends a publication whose request is gone. (The record, once committed, is delivered all the same.)
@@ -134,12 +131,11 @@ pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: PublishStep, completion: Completion) {
     match step {
-        PublishStep::Commit(record, owed) => {
+        PublishStep::Commit(owed) => {
             let committed = completion.committed();
             if committed == Ok(true) {
                 cx.counters.owed += owed;
             }
-            names::on_commit(cx, record, &committed);
             on_committed(cx, request, committed);
         }
         PublishStep::Verify(node, record) => on_verified(cx, request, node, record, completion.work()),

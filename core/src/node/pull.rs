@@ -24,9 +24,10 @@ use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::pending::{Completion, Pending};
+use crate::node::records::{self, With};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::upload::BLOB_LEN_MIN;
-use crate::node::{answers, asks, fetch, keep, names, schema};
+use crate::node::{answers, asks, fetch, keep, repair, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::BLOB_LEN_MAX;
 use crate::{buggify, planted, sometimes};
@@ -60,10 +61,22 @@ pub(crate) enum PullClient {
         request: u64,
     },
     Restore(RequestId),
+    /// It is to be here.
+    Repair,
     /// A record that lacks something here.
     Mend,
     /// The record is worth having, and that is all.
     Nobody,
+}
+
+impl PullClient {
+    /// Whether nobody waits for it, so that it keeps to the rate of repair.
+    fn is_repair(self) -> bool {
+        match self {
+            Self::Repair | Self::Mend => true,
+            Self::Announce { .. } | Self::Promise { .. } | Self::Restore(_) | Self::Nobody => false,
+        }
+    }
 }
 
 /// How it ended.
@@ -84,8 +97,7 @@ pub(crate) enum PullStep {
     Has,
     Write(ChunkId, NodeId),
     CommitPage,
-    /// The record, which is on the disk afterwards or may be, whoever still waits for it.
-    CommitRecord(SignedRecord),
+    CommitRecord,
 }
 
 #[derive(Debug)]
@@ -383,15 +395,11 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
             }
             Err(error) => refuse_disk(cx, id, &error),
         },
-        PullStep::CommitRecord(record) => {
-            let committed = completion.committed();
-            names::on_commit(cx, record, &committed);
-            match committed {
-                Ok(true) => on_record_stored(cx, id),
-                Ok(false) => refuse(cx, id, Refusal::Disk),
-                Err(error) => refuse_disk(cx, id, &error),
-            }
-        }
+        PullStep::CommitRecord => match completion.committed() {
+            Ok(true) => on_record_stored(cx, id),
+            Ok(false) => refuse(cx, id, Refusal::Disk),
+            Err(error) => refuse_disk(cx, id, &error),
+        },
     }
 }
 
@@ -405,18 +413,35 @@ fn on_presence(cx: &mut Context, id: PullId, has: &[bool]) {
     pump(cx, id);
 }
 
+/// Goes on with all repairs: their rate allows more.
+pub(crate) fn pump_repairs(cx: &mut Context) {
+    let repairs = cx.pulls.pulls.iter().filter(|(_, pull)| pull.client.is_repair() && pull.page.is_some());
+    let ids: Vec<PullId> = repairs.map(|(id, _)| *id).collect();
+    for id in ids {
+        let waits = |pull: &Pull| pull.page.as_ref().is_some_and(|page| !page.queue.is_empty());
+        if cx.pulls.pulls.get(&id).is_some_and(waits) {
+            pump(cx, id);
+        }
+    }
+}
+
 /// Fetches as many chunks as may be under way; commits the page when all are here.
 fn pump(cx: &mut Context, id: PullId) {
     let pulls = cx.pulls.pulls.len() - cx.pulls.waiting.len();
     let window = ACTIVE_BYTES_MAX / u64::try_from(pulls.max(1)).unwrap_or(u64::MAX);
     loop {
-        let Some(Pull { record, holders, liars, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
+        let Some(Pull { client, page: Some(page), .. }) = cx.pulls.pulls.get(&id) else { return };
+        let is_repair = client.is_repair();
         let Some(chunk) = page.queue.front().copied() else { break };
         let active: u64 = page.active.iter().filter_map(|id| page.chunks.get(id)).map(|len| u64::from(*len)).sum();
         let one_by_one = buggify!(cx.simulation, "pull.one-chunk-at-a-time");
         if active > 0 && (one_by_one || active + u64::from(chunk.len) > window) {
             return;
         }
+        if is_repair && !repair::take(cx, chunk.len) {
+            return;
+        }
+        let Some(Pull { record, holders, liars, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
         page.queue.pop_front();
         page.active.insert(chunk.id);
         let order = fetch::Order {
@@ -517,7 +542,7 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let record = pull.record.clone();
     let owner = record.record.owner;
-    let mut writes = alloc::vec![Write::Put { key: schema::record_key(&record), value: record.bytes.clone() }];
+    let mut writes = Vec::new();
     if owner == cx.owner {
         cx.clock.observe(&record.record.version);
         writes.push(Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) });
@@ -540,10 +565,8 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
         // A record that was dropped meanwhile stays dropped.
         require_keys.push(schema::record_key(&record));
     }
-    cx.disk(
-        DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes },
-        Pending::Pull(id, PullStep::CommitRecord(record)),
-    );
+    let with = With { require_keys, writes, ..With::default() };
+    records::add(cx, record, with, Pending::Pull(id, PullStep::CommitRecord));
 }
 
 fn on_record_stored(cx: &mut Context, id: PullId) {

@@ -16,7 +16,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pages::file_info;
 use crate::node::pending::{Completion, Pending};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{choose, cluster, schema};
+use crate::node::{choose, cluster, names, schema};
 use crate::record::{RecordBody, SignedRecord};
 
 /// Loads the root page of a record of this node's owner, opened.
@@ -65,7 +65,7 @@ impl Task for List {
     }
 
     fn on_names(&mut self, cx: &mut Context) -> Flow {
-        if !cx.names.complete() {
+        if !names::are_complete(cx) {
             return Flow::Continue;
         }
         let (files, more) = cx.names.list(&self.prefix, self.after.as_deref(), self.limit as usize);

@@ -34,6 +34,8 @@ pub(crate) struct Vouched {
 
 /// The key that says that all members have been asked for the owner's records.
 pub(crate) const FILLED: &[u8] = b"L";
+/// The prefix of all records.
+pub(crate) const RECORDS: &[u8] = b"R";
 
 /// The clock's key.
 pub(crate) const CLOCK: &[u8] = b"C";

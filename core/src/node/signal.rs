@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::bulk::Bulk;
 use crate::event::{RequestError, WriteReport};
-use crate::frame::{AnnounceOutcome, HeldRecord, MemberRow, Refusal};
+use crate::frame::{AnnounceOutcome, CompareOutcome, HeldRecord, MemberRow, Refusal, SyncOutcome};
 use crate::ids::{BlobKey, ChunkId, NodeId, RecordId, RequestId};
 use crate::node::locate::Located;
 use crate::node::page_loader::{LoadedPage, PageClient, PageFailure};
@@ -93,6 +93,10 @@ pub(crate) enum AskClient {
     Checkpoint(RecordId),
     /// The exchange of tables of members.
     Members,
+    /// The comparison with a peer of this number.
+    Sync(u64),
+    /// Nobody: what the peer says to it changes nothing.
+    Nobody,
 }
 
 /// What a peer answered.
@@ -102,6 +106,10 @@ pub(crate) enum Answer {
     Announced(AnnounceOutcome),
     Promised(bool),
     Members { members: Vec<MemberRow>, more: bool },
+    Synced(SyncOutcome),
+    Compared(CompareOutcome),
+    Found(Vec<Bytes>),
+    Told(Option<u32>),
 }
 
 /// What became of a delivery.

@@ -8,6 +8,7 @@ use crate::ids::{NodeId, RequestId};
 use crate::member::{MemberInfo, MemberStatus};
 use crate::node::checkpoints;
 use crate::node::context::Context;
+use crate::node::names;
 use crate::node::pending::{Completion, Pending};
 use crate::node::query::timed_out;
 use crate::node::swim::Liveness;
@@ -35,7 +36,7 @@ impl Task for Status {
         let status = StatusInfo {
             node: cx.me,
             owner: cx.owner,
-            files: cx.names.complete().then(|| cx.names.count()),
+            files: names::are_complete(cx).then(|| cx.names.count()),
             file_bytes: cx.names.bytes(),
             disk: usage,
             disk_error: cx.disk_error.clone(),

@@ -28,6 +28,12 @@ pub enum Timer {
     Outbox(NodeId),
     /// What could not be read at the start is read again.
     Boot,
+    /// Which records are on the disk is asked again.
+    Records,
+    /// Records are compared with a peer.
+    Sync,
+    /// The rate of repair allows more.
+    Repair,
     /// The first dials should have come to something.
     Settle,
     /// A checkpoint is due, or peers are to be told of it again.

@@ -156,6 +156,8 @@ bugs! {
         "A scrub starts with the first blob after every restart, so that the last ones are never read on a node that is restarted often.";
     NameInJournal "name-in-journal" in "core/node/put.rs" needs [],
         "A journal of the puts under way keeps their names as they are.";
+    SyncSkipsLastBucket "sync-skips-last-bucket" in "core/node/sync.rs" needs ["process"],
+        "A comparison of what two nodes have leaves out the last of its buckets.";
     CancelForgotten "cancel-forgotten" in "core/node.rs" needs [],
         "A request whose caller goes away is left to its deadline, which a put that waits for its caller never reaches.";
     AckBeforeFsync "ack-before-fsync" in "net-tokio/store/batch.rs" needs ["process"],

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use forever_core::bulk::PlainChunk;
 use forever_core::checkpoint::{Census, Checkpoint};
 use forever_core::frame::{
-    AnnounceOutcome, Frame, Goodbye, HeldRecord, Hello, Life, MemberRow, PROTOCOL_VERSION, Refusal,
+    AnnounceOutcome, CompareOutcome, Frame, Goodbye, HeldRecord, Hello, Life, MemberRow, PROTOCOL_VERSION, Refusal,
+    SetRange, SyncOutcome,
 };
 use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::intent::{SignedIntent, UploadIntent};
@@ -15,6 +16,7 @@ use forever_core::manifest::{
 use forever_core::member::{Member, MemberInfo, MemberStatus};
 use forever_core::name::Name;
 use forever_core::placement::Replicas;
+use forever_core::reconcile::{Digest, Item};
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::seal::{SealedChunk, seal_chunk};
 use forever_core::secrets::{OwnerKeys, OwnerSecret};
@@ -124,7 +126,8 @@ pub(crate) fn ticket() -> SignedTicket {
 
 /// One frame of each kind, with its name; the payload of a data frame is `abc`.
 pub(crate) fn frames() -> Vec<(&'static str, Frame)> {
-    let frames = [link_frames(), upload_frames(), want_frames(), record_frames(), member_frames()].concat();
+    let frames =
+        [link_frames(), upload_frames(), want_frames(), record_frames(), member_frames(), sync_frames()].concat();
     frames.into_iter().map(|frame| (frame_name(&frame), frame)).collect()
 }
 
@@ -156,6 +159,14 @@ fn frame_name(frame: &Frame) -> &'static str {
         Frame::Members { .. } => "members",
         Frame::News { .. } => "news",
         Frame::Swim { .. } => "swim",
+        Frame::Sync { .. } => "sync",
+        Frame::Synced { .. } => "synced",
+        Frame::Compare { .. } => "compare",
+        Frame::Compared { .. } => "compared",
+        Frame::FindItems { .. } => "find_items",
+        Frame::Found { .. } => "found",
+        Frame::Tell { .. } => "tell",
+        Frame::Told { .. } => "told",
     }
 }
 
@@ -239,6 +250,21 @@ fn member_frames() -> Vec<Frame> {
         Frame::Members { request: 8, members: vec![MemberRow { member: member.clone(), life }], more: true },
         Frame::News { members: vec![member] },
         Frame::Swim { table: 250, packet: Bytes::from_static(b"a packet") },
+    ]
+}
+
+fn sync_frames() -> Vec<Frame> {
+    let range = SetRange { bucket: 0x12, from: Item([0x12; 32]), to: None, owner: None, levels: vec![3] };
+    let record = Bytes::from_static(b"signed record");
+    vec![
+        Frame::Sync { request: 8, shared: Digest([0x77; 8]), owner: OWNER, own: Digest([0x78; 8]) },
+        Frame::Synced { request: 8, outcome: SyncOutcome::Differ { shared: vec![Digest([0x77; 8])], own: vec![] } },
+        Frame::Compare { request: 9, range, message: Bytes::from_static(b"message") },
+        Frame::Compared { request: 9, outcome: CompareOutcome::Answer(Bytes::from_static(b"answer")) },
+        Frame::FindItems { request: 10, items: vec![Item([0x88; 32])] },
+        Frame::Found { request: 10, records: vec![record.clone()] },
+        Frame::Tell { request: 11, records: vec![record] },
+        Frame::Told { request: 11, lacking: Some(1) },
     ]
 }
 

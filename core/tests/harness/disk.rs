@@ -71,14 +71,13 @@ impl MemoryDisk {
         if from >= to {
             return DiskDone::Entries { entries: Vec::new(), more: false };
         }
-        let mut range: Vec<(Bytes, Bytes)> =
-            self.index.range(from..to).map(|(key, value)| (key.clone(), value.clone())).collect();
-        if reverse {
-            range.reverse();
-        }
-        let more = range.len() > limit as usize;
-        range.truncate(limit as usize);
-        DiskDone::Entries { entries: range, more }
+        let range = self.index.range(from..to).map(|(key, value)| (key.clone(), value.clone()));
+        let most = limit as usize + 1;
+        let mut entries: Vec<(Bytes, Bytes)> =
+            if reverse { range.rev().take(most).collect() } else { range.take(most).collect() };
+        let more = entries.len() == most;
+        entries.truncate(limit as usize);
+        DiskDone::Entries { entries, more }
     }
 
     fn commit(&mut self, mut blobs: Vec<BlobKey>, mut keys: Vec<Bytes>, writes: Vec<Write>) -> DiskDone {

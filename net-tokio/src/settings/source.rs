@@ -6,7 +6,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 22] = [
     "listen",
     "advertise",
     "peers",
@@ -26,6 +26,8 @@ pub(super) const KEYS: [&str; 20] = [
     "keep_days",
     "reserve_mib",
     "scrub_days",
+    "sync_interval_s",
+    "repair_mib_s",
     "disk_threads",
 ];
 

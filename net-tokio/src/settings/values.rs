@@ -101,6 +101,11 @@ pub(super) fn zone<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Erro
     Ok(text)
 }
 
+/// In MiB a second: no disk or network is faster than a TiB.
+pub(super) fn repair_rate<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    in_range(from, 1, 1 << 20)
+}
+
 pub(super) fn chunk_size<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     in_range(from, 64, 16_384).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
 }

@@ -148,6 +148,8 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
             changes_max: *knob(31).pick(&[1, 4, 64]),
             wait_max: ms(&mut knob(32), 1_000, 20_000),
         },
+        sync_interval: ms(&mut knob(33), 2_000, 10_000),
+        repair_bytes_s: *knob(34).pick(&[256 << 10, 4 << 20, 64 << 20]),
         scrub_period: Duration::from_secs(*knob(18).pick(&[0, 8, 20, 40])),
         presence_period: Duration::from_secs(*knob(19).pick(&[0, 5, 15])),
         simulation: Simulation::default(),

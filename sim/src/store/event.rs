@@ -9,6 +9,7 @@ use forever_core::event::{
     FileInfo, FileStat, PutReport, RequestError, RestoreReport, ScrubReport, Share, VersionInfo, WriteReport,
 };
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
+use forever_core::reconcile::Sum;
 use forever_core::record::SignedRecord;
 use forever_core::secrets::OwnerKeys;
 use forever_core::version::Version;
@@ -291,4 +292,9 @@ pub trait View {
 
     /// Links that stand at a node, with the node at the other end. Empty if the tier cannot tell.
     fn links(&self, node: usize) -> Vec<usize>;
+
+    /// The sum of the records on its disk as a running node knows it. `None` while it is not certain, or if the tier cannot tell.
+    fn record_sum(&self, _node: usize) -> Option<Sum> {
+        None
+    }
 }

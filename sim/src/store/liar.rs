@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use forever_core::bulk::Bulk;
-use forever_core::frame::{ANSWER_RECORDS_MAX, AnnounceOutcome, Frame, HEADER_LEN_MAX, HeldRecord};
+use forever_core::frame::{ANSWER_RECORDS_MAX, AnnounceOutcome, Frame, HEADER_LEN_MAX, HeldRecord, SyncOutcome};
 use forever_core::ids::{NameId, OwnerId};
 use forever_core::record::{RECORD_LEN_MAX, Record};
 
@@ -187,6 +187,8 @@ fn withhold(frame: &mut Frame) -> Fate {
             records.clear();
             *next = Bytes::new();
         }
+        Frame::Found { records, .. } if !records.is_empty() => records.clear(),
+        Frame::Synced { outcome, .. } if *outcome != SyncOutcome::Same => *outcome = SyncOutcome::Same,
         Frame::Data { want, .. } => *frame = Frame::Unavailable { want: *want },
         _ => return Fate::Honest,
     }
@@ -206,6 +208,7 @@ fn each_record(frame: &Frame, mut see: impl FnMut(&Bytes)) {
         Frame::Announce { record, .. }
         | Frame::Announced { outcome: AnnounceOutcome::Superseded { by: record }, .. } => see(record),
         Frame::Records { records, .. } => records.iter().for_each(|HeldRecord { record, .. }| see(record)),
+        Frame::Found { records, .. } | Frame::Tell { records, .. } => records.iter().for_each(see),
         _ => {}
     }
 }
@@ -216,6 +219,7 @@ fn each_record_mut(frame: &mut Frame, mut change: impl FnMut(&mut Bytes)) {
         Frame::Announce { record, .. }
         | Frame::Announced { outcome: AnnounceOutcome::Superseded { by: record }, .. } => change(record),
         Frame::Records { records, .. } => records.iter_mut().for_each(|HeldRecord { record, .. }| change(record)),
+        Frame::Found { records, .. } | Frame::Tell { records, .. } => records.iter_mut().for_each(change),
         _ => {}
     }
 }

@@ -49,6 +49,14 @@ const fn names(frame: &Frame) -> (&'static str, &'static str) {
         Frame::Members { .. } => ("members", "members"),
         Frame::News { .. } => ("members", "news"),
         Frame::Swim { .. } => ("members", "swim"),
+        Frame::Sync { .. } => ("comparisons", "sync"),
+        Frame::Synced { .. } => ("comparisons", "synced"),
+        Frame::Compare { .. } => ("comparisons", "compare"),
+        Frame::Compared { .. } => ("comparisons", "compared"),
+        Frame::FindItems { .. } => ("comparisons", "find items"),
+        Frame::Found { .. } => ("comparisons", "found"),
+        Frame::Tell { .. } => ("comparisons", "tell"),
+        Frame::Told { .. } => ("comparisons", "told"),
     }
 }
 

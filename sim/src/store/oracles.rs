@@ -17,6 +17,7 @@ mod links;
 mod restores;
 pub mod resurrection;
 pub mod sessions;
+mod sums;
 mod tally;
 
 use std::cell::RefCell;
@@ -98,6 +99,7 @@ where
         Box::new(Judge(probes::Probes::new(findings.clone()))),
         Box::new(Judge(integrity::Integrity::default())),
         Box::new(Judge(holders::Holders::default())),
+        Box::new(Judge(sums::Sums::default())),
         Box::new(Judge(links::Links::default())),
         Box::new(Judge(sessions::Sessions::default())),
         Box::new(Judge(authority::Authority::default())),

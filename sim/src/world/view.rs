@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use forever_core::ids::{NameId, NodeId, OwnerId};
+use forever_core::reconcile::Sum;
 use forever_core::secrets::OwnerKeys;
 use forever_core::version::Version;
 use forever_net_tokio::link::CONTROL_WAITING_MAX;
@@ -65,6 +66,10 @@ impl View for World {
 
     fn links(&self, node: usize) -> Vec<usize> {
         self.stands(node)
+    }
+
+    fn record_sum(&self, node: usize) -> Option<Sum> {
+        self.hosts[node].process.as_ref().and_then(|process| process.node.record_sum())
     }
 }
 

@@ -10,6 +10,7 @@ use forever_core::config::Config;
 use forever_core::event::{FileInfo, PutReport, RequestError, WriteReport};
 use forever_core::ids::{BlobKey, ChunkId, NodeId, PageId};
 use forever_core::placement::Replicas;
+use forever_core::reconcile::Sum;
 use forever_core::record::{Record, RecordBody, Retention, SignedRecord};
 use forever_core::secrets::{OwnerKeys, OwnerSecret};
 use forever_core::version::Version;
@@ -37,6 +38,7 @@ pub(crate) struct FakeView {
     pub(crate) gauges: Vec<(&'static str, u64, u64)>,
     pub(crate) left_over: Vec<(&'static str, u64)>,
     pub(crate) links: Vec<Vec<usize>>,
+    pub(crate) sums: Vec<Option<Sum>>,
 }
 
 impl View for FakeView {
@@ -86,6 +88,10 @@ impl View for FakeView {
 
     fn links(&self, node: usize) -> Vec<usize> {
         self.links[node].clone()
+    }
+
+    fn record_sum(&self, node: usize) -> Option<Sum> {
+        self.sums[node]
     }
 }
 
@@ -304,5 +310,6 @@ fn view() -> FakeView {
         gauges: Vec::new(),
         left_over: Vec::new(),
         links: vec![Vec::new(); 3],
+        sums: vec![None; 3],
     }
 }

@@ -1,0 +1,413 @@
+//! Anti-entropy: with one peer after the other this node compares the records that both should have, fetches what it lacks and
+//! tells the peer what that lacks.
+//!
+//! Two sets are compared at once: the *shared* one, of the records of any owner that placement gives to both; and the *own* one, of
+//! the records of this node's owner that the peer should have, all of them if it is a device of the same owner. Equal sets cost a
+//! small frame each way; of others, the digests of 256 buckets are compared, then the items of those that differ. Of a third set
+//! the peer is only told: of what is *astray* here, since it is to be there and not here. What has been said about a bucket is not
+//! said again as long as it stays as it was at both ends.
+//!
+//! Each node judges by its own view of who the members are: it fetches only what it is to hold by that, whatever it is told, so nodes
+//! whose views differ bring each other nothing that the other would give away again. A comparison is one message after the other, each
+//! with its answer; who answers remembers nothing.
+
+mod exchange;
+mod reads;
+mod scope;
+mod serve;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::frame::{CompareOutcome, Frame, SyncOutcome};
+use crate::ids::NodeId;
+use crate::node::cluster::Reach;
+use crate::node::context::Context;
+use crate::node::gauges::Gauge;
+use crate::node::pending::Completion;
+use crate::node::signal::{Answer, AskClient};
+use crate::node::timers::Timer;
+use crate::node::{asks, cluster, repair};
+use crate::reconcile::{Asker, BUCKETS, Digest, Item, Sum};
+use crate::record::SignedRecord;
+use crate::{planted, sometimes};
+use reads::{ReadClient, Reads};
+use scope::{Scope, Selection};
+use serve::Serving;
+
+pub(crate) use exchange::tell_holders;
+pub(crate) use serve::{on_compare, on_find_items, on_sync, on_tell};
+
+/// The longest wait before a peer that has just come, or that may have to hold other records than before, is compared with. Nodes do
+/// not wait equally long, so that they do not all ask one.
+const SOON: Duration = Duration::from_millis(500);
+
+/// Into how many parts the buckets of one comparison are cut at most: enough for a hundred million records.
+const SPLITS_MAX: u32 = 16_384;
+
+/// How often it is looked whether there is room for more to repair.
+const ROOM: Duration = Duration::from_millis(500);
+
+/// What is waited for.
+#[derive(Debug)]
+pub(crate) enum SyncStep {
+    /// Rows of the index.
+    Read(u64),
+    /// Records that the peer gave, in a comparison of this number.
+    Verify(u64, NodeId),
+    /// Which of the records that a peer told of are here.
+    Looked(serve::Tale, Vec<SignedRecord>),
+    /// Those that are not.
+    Told(serve::Tale),
+}
+
+/// A part of a set that is dealt with.
+#[derive(Clone, Copy, Debug)]
+struct Task {
+    scope: Scope,
+    bucket: u8,
+    /// The first item that belongs to it, and the first that does not any more.
+    from: Item,
+    to: Option<Item>,
+}
+
+/// A comparison that this node asks for.
+#[derive(Debug)]
+struct Asking {
+    id: u64,
+    node: NodeId,
+    /// The digests of this node's buckets.
+    mine: BTreeMap<Scope, Vec<Digest>>,
+    /// What was found of each bucket that is dealt with: the digests of both nodes.
+    differing: BTreeMap<Part, (Digest, Digest)>,
+    tasks: VecDeque<Task>,
+    task: Option<Task>,
+    splits: u32,
+    comparison: Option<Asker>,
+    /// Items that only this node has, and those that only the peer has, as far as not dealt with.
+    here: VecDeque<Item>,
+    there: VecDeque<Item>,
+    /// It waits until there is room for more to repair.
+    waits: bool,
+}
+
+/// A bucket of one of the sets.
+type Part = (Scope, u8);
+
+/// What is under way.
+#[derive(Debug, Default)]
+pub(crate) struct Sync {
+    /// Peers to compare with soon.
+    dirty: BTreeSet<NodeId>,
+    /// The peer whose turn came last.
+    last: Option<NodeId>,
+    asking: Option<Asking>,
+    /// Buckets that differ although all has been said about them, as long as they stay as they were: a peer may have more of an
+    /// owner's records than it should, and what it is to have may not be had.
+    settled: BTreeMap<NodeId, BTreeMap<Part, (Digest, Digest)>>,
+    reads: Reads,
+    serving: Serving,
+}
+
+/// Operations that may be under way: reads of the own comparison and of those that are served, and verifications.
+pub(crate) const OPERATIONS_MAX: u64 = 2 + serve::COMPARED_MAX as u64 + 1;
+
+/// What of its limits is used.
+pub(crate) fn gauges(cx: &Context) -> [Gauge; 2] {
+    [
+        ("comparisons served", cx.sync.serving.compared() as u64, serve::COMPARED_MAX as u64),
+        ("questions for items that wait", cx.sync.serving.waiting() as u64, serve::WAITING_MAX as u64),
+    ]
+}
+
+/// A peer can be talked to.
+pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
+    mark(cx, node);
+}
+
+/// A peer can no longer be talked to. What it was told it may have forgotten when it comes back.
+pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
+    cx.sync.dirty.remove(&node);
+    cx.sync.settled.remove(&node);
+}
+
+/// Who holds what may have changed.
+pub(crate) fn on_membership(cx: &mut Context) {
+    cx.sync.settled.clear();
+    for node in cx.links.ready_nodes() {
+        mark(cx, node);
+    }
+}
+
+/// A peer is to be compared with soon.
+pub(crate) fn mark(cx: &mut Context, node: NodeId) {
+    cx.sync.dirty.insert(node);
+    schedule(cx);
+}
+
+/// A peer has what could not be had from it now: it is compared with again, not at once.
+pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
+    cx.sync.settled.remove(&node);
+    if cx.sync.asking.is_none() && cx.timers.deadline(&Timer::Sync).is_none() {
+        schedule(cx);
+    }
+    if cx.links.of(node).is_some() {
+        cx.sync.dirty.insert(node);
+    }
+}
+
+/// Sets the time of the next comparison.
+fn schedule(cx: &mut Context) {
+    if cx.sync.asking.is_some() {
+        return;
+    }
+    let interval = cx.config.sync_interval;
+    let wait = if cx.sync.dirty.is_empty() { interval } else { SOON.min(interval) };
+    let due = cx.now.mono + cx.jitter(wait);
+    cx.timers.set_if_sooner(Timer::Sync, due);
+}
+
+/// Time for the next comparison, or to go on with one.
+pub(crate) fn on_timer(cx: &mut Context) {
+    if let Some(asking) = &mut cx.sync.asking {
+        if core::mem::take(&mut asking.waits) {
+            exchange::go_on(cx);
+        }
+        return;
+    }
+    let Some(node) = next_partner(cx).filter(|_| cx.records.summary().is_some()) else { return schedule(cx) };
+    cx.sync.last = Some(node);
+    // What marks it from now on is about a later comparison.
+    cx.sync.dirty.remove(&node);
+    match cluster::reach(cx, node) {
+        Reach::Linked => start(cx, node),
+        // It is compared with when it has come.
+        Reach::Coming | Reach::Away => schedule(cx),
+    }
+}
+
+/// The next peer that is to be compared with soon; else the next in turn.
+fn next_partner(cx: &Context) -> Option<NodeId> {
+    let members: BTreeSet<NodeId> = cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
+    let after = |nodes: &BTreeSet<NodeId>| {
+        let later = cx.sync.last.and_then(|last| nodes.range(last..).find(|node| **node != last).copied());
+        later.or_else(|| nodes.first().copied())
+    };
+    let linked = |node: &&NodeId| cx.links.of(**node).is_some();
+    let dirty: BTreeSet<NodeId> = cx.sync.dirty.iter().filter(linked).copied().collect();
+    after(&dirty).or_else(|| after(&members))
+}
+
+fn start(cx: &mut Context, node: NodeId) {
+    let shared = scope::sums(cx, Selection::Shared(node));
+    let own = scope::sums(cx, Selection::OwnAt(node));
+    let astray = scope::sums(cx, Selection::Astray(node));
+    let id = cx.number();
+    let (shared_root, own_root, owner) = (shared.root(), own.root(), cx.owner);
+    let mine = [(Scope::Shared, shared), (Scope::Own, own), (Scope::Astray, astray)];
+    cx.sync.asking = Some(Asking {
+        id,
+        node,
+        mine: mine.into_iter().map(|(scope, sums)| (scope, sums.digests())).collect(),
+        differing: BTreeMap::new(),
+        tasks: VecDeque::new(),
+        task: None,
+        splits: 0,
+        comparison: None,
+        here: VecDeque::new(),
+        there: VecDeque::new(),
+        waits: false,
+    });
+    let frame = |request| Frame::Sync { request, shared: shared_root, owner, own: own_root };
+    asks::ask(cx, AskClient::Sync(id), node, frame);
+}
+
+/// The comparison is over; if it was cut short, it is begun anew after a while.
+fn finish(cx: &mut Context, complete: bool) {
+    let Some(Asking { node, .. }) = cx.sync.asking.take() else { return };
+    schedule(cx);
+    if !complete {
+        sometimes!(cx.simulation, "sync.cut-short");
+        // The others come first: it is busy, or has just gone.
+        mark_later(cx, node);
+    }
+}
+
+/// The comparison of a number, if it still goes on.
+fn asking(cx: &mut Context, id: u64) -> Option<&mut Asking> {
+    cx.sync.asking.as_mut().filter(|asking| asking.id == id)
+}
+
+/// The peer answered, or did not.
+pub(crate) fn on_answered(cx: &mut Context, id: u64, node: NodeId, answer: Option<Answer>) {
+    if asking(cx, id).is_none() {
+        return;
+    }
+    match answer {
+        Some(Answer::Synced(outcome)) => on_synced(cx, id, outcome),
+        Some(Answer::Compared(outcome)) => on_compared(cx, id, outcome),
+        Some(Answer::Found(records)) => exchange::on_found(cx, id, records),
+        Some(Answer::Told(lacking)) => exchange::on_told(cx, id, lacking),
+        Some(Answer::Records { .. } | Answer::Announced(_) | Answer::Promised(_) | Answer::Members { .. }) => {
+            finish(cx, false);
+            asks::on_lie(cx, node);
+        }
+        None => finish(cx, false),
+    }
+}
+
+fn on_synced(cx: &mut Context, id: u64, outcome: SyncOutcome) {
+    let (shared, own) = match outcome {
+        SyncOutcome::Same => (Vec::new(), Vec::new()),
+        SyncOutcome::Busy => return finish(cx, false),
+        SyncOutcome::Differ { shared, own } => (shared, own),
+    };
+    let is_sane = |digests: &Vec<Digest>| digests.is_empty() || digests.len() == BUCKETS;
+    let Some(asking) = asking(cx, id) else { return };
+    if !is_sane(&shared) || !is_sane(&own) {
+        let node = asking.node;
+        finish(cx, false);
+        return asks::on_lie(cx, node);
+    }
+    plan(cx, Scope::Shared, &shared);
+    plan(cx, Scope::Own, &own);
+    plan(cx, Scope::Astray, &[Sum::default().digest(); BUCKETS]);
+    next_task(cx);
+}
+
+/// Notes the buckets of a set that are to be dealt with: those that differ, and about which not all has been said.
+fn plan(cx: &mut Context, scope: Scope, theirs: &[Digest]) {
+    let buckets = if planted!(cx.simulation, SyncSkipsLastBucket) { BUCKETS - 1 } else { BUCKETS };
+    let Some(asking) = &mut cx.sync.asking else { return };
+    let settled = cx.sync.settled.get(&asking.node);
+    let mine = asking.mine.get(&scope).map(Vec::as_slice).unwrap_or_default();
+    let pairs = (0..=u8::MAX).zip(mine.iter().copied().zip(theirs.iter().copied())).take(buckets);
+    for (bucket, pair) in pairs.filter(|(_, (mine, theirs))| mine != theirs) {
+        let part = (scope, bucket);
+        if settled.and_then(|settled| settled.get(&part)) != Some(&pair) {
+            asking.differing.insert(part, pair);
+            asking.tasks.push_back(Task { scope, bucket, from: Item::FIRST, to: None });
+        }
+    }
+}
+
+/// Goes on with the next part; ends after the last.
+fn next_task(cx: &mut Context) {
+    let Some(asking) = &mut cx.sync.asking else { return };
+    let next = asking.tasks.pop_front();
+    let part = |task: Task| (task.scope, task.bucket);
+    if let Some(done) = asking.task.take().map(part).filter(|done| next.map(part) != Some(*done))
+        && let Some(pair) = asking.differing.remove(&done)
+    {
+        // All has been said about it.
+        cx.sync.settled.entry(asking.node).or_default().insert(done, pair);
+    }
+    let Some(task) = next else { return finish(cx, true) };
+    asking.task = Some(task);
+    asking.comparison = None;
+    let (id, node) = (asking.id, asking.node);
+    let range = scope::range(cx, node, task).mine;
+    reads::items(cx, ReadClient::Ask(id), range);
+}
+
+/// Something of the part that is dealt with is on its way, and may not arrive: it is looked at again the next time.
+fn is_open(cx: &mut Context) {
+    if let Some(Asking { task: Some(task), differing, .. }) = &mut cx.sync.asking {
+        differing.remove(&(task.scope, task.bucket));
+    }
+}
+
+/// A part has too many items for one comparison: it is cut in two. False if it cannot be cut there.
+fn split(cx: &mut Context, at: Item) -> bool {
+    let Some(Asking { tasks, task, splits, .. }) = &mut cx.sync.asking else { return true };
+    let Some(whole) = *task else { return true };
+    let is_within = whole.from < at && whole.to.is_none_or(|to| at < to);
+    if !is_within || *splits >= SPLITS_MAX {
+        return false;
+    }
+    sometimes!(cx.simulation, "sync.split");
+    *splits += 1;
+    tasks.push_front(Task { from: at, ..whole });
+    tasks.push_front(Task { to: Some(at), ..whole });
+    next_task(cx);
+    true
+}
+
+/// The items of this node are read.
+fn on_items(cx: &mut Context, id: u64, items: Result<Vec<Item>, reads::Failed>) {
+    let Some(asking) = asking(cx, id) else { return };
+    match items {
+        Ok(items) if asking.task.is_some_and(|task| task.scope == Scope::Astray) => {
+            asking.here.extend(items);
+            exchange::go_on(cx);
+        }
+        Ok(items) => {
+            let (comparison, message) = Asker::begin(items.into_iter().collect());
+            asking.comparison = Some(comparison);
+            compare(cx, message);
+        }
+        Err(reads::Failed::TooMany(middle)) if split(cx, middle) => {}
+        Err(reads::Failed::TooMany(_) | reads::Failed::Disk) => finish(cx, false),
+    }
+}
+
+fn compare(cx: &mut Context, message: Vec<u8>) {
+    let Some(Asking { id, node, task: Some(task), .. }) = &cx.sync.asking else { return };
+    let (id, node, task) = (*id, *node, *task);
+    let range = scope::range(cx, node, task).theirs;
+    asks::ask(cx, AskClient::Sync(id), node, |request| Frame::Compare { request, range, message: message.into() });
+}
+
+fn on_compared(cx: &mut Context, id: u64, outcome: CompareOutcome) {
+    let Some(node) = asking(cx, id).map(|asking| asking.node) else { return };
+    let answer = match outcome {
+        CompareOutcome::Answer(answer) => answer,
+        CompareOutcome::Busy => return finish(cx, false),
+        CompareOutcome::TooMany(middle) if split(cx, middle) => return,
+        CompareOutcome::TooMany(_) => {
+            finish(cx, false);
+            return asks::on_lie(cx, node);
+        }
+    };
+    let Some(asking) = asking(cx, id) else { return };
+    let Some(found) = asking.comparison.as_mut().map(|comparison| comparison.on_answer(&answer)) else { return };
+    match found {
+        Ok(found) => {
+            asking.here.extend(found.here);
+            asking.there.extend(found.there);
+            match found.next {
+                Some(next) => compare(cx, next),
+                None => exchange::go_on(cx),
+            }
+        }
+        Err(_) => {
+            finish(cx, false);
+            asks::on_lie(cx, node);
+        }
+    }
+}
+
+/// An operation is complete.
+pub(crate) fn on_completion(cx: &mut Context, step: SyncStep, completion: Completion) {
+    match step {
+        SyncStep::Read(id) => reads::on_read(cx, id, completion.entries()),
+        SyncStep::Verify(id, node) => exchange::on_verified(cx, id, node, completion.work()),
+        SyncStep::Looked(tale, records) => serve::on_told_looked(cx, tale, records, completion.values()),
+        SyncStep::Told(tale) => serve::on_told_verified(cx, tale, completion.work()),
+    }
+}
+
+/// There is room for more to repair, or will be: looks again in a while.
+fn wait_for_room(cx: &mut Context) -> bool {
+    if repair::has_room(cx) {
+        return false;
+    }
+    sometimes!(cx.simulation, "sync.waits-for-repair");
+    if let Some(asking) = &mut cx.sync.asking {
+        asking.waits = true;
+    }
+    let look = cx.now.mono + ROOM;
+    cx.timers.set(Timer::Sync, look);
+    true
+}
