@@ -10,7 +10,7 @@
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `checkpoints`, `disk_audit`,
 //!   `fill`, `schema`.
-//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back).
+//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back), `space` (room for more).
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`,
 //!   `scrub_now`; what
 //!   they share is in `task`, `choose` and `fresh`.
@@ -61,6 +61,7 @@ mod service;
 mod share;
 mod signal;
 mod source;
+mod space;
 mod status;
 mod swim;
 mod targets;
@@ -506,6 +507,7 @@ impl Node {
                 cx.fresh.end_page(chunks.into_iter());
                 self.complete(*then, completion);
             }
+            Pending::Space => space::on_measured(cx, completion.disk()),
             Pending::Release(link) => links::end_answer(cx, link),
             Pending::Kept(record) => keep::on_kept(cx, &record, &completion),
             Pending::Boot(step) => {
@@ -560,6 +562,7 @@ impl Node {
             Timer::Mend => mend::on_timer(cx),
             Timer::Presence => presence::on_timer(cx),
             Timer::Scrub => scrub::on_timer(cx),
+            Timer::Space => space::on_timer(cx),
             Timer::Swim => swim::on_timer(cx),
             Timer::Service => service::refresh(cx),
             Timer::Locate(id) => locate::on_timeout(cx, id),

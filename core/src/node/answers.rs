@@ -10,7 +10,7 @@ use crate::frame::{ANSWER_RECORDS_MAX, Frame, HEADER_LEN_MAX, HeldRecord};
 use crate::ids::{BlobKey, LinkId, NameId, OwnerId, RecordId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
-use crate::node::{links, mend, schema};
+use crate::node::{links, mend, schema, space};
 
 /// What an answer waits for.
 #[derive(Debug)]
@@ -103,6 +103,8 @@ pub(crate) fn commit_quietly(cx: &mut Context, writes: Vec<crate::disk::Write>) 
 /// A blob of this disk turned out to be damaged, and is absent now: it is fetched again.
 pub(crate) fn note_damage(cx: &mut Context, blob: BlobKey) {
     cx.counters.damaged_blobs += 1;
+    // It takes no room any more.
+    space::measure(cx);
     mend::chunk(cx, blob);
 }
 

@@ -11,7 +11,7 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
-use crate::node::{answers, checkpoints, dials, fill, links, members, names, outbox, presence, scrub, service, swim};
+use crate::node::{answers, checkpoints, dials, fill, links, members, names, outbox, presence, scrub, service, space, swim};
 use crate::record::SignedRecord;
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -189,6 +189,7 @@ fn take_part(cx: &mut Context) {
     dials::start(cx);
     names::start(cx);
     scrub::start(cx);
+    space::measure(cx);
     presence::start(cx);
     scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
 }

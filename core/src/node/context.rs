@@ -35,6 +35,7 @@ use crate::node::pull::Pulls;
 use crate::node::scrub::Scrub;
 use crate::node::service::Service;
 use crate::node::signal::Signal;
+use crate::node::space::Space;
 use crate::node::swim::Swim;
 use crate::node::timers::{Timer, Timers};
 use crate::node::upload::Uploads;
@@ -92,6 +93,7 @@ pub(crate) struct Context {
     pub(crate) mends: Mends,
     pub(crate) presence: Presence,
     pub(crate) scrub: Scrub,
+    pub(crate) space: Space,
     /// Which put an upload to a peer belongs to.
     pub(crate) upload_owners: BTreeMap<(LinkId, u64), RequestId>,
     /// Puts under way: they share the window.
@@ -152,6 +154,7 @@ impl Context {
             mends: Mends::default(),
             presence: Presence::default(),
             scrub: Scrub::default(),
+            space: Space::default(),
             upload_owners: BTreeMap::new(),
             puts: 0,
             gets: 0,

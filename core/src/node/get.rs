@@ -25,7 +25,7 @@ use crate::node::source::Source;
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
 use crate::node::window::Window;
-use crate::node::{answers, asks, cluster, fetch};
+use crate::node::{answers, asks, cluster, fetch, space};
 use crate::range::{chunk_count, chunk_len};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::SealError;
@@ -42,8 +42,8 @@ pub(crate) enum GetStep {
     Read(u64),
     /// The plaintext of a blob, and the peer the blob came from.
     Opened(u64, Option<(NodeId, Bulk)>),
-    /// A blob from a peer is kept on this disk.
-    Kept,
+    /// A blob from a peer is kept on this disk; this is its length.
+    Kept(u32),
 }
 
 /// The root page's number among the pages of a get; the pages below it start at 1.
@@ -316,10 +316,10 @@ impl Get {
         if self.damaged {
             sometimes!(cx.simulation, "get.damaged-chunk-fetched");
         }
-        let blob = BlobKey { owner: self.owner(cx), chunk: chunk.id };
+        let (blob, len) = (BlobKey { owner: self.owner(cx), chunk: chunk.id }, chunk.len);
         if blob.owner == cx.owner {
             self.keep.begin();
-            cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept));
+            cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept(len)));
         }
     }
 
@@ -458,8 +458,12 @@ impl Task for Get {
                 let WorkResult::Opened(opened) = result else { panic!("opening was completed by {result:?}") };
                 self.on_opened(cx, index, from, opened)
             }
-            GetStep::Kept => {
-                self.keep.end(completion.written().is_ok());
+            GetStep::Kept(len) => {
+                let written = completion.written();
+                if written == Ok(true) {
+                    space::grew(cx, cx.owner, len.into());
+                }
+                self.keep.end(written.is_ok());
                 self.pump(cx)
             }
         }

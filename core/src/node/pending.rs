@@ -50,6 +50,8 @@ pub(crate) enum Pending {
         chunks: Vec<ChunkId>,
         then: Box<Pending>,
     },
+    /// The disk is measured.
+    Space,
     /// A promise has been given back.
     Release(LinkId),
     /// The mark of an evicted file is gone: peers are released from their promises.

@@ -10,6 +10,7 @@ use crate::node::checkpoints;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::query::timed_out;
+use crate::node::space;
 use crate::node::swim::Liveness;
 use crate::node::task::{Flow, Task, TaskStep};
 
@@ -37,7 +38,10 @@ impl Task for Status {
             owner: cx.owner,
             files: cx.names.complete().then(|| cx.names.count()),
             file_bytes: cx.names.bytes(),
+            is_full: usage.as_ref().is_some_and(|usage| space::is_full(cx, usage)),
             disk: usage,
+            quota_bytes: cx.config.quota_bytes,
+            store_max_bytes: cx.config.store_max_bytes,
             disk_error: cx.disk_error.clone(),
             peers_connected: cx.links.ready_count(),
             members: 1 + cx.members.count() + cx.strangers(),

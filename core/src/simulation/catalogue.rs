@@ -72,6 +72,8 @@ pub const PROBES: &[(&str, &str)] = &[
     ("scrub.damage-found", "a scrub read a damaged blob"),
     ("scrub.round-done", "a scrub had read every blob once"),
     ("serve.damaged-blob", "a peer wanted a blob that was damaged here"),
+    ("space.no-room-left", "chunks were refused before they came, because they would not have fitted on the disk"),
+    ("space.quota-used-up", "chunks of an owner were refused because it may have no more here"),
     ("swim.member-down", "a member was found to be down"),
     ("swim.taken-for-down", "a node came back that others had taken for down"),
     ("targets.stand-in", "a write went to a node in place of a holder that could not take it"),

@@ -6,7 +6,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 22] = [
     "listen",
     "advertise",
     "peers",
@@ -25,6 +25,8 @@ pub(super) const KEYS: [&str; 20] = [
     "keep_versions",
     "keep_days",
     "reserve_mib",
+    "quota_mib",
+    "store_max_mib",
     "scrub_days",
     "disk_threads",
 ];

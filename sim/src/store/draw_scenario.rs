@@ -111,6 +111,11 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         Tier::Turmoil => ms(&mut knob(8), 250, 1_000),
     };
     let link_timeout = heartbeat * u32::try_from(knob(9).between(2, 5)).expect("at most 5");
+    // In so many of the largest files. Only World shows what lies on its disks at any time.
+    let room = |draw: &mut Draw, files: &[u64]| match tier {
+        Tier::World => draw.pick(files) * u64::from(shape.file_bytes_max),
+        Tier::Turmoil => 0,
+    };
     let small_hot = match tier {
         Tier::World => [0, 1 << 10, 16 << 10, 1 << 20],
         Tier::Turmoil => [0, 64 << 10, 1 << 20, 16 << 20],
@@ -148,6 +153,8 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
             changes_max: *knob(31).pick(&[1, 4, 64]),
             wait_max: ms(&mut knob(32), 1_000, 20_000),
         },
+        quota_bytes: room(&mut knob(20), &[0, 0, 0, 1, 3]),
+        store_max_bytes: room(&mut knob(21), &[0, 0, 0, 0, 4, 8]),
         scrub_period: Duration::from_secs(*knob(18).pick(&[0, 8, 20, 40])),
         presence_period: Duration::from_secs(*knob(19).pick(&[0, 5, 15])),
         simulation: Simulation::default(),

@@ -13,6 +13,7 @@ pub mod durability;
 pub(crate) mod history;
 mod holders;
 pub mod integrity;
+pub(crate) mod mended;
 mod links;
 mod restores;
 pub mod resurrection;
@@ -108,6 +109,7 @@ where
         Box::new(Judge(restores::Restores::default())),
         Box::new(Judge(resurrection::Resurrection::default())),
         Box::new(Judge(convergence::Convergence::default())),
+        Box::new(Judge(mended::Mended::default())),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! What oracles see of this tier.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use forever_core::ids::{NameId, NodeId, OwnerId};
@@ -55,8 +56,13 @@ impl View for World {
         let Some(process) = &self.hosts[node].process else { return Vec::new() };
         let mut gauges = process.node.gauges();
         let control = self.pipes_of(node, |pipe| pipe.control.len() as u64);
+        gauges.extend(self.room_of(node));
         gauges.push(("control frames that wait for a link", control, CONTROL_WAITING_MAX as u64));
         gauges
+    }
+
+    fn usage(&self, node: usize) -> BTreeMap<OwnerId, u64> {
+        self.hosts[node].disk.owners().into_iter().map(|usage| (usage.owner, usage.bytes)).collect()
     }
 
     fn left_over(&self, node: usize) -> Vec<(&'static str, u64)> {
@@ -69,6 +75,26 @@ impl View for World {
 }
 
 impl World {
+    /// What blobs take of a disk, measured on the disk itself, and what they may.
+    fn room_of(&self, node: usize) -> Vec<(&'static str, u64, u64)> {
+        let host = &self.hosts[node];
+        let (quota, max) = (host.config.quota_bytes, host.config.store_max_bytes);
+        if quota == 0 && max == 0 {
+            return Vec::new();
+        }
+        let owners = host.disk.owners();
+        let own = host.secrets.keys.owner_id();
+        let others = owners.iter().filter(|usage| usage.owner != own).map(|usage| usage.bytes);
+        let mut room = Vec::new();
+        if quota > 0 {
+            room.push(("bytes of another owner's blobs", others.max().unwrap_or(0), quota));
+        }
+        if max > 0 {
+            room.push(("bytes of all blobs", owners.iter().map(|usage| usage.bytes).sum(), max));
+        }
+        room
+    }
+
     /// The most of something over the ways out of a host.
     fn pipes_of(&self, node: usize, measure: impl Fn(&super::net::Pipe) -> u64) -> u64 {
         let pipes = self.net.of_host[node].iter().filter_map(|number| self.net.get(*number)).flat_map(|conn| {
