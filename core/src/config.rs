@@ -74,6 +74,9 @@ pub struct Config {
     /// What all blobs together may take here, in bytes; 0 for no limit. The disk keeps to it.
     #[serde(default)]
     pub store_max_bytes: u64,
+    /// What chunks that were read and are not kept here by a record may take, in bytes; 0 for none.
+    #[serde(default)]
+    pub cache_bytes: u64,
     /// What a simulator wants of the node.
     pub simulation: Simulation,
 }
@@ -142,6 +145,7 @@ impl Default for Config {
             presence_period: DAY,
             quota_bytes: 0,
             store_max_bytes: 0,
+            cache_bytes: 0,
             simulation: Simulation::default(),
         }
     }

@@ -176,6 +176,10 @@ pub struct OwnerUsage {
     pub bytes: u64,
 }
 
+/// The owner that cached chunks lie under: nobody's, since it is no point of the curve in its shortest form. It is the last of all
+/// owners in order. Blobs under it are no copies of anything: they may go at any time.
+pub const CACHE_OWNER: OwnerId = OwnerId([0xff; 32]);
+
 /// How an operation failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum DiskError {

@@ -10,7 +10,7 @@
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `checkpoints`, `disk_audit`,
 //!   `fill`, `schema`.
-//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back), `space` (room for more).
+//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back), `space` (room for more), `cache` (what gets brought).
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`,
 //!   `scrub_now`; what
 //!   they share is in `task`, `choose` and `fresh`.
@@ -19,6 +19,7 @@ mod announce;
 mod answers;
 mod asks;
 mod boot;
+mod cache;
 mod checkpoints;
 mod choose;
 #[allow(dead_code, reason = "requests are placed next")]
@@ -76,6 +77,7 @@ use alloc::vec::Vec;
 
 use crate::command::{Command, CommandError};
 use crate::config::Config;
+use crate::disk::DiskError;
 use crate::event::RequestError;
 use crate::frame::{Frame, Goodbye};
 use crate::ids::{LinkId, NodeId, ObjectKey, OpId, RequestId};
@@ -497,6 +499,10 @@ impl Node {
     fn on_completion(&mut self, op: OpId, completion: Completion) {
         // Each operation has exactly one completion; a second one is a bug of the runtime.
         let pending = self.cx.pending.remove(&op).expect("an operation was completed twice, or never started");
+        space::end_write(&mut self.cx, op);
+        if matches!(completion, Completion::Disk(Err(DiskError::Full))) {
+            cache::on_full(&mut self.cx);
+        }
         self.complete(pending, completion);
     }
 
@@ -507,6 +513,7 @@ impl Node {
                 cx.fresh.end_page(chunks.into_iter());
                 self.complete(*then, completion);
             }
+            Pending::Cache(step) => cache::on_completion(cx, step, completion),
             Pending::Space => space::on_measured(cx, completion.disk()),
             Pending::Release(link) => links::end_answer(cx, link),
             Pending::Kept(record) => keep::on_kept(cx, &record, &completion),

@@ -83,6 +83,8 @@ pub struct Settings {
     pub quota_mib: u64,
     /// What all blobs together may take here, in MiB; 0 for no limit.
     pub store_max_mib: u64,
+    /// What chunks that were read and are not kept here may take, in MiB; 0 for none.
+    pub cache_mib: u64,
     /// In how many days of running time every blob is read and checked once; 0 for never.
     pub scrub_days: u32,
     /// Threads that read, write and hash.
@@ -114,6 +116,7 @@ impl Default for Settings {
             reserve_mib: 256,
             quota_mib: 0,
             store_max_mib: 0,
+            cache_mib: 1024,
             scrub_days: 14,
             disk_threads: 4,
         }
@@ -235,6 +238,7 @@ impl Settings {
             scrub_period: DAY * self.scrub_days,
             quota_bytes: mib(self.quota_mib),
             store_max_bytes: mib(self.store_max_mib),
+            cache_bytes: mib(self.cache_mib),
             ..Config::default()
         }
     }

@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::buggify;
-use crate::disk::{DiskError, DiskOp};
+use crate::disk::{CACHE_OWNER, DiskError, DiskOp};
 use crate::frame::{ANSWER_RECORDS_MAX, Frame, HEADER_LEN_MAX, HeldRecord};
 use crate::ids::{BlobKey, LinkId, NameId, OwnerId, RecordId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
-use crate::node::{links, mend, schema, space};
+use crate::node::{cache, links, mend, schema, space};
 
 /// What an answer waits for.
 #[derive(Debug)]
@@ -105,6 +105,9 @@ pub(crate) fn note_damage(cx: &mut Context, blob: BlobKey) {
     cx.counters.damaged_blobs += 1;
     // It takes no room any more.
     space::measure(cx);
+    if blob.owner == CACHE_OWNER {
+        return cache::on_unreadable(cx, blob.chunk);
+    }
     mend::chunk(cx, blob);
 }
 

@@ -13,6 +13,7 @@ use crate::event::{Event, RequestError, What};
 use crate::frame::Frame;
 use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
 use crate::node::boot::Failed;
+use crate::node::cache::{self, Cache};
 use crate::node::checkpoints::Checkpoints;
 use crate::node::cluster::Cluster;
 use crate::node::dials::Dials;
@@ -94,6 +95,7 @@ pub(crate) struct Context {
     pub(crate) presence: Presence,
     pub(crate) scrub: Scrub,
     pub(crate) space: Space,
+    pub(crate) cache: Cache,
     /// Which put an upload to a peer belongs to.
     pub(crate) upload_owners: BTreeMap<(LinkId, u64), RequestId>,
     /// Puts under way: they share the window.
@@ -155,6 +157,7 @@ impl Context {
             presence: Presence::default(),
             scrub: Scrub::default(),
             space: Space::default(),
+            cache: Cache::default(),
             upload_owners: BTreeMap::new(),
             puts: 0,
             gets: 0,
@@ -197,7 +200,7 @@ impl Context {
     pub(crate) fn disk(&mut self, what: DiskOp, pending: Pending) {
         let op = self.op_number();
         self.pending.insert(op, pending);
-        self.outputs.push_back(Output::Disk { op, what });
+        cache::let_out(self, op, what);
     }
 
     /// Starts a piece of work.

@@ -13,7 +13,7 @@ use crate::node::locate::RECORDS_MAX;
 use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
-use crate::node::{dials, members, mend, outbox, pull, scrub, swim, upload};
+use crate::node::{cache, dials, members, mend, outbox, pull, scrub, space, swim, upload};
 use crate::seal::BLOB_LEN_MAX;
 
 /// Operations of the check of presence and the scrub, and what they keep.
@@ -42,6 +42,9 @@ const UNDER_WAY: &[&str] = &[
     "unanswered offers of an upload",
     "bytes being uploaded",
     "deliveries to one node",
+    "bytes let in",
+    "bytes waiting to be cached",
+    "bytes held back for the cache",
 ];
 
 /// Every bounded thing of a node. What is bounded for each link is that of the fullest link.
@@ -64,6 +67,8 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     gauges.extend(upload::gauges(cx));
     gauges.extend(outbox::gauges(cx));
     gauges.extend(mend::gauges(cx));
+    gauges.extend(cache::gauges(cx));
+    gauges.push(space::gauge(cx));
     gauges.push(scrub::gauge(cx));
     gauges
 }
@@ -125,6 +130,7 @@ fn operations_max(cx: &Context) -> u64 {
         + links * of_link
         + pull::OPERATIONS_MAX
         + mend::OPERATIONS_MAX
+        + cache::OPERATIONS_MAX
         + CHECKS_MAX
 }
 

@@ -17,7 +17,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pages::file_info;
 use crate::node::pending::Pending;
 use crate::node::signal::Signal;
-use crate::node::{checkpoints, schema};
+use crate::node::{cache, checkpoints, schema};
 use crate::placement::Replicas;
 use crate::record::{Rank, RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
@@ -224,6 +224,9 @@ fn open(cx: &mut Context, record: SignedRecord, page: PageRef) {
 /// The commit of a record is complete. What the node knows of its owner's files follows the disk, whether or not somebody
 /// still waits for the record; and after a failed commit nobody knows whether the disk has it.
 pub(crate) fn on_commit(cx: &mut Context, record: SignedRecord, committed: &Result<bool, DiskError>) {
+    if record.record.body == RecordBody::Tombstone {
+        cache::on_deleted(cx, &record);
+    }
     if record.record.owner != cx.owner {
         return;
     }

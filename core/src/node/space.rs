@@ -9,9 +9,10 @@ use core::time::Duration;
 
 use crate::disk::{DiskDone, DiskOp, DiskResult, Usage};
 use crate::frame::Refusal;
-use crate::ids::OwnerId;
+use crate::ids::{OpId, OwnerId};
 use crate::node::context::Context;
-use crate::node::mend;
+use crate::node::gauges::Gauge;
+use crate::node::{cache, mend};
 use crate::node::pending::Pending;
 use crate::node::timers::Timer;
 use crate::{planted, sometimes};
@@ -32,6 +33,10 @@ pub(crate) struct Space {
     measuring: Option<BTreeMap<OwnerId, u64>>,
     /// Whether to measure again after that.
     again: bool,
+    /// How many measurements have begun.
+    begun: u64,
+    /// Writes of blobs under way, and their bytes.
+    writing: BTreeMap<OpId, u64>,
 }
 
 impl Space {
@@ -40,14 +45,51 @@ impl Space {
     }
 }
 
-/// Measures the disk, as soon as it is not being measured already.
-pub(crate) fn measure(cx: &mut Context) {
+/// What of its limits is used: bytes let in and not written yet end with what lets them in.
+pub(crate) fn gauge(cx: &Context) -> Gauge {
+    ("bytes let in", cx.space.coming(), u64::MAX)
+}
+
+/// Measures the disk, as soon as it is not being measured already. The number of the measurement that sees what is so now.
+pub(crate) fn measure(cx: &mut Context) -> u64 {
     if cx.space.measuring.is_some() {
         cx.space.again = true;
-        return;
+        return cx.space.begun + 1;
     }
     cx.space.measuring = Some(BTreeMap::new());
+    cx.space.begun += 1;
     cx.disk(DiskOp::Usage, Pending::Space);
+    cx.space.begun
+}
+
+/// The number of the last measurement that has begun.
+pub(crate) fn measurement(cx: &Context) -> u64 {
+    cx.space.begun
+}
+
+/// A blob is about to be written.
+pub(crate) fn begin_write(cx: &mut Context, op: OpId, bytes: u64) {
+    cx.space.writing.insert(op, bytes);
+}
+
+/// An operation is complete, a write or another.
+pub(crate) fn end_write(cx: &mut Context, op: OpId) {
+    cx.space.writing.remove(&op);
+}
+
+/// Bytes of blobs being written.
+pub(crate) fn writing(cx: &Context) -> u64 {
+    cx.space.writing.values().sum()
+}
+
+/// Bytes that will be taken of what is free, as far as is known.
+pub(crate) fn promised(cx: &Context) -> u64 {
+    cx.space.coming() + writing(cx)
+}
+
+/// How much of so many bytes does not fit into what is free, as far as is known.
+pub(crate) fn lacking(cx: &Context, bytes: u64) -> u64 {
+    cx.space.free.map_or(0, |free| bytes.saturating_sub(free))
 }
 
 /// Time to measure it again.
@@ -58,9 +100,11 @@ pub(crate) fn on_timer(cx: &mut Context) {
 /// The disk has been measured.
 pub(crate) fn on_measured(cx: &mut Context, result: DiskResult) {
     let since = cx.space.measuring.take().unwrap_or_default();
-    if let Ok(DiskDone::Usage(usage)) = result {
-        note(cx, &usage, &since);
+    let usage = if let Ok(DiskDone::Usage(usage)) = result { Some(usage) } else { None };
+    if let Some(usage) = &usage {
+        note(cx, usage, &since);
     }
+    cache::on_measured(cx, usage.as_ref());
     let next = cx.now.mono + MEASURE_EVERY;
     cx.timers.set(Timer::Space, next);
     if core::mem::take(&mut cx.space.again) {
@@ -95,14 +139,16 @@ pub(crate) fn admit(cx: &mut Context, owner: OwnerId, bytes: u64) -> Result<(), 
     let quota = cx.config.quota_bytes;
     if owner != cx.owner && quota > 0 {
         let Some(taken) = &cx.space.taken else { return Err(Refusal::Busy) };
-        let of_owner = taken.get(&owner).unwrap_or(&0) + cx.space.coming.get(&owner).unwrap_or(&0);
+        let coming = *cx.space.coming.get(&owner).unwrap_or(&0);
+        let counted = if planted!(cx.simulation, QuotaIgnoresComing) { 0 } else { coming };
+        let of_owner = taken.get(&owner).unwrap_or(&0) + counted;
         if of_owner + bytes > quota {
             sometimes!(cx.simulation, "space.quota-used-up");
             measure(cx);
             return Err(Refusal::Full);
         }
     }
-    if cx.space.free.is_some_and(|free| cx.space.coming() + bytes > free) {
+    if lacking(cx, cx.space.coming() + bytes) > cx.cache.reclaimable() {
         sometimes!(cx.simulation, "space.no-room-left");
         measure(cx);
         return Err(Refusal::Full);
@@ -146,5 +192,6 @@ pub(crate) fn grew(cx: &mut Context, owner: OwnerId, bytes: u64) {
 
 /// Whether so little may still be written that not even one chunk fits.
 pub(crate) fn is_full(cx: &Context, usage: &Usage) -> bool {
-    usage.free_bytes.is_some_and(|free| free < u64::from(cx.config.chunk_size))
+    let room = usage.free_bytes.map(|free| free + cx.cache.reclaimable());
+    room.is_some_and(|room| room < u64::from(cx.config.chunk_size))
 }

@@ -19,7 +19,7 @@ use crate::node::signal::{FetchClient, FetchResult};
 use crate::node::{links, space};
 use crate::seal::BLOB_LEN_MAX;
 use crate::work::{WorkOp, WorkResult};
-use crate::{buggify, sometimes};
+use crate::{buggify, planted, sometimes};
 
 /// Uploads open on one link.
 const UPLOADS_MAX: usize = 64;
@@ -183,6 +183,7 @@ fn refuse_all(cx: &mut Context, key: UploadKey, reason: Refusal) {
 fn remove(cx: &mut Context, key: UploadKey) {
     if let Some(upload) = cx.uploads.uploads.remove(&key)
         && let Some(leave) = &upload.leave
+        && !planted!(cx.simulation, RoomStaysTaken)
     {
         space::withdrawn(cx, leave.owner, upload.held());
     }

@@ -27,6 +27,10 @@ pub const SITES: &[(&str, &str)] = &[
 pub const PROBES: &[(&str, &str)] = &[
     ("announce.tombstone-beats-late-put", "a put came to a node that knew a newer tombstone"),
     ("boot.read-again", "what could not be read at the start was read again"),
+    ("cache.dropped-by-deletion", "a file was deleted of which chunks were cached"),
+    ("cache.emptied-at-start", "a start dropped what an earlier run had cached"),
+    ("cache.gave-way", "cached chunks were dropped to make room"),
+    ("cache.hit", "a get read a cached chunk"),
     ("checkpoint.signed", "a device signed a checkpoint of its owner's names"),
     ("dials.backed-off", "an address could not be reached four times in a row"),
     ("evict.relied-on-by-another", "an evict was refused because another device relied on the copy"),

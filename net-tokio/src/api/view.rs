@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use forever_core::command::VersionSelector;
-use forever_core::disk::OwnerUsage;
+use forever_core::disk::{CACHE_OWNER, OwnerUsage};
 use forever_core::event::{
     CheckpointInfo, FileInfo, FileStat, Incomplete, PeerInfo, PeerState, PutReport, RestoreReport, ScrubReport, Share,
     StatusInfo, VersionInfo, WriteReport,
@@ -313,7 +313,11 @@ pub struct StatusView {
     pub quota_bytes: u64,
     /// What all blobs together may take here, in bytes; 0 for no limit.
     pub store_max_bytes: u64,
-    /// What the blobs of each owner take here.
+    /// What cached chunks take, of all blobs, in bytes. They give way to all others.
+    pub cached_bytes: u64,
+    /// What they may take; 0 for none.
+    pub cache_max_bytes: u64,
+    /// What the blobs of each owner take here, cached ones aside.
     pub owners: Vec<OwnerView>,
     /// Peers connected.
     pub peers_connected: u32,
@@ -601,11 +605,14 @@ impl StatusView {
         let problems = problems(&status);
         let of_owner = |usage: &OwnerUsage| OwnerView { owner: usage.owner, blobs: usage.blobs, bytes: usage.bytes };
         let disk = status.disk.as_ref();
+        let owners = disk.into_iter().flat_map(|disk| &disk.owners);
         Self {
             full: status.is_full,
             quota_bytes: status.quota_bytes,
             store_max_bytes: status.store_max_bytes,
-            owners: disk.into_iter().flat_map(|disk| &disk.owners).map(of_owner).collect(),
+            cached_bytes: status.cached_bytes,
+            cache_max_bytes: status.cache_max_bytes,
+            owners: owners.filter(|usage| usage.owner != CACHE_OWNER).map(of_owner).collect(),
             node: status.node,
             owner: status.owner,
             listen: context.listen.clone(),

@@ -165,6 +165,10 @@ fn room_text(view: &StatusView) -> Vec<String> {
     if !limits.is_empty() {
         lines.push(format!("limits    {}", limits.join(", ")));
     }
+    if view.cached_bytes > 0 {
+        let max = human_bytes(view.cache_max_bytes);
+        lines.push(format!("cache     {} of {max}", human_bytes(view.cached_bytes)));
+    }
     if view.owners.iter().any(|usage| usage.owner != view.owner) {
         for usage in &view.owners {
             let is_over = usage.owner != view.owner && view.quota_bytes > 0 && usage.bytes >= view.quota_bytes;

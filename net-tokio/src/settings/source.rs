@@ -6,7 +6,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 22] = [
+pub(super) const KEYS: [&str; 23] = [
     "listen",
     "advertise",
     "peers",
@@ -27,6 +27,7 @@ pub(super) const KEYS: [&str; 22] = [
     "reserve_mib",
     "quota_mib",
     "store_max_mib",
+    "cache_mib",
     "scrub_days",
     "disk_threads",
 ];

@@ -155,6 +155,7 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         },
         quota_bytes: room(&mut knob(20), &[0, 0, 0, 1, 3]),
         store_max_bytes: room(&mut knob(21), &[0, 0, 0, 0, 4, 8]),
+        cache_bytes: *knob(22).pick(&[0, 2, 5, 40]) * u64::from(*knob(0).pick(&shape.chunk_sizes)),
         scrub_period: Duration::from_secs(*knob(18).pick(&[0, 8, 20, 40])),
         presence_period: Duration::from_secs(*knob(19).pick(&[0, 5, 15])),
         simulation: Simulation::default(),

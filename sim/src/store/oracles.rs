@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod confidentiality;
 pub mod convergence;
 mod copies;
+pub(crate) mod cached;
 pub mod durability;
 pub(crate) mod history;
 mod holders;
@@ -108,6 +109,7 @@ where
         Box::new(Judge(copies::Copies::default())),
         Box::new(Judge(restores::Restores::default())),
         Box::new(Judge(resurrection::Resurrection::default())),
+        Box::new(Judge(cached::Cached::default())),
         Box::new(Judge(convergence::Convergence::default())),
         Box::new(Judge(mended::Mended::default())),
     ]

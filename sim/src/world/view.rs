@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use forever_core::disk::CACHE_OWNER;
 use forever_core::ids::{NameId, NodeId, OwnerId};
 use forever_core::secrets::OwnerKeys;
 use forever_core::version::Version;
@@ -62,7 +63,9 @@ impl View for World {
     }
 
     fn usage(&self, node: usize) -> BTreeMap<OwnerId, u64> {
-        self.hosts[node].disk.owners().into_iter().map(|usage| (usage.owner, usage.bytes)).collect()
+        // Cached chunks give way to all others.
+        let owners = self.hosts[node].disk.owners().into_iter().filter(|usage| usage.owner != CACHE_OWNER);
+        owners.map(|usage| (usage.owner, usage.bytes)).collect()
     }
 
     fn left_over(&self, node: usize) -> Vec<(&'static str, u64)> {
@@ -79,13 +82,16 @@ impl World {
     fn room_of(&self, node: usize) -> Vec<(&'static str, u64, u64)> {
         let host = &self.hosts[node];
         let (quota, max) = (host.config.quota_bytes, host.config.store_max_bytes);
-        if quota == 0 && max == 0 {
+        let cache = host.config.cache_bytes;
+        if quota == 0 && max == 0 && cache == 0 {
             return Vec::new();
         }
         let owners = host.disk.owners();
         let own = host.secrets.keys.owner_id();
-        let others = owners.iter().filter(|usage| usage.owner != own).map(|usage| usage.bytes);
-        let mut room = Vec::new();
+        let others = owners.iter().filter(|usage| usage.owner != own && usage.owner != CACHE_OWNER);
+        let others = others.map(|usage| usage.bytes);
+        let cached = owners.iter().find(|usage| usage.owner == CACHE_OWNER).map_or(0, |usage| usage.bytes);
+        let mut room = vec![("bytes of cached chunks", cached, cache)];
         if quota > 0 {
             room.push(("bytes of another owner's blobs", others.max().unwrap_or(0), quota));
         }
