@@ -74,6 +74,15 @@ pub struct Config {
     /// How often records are checked for the pages and chunks that they need here; zero for never.
     #[serde(default)]
     pub presence_period: Duration,
+    /// What the blobs of each other owner may take here, in bytes; 0 for no limit.
+    #[serde(default)]
+    pub quota_bytes: u64,
+    /// What all blobs together may take here, in bytes; 0 for no limit. The disk keeps to it.
+    #[serde(default)]
+    pub store_max_bytes: u64,
+    /// What chunks that were read and are not kept here by a record may take, in bytes; 0 for none.
+    #[serde(default)]
+    pub cache_bytes: u64,
     /// What a simulator wants of the node.
     pub simulation: Simulation,
 }
@@ -151,6 +160,9 @@ impl Default for Config {
             checkpoints: CheckpointPace::default(),
             scrub_period: 14 * DAY,
             presence_period: DAY,
+            quota_bytes: 0,
+            store_max_bytes: 0,
+            cache_bytes: 0,
             simulation: Simulation::default(),
         }
     }

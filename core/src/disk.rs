@@ -18,7 +18,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::bulk::Bulk;
-use crate::ids::BlobKey;
+use crate::ids::{BlobKey, OwnerId};
 
 /// A change to the index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,7 +151,7 @@ pub enum DiskDone {
 }
 
 /// How full a disk is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Blobs present.
     pub blobs: u64,
@@ -159,9 +159,26 @@ pub struct Usage {
     pub blob_bytes: u64,
     /// Bytes of the index.
     pub index_bytes: u64,
-    /// Bytes that may still be written (after the reserve), if known.
+    /// Bytes that may still be written, if known: after the reserve, and within what blobs may take altogether.
     pub free_bytes: Option<u64>,
+    /// What each owner's blobs take, in order of owners; those that have none are left out.
+    pub owners: Vec<OwnerUsage>,
 }
+
+/// What an owner's blobs take of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerUsage {
+    /// Whose they are.
+    pub owner: OwnerId,
+    /// How many.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// The owner that cached chunks lie under: nobody's, since it is no point of the curve in its shortest form. It is the last of all
+/// owners in order. Blobs under it are no copies of anything: they may go at any time.
+pub const CACHE_OWNER: OwnerId = OwnerId([0xff; 32]);
 
 /// How an operation failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -175,7 +192,7 @@ pub enum DiskError {
     /// The bytes given to be written are not what their address says.
     #[error("the bytes to be written do not match their address")]
     Mismatch,
-    /// No space is left, the reserve included.
+    /// No space is left, but for the reserve, or blobs take all that they may.
     #[error("the disk is full")]
     Full,
     /// Reading or writing failed; the operation may be tried again.

@@ -318,6 +318,16 @@ pub struct StatusInfo {
     pub file_bytes: u64,
     /// The disk.
     pub disk: Option<Usage>,
+    /// Whether the disk takes nothing more: not even a chunk fits into what is left.
+    pub is_full: bool,
+    /// What the blobs of each other owner may take here, in bytes; 0 for no limit.
+    pub quota_bytes: u64,
+    /// What all blobs together may take here, in bytes; 0 for no limit.
+    pub store_max_bytes: u64,
+    /// What cached chunks take, in bytes. The disk counts them as those of [`CACHE_OWNER`](crate::disk::CACHE_OWNER).
+    pub cached_bytes: u64,
+    /// What they may take, in bytes; 0 for none.
+    pub cache_max_bytes: u64,
     /// Why the disk no longer acknowledges anything, if so.
     pub disk_error: Option<String>,
     /// Peers connected.
@@ -440,7 +450,10 @@ pub enum RequestError {
     #[error("damaged: {0}")]
     Integrity(String),
     /// The disk is full.
-    #[error("this node's disk is full: free some space and put the file again; what was stored is kept")]
+    #[error(
+        "this node's disk is full, or holds all that it may (`store_max_mib`): make room and put the file again; what was \
+         stored is kept"
+    )]
     DiskFull,
     /// The disk failed.
     #[error("this node's disk failed: {0}")]

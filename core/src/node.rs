@@ -11,7 +11,8 @@
 //! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `records` (with `summary`), `names`,
 //!   `checkpoints`, `disk_audit`, `fill`, `schema`.
 //! - What other nodes have: `sync` compares, `repair` fetches.
-//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back).
+//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back), `space` (room for more),
+//!   `cache` (what gets brought).
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`,
 //!   `scrub_now`; what
 //!   they share is in `task`, `choose` and `fresh`.
@@ -20,6 +21,7 @@ mod announce;
 mod answers;
 mod asks;
 mod boot;
+mod cache;
 mod checkpoints;
 mod choose;
 #[allow(dead_code, reason = "requests are placed next")]
@@ -64,6 +66,7 @@ mod service;
 mod share;
 mod signal;
 mod source;
+mod space;
 mod status;
 mod summary;
 mod swim;
@@ -80,6 +83,7 @@ use alloc::vec::Vec;
 
 use crate::command::{Command, CommandError};
 use crate::config::Config;
+use crate::disk::DiskError;
 use crate::event::RequestError;
 use crate::frame::{Frame, Goodbye};
 use crate::ids::{LinkId, NodeId, ObjectKey, OpId, RequestId};
@@ -522,6 +526,10 @@ impl Node {
     fn on_completion(&mut self, op: OpId, completion: Completion) {
         // Each operation has exactly one completion; a second one is a bug of the runtime.
         let pending = self.cx.pending.remove(&op).expect("an operation was completed twice, or never started");
+        space::end_write(&mut self.cx, op);
+        if matches!(completion, Completion::Disk(Err(DiskError::Full))) {
+            cache::on_full(&mut self.cx);
+        }
         self.complete(pending, completion);
     }
 
@@ -532,6 +540,8 @@ impl Node {
                 cx.fresh.end_page(chunks.into_iter());
                 self.complete(*then, completion);
             }
+            Pending::Cache(step) => cache::on_completion(cx, step, completion),
+            Pending::Space => space::on_measured(cx, completion.disk()),
             Pending::Release(link) => links::end_answer(cx, link),
             Pending::Kept(record) => keep::on_kept(cx, &record, &completion),
             Pending::Boot(step) => {
@@ -596,6 +606,7 @@ impl Node {
             Timer::Mend => mend::on_timer(cx),
             Timer::Presence => presence::on_timer(cx),
             Timer::Scrub => scrub::on_timer(cx),
+            Timer::Space => space::on_timer(cx),
             Timer::Swim => swim::on_timer(cx),
             Timer::Service => service::refresh(cx),
             Timer::Locate(id) => locate::on_timeout(cx, id),

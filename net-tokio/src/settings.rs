@@ -79,6 +79,12 @@ pub struct Settings {
     pub keep_days: u32,
     /// Space left free on the disk, in MiB.
     pub reserve_mib: u64,
+    /// What blobs of each other owner may take here, in MiB; 0 for no limit.
+    pub quota_mib: u64,
+    /// What all blobs together may take here, in MiB; 0 for no limit.
+    pub store_max_mib: u64,
+    /// What chunks that were read and are not kept here may take, in MiB; 0 for none.
+    pub cache_mib: u64,
     /// In how many days of running time every blob is read and checked once; 0 for never.
     pub scrub_days: u32,
     /// One peer after the other is compared with at such intervals, in seconds.
@@ -114,6 +120,9 @@ impl Default for Settings {
             keep_versions: core.retention.keep_versions,
             keep_days: core.retention.keep_days,
             reserve_mib: 256,
+            quota_mib: 0,
+            store_max_mib: 0,
+            cache_mib: 1024,
             scrub_days: 14,
             sync_interval_s: core.sync_interval.as_secs(),
             repair_mib_s: core.repair_bytes_s >> 20,
@@ -210,6 +219,12 @@ impl Settings {
         self.chunk_size_kib * 1024
     }
 
+    /// What all blobs together may take, in bytes, if that is limited.
+    #[must_use]
+    pub fn store_max_bytes(&self) -> Option<u64> {
+        (self.store_max_mib > 0).then(|| mib(self.store_max_mib))
+    }
+
     /// What of it is the core's. `listening_at` is the address really listened at, with its port.
     #[must_use]
     pub fn core_config(&self, listening_at: &str) -> Config {
@@ -231,9 +246,16 @@ impl Settings {
             scrub_period: DAY * self.scrub_days,
             sync_interval: Duration::from_secs(self.sync_interval_s),
             repair_bytes_s: self.repair_mib_s << 20,
+            quota_bytes: mib(self.quota_mib),
+            store_max_bytes: mib(self.store_max_mib),
+            cache_bytes: mib(self.cache_mib),
             ..Config::default()
         }
     }
+}
+
+fn mib(mib: u64) -> u64 {
+    mib.saturating_mul(1 << 20)
 }
 
 #[cfg(test)]

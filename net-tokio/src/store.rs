@@ -48,6 +48,7 @@ mod sweep;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 pub use error::{ExportError, OpenError};
@@ -84,6 +85,8 @@ pub struct StoreConfig {
     pub path: PathTransform,
     /// Space that blobs leave free, in bytes, so that a full disk meets them before the index.
     pub reserve_bytes: u64,
+    /// What all blobs together may take, in bytes; no limit if `None`.
+    pub max_bytes: Option<u64>,
     /// Memory that the index may keep pages in, in bytes.
     pub cache_bytes: usize,
     /// Blobs up to this length in bytes live in the index: at most [`INLINE_LEN_MAX`]. Those already stored stay where they are.
@@ -102,6 +105,7 @@ impl StoreConfig {
             root: root.into(),
             path: PathTransform::Git,
             reserve_bytes: 64 << 20,
+            max_bytes: None,
             cache_bytes: 16 << 20,
             inline_len_max: INLINE_LEN_MAX,
             blob_threads: 4,
@@ -116,6 +120,9 @@ pub struct Store {
     fs: Arc<dyn Fs>,
     root: PathBuf,
     path: PathTransform,
+    max_bytes: Option<u64>,
+    /// Bytes of blobs that are being written and not counted yet.
+    coming: Arc<AtomicU64>,
     inline_len_max: usize,
     health: Arc<Health>,
     files: Files,

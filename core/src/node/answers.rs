@@ -5,12 +5,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::buggify;
-use crate::disk::{DiskError, DiskOp};
+use crate::disk::{CACHE_OWNER, DiskError, DiskOp};
 use crate::frame::{ANSWER_RECORDS_MAX, Frame, HEADER_LEN_MAX, HeldRecord};
 use crate::ids::{BlobKey, LinkId, NameId, OwnerId, RecordId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
-use crate::node::{links, mend, schema};
+use crate::node::{cache, links, mend, schema, space};
 
 /// What an answer waits for.
 #[derive(Debug)]
@@ -103,6 +103,11 @@ pub(crate) fn commit_quietly(cx: &mut Context, writes: Vec<crate::disk::Write>) 
 /// A blob of this disk turned out to be damaged, and is absent now: it is fetched again.
 pub(crate) fn note_damage(cx: &mut Context, blob: BlobKey) {
     cx.counters.damaged_blobs += 1;
+    // It takes no room any more.
+    space::measure(cx);
+    if blob.owner == CACHE_OWNER {
+        return cache::on_unreadable(cx, blob.chunk);
+    }
     mend::chunk(cx, blob);
 }
 

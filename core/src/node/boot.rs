@@ -12,7 +12,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
 use crate::node::{
-    answers, checkpoints, dials, fill, links, members, names, outbox, presence, records, scrub, service, swim,
+    answers, checkpoints, dials, fill, links, members, names, outbox, presence, records, scrub, service, space, swim,
 };
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -184,6 +184,7 @@ fn take_part(cx: &mut Context) {
     names::start(cx);
     records::start(cx);
     scrub::start(cx);
+    space::measure(cx);
     presence::start(cx);
     scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
 }

@@ -13,6 +13,7 @@ use crate::event::{Event, RequestError, What};
 use crate::frame::Frame;
 use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
 use crate::node::boot::Failed;
+use crate::node::cache::{self, Cache};
 use crate::node::checkpoints::Checkpoints;
 use crate::node::cluster::Cluster;
 use crate::node::dials::Dials;
@@ -37,6 +38,7 @@ use crate::node::repair::Repairs;
 use crate::node::scrub::Scrub;
 use crate::node::service::Service;
 use crate::node::signal::Signal;
+use crate::node::space::Space;
 use crate::node::swim::Swim;
 use crate::node::sync::Sync;
 use crate::node::timers::{Timer, Timers};
@@ -98,6 +100,8 @@ pub(crate) struct Context {
     pub(crate) mends: Mends,
     pub(crate) presence: Presence,
     pub(crate) scrub: Scrub,
+    pub(crate) space: Space,
+    pub(crate) cache: Cache,
     /// Which put an upload to a peer belongs to.
     pub(crate) upload_owners: BTreeMap<(LinkId, u64), RequestId>,
     /// Puts under way: they share the window.
@@ -161,6 +165,8 @@ impl Context {
             mends: Mends::default(),
             presence: Presence::default(),
             scrub: Scrub::default(),
+            space: Space::default(),
+            cache: Cache::default(),
             upload_owners: BTreeMap::new(),
             puts: 0,
             gets: 0,
@@ -203,7 +209,7 @@ impl Context {
     pub(crate) fn disk(&mut self, what: DiskOp, pending: Pending) {
         let op = self.op_number();
         self.pending.insert(op, pending);
-        self.outputs.push_back(Output::Disk { op, what });
+        cache::let_out(self, op, what);
     }
 
     /// Starts a piece of work.

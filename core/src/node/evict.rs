@@ -18,7 +18,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{answers, asks, choose, cluster, mend, pull, schema};
+use crate::node::{answers, asks, choose, cluster, mend, pull, schema, space};
 use crate::record::{RecordBody, SignedRecord};
 use crate::{buggify, planted, sometimes};
 
@@ -230,6 +230,7 @@ impl Evict {
             return self.drop_blobs(cx);
         }
         cx.hot.clear();
+        space::measure(cx);
         let promised_by = self.promisers();
         cx.event(self.id, What::Evicted { freed_bytes: self.freed_bytes, promised_by });
         Flow::Done

@@ -13,7 +13,7 @@ use crate::node::locate::RECORDS_MAX;
 use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
-use crate::node::{dials, members, mend, outbox, pull, records, repair, scrub, swim, sync, upload};
+use crate::node::{cache, dials, members, mend, outbox, pull, records, repair, scrub, space, swim, sync, upload};
 use crate::seal::BLOB_LEN_MAX;
 
 /// Operations of the check of presence and the scrub, and what they keep.
@@ -42,6 +42,9 @@ const UNDER_WAY: &[&str] = &[
     "unanswered offers of an upload",
     "bytes being uploaded",
     "deliveries to one node",
+    "bytes let in",
+    "bytes waiting to be cached",
+    "bytes held back for the cache",
 ];
 
 /// Every bounded thing of a node. What is bounded for each link is that of the fullest link.
@@ -64,6 +67,8 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     gauges.extend(upload::gauges(cx));
     gauges.extend(outbox::gauges(cx));
     gauges.extend(mend::gauges(cx));
+    gauges.extend(cache::gauges(cx));
+    gauges.push(space::gauge(cx));
     gauges.push(scrub::gauge(cx));
     gauges.extend(sync::gauges(cx));
     gauges.extend(repair::gauges(cx));
@@ -110,11 +115,11 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
 }
 
 /// One for each address, link, question, want, and node with deliveries; three for each request; `Boot`, `Settle`, `Swim`,
-/// `Service`, `Mend`, `Presence`, `Scrub`, `Checkpoint`, `Fill`, `Records`, `Sync` and `Repair`.
+/// `Service`, `Mend`, `Presence`, `Scrub`, `Space`, `Checkpoint`, `Fill`, `Records`, `Sync` and `Repair`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
     // A fill is a request that nobody asked for.
-    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * (requests + 1) + 12) as u64
+    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * (requests + 1) + 13) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.
@@ -130,6 +135,7 @@ fn operations_max(cx: &Context) -> u64 {
         + records::OPERATIONS_MAX
         + sync::OPERATIONS_MAX
         + repair::OPERATIONS_MAX
+        + cache::OPERATIONS_MAX
         + CHECKS_MAX
 }
 

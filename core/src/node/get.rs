@@ -25,7 +25,7 @@ use crate::node::source::Source;
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
 use crate::node::window::Window;
-use crate::node::{answers, asks, cluster, fetch, sync};
+use crate::node::{answers, asks, cache, cluster, fetch, space, sync};
 use crate::range::{chunk_count, chunk_len};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::SealError;
@@ -40,10 +40,21 @@ pub(crate) enum GetStep {
     Ticket,
     /// A blob of this disk.
     Read(u64),
-    /// The plaintext of a blob, and the peer the blob came from.
-    Opened(u64, Option<(NodeId, Bulk)>),
-    /// A blob from a peer is kept on this disk.
-    Kept,
+    /// A cached chunk.
+    ReadCached(u64),
+    /// The plaintext of a blob, and where that came from.
+    Opened(u64, Origin),
+    /// A blob that was fetched is kept on this disk; this is its length.
+    Kept(ChunkId, u32),
+}
+
+/// Where a blob came from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// It is kept on this disk.
+    Disk,
+    Cache(Bulk),
+    Peer(NodeId, Bulk),
 }
 
 /// The root page's number among the pages of a get; the pages below it start at 1.
@@ -95,6 +106,8 @@ pub(crate) struct Get {
     liars: BTreeSet<NodeId>,
     damaged: bool,
     keep: Keep,
+    /// How many deletions there had been when it began.
+    deletions: u64,
 }
 
 impl Get {
@@ -111,6 +124,7 @@ impl Get {
             liars: BTreeSet::new(),
             damaged: false,
             keep: Keep::default(),
+            deletions: 0,
         }
     }
 
@@ -196,6 +210,9 @@ impl Get {
     fn begin_chunk(&mut self, cx: &mut Context, index: u64) {
         if let Some((chunk, _)) = self.chunk(index) {
             let blob = BlobKey { owner: self.owner(cx), chunk: chunk.id };
+            if let Some(cached) = cache::find(cx, self.id, chunk.id) {
+                return cx.disk(DiskOp::ReadBlob { blob: cached }, self.pending(GetStep::ReadCached(index)));
+            }
             return cx.disk(DiskOp::ReadBlob { blob }, self.pending(GetStep::Read(index)));
         }
         let number = self.page_of(index);
@@ -236,7 +253,7 @@ impl Get {
 
     fn on_read(&mut self, cx: &mut Context, index: u64, read: Result<Bytes, DiskError>) -> Flow {
         match read {
-            Ok(blob) => self.decrypt(cx, index, blob.into(), None),
+            Ok(blob) => self.decrypt(cx, index, blob.into(), Origin::Disk),
             Err(error) => {
                 answers::note_disk_error(cx, &error);
                 let chunk = self.chunk(index).map(|(chunk, _)| chunk.id);
@@ -248,6 +265,23 @@ impl Get {
                     return self.unavailable(cx);
                 }
                 self.fetch(cx, index);
+            }
+        }
+        Flow::Continue
+    }
+
+    fn on_read_cached(&mut self, cx: &mut Context, index: u64, read: Result<Bytes, DiskError>) -> Flow {
+        let Some((chunk, _)) = self.chunk(index) else { return Flow::Continue };
+        match read {
+            Ok(blob) => {
+                sometimes!(cx.simulation, "cache.hit");
+                let blob = Bulk::from(blob);
+                self.decrypt(cx, index, blob.clone(), Origin::Cache(blob));
+            }
+            Err(error) => {
+                answers::note_disk_error(cx, &error);
+                cache::on_unreadable(cx, chunk.id);
+                self.begin_chunk(cx, index);
             }
         }
         Flow::Continue
@@ -267,35 +301,32 @@ impl Get {
         fetch::start(cx, order);
     }
 
-    fn decrypt(&self, cx: &mut Context, index: u64, data: Bulk, from: Option<NodeId>) {
+    fn decrypt(&self, cx: &mut Context, index: u64, data: Bulk, origin: Origin) {
         let Some((chunk, key)) = self.chunk(index) else { return };
-        let kept = from.map(|node| (node, data.clone()));
         let address = if planted!(cx.simulation, SkipHashCheck) { ChunkId(data.hash()) } else { chunk.id };
         let work = WorkOp::Open { chunk: address, key: key.clone(), data };
-        cx.work(work, self.pending(GetStep::Opened(index, kept)));
+        cx.work(work, self.pending(GetStep::Opened(index, origin)));
     }
 
     fn on_opened(
         &mut self,
         cx: &mut Context,
         index: u64,
-        from: Option<(NodeId, Bulk)>,
+        origin: Origin,
         opened: Result<Bytes, SealError>,
     ) -> Flow {
-        match (opened, from) {
-            (Ok(plain), from) => {
-                if let Some((_, data)) = from {
-                    self.keep_blob(cx, index, data);
-                }
+        match (opened, origin) {
+            (Ok(plain), origin) => {
+                self.keep_blob(cx, index, origin);
                 if let Some(open) = &mut self.open {
                     open.window.fill(index, plain);
                 }
                 cx.expect_progress(self.id);
                 self.deliver(cx)
             }
-            (Err(SealError::WrongHash), from) => {
+            (Err(SealError::WrongHash), origin) => {
                 self.damaged = true;
-                if let Some((node, _)) = from {
+                if let Origin::Peer(node, _) = origin {
                     sometimes!(cx.simulation, "get.wrong-bytes-refused");
                     self.liars.insert(node);
                     asks::on_lie(cx, node);
@@ -310,16 +341,25 @@ impl Get {
         }
     }
 
-    /// Stores a blob that a peer gave, if it is the own owner's: what a ticket opens is another's, who decides who holds it.
-    fn keep_blob(&mut self, cx: &mut Context, index: u64, data: Bulk) {
+    /// Stores a blob of an own file that comes to be whole here by this. Of other files it goes to the cache: of what a ticket
+    /// opens another decides who holds it, and a part of an own file does not make it whole.
+    fn keep_blob(&mut self, cx: &mut Context, index: u64, origin: Origin) {
         let Some((chunk, _)) = self.chunk(index) else { return };
+        let (blob, len) = (BlobKey { owner: self.owner(cx), chunk: chunk.id }, chunk.len);
+        let is_cached = matches!(origin, Origin::Cache(_));
+        let data = match origin {
+            Origin::Disk => return,
+            Origin::Cache(data) | Origin::Peer(_, data) => data,
+        };
         if self.damaged {
             sometimes!(cx.simulation, "get.damaged-chunk-fetched");
         }
-        let blob = BlobKey { owner: self.owner(cx), chunk: chunk.id };
-        if blob.owner == cx.owner {
+        let is_whole = self.open.as_ref().is_some_and(|open| open.is_whole);
+        if blob.owner == cx.owner && (is_whole || self.damaged || cx.config.cache_bytes == 0) {
             self.keep.begin();
-            cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept));
+            cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept(blob.chunk, len)));
+        } else if !is_cached {
+            cache::keep(cx, self.id, blob.chunk, data);
         }
     }
 
@@ -399,6 +439,7 @@ fn resolve_range(range: Option<RangeRequest>, len: u64) -> Option<(u64, u64)> {
 
 impl Task for Get {
     fn start(&mut self, cx: &mut Context) -> Flow {
+        self.deletions = cx.cache.deletions();
         self.source.start(cx, self.id);
         cx.expect_progress(self.id);
         Flow::Continue
@@ -431,6 +472,10 @@ impl Task for Get {
                 cluster::reach(cx, node);
             }
         }
+        let is_deleted = located.records.winner().is_some_and(|newest| newest.record.body == RecordBody::Tombstone);
+        if !is_deleted && cx.cache.deletions() == self.deletions {
+            cache::begin(cx, self.id, (record.record.owner, record.record.name_id));
+        }
         self.record = Some(record);
         self.load_page(cx, ROOT, PageRef { id: root, len: root_len }, opening);
         Flow::Continue
@@ -454,13 +499,21 @@ impl Task for Get {
                 Err(error) => self.fail(cx, error),
             },
             GetStep::Read(index) => self.on_read(cx, index, completion.blob()),
-            GetStep::Opened(index, from) => {
+            GetStep::ReadCached(index) => self.on_read_cached(cx, index, completion.blob()),
+            GetStep::Opened(index, origin) => {
                 let result = completion.work();
                 let WorkResult::Opened(opened) = result else { panic!("opening was completed by {result:?}") };
-                self.on_opened(cx, index, from, opened)
+                self.on_opened(cx, index, origin, opened)
             }
-            GetStep::Kept => {
-                self.keep.end(completion.written().is_ok());
+            GetStep::Kept(chunk, len) => {
+                let written = completion.written();
+                if written == Ok(true) {
+                    space::grew(cx, cx.owner, len.into());
+                }
+                if written.is_ok() {
+                    cache::on_kept(cx, chunk);
+                }
+                self.keep.end(written.is_ok());
                 self.pump(cx)
             }
         }
@@ -471,7 +524,7 @@ impl Task for Get {
             FetchResult::Got { from, data } => {
                 cx.expect_progress(self.id);
                 self.likely.insert(from);
-                self.decrypt(cx, index, data, Some(from));
+                self.decrypt(cx, index, data.clone(), Origin::Peer(from, data));
                 Flow::Continue
             }
             FetchResult::Nowhere if cx.links.ready_count() < cx.members.count() && !self.damaged => {
@@ -517,6 +570,7 @@ impl Task for Get {
     fn on_end_of_task(&mut self, cx: &mut Context) {
         let id = self.id;
         cx.gets -= 1;
+        cache::end(cx, id);
         locate::cancel(cx, id);
         fetch::cancel(cx, |client| matches!(client, FetchClient::Get(other, _) if *other == id));
         page_loader::cancel(cx, |client| matches!(client, PageClient::Request(other, _) if *other == id));

@@ -9,6 +9,7 @@
 //! restart: the next check of presence (`scrub`) finds it again.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +26,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, fetch, names, repair, schema};
+use crate::node::{answers, asks, fetch, names, repair, schema, space};
 use crate::record::SignedRecord;
 use crate::sometimes;
 
@@ -53,7 +54,7 @@ pub(crate) enum MendStep {
     /// Which pages list a chunk.
     References(BlobKey),
     /// A chunk that a peer gave is stored.
-    Written(BlobKey, NodeId),
+    Written(BlobKey, u32, NodeId),
     /// Whether a record is still here, and not evicted.
     Record(RecordId),
 }
@@ -72,6 +73,10 @@ struct Chunk {
     /// Pages that list it and have not been asked for its length.
     pages: VecDeque<PageId>,
     len: u32,
+    /// Whether room is kept for it.
+    held: bool,
+    /// Whether it has waited for the disk to be measured: what is damaged counts as taken until then.
+    measured: bool,
     /// Peers that gave wrong bytes.
     liars: BTreeSet<NodeId>,
 }
@@ -106,6 +111,8 @@ pub(crate) struct Mends {
     searches: BTreeMap<RequestId, RecordId>,
     /// Those that wait, in order; some may have been forgotten meanwhile.
     queue: VecDeque<Item>,
+    /// Chunks that wait for the disk to be measured.
+    unmeasured: Vec<BlobKey>,
     /// How often in a row nobody had what was asked for.
     failures: u32,
 }
@@ -164,7 +171,14 @@ pub(crate) fn chunk(cx: &mut Context, blob: BlobKey) {
     if cx.mends.chunks.contains_key(&blob) || cx.mends.len() >= KNOWN_MAX {
         return;
     }
-    let chunk = Chunk { state: State::Waiting, pages: VecDeque::new(), len: 0, liars: BTreeSet::new() };
+    let chunk = Chunk {
+        state: State::Waiting,
+        pages: VecDeque::new(),
+        len: 0,
+        held: false,
+        measured: false,
+        liars: BTreeSet::new(),
+    };
     cx.mends.chunks.insert(blob, chunk);
     cx.mends.queue.push_back(Item::Chunk(blob));
     pump(cx);
@@ -200,7 +214,10 @@ pub(crate) fn page(cx: &mut Context, owner: OwnerId, page: PageId, data: Bytes) 
 
 /// A chunk is being dropped on purpose: nobody here wants it any more.
 pub(crate) fn forget_chunk(cx: &mut Context, blob: &BlobKey) {
-    if cx.mends.chunks.remove(blob).is_some() {
+    if let Some(chunk) = cx.mends.chunks.remove(blob) {
+        if chunk.held {
+            space::withdrawn(cx, blob.owner, chunk.len.into());
+        }
         fetch::cancel(cx, |client| *client == FetchClient::Mend(*blob));
         page_loader::cancel(cx, |client| *client == PageClient::Mend(*blob));
         pump(cx);
@@ -228,6 +245,9 @@ pub(crate) fn pump(cx: &mut Context) {
         *state = State::UnderWay;
         match item {
             Item::Chunk(blob) => {
+                if let Some(chunk) = cx.mends.chunks.get_mut(&blob) {
+                    chunk.measured = false;
+                }
                 let from = schema::references(blob.owner, blob.chunk);
                 let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: PAGES_MAX, reverse: false };
                 cx.disk(scan, Pending::Mend(MendStep::References(blob)));
@@ -330,7 +350,11 @@ pub(crate) fn on_completion(cx: &mut Context, step: MendStep, completion: Comple
             }
             Err(_) => fail(cx, Item::Chunk(blob)),
         },
-        MendStep::Written(blob, from) => on_written(cx, blob, from, completion.written()),
+        MendStep::Written(blob, len, from) => {
+            let written = completion.written();
+            space::arrived(cx, blob.owner, len.into(), written == Ok(true));
+            on_written(cx, blob, from, written);
+        }
         MendStep::Record(id) => match completion.values() {
             Ok(values) => on_record(cx, id, matches!(values.as_slice(), [Some(_), None])),
             Err(_) => fail(cx, Item::Record(id)),
@@ -372,7 +396,16 @@ pub(crate) fn on_page(cx: &mut Context, blob: BlobKey, result: Result<LoadedPage
 fn fetch_chunk(cx: &mut Context, blob: BlobKey) {
     let holders = sources(cx);
     let lane = cx.number();
-    let Some(chunk) = cx.mends.chunks.get(&blob) else { return };
+    let Some(len) = cx.mends.chunks.get(&blob).map(|chunk| chunk.len) else { return };
+    let has_room = space::admit(cx, blob.owner, len.into()).is_ok();
+    let Some(chunk) = cx.mends.chunks.get_mut(&blob) else { return };
+    if !has_room {
+        if core::mem::replace(&mut chunk.measured, true) {
+            return fail(cx, Item::Chunk(blob));
+        }
+        return cx.mends.unmeasured.push(blob);
+    }
+    chunk.held = true;
     let order = fetch::Order {
         client: FetchClient::Mend(blob),
         object: ObjectKey { owner: blob.owner, id: ObjectId::Chunk(blob.chunk) },
@@ -387,15 +420,36 @@ fn fetch_chunk(cx: &mut Context, blob: BlobKey) {
     repair::spend(cx, len);
 }
 
+/// The disk has been measured: the room of what is damaged has been given back.
+pub(crate) fn on_measured(cx: &mut Context) {
+    for blob in core::mem::take(&mut cx.mends.unmeasured) {
+        fetch_chunk(cx, blob);
+    }
+}
+
 /// The chunk came, or will not come.
 pub(crate) fn on_fetched(cx: &mut Context, blob: BlobKey, result: FetchResult) {
     match result {
         FetchResult::Got { from, data } => {
-            let step = MendStep::Written(blob, from);
+            // From here on the room that it needs is the write's.
+            let Some(len) = take_hold(cx, &blob) else { return };
+            let step = MendStep::Written(blob, len, from);
             cx.disk(DiskOp::WriteBlob { blob, data, known: false }, Pending::Mend(step));
         }
-        FetchResult::Nowhere => fail(cx, Item::Chunk(blob)),
+        FetchResult::Nowhere => {
+            if let Some(len) = take_hold(cx, &blob) {
+                space::withdrawn(cx, blob.owner, len.into());
+            }
+            fail(cx, Item::Chunk(blob));
+        }
     }
+}
+
+/// The room kept for a chunk is no longer its mend's; its length.
+fn take_hold(cx: &mut Context, blob: &BlobKey) -> Option<u32> {
+    let chunk = cx.mends.chunks.get_mut(blob)?;
+    chunk.held = false;
+    Some(chunk.len)
 }
 
 fn on_written(cx: &mut Context, blob: BlobKey, from: NodeId, written: Result<bool, DiskError>) {

@@ -17,7 +17,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pages::file_info;
 use crate::node::pending::Pending;
 use crate::node::signal::Signal;
-use crate::node::{checkpoints, schema};
+use crate::node::{cache, checkpoints, schema};
 use crate::placement::Replicas;
 use crate::record::{Rank, RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
@@ -219,6 +219,9 @@ fn open(cx: &mut Context, record: SignedRecord, page: PageRef) {
 
 /// A record is on the disk, whether or not somebody still waits for it.
 pub(crate) fn on_stored(cx: &mut Context, record: SignedRecord) {
+    if record.record.body == RecordBody::Tombstone {
+        cache::on_deleted(cx, &record);
+    }
     if record.record.owner == cx.owner {
         cx.signal(Signal::OwnRecordStored(record));
     }

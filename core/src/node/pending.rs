@@ -8,6 +8,7 @@ use crate::ids::{ChunkId, LinkId, ObjectKey, RecordId, RequestId};
 use crate::node::announce::{AnnounceStep, PromiseStep};
 use crate::node::answers::AnswerStep;
 use crate::node::boot::BootStep;
+use crate::node::cache::CacheStep;
 use crate::node::checkpoints::CheckpointStep;
 use crate::node::locate::LocateStep;
 use crate::node::mend::MendStep;
@@ -56,6 +57,9 @@ pub(crate) enum Pending {
         chunks: Vec<ChunkId>,
         then: Box<Pending>,
     },
+    Cache(CacheStep),
+    /// The disk is measured.
+    Space,
     /// A promise has been given back.
     Release(LinkId),
     /// The mark of an evicted file is gone: peers are released from their promises.

@@ -19,6 +19,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::signal::Signal;
 use crate::node::timers::Timer;
 use crate::node::{mend, schema};
+use crate::planted;
 use crate::record::{RecordBody, RecordError, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 
@@ -184,7 +185,8 @@ pub(crate) fn on_completion(cx: &mut Context, step: PresenceStep, completion: Co
             Err(_) => again(cx, AGAIN),
         },
         PresenceStep::Has(_) => {
-            let absent = completion.has().is_ok_and(|has| has.into_iter().any(|present| !present));
+            let absent = completion.has().is_ok_and(|has| has.into_iter().any(|present| !present))
+                && !planted!(cx.simulation, LackingIsWhole);
             if let Some(current) = &mut cx.presence.current {
                 current.lacks |= absent;
             }

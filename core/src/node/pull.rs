@@ -27,7 +27,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::records::{self, With};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::upload::BLOB_LEN_MIN;
-use crate::node::{answers, asks, fetch, keep, repair, schema};
+use crate::node::{answers, asks, fetch, keep, repair, schema, space};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::BLOB_LEN_MAX;
 use crate::{buggify, planted, sometimes};
@@ -95,7 +95,8 @@ pub(crate) enum PullStep {
     /// What is here of an own record: it, and its mark.
     Own,
     Has,
-    Write(ChunkId, NodeId),
+    /// A chunk that a peer gave is written; this is its length.
+    Write(BlobKey, u32, NodeId),
     CommitPage,
     CommitRecord,
 }
@@ -113,6 +114,8 @@ struct Pull {
     /// A root that lists pages, until all of them are stored.
     root: Option<Root>,
     page: Option<Page>,
+    /// Bytes let in that have not come yet.
+    held: u64,
     fetched_bytes: u64,
 }
 
@@ -181,9 +184,18 @@ pub(crate) fn start(cx: &mut Context, record: SignedRecord, part: Part, client: 
         return cx.signal(Signal::Pulled { client, record, outcome: PullOutcome::Refused(Refusal::Busy) });
     }
     let id = PullId(cx.number());
-    let liars = BTreeSet::new();
-    let pull =
-        Pull { record, part, client, holders, is_marked: false, liars, root: None, page: None, fetched_bytes: 0 };
+    let pull = Pull {
+        record,
+        part,
+        client,
+        holders,
+        is_marked: false,
+        liars: BTreeSet::new(),
+        root: None,
+        page: None,
+        held: 0,
+        fetched_bytes: 0,
+    };
     cx.pulls.pulls.insert(id, pull);
     cx.pulls.waiting.push_back(id);
     start_waiting(cx);
@@ -224,6 +236,7 @@ fn cancel_those(cx: &mut Context, doomed: impl Fn(&Pull) -> bool) {
 
 fn drop_pull(cx: &mut Context, id: PullId) -> Option<Pull> {
     let pull = cx.pulls.pulls.remove(&id)?;
+    space::withdrawn(cx, pull.record.record.owner, pull.held);
     fetch::cancel(cx, |client| matches!(client, FetchClient::PullChunk(other, _) if *other == id));
     page_loader::cancel(cx, |client| *client == PageClient::Pull(id));
     Some(pull)
@@ -247,6 +260,9 @@ fn refuse(cx: &mut Context, id: PullId, reason: Refusal) {
 
 fn refuse_disk(cx: &mut Context, id: PullId, error: &DiskError) {
     answers::note_disk_error(cx, error);
+    if *error == DiskError::Full {
+        space::measure(cx);
+    }
     refuse(cx, id, if *error == DiskError::Full { Refusal::Full } else { Refusal::Disk });
 }
 
@@ -385,7 +401,11 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
             Ok(has) => on_presence(cx, id, &has),
             Err(error) => refuse_disk(cx, id, &error),
         },
-        PullStep::Write(chunk, from) => on_written(cx, id, chunk, from, completion.written()),
+        PullStep::Write(blob, len, from) => {
+            let written = completion.written();
+            space::arrived(cx, blob.owner, len.into(), written == Ok(true));
+            on_written(cx, id, blob.chunk, from, written);
+        }
         PullStep::CommitPage => match completion.committed() {
             Ok(true) => next_page(cx, id),
             Ok(false) => {
@@ -404,13 +424,23 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
 }
 
 fn on_presence(cx: &mut Context, id: PullId, has: &[bool]) {
-    let Some(Pull { page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
+    let Some(Pull { record, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
     let absent = page.chunks.iter().zip(has).filter(|(_, present)| !**present);
     page.queue = absent.map(|((id, len), _)| ChunkRef { id: *id, len: *len }).collect();
     if !page.queue.is_empty() && page.queue.len() < page.chunks.len() {
         sometimes!(cx.simulation, "pull.resumed");
     }
-    pump(cx, id);
+    let bytes = page.queue.iter().map(|chunk| u64::from(chunk.len)).sum();
+    let owner = record.record.owner;
+    match space::admit(cx, owner, bytes) {
+        Ok(()) => {
+            if let Some(pull) = cx.pulls.pulls.get_mut(&id) {
+                pull.held += bytes;
+            }
+            pump(cx, id);
+        }
+        Err(reason) => refuse(cx, id, reason),
+    }
 }
 
 /// Goes on with all repairs: their rate allows more.
@@ -495,12 +525,15 @@ fn commit_page_with(
 
 /// A chunk came, or will not come.
 pub(crate) fn on_fetched(cx: &mut Context, id: PullId, chunk: ChunkId, result: FetchResult) {
-    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
     match result {
         FetchResult::Got { from, data } => {
             let blob = BlobKey { owner: pull.record.record.owner, chunk };
+            // From here on the room that it needs is the write's.
+            let len = pull.page.as_ref().and_then(|page| page.chunks.get(&chunk)).copied().unwrap_or_default();
+            pull.held = pull.held.saturating_sub(len.into());
             let known = planted!(cx.simulation, TrustFetchedBlob);
-            cx.disk(DiskOp::WriteBlob { blob, data, known }, Pending::Pull(id, PullStep::Write(chunk, from)));
+            cx.disk(DiskOp::WriteBlob { blob, data, known }, Pending::Pull(id, PullStep::Write(blob, len, from)));
         }
         FetchResult::Nowhere => refuse(cx, id, Refusal::Unavailable),
     }
@@ -523,6 +556,9 @@ fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: NodeId, writte
             sometimes!(cx.simulation, "pull.wrong-bytes-refused");
             pull.liars.insert(from);
             page.queue.push_back(ChunkRef { id: chunk, len });
+            pull.held += u64::from(len);
+            let owner = pull.record.record.owner;
+            space::hold(cx, owner, len.into());
             asks::on_lie(cx, from);
         }
         Err(

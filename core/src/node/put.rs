@@ -25,7 +25,7 @@ use crate::node::signal::OfferReply;
 use crate::node::targets::Targets;
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
-use crate::node::{answers, publish};
+use crate::node::{answers, publish, space};
 use crate::placement::Replicas;
 use crate::record::{Record, RecordBody, Retention, SignedRecord};
 use crate::seal::SealedChunk;
@@ -111,6 +111,9 @@ impl Put {
     fn fail_disk(&self, cx: &mut Context, error: &DiskError) -> Flow {
         answers::note_disk_error(cx, error);
         let full = *error == DiskError::Full;
+        if full {
+            space::measure(cx);
+        }
         Self::fail(cx, self.id, if full { RequestError::DiskFull } else { RequestError::Disk(error.to_string()) })
     }
 
@@ -185,7 +188,10 @@ impl Put {
         match written {
             Ok(new) => {
                 self.durable += 1;
-                self.new_bytes += if new { u64::from(len) } else { 0 };
+                if new {
+                    self.new_bytes += u64::from(len);
+                    space::grew(cx, cx.owner, len.into());
+                }
                 self.advance(cx)
             }
             Err(error) => self.fail_disk(cx, &error),

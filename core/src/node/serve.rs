@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 
 use crate::bulk::Bulk;
-use crate::disk::{DiskDone, DiskError, DiskOp, DiskResult};
+use crate::disk::{CACHE_OWNER, DiskDone, DiskError, DiskOp, DiskResult};
 use crate::frame::{DATA_LEN_MAX, Frame, WANTS_MAX};
 use crate::ids::{BlobKey, LinkId, ObjectId, ObjectKey};
 use crate::node::context::Context;
@@ -99,6 +99,10 @@ pub(crate) fn on_want(cx: &mut Context, link_id: LinkId, want: u64, lane: u64, o
     let serving = &mut link.serving;
     if serving.wants.len() >= WANTS_MAX || serving.wants.contains_key(&want) || len == 0 {
         return links::offend(cx, link_id);
+    }
+    if object.owner == CACHE_OWNER {
+        // What was read here is nobody else's business.
+        return cx.send(link_id, Frame::Unavailable { want });
     }
     serving.wants.insert(want, Served { lane, object, len, state: State::Queued });
     serving.lanes.entry(lane).or_default().push_back(want);

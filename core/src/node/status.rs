@@ -11,6 +11,7 @@ use crate::node::context::Context;
 use crate::node::names;
 use crate::node::pending::{Completion, Pending};
 use crate::node::query::timed_out;
+use crate::node::space;
 use crate::node::swim::Liveness;
 use crate::node::task::{Flow, Task, TaskStep};
 
@@ -38,7 +39,12 @@ impl Task for Status {
             owner: cx.owner,
             files: names::are_complete(cx).then(|| cx.names.count()),
             file_bytes: cx.names.bytes(),
+            is_full: usage.as_ref().is_some_and(|usage| space::is_full(cx, usage)),
+            cached_bytes: cx.cache.reclaimable(),
+            cache_max_bytes: cx.config.cache_bytes,
             disk: usage,
+            quota_bytes: cx.config.quota_bytes,
+            store_max_bytes: cx.config.store_max_bytes,
             disk_error: cx.disk_error.clone(),
             peers_connected: cx.links.ready_count(),
             members: 1 + cx.members.count() + cx.strangers(),

@@ -44,6 +44,8 @@ pub enum Timer {
     Mend,
     /// Records are checked for what they need.
     Presence,
+    /// The disk is measured again.
+    Space,
     /// The next blob is read to see whether it is in order.
     Scrub,
     /// SWIM has something to do.

@@ -14,12 +14,12 @@ use crate::manifest::ChunkRef;
 use crate::node::context::Context;
 use crate::node::fetch;
 use crate::node::gauges::Gauge;
-use crate::node::links;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{FetchClient, FetchResult};
+use crate::node::{links, space};
 use crate::seal::BLOB_LEN_MAX;
 use crate::work::{WorkOp, WorkResult};
-use crate::{buggify, sometimes};
+use crate::{buggify, planted, sometimes};
 
 /// Uploads open on one link.
 const UPLOADS_MAX: usize = 64;
@@ -46,7 +46,8 @@ pub(crate) struct UploadKey {
 pub(crate) enum UploadStep {
     Verify,
     Has(Vec<ChunkRef>),
-    Write(ChunkId),
+    /// A chunk that came is written; this is its length.
+    Write(BlobKey, u32),
 }
 
 #[derive(Debug)]
@@ -59,9 +60,25 @@ struct Upload {
     /// Chunks to fetch.
     queue: VecDeque<ChunkRef>,
     /// Chunks being fetched or written.
-    active: BTreeMap<ChunkId, u32>,
+    active: BTreeMap<ChunkId, Active>,
     /// Chunks offered and not yet answered.
     unanswered: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Active {
+    len: u32,
+    /// Whether it is being written: the room that it needs is the write's then.
+    writing: bool,
+}
+
+impl Upload {
+    /// Bytes let in that have not come yet.
+    fn held(&self) -> u64 {
+        let queued = self.queue.iter().map(|chunk| u64::from(chunk.len));
+        let fetched = self.active.values().filter(|active| !active.writing).map(|active| u64::from(active.len));
+        queued.chain(fetched).sum()
+    }
 }
 
 #[derive(Debug)]
@@ -81,7 +98,7 @@ pub(crate) struct Uploads {
 
 impl Uploads {
     fn active_bytes(&self) -> u64 {
-        self.uploads.values().flat_map(|upload| upload.active.values()).map(|len| u64::from(*len)).sum()
+        self.uploads.values().flat_map(|upload| upload.active.values()).map(|active| u64::from(active.len)).sum()
     }
 
     /// The next upload in turn that has a chunk to fetch.
@@ -164,7 +181,12 @@ fn refuse_all(cx: &mut Context, key: UploadKey, reason: Refusal) {
 }
 
 fn remove(cx: &mut Context, key: UploadKey) {
-    cx.uploads.uploads.remove(&key);
+    if let Some(upload) = cx.uploads.uploads.remove(&key)
+        && let Some(leave) = &upload.leave
+        && !planted!(cx.simulation, RoomStaysTaken)
+    {
+        space::withdrawn(cx, leave.owner, upload.held());
+    }
     fetch::cancel(cx, |client| matches!(client, FetchClient::Upload(other, _) if *other == key));
 }
 
@@ -191,7 +213,11 @@ pub(crate) fn on_completion(cx: &mut Context, key: UploadKey, step: UploadStep, 
             on_verified(cx, key, completion.work());
         }
         UploadStep::Has(chunks) => on_presence(cx, key, &chunks, completion.has()),
-        UploadStep::Write(chunk) => on_written(cx, key, chunk, completion.written()),
+        UploadStep::Write(blob, len) => {
+            let written = completion.written();
+            space::arrived(cx, blob.owner, len.into(), written == Ok(true));
+            on_written(cx, key, blob.chunk, written);
+        }
     }
 }
 
@@ -220,19 +246,51 @@ fn on_presence(cx: &mut Context, key: UploadKey, chunks: &[ChunkRef], has: Resul
     let Ok(has) = has else { return refuse_all(cx, key, Refusal::Disk) };
     let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
     let mut held = Vec::new();
+    let mut lacking = Vec::new();
     for (chunk, present) in chunks.iter().zip(has) {
         if present {
             held.push(chunk.id);
-        } else if !upload.active.contains_key(&chunk.id) {
-            upload.queue.push_back(*chunk);
+        } else if upload.active.contains_key(&chunk.id) || upload.queue.contains(chunk) {
+            // It is on its way already, and one answer is enough.
+            upload.unanswered = upload.unanswered.saturating_sub(1);
+        } else {
+            lacking.push(*chunk);
         }
     }
+    let refused = let_in(cx, key, lacking);
+    let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
+    if let Some((chunks, reason)) = refused {
+        upload.unanswered = upload.unanswered.saturating_sub(chunks.len());
+        cx.send(key.link, Frame::Refused { upload: key.upload, chunks, reason });
+    }
+    let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
     if !held.is_empty() {
         sometimes!(cx.simulation, "upload.chunk-held-already");
         upload.unanswered = upload.unanswered.saturating_sub(held.len());
         cx.send(key.link, Frame::Stored { upload: key.upload, held, fetched: Vec::new() });
     }
     pump(cx);
+}
+
+/// Queues those chunks for which there is room; the others, and why not.
+fn let_in(cx: &mut Context, key: UploadKey, chunks: Vec<ChunkRef>) -> Option<(Vec<ChunkId>, Refusal)> {
+    let owner = cx.uploads.uploads.get(&key)?.leave.as_ref()?.owner;
+    let mut refused = Vec::new();
+    let mut why = Refusal::Full;
+    for chunk in chunks {
+        match space::admit(cx, owner, chunk.len.into()) {
+            Ok(()) => {
+                if let Some(upload) = cx.uploads.uploads.get_mut(&key) {
+                    upload.queue.push_back(chunk);
+                }
+            }
+            Err(reason) => {
+                why = reason;
+                refused.push(chunk.id);
+            }
+        }
+    }
+    (!refused.is_empty()).then_some((refused, why))
 }
 
 /// Fetches as many chunks as may be under way, the uploads taking turns.
@@ -246,7 +304,7 @@ fn pump(cx: &mut Context) {
         }
         upload.queue.pop_front();
         cx.uploads.last = Some(key);
-        upload.active.insert(chunk.id, chunk.len);
+        upload.active.insert(chunk.id, Active { len: chunk.len, writing: false });
         let order = fetch::Order {
             client: FetchClient::Upload(key, chunk.id),
             object: ObjectKey { owner: leave.owner, id: ObjectId::Chunk(chunk.id) },
@@ -271,7 +329,11 @@ pub(crate) fn on_fetched(cx: &mut Context, key: UploadKey, chunk: ChunkId, resul
 }
 
 fn write(cx: &mut Context, key: UploadKey, blob: BlobKey, data: Bulk) {
-    cx.disk(DiskOp::WriteBlob { blob, data, known: false }, Pending::Upload(key, UploadStep::Write(blob.chunk)));
+    let active = cx.uploads.uploads.get_mut(&key).and_then(|upload| upload.active.get_mut(&blob.chunk));
+    let Some(active) = active else { return };
+    active.writing = true;
+    let step = UploadStep::Write(blob, active.len);
+    cx.disk(DiskOp::WriteBlob { blob, data, known: false }, Pending::Upload(key, step));
 }
 
 fn on_written(cx: &mut Context, key: UploadKey, chunk: ChunkId, written: Result<bool, DiskError>) {
@@ -290,6 +352,7 @@ fn on_written(cx: &mut Context, key: UploadKey, chunk: ChunkId, written: Result<
         }
         Err(DiskError::Full) => {
             sometimes!(cx.simulation, "upload.disk-full");
+            space::measure(cx);
             refuse(cx, key, chunk, Refusal::Full);
         }
         Err(DiskError::Io(_) | DiskError::Degraded(_) | DiskError::NotFound | DiskError::Corrupt) => {
@@ -300,8 +363,12 @@ fn on_written(cx: &mut Context, key: UploadKey, chunk: ChunkId, written: Result<
 
 fn refuse(cx: &mut Context, key: UploadKey, chunk: ChunkId, reason: Refusal) {
     if let Some(upload) = cx.uploads.uploads.get_mut(&key) {
-        upload.active.remove(&chunk);
+        let active = upload.active.remove(&chunk);
         upload.unanswered = upload.unanswered.saturating_sub(1);
+        let owner = upload.leave.as_ref().map(|leave| leave.owner);
+        if let (Some(Active { len, writing: false }), Some(owner)) = (active, owner) {
+            space::withdrawn(cx, owner, len.into());
+        }
         cx.send(key.link, Frame::Refused { upload: key.upload, chunks: alloc::vec![chunk], reason });
     }
     pump(cx);

@@ -154,6 +154,18 @@ bugs! {
         "A pull that is refused keeps its place among the few that may be under way.";
     ScrubStartsOver "scrub-starts-over" in "core/node/scrub.rs" needs ["process", "disk"],
         "A scrub starts with the first blob after every restart, so that the last ones are never read on a node that is restarted often.";
+    LackingIsWhole "lacking-is-whole" in "core/node/presence.rs" needs ["disk", "process"],
+        "The check of presence trusts that a page that is here has all its chunks; it shows when what was found damaged could not be had before a restart.";
+    QuotaCountsDropped "quota-counts-dropped" in "core/node/space.rs" needs [],
+        "What an owner once had on a disk counts against its quota for ever, dropped or not.";
+    QuotaIgnoresComing "quota-ignores-coming" in "core/node/space.rs" needs [],
+        "Chunks that have been let in and are still on their way do not count against a quota.";
+    RoomStaysTaken "room-stays-taken" in "core/node/upload.rs" needs [],
+        "Room that was kept for an upload is not given back when the upload ends before its chunks came.";
+    CacheUnbounded "cache-unbounded" in "core/node/cache.rs" needs [],
+        "The cache grows beyond what it may take.";
+    CacheOutlivesDelete "cache-outlives-delete" in "core/node/cache.rs" needs [],
+        "What was read of a file stays in the cache when the file is deleted.";
     NameInJournal "name-in-journal" in "core/node/put.rs" needs [],
         "A journal of the puts under way keeps their names as they are.";
     SyncSkipsLastBucket "sync-skips-last-bucket" in "core/node/sync.rs" needs ["process"],

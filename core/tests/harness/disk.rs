@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Usage, Write};
-use forever_core::ids::BlobKey;
+use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, OwnerUsage, Usage, Write};
+use forever_core::ids::{BlobKey, OwnerId};
 
 /// A disk in memory. Every operation is durable when it completes.
 #[derive(Default)]
@@ -15,9 +15,27 @@ pub struct MemoryDisk {
     pub damaged: BTreeSet<BlobKey>,
     /// Whether no blob can be written any more.
     pub full: bool,
+    /// What all blobs together may take.
+    pub max_bytes: Option<u64>,
 }
 
 impl MemoryDisk {
+    /// The bytes of an owner's blobs, or of all.
+    pub fn bytes_of(&self, owner: Option<OwnerId>) -> u64 {
+        let of_owner = self.blobs.iter().filter(|(blob, _)| owner.is_none_or(|owner| blob.owner == owner));
+        of_owner.map(|(_, bytes)| bytes.len() as u64).sum()
+    }
+
+    fn owners(&self) -> Vec<OwnerUsage> {
+        let owners: BTreeSet<OwnerId> = self.blobs.keys().map(|blob| blob.owner).collect();
+        let usage = |owner| OwnerUsage {
+            owner,
+            blobs: self.blobs.keys().filter(|blob| blob.owner == owner).count() as u64,
+            bytes: self.bytes_of(Some(owner)),
+        };
+        owners.into_iter().map(usage).collect()
+    }
+
     pub fn perform(&mut self, op: DiskOp) -> DiskResult {
         match op {
             DiskOp::WriteBlob { blob, data, known } => {
@@ -28,7 +46,8 @@ impl MemoryDisk {
                 if self.blobs.contains_key(&blob) {
                     return Ok(DiskDone::Written { new: false });
                 }
-                if self.full {
+                let fits = self.max_bytes.is_none_or(|max| self.bytes_of(None) + data.len() as u64 <= max);
+                if self.full || !fits {
                     return Err(DiskError::Full);
                 }
                 self.blobs.insert(blob, data.into_bytes());
@@ -62,7 +81,8 @@ impl MemoryDisk {
                 blobs: self.blobs.len() as u64,
                 blob_bytes: self.blobs.values().map(|blob| blob.len() as u64).sum(),
                 index_bytes: 0,
-                free_bytes: None,
+                free_bytes: self.max_bytes.map(|max| max.saturating_sub(self.bytes_of(None))),
+                owners: self.owners(),
             })),
         }
     }

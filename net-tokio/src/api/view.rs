@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use forever_core::command::VersionSelector;
+use forever_core::disk::{CACHE_OWNER, OwnerUsage};
 use forever_core::event::{
     CheckpointInfo, FileInfo, FileStat, Incomplete, PeerInfo, PeerState, PutReport, RestoreReport, ScrubReport, Share,
     StatusInfo, VersionInfo, WriteReport,
@@ -306,6 +307,18 @@ pub struct StatusView {
     pub blob_bytes: Option<u64>,
     /// Bytes that may still be written.
     pub free_bytes: Option<u64>,
+    /// Whether nothing more is taken: not even a chunk fits into what is left.
+    pub full: bool,
+    /// What the blobs of each other owner may take here, in bytes; 0 for no limit.
+    pub quota_bytes: u64,
+    /// What all blobs together may take here, in bytes; 0 for no limit.
+    pub store_max_bytes: u64,
+    /// What cached chunks take, of all blobs, in bytes. They give way to all others.
+    pub cached_bytes: u64,
+    /// What they may take; 0 for none.
+    pub cache_max_bytes: u64,
+    /// What the blobs of each owner take here, cached ones aside.
+    pub owners: Vec<OwnerView>,
     /// Peers connected.
     pub peers_connected: u32,
     /// Nodes of the cluster known, this one included.
@@ -332,6 +345,17 @@ pub struct StatusView {
     pub mended: u64,
     /// Chunks and records that are damaged or missing here and that no peer has given back so far.
     pub unmended: u64,
+}
+
+/// What an owner's blobs take of a node's disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerView {
+    /// Whose they are.
+    pub owner: OwnerId,
+    /// How many.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// The health of a node, without a token.
@@ -579,7 +603,16 @@ pub(crate) fn problems(status: &StatusInfo) -> Vec<String> {
 impl StatusView {
     pub(crate) fn new(status: StatusInfo, context: &super::Context) -> Self {
         let problems = problems(&status);
+        let of_owner = |usage: &OwnerUsage| OwnerView { owner: usage.owner, blobs: usage.blobs, bytes: usage.bytes };
+        let disk = status.disk.as_ref();
+        let owners = disk.into_iter().flat_map(|disk| &disk.owners);
         Self {
+            full: status.is_full,
+            quota_bytes: status.quota_bytes,
+            store_max_bytes: status.store_max_bytes,
+            cached_bytes: status.cached_bytes,
+            cache_max_bytes: status.cache_max_bytes,
+            owners: owners.filter(|usage| usage.owner != CACHE_OWNER).map(of_owner).collect(),
             node: status.node,
             owner: status.owner,
             listen: context.listen.clone(),
@@ -589,9 +622,9 @@ impl StatusView {
             problems,
             files: status.files,
             file_bytes: status.file_bytes,
-            blobs: status.disk.map(|disk| disk.blobs),
-            blob_bytes: status.disk.map(|disk| disk.blob_bytes),
-            free_bytes: status.disk.and_then(|disk| disk.free_bytes),
+            blobs: disk.map(|disk| disk.blobs),
+            blob_bytes: disk.map(|disk| disk.blob_bytes),
+            free_bytes: disk.and_then(|disk| disk.free_bytes),
             peers_connected: status.peers_connected,
             members: status.members,
             members_alive: status.members_alive,

@@ -134,7 +134,8 @@ fn status_text(view: &StatusView) -> String {
         (_, _) => "not known".to_owned(),
     };
     let free = view.free_bytes.map_or_else(|| "not known".to_owned(), human_bytes);
-    [
+    let full = if view.full { ": FULL, it takes nothing more" } else { "" };
+    let mut lines = vec![
         format!("health    {health}"),
         format!("node      {}", view.node),
         format!("owner     {}", view.owner),
@@ -142,14 +143,45 @@ fn status_text(view: &StatusView) -> String {
         format!("api       http://{}", view.api),
         format!("data      {}", view.data.display()),
         format!("files     {files} ({})", human_bytes(view.file_bytes)),
-        format!("disk      {disk}, {free} free"),
+        format!("disk      {disk}, {free} free{full}"),
         format!("peers     {} connected, {} needed for a write", view.peers_connected, view.write_quorum),
         format!("members   {}, {} alive, {} down", view.members, view.members_alive, view.members_down),
         format!("pending   {} writes that some node does not have yet", view.pending),
         format!("covered   {}", covered_text(view.checkpoint_ms, view.checkpoint_due)),
         format!("faults    {} broken frames, {}", view.protocol_errors, damage_text(view)),
-    ]
-    .join("\n")
+    ];
+    lines.extend(room_text(view));
+    lines.join("\n")
+}
+
+/// The limits, if there are any, and what each owner's blobs take, if there are several.
+fn room_text(view: &StatusView) -> Vec<String> {
+    let mut lines = Vec::new();
+    let limits: Vec<String> = [(view.store_max_bytes, "in all"), (view.quota_bytes, "for each other owner")]
+        .into_iter()
+        .filter(|(bytes, _)| *bytes > 0)
+        .map(|(bytes, what)| format!("{} {what}", human_bytes(bytes)))
+        .collect();
+    if !limits.is_empty() {
+        lines.push(format!("limits    {}", limits.join(", ")));
+    }
+    if view.cached_bytes > 0 {
+        let max = human_bytes(view.cache_max_bytes);
+        lines.push(format!("cache     {} of {max}", human_bytes(view.cached_bytes)));
+    }
+    if view.owners.iter().any(|usage| usage.owner != view.owner) {
+        for usage in &view.owners {
+            let is_over = usage.owner != view.owner && view.quota_bytes > 0 && usage.bytes >= view.quota_bytes;
+            let full = if is_over { ": FULL" } else { "" };
+            lines.push(format!(
+                "holds     {} in {} blobs of {}{full}",
+                human_bytes(usage.bytes),
+                usage.blobs,
+                usage.owner
+            ));
+        }
+    }
+    lines
 }
 
 fn covered_text(checkpoint_ms: Option<u64>, is_due: bool) -> String {

@@ -121,6 +121,7 @@ fn open_store(folder: &OpenFolder, settings: &Settings) -> Result<StoreDisk, Ser
     let config = StoreConfig {
         path: settings.path_transform,
         reserve_bytes: settings.reserve_mib << 20,
+        max_bytes: settings.store_max_bytes(),
         cache_bytes: INDEX_CACHE_BYTES,
         blob_threads: settings.disk_threads,
         ..StoreConfig::new(folder.folder().store_path())

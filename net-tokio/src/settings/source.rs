@@ -6,7 +6,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 22] = [
+pub(super) const KEYS: [&str; 25] = [
     "listen",
     "advertise",
     "peers",
@@ -25,6 +25,9 @@ pub(super) const KEYS: [&str; 22] = [
     "keep_versions",
     "keep_days",
     "reserve_mib",
+    "quota_mib",
+    "store_max_mib",
+    "cache_mib",
     "scrub_days",
     "sync_interval_s",
     "repair_mib_s",

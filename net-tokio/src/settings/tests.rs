@@ -134,7 +134,7 @@ fn an_api_that_others_reach_must_be_wanted() {
 
 #[test]
 fn the_core_gets_its_part() {
-    let text = "chunk_size_kib = 64\nkeep_days = 3\nkeep_versions = 2\nban_for_s = 9\nrequest_timeout_s = 8\nscrub_days = 0\nsync_interval_s = 7\nrepair_mib_s = 3\npeers = [\"a:1\"]";
+    let text = "chunk_size_kib = 64\nkeep_days = 3\nkeep_versions = 2\nban_for_s = 9\nrequest_timeout_s = 8\nscrub_days = 0\nquota_mib = 3\nstore_max_mib = 5\ncache_mib = 7\nsync_interval_s = 7\nrepair_mib_s = 3\npeers = [\"a:1\"]";
     let settings = load(text, &[], &Flags::default()).unwrap();
     let core = settings.core_config("127.0.0.1:5");
     assert_eq!(core.chunk_size, 65_536);
@@ -142,6 +142,8 @@ fn the_core_gets_its_part() {
     assert_eq!((core.ban_for.as_secs(), core.request_timeout.as_secs()), (9, 8));
     assert_eq!(core.scrub_period, std::time::Duration::ZERO);
     assert_eq!((core.sync_interval.as_secs(), core.repair_bytes_s), (7, 3 << 20));
+    assert_eq!((core.quota_bytes, core.store_max_bytes, core.cache_bytes), (3 << 20, 5 << 20, 7 << 20));
+    assert_eq!(settings.store_max_bytes(), Some(5 << 20));
     assert_eq!((core.listen, core.bootstrap), (vec!["127.0.0.1:5".to_owned()], vec!["a:1".to_owned()]));
     let advertised = load("advertise = [\"me.example:7000\"]", &[], &Flags::default()).unwrap();
     assert_eq!(advertised.core_config("127.0.0.1:5").listen, ["me.example:7000"]);

@@ -1,13 +1,18 @@
 //! Changes of the index, many of them in one transaction.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use bytes::Bytes;
 use forever_core::disk::Write;
-use forever_core::ids::BlobKey;
+use forever_core::ids::{BlobKey, OwnerId};
 use forever_core::planted;
 use redb::{Database, Durability, ReadableTable, Table, WriteTransaction};
 
-use super::index::{BLOB_ROWS, Counters, ENTRIES, META, META_BLOB_BYTES, META_BLOBS, read_counters};
-use super::row::{Row, row_key};
+use super::index::{
+    BLOB_ROWS, Counters, ENTRIES, META, META_BLOB_BYTES, META_BLOBS, owner_key, read_counters, read_owner, read_owners,
+};
+use super::row::{Row, blob_of, row_key};
 use crate::simulation::Simulated;
 
 /// A change of the index.
@@ -57,14 +62,22 @@ pub(crate) fn recount(database: &Database) -> Result<(), redb::Error> {
     let is_wrong = {
         let mut tables = Tables::open(&txn)?;
         let mut counters = Counters::default();
+        let mut owners: BTreeMap<OwnerId, Counters> = BTreeMap::new();
         for row in tables.rows.iter()? {
-            let (_, row) = row?;
-            counters.blobs += 1;
-            counters.blob_bytes += Row::decode(row.value()).map_or(0, |row| row.len());
+            let (key, row) = row?;
+            let len = Row::decode(row.value()).map_or(0, |row| row.len());
+            for counters in [&mut counters, owners.entry(blob_of(key.value()).owner).or_default()] {
+                counters.blobs += 1;
+                counters.blob_bytes += len;
+            }
         }
-        let is_wrong = counters != tables.counters;
-        tables.counters = counters;
+        let counted = read_owners(&tables.meta)?;
+        let is_wrong = counters != tables.counters || owners != counted;
         if is_wrong {
+            // Those that have none any more are written, too: that removes them.
+            tables.owners = counted.into_keys().map(|owner| (owner, Counters::default())).collect();
+            tables.owners.extend(owners);
+            tables.counters = counters;
             tables.write_counters()?;
         }
         is_wrong
@@ -77,12 +90,31 @@ pub(crate) fn recount(database: &Database) -> Result<(), redb::Error> {
     Ok(())
 }
 
+/// Writes the counters of an owner; those of one who has no blobs are removed.
+fn write_owner(
+    meta: &mut Table<'_, &'static str, u64>,
+    owner: &OwnerId,
+    counters: Counters,
+) -> Result<(), redb::Error> {
+    for (name, number) in [(META_BLOBS, counters.blobs), (META_BLOB_BYTES, counters.blob_bytes)] {
+        let key = owner_key(name, owner);
+        if counters.blobs == 0 {
+            meta.remove(key.as_str())?;
+        } else {
+            meta.insert(key.as_str(), number)?;
+        }
+    }
+    Ok(())
+}
+
 /// The tables within a transaction.
 struct Tables<'txn> {
     rows: Table<'txn, &'static [u8; 64], &'static [u8]>,
     entries: Table<'txn, &'static [u8], &'static [u8]>,
     meta: Table<'txn, &'static str, u64>,
     counters: Counters,
+    /// Those of the owners whose blobs were changed.
+    owners: BTreeMap<OwnerId, Counters>,
     dirty: bool,
 }
 
@@ -93,6 +125,7 @@ impl<'txn> Tables<'txn> {
             rows: txn.open_table(BLOB_ROWS)?,
             entries: txn.open_table(ENTRIES)?,
             counters: read_counters(&meta)?,
+            owners: BTreeMap::new(),
             meta,
             dirty: false,
         })
@@ -106,7 +139,7 @@ impl<'txn> Tables<'txn> {
     ) -> Result<(Vec<Applied>, bool), redb::Error> {
         let before = self.counters;
         let applied = changes.iter().map(|change| self.apply(change, is_corrupt)).collect::<Result<_, _>>()?;
-        if self.counters != before {
+        if self.counters != before || !self.owners.is_empty() {
             self.write_counters()?;
         }
         Ok((applied, self.dirty))
@@ -115,6 +148,9 @@ impl<'txn> Tables<'txn> {
     fn write_counters(&mut self) -> Result<(), redb::Error> {
         self.meta.insert(META_BLOBS, self.counters.blobs)?;
         self.meta.insert(META_BLOB_BYTES, self.counters.blob_bytes)?;
+        for (owner, counters) in &self.owners {
+            write_owner(&mut self.meta, owner, *counters)?;
+        }
         Ok(())
     }
 
@@ -171,8 +207,10 @@ impl<'txn> Tables<'txn> {
     fn put_blob(&mut self, blob: &BlobKey, row: &Row) -> Result<Option<(BlobKey, Row)>, redb::Error> {
         let replaced = self.remove_blob(blob)?;
         self.rows.insert(&row_key(blob), row.encode().as_slice())?;
-        self.counters.blobs += 1;
-        self.counters.blob_bytes += row.len();
+        for counters in self.counters_of(&blob.owner)? {
+            counters.blobs += 1;
+            counters.blob_bytes += row.len();
+        }
         self.dirty = true;
         Ok(replaced)
     }
@@ -182,11 +220,20 @@ impl<'txn> Tables<'txn> {
             return Ok(None);
         };
         self.dirty = true;
-        self.counters.blobs = self.counters.blobs.saturating_sub(1);
-        let Some(row) = row else {
-            return Ok(None);
+        let len = row.as_ref().map_or(0, Row::len);
+        for counters in self.counters_of(&blob.owner)? {
+            counters.blobs = counters.blobs.saturating_sub(1);
+            counters.blob_bytes = counters.blob_bytes.saturating_sub(len);
+        }
+        Ok(row.map(|row| (*blob, row)))
+    }
+
+    /// The counters that a blob of an owner is counted in: of all blobs, and of that owner's.
+    fn counters_of(&mut self, owner: &OwnerId) -> Result<[&mut Counters; 2], redb::Error> {
+        let of_owner = match self.owners.entry(*owner) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(read_owner(&self.meta, owner)?),
         };
-        self.counters.blob_bytes = self.counters.blob_bytes.saturating_sub(row.len());
-        Ok(Some((*blob, row)))
+        Ok([&mut self.counters, of_owner])
     }
 }

@@ -35,6 +35,7 @@ pub use report::{Affected, Finding, Outcome, Report, Summary};
 
 use super::OpenError;
 use super::fs::Fs;
+use super::index::Counters;
 use super::open::{INDEX_DOUBTFUL, UNCLEAN};
 use view::View;
 
@@ -89,6 +90,8 @@ struct Seen {
     report: Report,
     /// All blobs with a row, sorted once the pass over them is over, and their lengths in bytes.
     blobs: Vec<(Fingerprint, u32)>,
+    /// How many blobs each owner has.
+    owners: BTreeMap<OwnerId, Counters>,
     /// The files that rows point to, sorted likewise.
     claimed: Vec<Fingerprint>,
     /// Damaged blobs, and which finding tells of each, unless there are too many.
@@ -115,7 +118,9 @@ pub fn check(fs: &dyn Fs, what: &Check<'_>, watch: Watcher<'_>) -> Result<Report
         count_unreferenced(&mut seen);
         let (blobs, blob_bytes) = (seen.report.summary.blobs, seen.report.summary.blob_bytes);
         let counted = view.counters();
-        if (counted.blobs, counted.blob_bytes) != (blobs, blob_bytes) && !seen.report.has_damaged_rows() {
+        let is_wrong = (counted.blobs, counted.blob_bytes) != (blobs, blob_bytes)
+            || !view.owners().is_empty() && *view.owners() != seen.owners;
+        if is_wrong && !seen.report.has_damaged_rows() {
             let problem = Problem::WrongCounters { blobs: counted.blobs, blob_bytes: counted.blob_bytes };
             seen.report.add(problem);
         }

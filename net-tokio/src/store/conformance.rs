@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use forever_core::bulk::Bulk;
-use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Usage, Write};
+use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, OwnerUsage, Usage, Write};
 use forever_core::ids::{BlobKey, ChunkId, OwnerId};
 
 pub mod crash;
@@ -26,6 +26,7 @@ pub const SUITE: &[Case] = &[
     ("a dropped blob is absent and alone", dropped_blob_is_absent_and_alone),
     ("writes of a commit apply in order", writes_apply_in_order),
     ("blobs are listed in order, from a place on", blobs_are_listed_in_order),
+    ("the use is told of each owner", use_is_told_of_each_owner),
     ("values are looked up in the order asked", values_in_order_asked),
     ("a scan is ordered, bounded and half-open", scan_is_ordered_bounded_half_open),
     ("a commit that misses something changes nothing", commit_that_misses_changes_nothing),
@@ -160,6 +161,23 @@ fn owners_hold_their_blobs_apart(perform: &Perform<'_>) {
     assert_eq!(perform(commit_op(vec![Write::DropBlob { blob: mine }])), Ok(DiskDone::Committed));
     assert_eq!(has(perform, &[theirs, mine]), [true, false]);
     assert_eq!(perform(DiskOp::ReadBlob { blob: theirs }), Ok(DiskDone::Blob(whole)));
+}
+
+fn use_is_told_of_each_owner(perform: &Perform<'_>) {
+    let (mine, bytes) = sample_blob(0, 100);
+    let theirs = BlobKey { owner: OwnerId([0xee; 32]), ..mine };
+    let (large, large_bytes) = sample_blob(1, 50_000);
+    for (blob, bytes) in [(mine, &bytes), (theirs, &bytes), (large, &large_bytes)] {
+        assert_eq!(perform(write_op(blob, bytes)), Ok(DiskDone::Written { new: true }));
+        assert_eq!(perform(write_op(blob, bytes)), Ok(DiskDone::Written { new: false }));
+    }
+    let of = |owner, blobs, bytes| OwnerUsage { owner, blobs, bytes };
+    let mut expected = vec![of(mine.owner, 2, 50_100), of(theirs.owner, 1, 100)];
+    expected.sort_unstable_by_key(|usage| usage.owner);
+    assert_eq!(usage(perform).owners, expected);
+    let drops = vec![Write::DropBlob { blob: theirs }, Write::DropBlob { blob: large }];
+    assert_eq!(perform(commit_op(drops)), Ok(DiskDone::Committed));
+    assert_eq!(usage(perform).owners, [of(mine.owner, 1, 100)]);
 }
 
 fn blobs_are_listed_in_order(perform: &Perform<'_>) {

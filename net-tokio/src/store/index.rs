@@ -1,13 +1,14 @@
 //! The index: `redb` with the rows of blobs, the core's keys and values, and a few numbers of the engine's own.
 
 use forever_core::sometimes;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use forever_core::disk::DiskError;
-use forever_core::ids::BlobKey;
+use forever_core::ids::{BlobKey, OwnerId};
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::backend::Watch;
@@ -28,9 +29,9 @@ pub(crate) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("me
 
 /// The format's number in [`META`].
 pub(crate) const META_FORMAT: &str = "format";
-/// How many blobs are present.
+/// How many blobs are present; with a slash and an owner behind it, how many of that owner.
 pub(crate) const META_BLOBS: &str = "blobs";
-/// How many bytes they have.
+/// How many bytes they have; those of an owner likewise.
 pub(crate) const META_BLOB_BYTES: &str = "blob_bytes";
 
 /// An open index. It survives failures: after one, the file is opened again, since `redb` refuses everything until then;
@@ -297,9 +298,17 @@ impl Index {
         })
     }
 
-    /// The numbers of blobs.
-    pub(crate) fn counters(&self) -> Result<Counters, DiskError> {
-        self.read(|txn| read_counters(&txn.open_table(META)?))
+    /// The numbers of blobs: of all, and of each owner's.
+    pub(crate) fn counters(&self) -> Result<(Counters, BTreeMap<OwnerId, Counters>), DiskError> {
+        self.read(|txn| {
+            let meta = txn.open_table(META)?;
+            Ok((read_counters(&meta)?, read_owners(&meta)?))
+        })
+    }
+
+    /// The bytes of all blobs.
+    pub(crate) fn blob_bytes(&self) -> Result<u64, DiskError> {
+        self.read(|txn| Ok(read_counters(&txn.open_table(META)?)?.blob_bytes))
     }
 }
 
@@ -321,6 +330,39 @@ fn decoded(row: Option<Option<Row>>) -> Result<Option<Row>, DiskError> {
 pub(crate) fn read_counters(meta: &impl ReadableTable<&'static str, u64>) -> Result<Counters, redb::Error> {
     let number = |name| -> Result<u64, redb::Error> { Ok(meta.get(name)?.map_or(0, |number| number.value())) };
     Ok(Counters { blobs: number(META_BLOBS)?, blob_bytes: number(META_BLOB_BYTES)? })
+}
+
+/// The key in [`META`] of a counter of one owner's blobs.
+pub(crate) fn owner_key(name: &str, owner: &OwnerId) -> String {
+    format!("{name}/{owner}")
+}
+
+/// The counters of an owner in [`META`].
+pub(crate) fn read_owner(
+    meta: &impl ReadableTable<&'static str, u64>,
+    owner: &OwnerId,
+) -> Result<Counters, redb::Error> {
+    let number = |name| -> Result<u64, redb::Error> {
+        Ok(meta.get(owner_key(name, owner).as_str())?.map_or(0, |number| number.value()))
+    };
+    Ok(Counters { blobs: number(META_BLOBS)?, blob_bytes: number(META_BLOB_BYTES)? })
+}
+
+/// The counters of all owners who have blobs, in [`META`].
+pub(crate) fn read_owners(
+    meta: &impl ReadableTable<&'static str, u64>,
+) -> Result<BTreeMap<OwnerId, Counters>, redb::Error> {
+    let prefix = format!("{META_BLOBS}/");
+    let mut owners = BTreeMap::new();
+    for entry in meta.range(prefix.as_str()..)? {
+        let (key, blobs) = entry?;
+        let Some(owner) = key.value().strip_prefix(&prefix) else { break };
+        if let Ok(owner) = owner.parse() {
+            let blob_bytes = read_owner(meta, &owner)?.blob_bytes;
+            owners.insert(owner, Counters { blobs: blobs.value(), blob_bytes });
+        }
+    }
+    Ok(owners)
 }
 
 /// `redb` as the engine uses it.

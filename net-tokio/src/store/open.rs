@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use forever_core::planted;
 use redb::{Database, ReadableDatabase, StorageBackend, TableError};
 
+use forever_core::disk::DiskError;
+
 use super::backend::Watch;
 use super::error::OpenError;
 use super::files::{BLOBS, Files, QUARANTINE};
@@ -57,7 +59,7 @@ impl Store {
         let database = open_index(&*fs, &path, config, &watch)?;
         let unclean = mark_unclean(&*fs, &root)?;
         let files = Files::new(Arc::clone(&fs), root.clone(), config, Arc::clone(&health));
-        Ok(Self {
+        let store = Self {
             index: Index::new(Opened {
                 fs: Arc::clone(&fs),
                 path,
@@ -69,6 +71,8 @@ impl Store {
             }),
             files,
             path: config.path,
+            max_bytes: config.max_bytes,
+            coming: Arc::default(),
             inline_len_max: config.inline_len_max.min(INLINE_LEN_MAX),
             health,
             locks: Arc::default(),
@@ -77,7 +81,15 @@ impl Store {
             simulation: config.simulation.clone(),
             fs,
             root,
-        })
+        };
+        store.count_owners().map_err(|error| OpenError::io(&store.root, io::Error::other(error)))?;
+        Ok(store)
+    }
+
+    /// Counts the blobs of each owner, if an earlier version of this program did not.
+    fn count_owners(&self) -> Result<(), DiskError> {
+        let (all, owners) = self.index.counters()?;
+        if owners.is_empty() && all.blobs > 0 { self.index.recount() } else { Ok(()) }
     }
 }
 

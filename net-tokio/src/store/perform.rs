@@ -2,15 +2,18 @@
 //! others, and the change of the index, which many operations make in one transaction.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use forever_core::bulk::Bulk;
-use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, KEYS_MAX, Usage, VALUE_LEN_MAX, Write};
-use forever_core::ids::BlobKey;
+use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, KEYS_MAX, OwnerUsage, Usage, VALUE_LEN_MAX, Write};
+use forever_core::ids::{BlobKey, OwnerId};
 use forever_core::{buggify, planted, sometimes};
 
 use super::Store;
 use super::batch::{Applied, Change};
 use super::files::blob_path;
+use super::index::Counters;
 use super::locks::{BlobGuard, lock};
 use super::row::Row;
 
@@ -30,6 +33,21 @@ pub(crate) struct Pending {
     change: Change,
     /// Held until the change is durable or has failed.
     guard: Option<BlobGuard>,
+    /// What a new blob takes, until it is counted.
+    room: Option<Room>,
+}
+
+/// Bytes of a blob that is being written: they count as taken until the index counts them.
+#[derive(Debug)]
+pub(crate) struct Room {
+    coming: Arc<AtomicU64>,
+    len: u64,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.coming.fetch_sub(self.len, Ordering::SeqCst);
+    }
 }
 
 /// A file whose row is gone durably.
@@ -119,6 +137,7 @@ impl Store {
                 return Step::Commit(Pending {
                     change: Change::Commit { require_blobs, require_keys, writes },
                     guard: None,
+                    room: None,
                 });
             }
             DiskOp::HasBlobs { blobs } => self.has_blobs(&blobs),
@@ -149,12 +168,21 @@ impl Store {
     }
 
     fn usage(&self) -> Result<Usage, DiskError> {
-        let counters = self.index.counters()?;
+        let (counters, owners) = self.index.counters()?;
+        let allowed =
+            self.max_bytes.map(|max| max.saturating_sub(counters.blob_bytes + self.coming.load(Ordering::SeqCst)));
+        let free = self.files.free_bytes()?;
+        let of_owner = |(owner, counters): (OwnerId, Counters)| OwnerUsage {
+            owner,
+            blobs: counters.blobs,
+            bytes: counters.blob_bytes,
+        };
         Ok(Usage {
             blobs: counters.blobs,
             blob_bytes: counters.blob_bytes,
             index_bytes: self.index.file_len(),
-            free_bytes: self.files.free_bytes()?,
+            free_bytes: allowed.into_iter().chain(free).min(),
+            owners: owners.into_iter().map(of_owner).collect(),
         })
     }
 
@@ -167,7 +195,7 @@ impl Store {
         if self.is_present(&blob)? {
             return Ok(Step::Done(Ok(DiskDone::Written { new: false })));
         }
-        self.files.require_room(data.len() as u64)?;
+        let room = self.take_room(data.len() as u64)?;
         let row = if data.len() <= self.inline_len_max {
             Row::Inline(data.into_bytes())
         } else {
@@ -175,7 +203,19 @@ impl Store {
             self.files.write(&blob, &path, &data)?;
             Row::File { len: data.len() as u64, path }
         };
-        Ok(Step::Commit(Pending { change: Change::PutBlob { blob, row }, guard: Some(guard) }))
+        Ok(Step::Commit(Pending { change: Change::PutBlob { blob, row }, guard: Some(guard), room: Some(room) }))
+    }
+
+    /// Takes room for a blob that is about to be written.
+    fn take_room(&self, len: u64) -> Result<Room, DiskError> {
+        self.files.require_room(len)?;
+        // Counted before it is looked whether it fits: of two that do not fit together, at most one is let in.
+        let coming = self.coming.fetch_add(len, Ordering::SeqCst) + len;
+        let room = Room { coming: Arc::clone(&self.coming), len };
+        match self.max_bytes {
+            Some(max) if self.index.blob_bytes()? + coming > max => Err(DiskError::Full),
+            Some(_) | None => Ok(room),
+        }
     }
 
     /// Whether a blob need not be written again. It is read to find out: the answer counts as a copy, and who has the right
@@ -210,7 +250,7 @@ impl Store {
             return Ok(Step::Done(Ok(DiskDone::Blob(bytes))));
         }
         lock(&self.corrupt).insert(blob);
-        Ok(Step::Commit(Pending { change: Change::RemoveBlob { blob }, guard: Some(guard) }))
+        Ok(Step::Commit(Pending { change: Change::RemoveBlob { blob }, guard: Some(guard), room: None }))
     }
 
     fn find(&self, blob: &BlobKey, row: &Row) -> Result<Found, DiskError> {
@@ -227,7 +267,8 @@ impl Store {
     /// The second step of many operations: one durable transaction. Their results in the same order, and the files whose
     /// rows are gone, to be given to [`Self::unlink`] when no guard of this thread is left.
     pub(crate) fn settle(&self, pending: Vec<Pending>) -> (Vec<DiskResult>, Vec<Unlink>) {
-        let (changes, guards): (Vec<_>, Vec<_>) = pending.into_iter().map(|one| (one.change, one.guard)).unzip();
+        let held = |one: Pending| (one.change, (one.guard, one.room));
+        let (changes, guards): (Vec<_>, Vec<_>) = pending.into_iter().map(held).unzip();
         let mut unlinks = Vec::new();
         let results = match self.index.apply(&changes, &|blob| self.is_corrupt(blob)) {
             Ok(applied) => changes

@@ -34,9 +34,9 @@ fn space_that_is_to_be_left_free_is_not_written_to() {
     cluster[1].restart();
     cluster[1].wait_for_peers(1);
     let after = content("after", 4 * CHUNK);
-    cluster[1].http().put("/v1/files/after", &after).fails(507, "disk_full", "free some space");
+    cluster[1].http().put("/v1/files/after", &after).fails(507, "disk_full", "make room");
     let path = cluster.file("after", &after);
-    cluster[1].forever(&["put", path.to_str().unwrap()]).fails(1, "disk_full", &["disk is full", "free some space"]);
+    cluster[1].forever(&["put", path.to_str().unwrap()]).fails(1, "disk_full", &["disk is full", "make room"]);
     assert_eq!(cluster[1].names(), ["before"]);
     assert!(cluster[1].get("before") == before);
     cluster[1].terminate();
@@ -64,7 +64,7 @@ fn a_disk_that_fills_up_during_a_put_loses_nothing_that_was_there() {
     cluster.wait_until_connected();
     let before = content("before", 20 * CHUNK);
     cluster[0].put("before", &before);
-    cluster[0].http().put("/v1/files/large", &content("large", 32 << 20)).fails(507, "disk_full", "free some space");
+    cluster[0].http().put("/v1/files/large", &content("large", 32 << 20)).fails(507, "disk_full", "make room");
     assert_eq!(cluster[0].names(), ["before"]);
     assert!(cluster[0].get("before") == before);
     cluster[0].forever(&["rm", "before"]).exits(0);

@@ -111,6 +111,11 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         Tier::Turmoil => ms(&mut knob(8), 250, 1_000),
     };
     let link_timeout = heartbeat * u32::try_from(knob(9).between(2, 5)).expect("at most 5");
+    // In so many of the largest files. Only World shows what lies on its disks at any time.
+    let room = |draw: &mut Draw, files: &[u64]| match tier {
+        Tier::World => draw.pick(files) * u64::from(shape.file_bytes_max),
+        Tier::Turmoil => 0,
+    };
     let small_hot = match tier {
         Tier::World => [0, 1 << 10, 16 << 10, 1 << 20],
         Tier::Turmoil => [0, 64 << 10, 1 << 20, 16 << 20],
@@ -150,6 +155,9 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         },
         sync_interval: ms(&mut knob(33), 2_000, 10_000),
         repair_bytes_s: *knob(34).pick(&[256 << 10, 4 << 20, 64 << 20]),
+        quota_bytes: room(&mut knob(35), &[0, 0, 0, 1, 3]),
+        store_max_bytes: room(&mut knob(36), &[0, 0, 0, 0, 4, 8]),
+        cache_bytes: *knob(37).pick(&[0, 2, 5, 40]) * u64::from(*knob(0).pick(&shape.chunk_sizes)),
         scrub_period: Duration::from_secs(*knob(18).pick(&[0, 8, 20, 40])),
         presence_period: Duration::from_secs(*knob(19).pick(&[0, 5, 15])),
         simulation: Simulation::default(),

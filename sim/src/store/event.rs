@@ -286,6 +286,11 @@ pub trait View {
     /// How full a running node's queues are: `(name, used, limit)`. Empty if the tier cannot tell.
     fn gauges(&self, node: usize) -> Vec<(&'static str, u64, u64)>;
 
+    /// Bytes of blobs that each owner has on a node's disk. Empty if the tier cannot tell.
+    fn usage(&self, _node: usize) -> BTreeMap<OwnerId, u64> {
+        BTreeMap::new()
+    }
+
     /// What a node of the core has had under way at all times since it came to rest, before the judge asks it anything:
     /// `(name, least)`. Empty if it did not come to rest.
     fn left_over(&self, node: usize) -> Vec<(&'static str, u64)>;

@@ -9,10 +9,12 @@ pub mod bounds;
 pub mod confidentiality;
 pub mod convergence;
 mod copies;
+pub(crate) mod cached;
 pub mod durability;
 pub(crate) mod history;
 mod holders;
 pub mod integrity;
+pub(crate) mod mended;
 mod links;
 mod restores;
 pub mod resurrection;
@@ -109,7 +111,9 @@ where
         Box::new(Judge(copies::Copies::default())),
         Box::new(Judge(restores::Restores::default())),
         Box::new(Judge(resurrection::Resurrection::default())),
+        Box::new(Judge(cached::Cached::default())),
         Box::new(Judge(convergence::Convergence::default())),
+        Box::new(Judge(mended::Mended::default())),
     ]
 }
 

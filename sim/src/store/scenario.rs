@@ -6,6 +6,7 @@ use forever_core::manifest::CHUNK_LEN_MAX;
 use forever_net_tokio::store::INLINE_LEN_MAX;
 use serde::{Deserialize, Serialize};
 
+use super::oracles::mended::mends_within;
 use super::{Fault, Op};
 use crate::simulation::Unrunnable;
 use crate::system::Plan;
@@ -142,12 +143,16 @@ impl Scenario {
     }
 
     /// How long the core comes to rest at least before it is judged, in microseconds: links to nodes that were left dead must
-    /// be gone by then.
+    /// be gone by then, and what the plan destroyed on disks mended.
     pub(crate) fn rest_us_min(&self) -> u64 {
-        if self.core.len() == self.nodes.len() {
-            return 0;
-        }
-        u64::try_from(self.link_is_dead().as_micros()).unwrap_or(u64::MAX) + 1
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX - 1) + 1;
+        let all_live = self.core.len() == self.nodes.len();
+        let of_links = if all_live { 0 } else { us(self.link_is_dead()) };
+        let destroys = |what: &Fault| {
+            matches!(what, Fault::BitRot { .. } | Fault::Misdirected { .. } | Fault::LostDirSyncs { .. })
+        };
+        let is_damaged = self.plan.faults.iter().any(|fault| destroys(&fault.what));
+        of_links.max(mends_within(self).filter(|_| is_damaged).map_or(0, us))
     }
 
     /// What its plan does not say of whether it can be run.

@@ -47,6 +47,8 @@ pub struct MemoryDisk {
     degraded: Option<String>,
     /// Bytes that may still be written, the reserve among them; no limit if `None`.
     room_bytes: Option<u64>,
+    /// What all blobs together may take; no limit if `None`.
+    max_bytes: Option<u64>,
     /// Blobs acknowledged and not stored.
     phantoms: BTreeSet<BlobKey>,
 }
@@ -140,6 +142,12 @@ impl MemoryDisk {
     #[must_use]
     pub fn is_degraded(&self) -> bool {
         self.degraded.is_some()
+    }
+
+    /// An empty disk whose blobs may take so many bytes altogether; no limit if `None`.
+    #[must_use]
+    pub fn limited(max_bytes: Option<u64>) -> Self {
+        Self { max_bytes, ..Self::default() }
     }
 
     /// How many more bytes can be written before only the reserve is left; no limit if `None`.

@@ -1,6 +1,6 @@
 //! How each fault begins and ends.
 
-use super::disk::MemoryDisk;
+use super::host::empty_disk;
 use super::net::Delay;
 use super::{World, record};
 use crate::store::liar::Liar;
@@ -107,7 +107,7 @@ impl World {
             Fault::LostDisk { node } => {
                 self.take_down(id, *node, false);
                 let host = &mut self.hosts[*node];
-                host.disk = MemoryDisk::default();
+                host.disk = empty_disk(&host.config);
                 host.unsynced.clear();
                 self.measure_disk(*node);
                 self.bite(id);

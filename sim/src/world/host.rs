@@ -63,6 +63,11 @@ pub(super) struct Process {
     pub(super) wake_us: u64,
 }
 
+/// A disk on which nothing lies yet.
+pub(super) fn empty_disk(config: &Config) -> MemoryDisk {
+    MemoryDisk::limited((config.store_max_bytes > 0).then_some(config.store_max_bytes))
+}
+
 impl Host {
     /// `memory` is that of its owner.
     pub(super) fn new(scenario: &Scenario, number: usize, memory: Arc<Signatures>) -> Self {
@@ -81,7 +86,7 @@ impl Host {
             secrets,
             config,
             clock: HostClock::default(),
-            disk: MemoryDisk::default(),
+            disk: empty_disk(&scenario.config),
             disk_ops: 0,
             last_commit_us: 0,
             disk_faults: BTreeMap::new(),

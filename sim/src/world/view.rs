@@ -1,7 +1,9 @@
 //! What oracles see of this tier.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use forever_core::disk::CACHE_OWNER;
 use forever_core::ids::{NameId, NodeId, OwnerId};
 use forever_core::reconcile::Sum;
 use forever_core::secrets::OwnerKeys;
@@ -56,8 +58,15 @@ impl View for World {
         let Some(process) = &self.hosts[node].process else { return Vec::new() };
         let mut gauges = process.node.gauges();
         let control = self.pipes_of(node, |pipe| pipe.control.len() as u64);
+        gauges.extend(self.room_of(node));
         gauges.push(("control frames that wait for a link", control, CONTROL_WAITING_MAX as u64));
         gauges
+    }
+
+    fn usage(&self, node: usize) -> BTreeMap<OwnerId, u64> {
+        // Cached chunks give way to all others.
+        let owners = self.hosts[node].disk.owners().into_iter().filter(|usage| usage.owner != CACHE_OWNER);
+        owners.map(|usage| (usage.owner, usage.bytes)).collect()
     }
 
     fn left_over(&self, node: usize) -> Vec<(&'static str, u64)> {
@@ -74,6 +83,29 @@ impl View for World {
 }
 
 impl World {
+    /// What blobs take of a disk, measured on the disk itself, and what they may.
+    fn room_of(&self, node: usize) -> Vec<(&'static str, u64, u64)> {
+        let host = &self.hosts[node];
+        let (quota, max) = (host.config.quota_bytes, host.config.store_max_bytes);
+        let cache = host.config.cache_bytes;
+        if quota == 0 && max == 0 && cache == 0 {
+            return Vec::new();
+        }
+        let owners = host.disk.owners();
+        let own = host.secrets.keys.owner_id();
+        let others = owners.iter().filter(|usage| usage.owner != own && usage.owner != CACHE_OWNER);
+        let others = others.map(|usage| usage.bytes);
+        let cached = owners.iter().find(|usage| usage.owner == CACHE_OWNER).map_or(0, |usage| usage.bytes);
+        let mut room = vec![("bytes of cached chunks", cached, cache)];
+        if quota > 0 {
+            room.push(("bytes of another owner's blobs", others.max().unwrap_or(0), quota));
+        }
+        if max > 0 {
+            room.push(("bytes of all blobs", owners.iter().map(|usage| usage.bytes).sum(), max));
+        }
+        room
+    }
+
     /// The most of something over the ways out of a host.
     fn pipes_of(&self, node: usize, measure: impl Fn(&super::net::Pipe) -> u64) -> u64 {
         let pipes = self.net.of_host[node].iter().filter_map(|number| self.net.get(*number)).flat_map(|conn| {

@@ -375,6 +375,11 @@ fn status() -> StatusInfo {
         requests: 1,
         protocol_errors: 0,
         damaged_blobs: 0,
+        is_full: false,
+        quota_bytes: 0,
+        store_max_bytes: 0,
+        cached_bytes: 0,
+        cache_max_bytes: 0,
         mended: 0,
         unmended: 0,
     }

@@ -37,6 +37,9 @@ fn check_row(fs: &dyn Fs, what: &Check<'_>, blob: &BlobKey, row: Option<Row>, se
     seen.blobs.push((blob_fingerprint(blob), u32::try_from(len).unwrap_or(u32::MAX)));
     seen.report.summary.blobs += 1;
     seen.report.summary.blob_bytes += len;
+    let of_owner = seen.owners.entry(blob.owner).or_default();
+    of_owner.blobs += 1;
+    of_owner.blob_bytes += len;
     let mut is_lost = true;
     let (place, fault) = match row {
         Some(Row::Inline(bytes)) => {

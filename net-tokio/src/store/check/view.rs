@@ -1,15 +1,16 @@
 //! The index, read only.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use forever_core::ids::BlobKey;
+use forever_core::ids::{BlobKey, OwnerId};
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable};
 
 use crate::store::OpenError;
 use crate::store::backend::FrozenBackend;
 use crate::store::fs::Fs;
-use crate::store::index::{BLOB_ROWS, Counters, ENTRIES, META, read_counters};
+use crate::store::index::{BLOB_ROWS, Counters, ENTRIES, META, read_counters, read_owners};
 use crate::store::open::{self, INDEX};
 use crate::store::row::{Row, blob_of};
 
@@ -22,6 +23,7 @@ pub(super) struct View {
     rows: ReadOnlyTable<&'static [u8; 64], &'static [u8]>,
     entries: ReadOnlyTable<&'static [u8], &'static [u8]>,
     counters: Counters,
+    owners: BTreeMap<OwnerId, Counters>,
     /// Closed last.
     _database: Database,
 }
@@ -38,15 +40,22 @@ impl View {
         let database = open::open_database(&path, backend, CACHE_BYTES, true)?;
         let read = || -> Result<_, redb::Error> {
             let txn = database.begin_read()?;
-            Ok((txn.open_table(BLOB_ROWS)?, txn.open_table(ENTRIES)?, read_counters(&txn.open_table(META)?)?))
+            let meta = txn.open_table(META)?;
+            let counters = (read_counters(&meta)?, read_owners(&meta)?);
+            Ok((txn.open_table(BLOB_ROWS)?, txn.open_table(ENTRIES)?, counters))
         };
-        let (rows, entries, counters) = read().map_err(|error| open::index_error(&path, error))?;
-        Ok(Some(Self { path, rows, entries, counters, _database: database }))
+        let (rows, entries, (counters, owners)) = read().map_err(|error| open::index_error(&path, error))?;
+        Ok(Some(Self { path, rows, entries, counters, owners, _database: database }))
     }
 
     /// How many blobs the index says there are.
     pub(super) fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// How many blobs it says that each owner has; empty if it was written by a program that did not count them so.
+    pub(super) fn owners(&self) -> &BTreeMap<OwnerId, Counters> {
+        &self.owners
     }
 
     /// Shows all rows of blobs in order; those that cannot be decoded as nothing.

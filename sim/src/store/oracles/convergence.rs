@@ -35,7 +35,10 @@ impl Convergence {
         let Some(operation) = self.history.ops.get(&op).filter(|operation| operation.of_judge) else { return Ok(()) };
         let OpResult::Failed(error) = result else { return Ok(()) };
         let node = operation.op.node;
-        let others = (0..view.scenario().nodes.len()).filter(|other| *other != node && view.is_core(*other));
+        let owner = view.keys(node).owner_id();
+        let has_room = |other: &usize| !history::may_lack_room(view, *other, owner);
+        let others =
+            (0..view.scenario().nodes.len()).filter(|other| *other != node && view.is_core(*other)).filter(has_room);
         let needed = match operation.op.what {
             OpKind::Put { .. } | OpKind::Delete { .. } => 1,
             // Two others must promise.
@@ -56,7 +59,8 @@ impl Convergence {
         let is_clock = *error == OpError::Failed(RequestError::ClockBehind);
         // What could not be put is not there to be evicted or deleted.
         let is_absent = *error == OpError::Failed(RequestError::NotFound) && !operation.is_put();
-        if is_clock || is_absent || others.count() < needed {
+        let is_full = *error == OpError::Failed(RequestError::DiskFull) && !has_room(&node);
+        if is_clock || is_absent || is_full || others.count() < needed {
             return Ok(());
         }
         Err(format!(
@@ -86,6 +90,7 @@ impl Convergence {
                 let (owner, name) = (keys.owner_id(), keys.name_id(&names::of(*file)));
                 for (node, contents) in &disks {
                     let demanded = !self.history.is_beyond_repair(view, acked.op, *node)
+                        && !history::may_lack_room(view, *node, owner)
                         && (*node == writer
                             || disks.get(&writer).is_some_and(|of| self.history.is_to_have(view, acked.op, of, *node)));
                     if !demanded || contents.holding(owner, name, version) != Holding::Absent {

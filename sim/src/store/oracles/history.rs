@@ -392,6 +392,25 @@ fn has_lied(view: &dyn View, node: usize, at: Duration) -> bool {
     })
 }
 
+/// What sealing adds to a chunk, in bytes.
+const IV_LEN: u64 = 16;
+
+/// Whether a node may have had to refuse an owner's chunks for want of room: the largest file of all may not fit.
+pub(crate) fn may_lack_room(view: &dyn View, node: usize, owner: OwnerId) -> bool {
+    let scenario = view.scenario();
+    let config = &scenario.config;
+    let usage = view.usage(node);
+    let stored = |len: u32| u64::from(len) + IV_LEN * u64::from(len.div_ceil(config.chunk_size.max(1)));
+    let lens = scenario.plan.ops.iter().filter_map(|op| op.what.what.given()).map(|(content, _)| content.len);
+    // The judge puts files of two chunks.
+    let largest = lens.chain([2 * config.chunk_size]).map(stored).max().unwrap_or(0);
+    let of_owner = usage.get(&owner).copied().unwrap_or(0);
+    let all: u64 = usage.values().sum();
+    let is_other = view.keys(node).owner_id() != owner;
+    let over = |limit: u64, used: u64| limit > 0 && used + largest > limit;
+    is_other && over(config.quota_bytes, of_owner) || over(config.store_max_bytes, all)
+}
+
 /// A version as people write it.
 pub(crate) fn show(version: &Version) -> String {
     forever_core::command::VersionSelector::from(version).to_string()

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use bytes::Bytes;
-use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, Usage, Write};
+use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, OwnerUsage, Usage, Write};
 use forever_core::ids::BlobKey;
 use forever_net_tokio::store::assert_bounds;
 
@@ -40,7 +40,8 @@ impl MemoryDisk {
                 blobs: self.blobs.len() as u64,
                 blob_bytes: self.blob_bytes,
                 index_bytes: self.index_bytes,
-                free_bytes: self.room_bytes.map(|room| room.saturating_sub(RESERVE_BYTES)),
+                free_bytes: self.free_bytes(),
+                owners: self.owners(),
             })),
         }
     }
@@ -60,6 +61,9 @@ impl MemoryDisk {
             None => {}
         }
         let len = bytes.len() as u64;
+        if self.max_bytes.is_some_and(|max| self.blob_bytes + len > max) {
+            return Err(DiskError::Full);
+        }
         if let Some(room) = &mut self.room_bytes {
             let rest = room.checked_sub(len).filter(|rest| *rest >= RESERVE_BYTES);
             *room = rest.ok_or(DiskError::Full)?;
@@ -68,6 +72,27 @@ impl MemoryDisk {
         self.phantoms.remove(&blob);
         self.blobs.insert(blob, Stored { bytes, state });
         Ok(DiskDone::Written { new: true })
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        let room = self.room_bytes.map(|room| room.saturating_sub(RESERVE_BYTES));
+        let allowed = self.max_bytes.map(|max| max.saturating_sub(self.blob_bytes));
+        room.into_iter().chain(allowed).min()
+    }
+
+    /// What each owner's blobs take, in order of owners.
+    pub(in crate::world) fn owners(&self) -> Vec<OwnerUsage> {
+        let mut owners: Vec<OwnerUsage> = Vec::new();
+        for (blob, stored) in &self.blobs {
+            if owners.last().is_none_or(|last| last.owner != blob.owner) {
+                owners.push(OwnerUsage { owner: blob.owner, blobs: 0, bytes: 0 });
+            }
+            if let Some(last) = owners.last_mut() {
+                last.blobs += 1;
+                last.bytes += stored.bytes.len() as u64;
+            }
+        }
+        owners
     }
 
     fn read(&mut self, blob: &BlobKey) -> DiskResult {
