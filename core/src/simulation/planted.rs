@@ -112,8 +112,6 @@ bugs! {
         "A replica refuses records whose versions lie ahead of its own clock.";
     RestoreFirstPage "restore-first-page" in "core/node/restore.rs" needs ["process", "buggify"],
         "A restore stops at the first page of each peer's answer; it shows when a disk is lost, and answers are short.";
-    RestoreCountsTheSilent "restore-counts-the-silent" in "core/node/restore.rs" needs ["process", "network"],
-        "A restore counts a peer that did not answer among those that have told all.";
     RestoreUnsigned "restore-unsigned" in "core/node/restore.rs" needs ["liar"],
         "A restore does not verify the records it is given.";
     LateManifestListed "late-manifest-listed" in "core/node/names.rs" needs ["disk"],

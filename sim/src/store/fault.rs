@@ -133,12 +133,12 @@ impl Approach {
 /// What of a disk a fault meets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DiskPart {
-    /// All of it.
+    /// All of it, folders included.
     #[default]
     All,
-    /// What holds blobs.
+    /// The files of blobs.
     Blobs,
-    /// What holds the index.
+    /// The files of the index.
     Index,
 }
 

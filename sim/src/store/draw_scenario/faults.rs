@@ -95,10 +95,10 @@ const CLOCK: Weights = &[(Kind::Skew, 40), (Kind::Drift, 30), (Kind::Jump, 30)];
 const DISK: Weights = &[
     (Kind::ReadErrors, 10),
     (Kind::WriteErrors, 10),
-    (Kind::SyncErrors, 5),
+    (Kind::SyncErrors, 6),
     (Kind::SeldomReadErrors, 10),
     (Kind::SeldomWriteErrors, 6),
-    (Kind::SeldomSyncErrors, 7),
+    (Kind::SeldomSyncErrors, 14),
     (Kind::Full, 12),
     (Kind::SlowDisk, 18),
     (Kind::StalledDisk, 12),
@@ -154,10 +154,11 @@ fn companions(draws: Draws, faults: &[(u64, u64, Fault)]) -> Vec<(u64, u64, Faul
         else {
             continue;
         };
+        let is_of_reads = matches!(fault, Fault::ReadErrors { .. });
         let mut draw = draws.at(COMPANION, 0, nth);
-        if draw.per_mille(500) {
+        if draw.per_mille(650) {
             let down_us = draw.between(50_000, 1_000_000);
-            let at_its_start = draw.per_mille(500);
+            let at_its_start = draw.per_mille(if is_of_reads { 800 } else { 300 });
             let at_us = if at_its_start {
                 draw.between(*from_us, *until_us)
             } else {
@@ -269,7 +270,7 @@ impl Cluster {
             Kind::ReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 20, 300), part: part(ahead) },
             Kind::WriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 20, 300), part: part(ahead) },
             Kind::SyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 200, 800), part: part(ahead) },
-            Kind::SeldomReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 3, 40), part: part(ahead) },
+            Kind::SeldomReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 3, 30), part: part(ahead) },
             Kind::SeldomWriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 3, 40), part: part(ahead) },
             Kind::SeldomSyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 40, 300), part: part(ahead) },
             Kind::Full => {
@@ -293,7 +294,7 @@ impl Cluster {
 
 /// What of a disk fails: a bad sector is somewhere.
 fn part(draw: &mut Draw) -> DiskPart {
-    *draw.pick(&[DiskPart::All, DiskPart::All, DiskPart::Blobs, DiskPart::Index])
+    *draw.pick(&[DiskPart::All, DiskPart::Blobs, DiskPart::Blobs, DiskPart::Index])
 }
 
 /// Whether a fault hits single operations of a disk, and leaves the rest of the node at work.
