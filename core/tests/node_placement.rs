@@ -97,7 +97,7 @@ fn a_file_lies_on_its_holders_and_where_it_was_put() {
         assert_eq!(status(&mut world, owner).pending, 0);
         let what = world.ask(owner, Command::Delete { name: name(&file) });
         let What::Deleted(deleted) = what else { panic!("{what:?}") };
-        assert_eq!((deleted.replicas as usize, deleted.pending), (expected.len(), 0));
+        assert_eq!((deleted.replicas as usize, deleted.pending), (NODES, 0), "everybody is told of a deletion");
         assert_eq!(having(&mut world, owner, &file, 2), expected);
     }
 }
