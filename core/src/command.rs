@@ -100,7 +100,10 @@ pub enum Command {
         name: Name,
     },
     /// Brings the owner's whole namespace back from the peers. Answered by `RestoreProgress`, then `Restored`.
-    Restore,
+    Restore {
+        /// Whether nothing is brought back and stored: what would be is told by `RestoreFound`.
+        dry_run: bool,
+    },
     /// Leaves the cluster, once nothing is owed to others any more, and stops. Answered by `Left`.
     Leave,
     /// Removes a node that will not come back from the cluster. Answered by `Forgotten`.

@@ -59,6 +59,9 @@ pub struct Config {
     pub ban_after: u32,
     /// How long a ban lasts.
     pub ban_for: Duration,
+    /// When checkpoints are signed.
+    #[serde(default)]
+    pub checkpoints: CheckpointPace,
     /// Over how much running time every blob is read and checked once; zero for never.
     #[serde(default)]
     pub scrub_period: Duration,
@@ -71,6 +74,24 @@ pub struct Config {
 
 /// A day.
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// When a device signs a checkpoint after changes of its owner's names, its own or others': when there has been none for a
+/// while, or when there have been many, or when the first was long ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointPace {
+    /// So long after the last change.
+    pub quiet: Duration,
+    /// At the latest after so many changes.
+    pub changes_max: u32,
+    /// At the latest so long after the first change.
+    pub wait_max: Duration,
+}
+
+impl Default for CheckpointPace {
+    fn default() -> Self {
+        Self { quiet: Duration::from_secs(2), changes_max: 64, wait_max: Duration::from_secs(60) }
+    }
+}
 
 /// The bytes that the chunks of one window may take of memory together.
 const WINDOW_BYTES: u64 = 16 << 20;
@@ -110,6 +131,7 @@ impl Default for Config {
             redial: (Duration::from_millis(250), Duration::from_secs(30)),
             ban_after: 3,
             ban_for: Duration::from_secs(300),
+            checkpoints: CheckpointPace::default(),
             scrub_period: 14 * DAY,
             presence_period: DAY,
             simulation: Simulation::default(),

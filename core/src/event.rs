@@ -67,6 +67,8 @@ pub enum What {
         /// Who promised to keep the file.
         promised_by: Vec<NodeId>,
     },
+    /// A version of a file that a restore would bring back, if it were not to be a dry run.
+    RestoreFound(FileInfo),
     /// How a restore goes on.
     RestoreProgress(RestoreReport),
     /// Ends a restore.
@@ -92,11 +94,8 @@ impl What {
     #[must_use]
     pub fn is_last(&self) -> bool {
         match self {
-            Self::PutReady { .. }
-            | Self::GetStart { .. }
-            | Self::GetData(_)
-            | Self::RestoreProgress(_)
-            | Self::ScrubProgress(_) => false,
+            Self::PutReady { .. } | Self::GetStart { .. } | Self::GetData(_) => false,
+            Self::RestoreFound(_) | Self::RestoreProgress(_) | Self::ScrubProgress(_) => false,
             Self::PutDone(_)
             | Self::GetDone
             | Self::Deleted(_)
@@ -219,14 +218,60 @@ pub struct RestoreReport {
     pub peers: u32,
     /// Peers that have told all they hold.
     pub peers_done: u32,
-    /// Records found.
+    /// Members that have not told all they hold.
+    pub unasked: u32,
+    /// Records found, but for checkpoints.
     pub records: u64,
-    /// Files complete here, all versions counted.
+    /// Files complete here, all versions counted; in a dry run, versions that are not and would be brought back.
     pub files: u64,
     /// Bytes of blobs fetched.
     pub fetched_bytes: u64,
-    /// Versions that could not be brought back: some of their chunks are on no peer that answered.
+    /// Records that could not be brought back: something of them is on no peer that answered.
     pub missing: u64,
+    /// The first [`INCOMPLETE_MAX`] versions of files among these.
+    pub incomplete: Vec<Incomplete>,
+    /// What came of the newest checkpoint of each device, once that is known.
+    pub checkpoints: Vec<CheckpointInfo>,
+}
+
+/// The most versions that a restore tells of one by one.
+pub const INCOMPLETE_MAX: usize = 100;
+
+impl RestoreReport {
+    /// Whether all that the owner's devices had when they signed their newest checkpoints is here, or something newer. Nobody
+    /// can say so without a checkpoint.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.missing == 0
+            && !self.checkpoints.is_empty()
+            && self.checkpoints.iter().all(|checkpoint| checkpoint.is_covered)
+    }
+}
+
+/// A version of a file that is not whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incomplete {
+    /// The file's name, if its manifest could be opened.
+    pub name: Option<Name>,
+    /// The version.
+    pub version: Version,
+}
+
+/// A device's checkpoint, and whether what is known covers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointInfo {
+    /// The device.
+    pub device: NodeId,
+    /// How many checkpoints it had signed, this one included.
+    pub sequence: u64,
+    /// When it signed this one, by its clock: milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// How many names it knew.
+    pub names: u64,
+    /// How many names of that time are known now.
+    pub names_found: u64,
+    /// Whether all that it knew is known, or something newer.
+    pub is_covered: bool,
 }
 
 /// What a scrub has read and found so far.
@@ -287,6 +332,10 @@ pub struct StatusInfo {
     pub write_quorum: u32,
     /// Writes that some known node does not have yet.
     pub pending: u64,
+    /// When this device signed its newest checkpoint, milliseconds since the Unix epoch.
+    pub checkpoint_ms: Option<u64>,
+    /// Whether names have changed since, or no other node has it yet.
+    pub checkpoint_due: bool,
     /// Requests under way.
     pub requests: u32,
     /// Frames of peers that broke the protocol since the start.

@@ -100,6 +100,10 @@ id32! {
     /// A record: BLAKE3 of its bytes without the signature.
     RecordId
 }
+id32! {
+    /// A set of records: a keyed hash of what [`crate::checkpoint::Census`] sums up.
+    Fingerprint
+}
 
 macro_rules! counter_id {
     ($(#[$doc:meta])* $name:ident) => {

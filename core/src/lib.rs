@@ -12,6 +12,7 @@ extern crate alloc;
 
 pub mod bulk;
 mod canonical;
+pub mod checkpoint;
 pub mod codec;
 pub mod command;
 pub mod config;

@@ -8,7 +8,8 @@
 //!
 //! - Peers: `links`, `dials`, `asks`. The cluster: `members`, `exchange`, `swim`, `service`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
-//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `schema`.
+//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `checkpoints`, `disk_audit`,
+//!   `fill`, `schema`.
 //! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back).
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`,
 //!   `scrub_now`; what
@@ -18,15 +19,18 @@ mod announce;
 mod answers;
 mod asks;
 mod boot;
+mod checkpoints;
 mod choose;
 #[allow(dead_code, reason = "requests are placed next")]
 mod cluster;
 mod context;
 mod dials;
+mod disk_audit;
 mod evict;
 mod exchange;
 mod fanout;
 mod fetch;
+mod fill;
 mod fresh;
 mod gauges;
 mod get;
@@ -144,7 +148,8 @@ impl Node {
     /// How much of each of its limits the node uses: name, use, limit. Only looks.
     #[must_use]
     pub fn gauges(&self) -> Vec<(&'static str, u64, u64)> {
-        let requests: Vec<RequestId> = self.requests.keys().copied().collect();
+        let asked = self.requests.iter().filter(|(_, task)| !task.is_silent());
+        let requests: Vec<RequestId> = asked.map(|(id, _)| *id).collect();
         gauges::of(&self.cx, &requests)
     }
 
@@ -252,7 +257,7 @@ impl Node {
             | Command::Versions { .. }
             | Command::Share { .. }
             | Command::Evict { .. }
-            | Command::Restore
+            | Command::Restore { .. }
             | Command::Leave
             | Command::Forget { .. }
             | Command::Scrub { .. }
@@ -262,7 +267,8 @@ impl Node {
         if self.stopping {
             return Err(CommandError::Stopping);
         }
-        if self.requests.len() >= self.cx.config.requests_max as usize {
+        let asked = self.requests.len() - usize::from(self.cx.fill.is_running());
+        if asked >= self.cx.config.requests_max as usize {
             return Err(CommandError::Busy(self.cx.config.requests_max));
         }
         let id = RequestId(self.cx.number());
@@ -313,11 +319,16 @@ impl Node {
                 Box::new(share::Share::new(id, name, version, valid_ms))
             }
             Command::Evict { name } => Box::new(evict::Evict::new(id, name)),
-            Command::Restore => {
+            Command::Restore { dry_run } => {
                 if core::mem::replace(&mut self.cx.restoring, true) {
                     return Err(CommandError::Restoring);
                 }
-                Box::new(restore::Restore::new(id))
+                // It does all that a fill would do.
+                if let Some(fill) = self.cx.fill.running() {
+                    self.end(fill);
+                }
+                let aim = if dry_run { restore::Aim::List } else { restore::Aim::Bring };
+                Box::new(restore::Restore::new(id, aim))
             }
             Command::Leave => Box::new(leave::Leave::new(id)),
             Command::Forget { node } => Box::new(leave::Forget::new(id, node)),
@@ -397,7 +408,9 @@ impl Node {
         self.stopping = true;
         let ids: Vec<RequestId> = self.requests.keys().copied().collect();
         for id in ids {
-            self.cx.fail(id, RequestError::Stopping);
+            if self.requests.get(&id).is_some_and(|task| !task.is_silent()) {
+                self.cx.fail(id, RequestError::Stopping);
+            }
             self.end(id);
         }
         let links: Vec<LinkId> = self.cx.links.iter().map(|(id, _)| *id).collect();
@@ -454,7 +467,7 @@ impl Node {
             Frame::Unwant { want } => serve::on_unwant(cx, link, want),
             Frame::Data { want, offset, payload } => fetch::on_data(cx, link, want, offset, payload),
             Frame::Unavailable { want } => fetch::on_unavailable(cx, link, want),
-            Frame::Announce { request, record, whole: _ } => announce::on_announce(cx, link, request, record),
+            Frame::Announce { request, record, whole } => announce::on_announce(cx, link, request, record, whole),
             Frame::Announced { request, outcome } => asks::on_answer(cx, link, request, Answer::Announced(outcome)),
             Frame::Find { request, owner, name_id } => answers::on_find(cx, link, request, owner, name_id),
             Frame::Scan { request, owner, after } => answers::on_scan(cx, link, request, owner, &after),
@@ -494,7 +507,7 @@ impl Node {
                 self.complete(*then, completion);
             }
             Pending::Release(link) => links::end_answer(cx, link),
-            Pending::Kept(record) => keep::release_promises(cx, &record, &completion),
+            Pending::Kept(record) => keep::on_kept(cx, &record, &completion),
             Pending::Boot(step) => {
                 if boot::on_completion(cx, step, completion) {
                     self.boot = Boot::Ready;
@@ -514,6 +527,7 @@ impl Node {
             Pending::Publish(id, step) => publish::on_completion(cx, id, step, completion),
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
+            Pending::Checkpoint(step) => checkpoints::on_completion(cx, step, completion),
             Pending::Mend(step) => mend::on_completion(cx, step, completion),
             Pending::Presence(step) => presence::on_completion(cx, step, completion),
             Pending::Scrub(step) => scrub::on_completion(cx, step, completion),
@@ -535,6 +549,14 @@ impl Node {
             Timer::Outbox(node) => outbox::flush(cx, node),
             Timer::Boot => boot::on_timer(cx),
             Timer::Settle => dials::settle(cx),
+            Timer::Checkpoint => checkpoints::on_timer(cx),
+            Timer::Fill => {
+                let id = RequestId(cx.number());
+                if fill::begin(cx, id) {
+                    self.requests.insert(id, Box::new(restore::Restore::new(id, restore::Aim::Fill)));
+                    self.run(id, |task, cx| task.start(cx));
+                }
+            }
             Timer::Mend => mend::on_timer(cx),
             Timer::Presence => presence::on_timer(cx),
             Timer::Scrub => scrub::on_timer(cx),
@@ -559,6 +581,8 @@ impl Node {
         let cx = &mut self.cx;
         dials::on_peer_ready(cx, node);
         publish::on_peer_ready(cx, node);
+        checkpoints::on_peer_ready(cx, node);
+        fill::on_peers(cx);
         locate::on_peer_ready(cx, node);
         outbox::flush(cx, node);
         mend::on_peer_ready(cx);
@@ -583,9 +607,10 @@ impl Node {
                 locate::on_unreachable(cx, node);
                 self.run_all(|task, cx| task.on_unreachable(cx, node));
             }
-            Signal::MembershipChanged => {}
+            Signal::MembershipChanged => fill::on_membership(cx),
             Signal::Settled => {
                 locate::on_settled(cx);
+                fill::on_peers(cx);
                 self.run_all(|task, cx| task.on_settled(cx));
             }
             Signal::Fetched { client, result } => match client {
@@ -612,6 +637,7 @@ impl Node {
             Signal::Answered { client, node, answer } => match client {
                 AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
+                AskClient::Checkpoint(record) => checkpoints::on_answered(cx, node, record, answer),
                 AskClient::Members => exchange::on_answered(cx, node, answer),
                 AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
             },

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::canonical::{self, Fault};
+use crate::checkpoint::Checkpoint;
 use crate::ids::{NameId, OwnerId, PageId, RecordId};
 use crate::placement::Replicas;
 use crate::secrets::OwnerKeys;
@@ -30,7 +31,7 @@ fn everywhere() -> Replicas {
     Replicas::ALL
 }
 
-/// What a name is at a version. New kinds (a checkpoint of a device) are appended: a variant's number is its format.
+/// What a name is at a version. New kinds are appended: a variant's number is its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RecordBody {
     /// A file.
@@ -42,6 +43,16 @@ pub enum RecordBody {
     },
     /// Deleted.
     Tombstone,
+    /// What a device had of its owner's names at the time: see [`crate::checkpoint`]. It lies under a name of its own.
+    Checkpoint(Checkpoint),
+}
+
+impl RecordBody {
+    /// Whether it is a file, of whatever version.
+    #[must_use]
+    pub const fn is_file(&self) -> bool {
+        matches!(self, Self::File { .. })
+    }
 }
 
 /// What a name is at a version, and for how long.

@@ -6,7 +6,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::ids::{NameId, OwnerId};
+use crate::ids::{NameId, NodeId, OwnerId, RecordId};
 use crate::key_hash::KeyHash;
 use crate::name::Name;
 
@@ -62,6 +62,9 @@ pub(crate) mod context {
     pub(crate) const PAGE_CIPHER_KEY: &str = "foreverstore 2026 page cipher key";
     pub(crate) const PAGE_MAC_KEY: &str = "foreverstore 2026 page mac key";
     pub(crate) const CHUNK_IV: &str = "foreverstore 2026 chunk iv";
+    pub(crate) const CHECKPOINT_NAME_KEY: &str = "foreverstore 2026 checkpoint name key";
+    pub(crate) const CHECKPOINT_TERM_KEY: &str = "foreverstore 2026 checkpoint term key";
+    pub(crate) const CHECKPOINT_SUM_KEY: &str = "foreverstore 2026 checkpoint sum key";
 }
 
 /// Derives a key for a purpose. The buffer wipes itself.
@@ -84,6 +87,9 @@ pub struct OwnerKeys {
     name: Zeroizing<[u8; 32]>,
     page_salt: Zeroizing<[u8; 32]>,
     page_key: Zeroizing<[u8; 32]>,
+    checkpoint_name: Zeroizing<[u8; 32]>,
+    checkpoint_term: Zeroizing<[u8; 32]>,
+    checkpoint_sum: Zeroizing<[u8; 32]>,
     key_hash: KeyHash,
     #[cfg(feature = "simulation")]
     memory: Option<alloc::sync::Arc<dyn SignatureMemory>>,
@@ -95,10 +101,14 @@ impl OwnerKeys {
     pub fn derive(secret: &OwnerSecret) -> Self {
         let secret = secret.expose();
         let record_root = derive(context::RECORD_KEY_ROOT, secret);
+        let name = derive(context::NAME_KEY, secret);
         Self {
             signing: SigningKey::from_bytes(&derive(context::SIGNING_KEY, secret)),
             convergence: derive(context::CONVERGENCE_SECRET, secret),
-            name: derive(context::NAME_KEY, secret),
+            checkpoint_name: derive(context::CHECKPOINT_NAME_KEY, &name),
+            checkpoint_term: derive(context::CHECKPOINT_TERM_KEY, &record_root),
+            checkpoint_sum: derive(context::CHECKPOINT_SUM_KEY, &record_root),
+            name,
             page_salt: derive(context::PAGE_SALT_KEY, &record_root),
             page_key: derive(context::PAGE_KEY_KEY, &record_root),
             key_hash: KeyHash::default(),
@@ -145,6 +155,22 @@ impl OwnerKeys {
     #[must_use]
     pub fn name_id(&self, name: &Name) -> NameId {
         self.key_hash.name_id(&self.name, name)
+    }
+
+    /// The name under which a device signs its checkpoints: no name that can be put, since those are hashed under another key.
+    #[must_use]
+    pub fn checkpoint_name(&self, device: NodeId) -> NameId {
+        NameId(*blake3::keyed_hash(&self.checkpoint_name, device.as_bytes()).as_bytes())
+    }
+
+    /// What a record adds to the sum of a set (see [`crate::checkpoint::Census`]).
+    pub(crate) fn checkpoint_term(&self, record: RecordId) -> [u8; 32] {
+        *blake3::keyed_hash(&self.checkpoint_term, record.as_bytes()).as_bytes()
+    }
+
+    /// Keys the hash of a set's count and sum, which is its fingerprint.
+    pub(crate) fn checkpoint_sum_key(&self) -> &[u8; 32] {
+        &self.checkpoint_sum
     }
 
     /// Keys the hash of a chunk's plaintext, which is the chunk's key.

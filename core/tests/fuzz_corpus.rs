@@ -72,10 +72,13 @@ fn ticket_decode_holds_on_its_corpus() {
 fn record_verify_holds_on_its_corpus() {
     let file = common::file_record().bytes;
     let tombstone = common::record(RecordBody::Tombstone).bytes;
+    let checkpoint = common::checkpoint().bytes;
     let (_, _, page) = common::page();
     let seeds = [
         ("file_body", file[..file.len() - 64].to_vec()),
         ("tombstone_body", tombstone[..tombstone.len() - 64].to_vec()),
+        ("checkpoint_body", checkpoint[..checkpoint.len() - 64].to_vec()),
+        ("checkpoint", checkpoint.to_vec()),
         ("file", file.to_vec()),
         ("tombstone", tombstone.to_vec()),
         ("intent", common::intent().0.to_vec()),

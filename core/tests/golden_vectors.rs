@@ -4,7 +4,7 @@
 mod common;
 
 use forever_core::codec::{Bincode, Codec};
-use forever_core::ids::OwnerId;
+use forever_core::ids::{OwnerId, RecordId};
 use forever_core::key_hash::KeyHash;
 use forever_core::manifest::{ChunkRef, PageContext};
 use forever_core::path::PathTransform;
@@ -70,6 +70,9 @@ fn owner_vectors() -> Vec<(String, String)> {
         ("convergence_secret", hex::encode(derive("convergence secret", &secret))),
         ("name_key", hex::encode(derive("name key", &secret))),
         ("record_key_root", hex::encode(root)),
+        ("checkpoint_name_key", hex::encode(derive("checkpoint name key", &derive("name key", &secret)))),
+        ("checkpoint_term_key", hex::encode(derive("checkpoint term key", &root))),
+        ("checkpoint_sum_key", hex::encode(derive("checkpoint sum key", &root))),
         ("page_salt_key", hex::encode(derive("page salt key", &root))),
         ("page_key_key", hex::encode(derive("page key key", &root))),
         ("name_id", common::keys().name_id(&common::name()).to_string()),
@@ -110,14 +113,27 @@ fn page_vectors() -> Vec<(String, String)> {
     ])
 }
 
+/// What a record adds to the sum of a checkpoint's set.
+fn term_of(record: RecordId) -> [u8; 32] {
+    let root = derive("record-key root", common::secret().expose());
+    *blake3::keyed_hash(&derive("checkpoint term key", &root), record.as_bytes()).as_bytes()
+}
+
 fn signed_vectors() -> Vec<(String, String)> {
     let file = common::file_record();
     let tombstone = common::record(RecordBody::Tombstone);
+    let checkpoint = common::checkpoint();
+    let RecordBody::Checkpoint(covered) = checkpoint.record.body else { panic!("a checkpoint") };
     named([
         ("record_file", hex::encode(&file.bytes)),
         ("record_file_id", file.id.to_string()),
         ("record_tombstone", hex::encode(&tombstone.bytes)),
         ("record_tombstone_id", tombstone.id.to_string()),
+        ("record_checkpoint", hex::encode(&checkpoint.bytes)),
+        ("record_checkpoint_id", checkpoint.id.to_string()),
+        ("checkpoint_name_id", checkpoint.record.name_id.to_string()),
+        ("checkpoint_term", hex::encode(term_of(file.id))),
+        ("checkpoint_fingerprint", covered.fingerprint.to_string()),
         ("intent", hex::encode(&common::intent().0)),
         ("ticket", hex::encode(&common::ticket().0)),
         ("ticket_text", common::ticket().to_text()),
@@ -199,6 +215,19 @@ fn formats_follow_from_their_description() {
     let covered = [&place[..], &numbers, &public_len, &public, salt.as_bytes(), sealed].concat();
     let tag = blake3::keyed_hash(&derive("page mac key", key.as_bytes()), &covered);
     assert_eq!(&page.data[37..69], tag.as_bytes());
+}
+
+/// A set of one record has its term as its sum.
+#[test]
+fn checkpoints_follow_from_their_description() {
+    let secret = *common::secret().expose();
+    let RecordBody::Checkpoint(covered) = common::checkpoint().record.body else { panic!("a checkpoint") };
+    let sum = [&1_u64.to_le_bytes()[..], &term_of(common::file_record().id)].concat();
+    let key = derive("checkpoint sum key", &derive("record-key root", &secret));
+    assert_eq!(covered.fingerprint.as_bytes(), blake3::keyed_hash(&key, &sum).as_bytes());
+    let key = derive("checkpoint name key", &derive("name key", &secret));
+    let name = blake3::keyed_hash(&key, &[0x22; 32]);
+    assert_eq!(common::checkpoint().record.name_id.as_bytes(), name.as_bytes());
 }
 
 fn place(context: &PageContext) -> Vec<u8> {

@@ -98,7 +98,8 @@ fn a_scrub_that_is_switched_off_reads_nothing() {
     let off = |_, config| Config { scrub_period: Duration::ZERO, presence_period: Duration::ZERO, ..config };
     let mut world = World::with(1, off);
     world.put(0, "file", &content(10_000, 1)).unwrap();
-    world.run_for(SECOND);
+    // A checkpoint follows.
+    world.run_for(SECOND * 5);
     world.take_trace(0);
     world.run_for(SECOND * 100_000);
     assert!(world.take_trace(0).is_empty());

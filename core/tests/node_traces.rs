@@ -106,7 +106,7 @@ fn restore() {
     world.start(1);
     world.settle();
     trace(&mut world, 1);
-    world.ask(1, Command::Restore);
+    world.ask(1, Command::Restore { dry_run: false });
     insta::assert_snapshot!("restore", trace(&mut world, 1));
 }
 

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use forever_core::ids::{ChunkId, PageId};
+use forever_core::ids::{ChunkId, NameId, NodeId, PageId};
 use forever_core::manifest::{
     Children, ChunkRef, FileMeta, PAGE_ENTRIES_MAX, PagePublic, PageRef, PageSecrets, SealedPage, seal_page,
 };
@@ -124,23 +124,38 @@ impl Pieces {
         self.folder.path().join("recovered")
     }
 
-    fn run(&self, mut python: Command) -> Output {
+    fn run(&self, python: Command) -> Output {
+        let output = self.output();
+        self.run_with(python, &["--name", "hello.txt", "-o", output.to_str().unwrap()])
+    }
+
+    fn run_with(&self, mut python: Command, arguments: &[&str]) -> Output {
         let path = |file: &str| self.folder.path().join(file);
         fs::write(path("index.jsonl"), &self.index).unwrap();
         fs::create_dir_all(path("blobs")).unwrap();
         python
             .arg(script("recover.py"))
-            .args(["--name", "hello.txt"])
+            .args(arguments)
             .arg("--phrase-file")
             .arg(path("phrase"))
             .arg("--index")
             .arg(path("index.jsonl"))
             .arg("--blobs")
             .arg(path("blobs"))
-            .arg("-o")
-            .arg(self.output())
             .output()
             .unwrap()
+    }
+
+    /// Lists the files, and checks what is said of a checkpoint that covers `hello.txt`.
+    #[track_caller]
+    fn lists(&self, python: Command, is_complete: bool) {
+        let output = self.run_with(python, &["--list"]);
+        let (listed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{said}");
+        assert_eq!(listed, "11\thello.txt\n");
+        let complete = if is_complete { "complete" } else { "NOT complete" };
+        let of = "as of 2026-01-01 00:00:02 UTC, device 22222222, checkpoint 1 of 1 names";
+        assert_eq!(said, format!("recover: {complete} {of}\n"));
     }
 
     #[track_caller]
@@ -224,6 +239,29 @@ fn script_tells_a_deleted_file() {
     newer.version.counter += 1;
     pieces.record(&SignedRecord::sign(&common::keys(), newer));
     pieces.refuses(python, "deleted");
+}
+
+#[test]
+fn script_says_which_checkpoints_the_records_cover() {
+    if python().is_none() {
+        return;
+    }
+    let mut pieces = Pieces::new();
+    pieces.file(b"Foo not bar", 1 << 20);
+    pieces.record(&common::checkpoint());
+    pieces.lists(python().unwrap(), true);
+    // What another device deleted at the same time was not known.
+    let deletion = |node: u8| {
+        let mut record = common::record(RecordBody::Tombstone).record;
+        record.name_id = NameId([9; 32]);
+        record.version.node = NodeId([node; 32]);
+        SignedRecord::sign(&common::keys(), record)
+    };
+    pieces.record(&deletion(0x33));
+    pieces.lists(python().unwrap(), true);
+    // And what the device itself had deleted was.
+    pieces.record(&deletion(0x22));
+    pieces.lists(python().unwrap(), false);
 }
 
 #[test]

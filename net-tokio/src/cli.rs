@@ -9,6 +9,7 @@ mod node;
 mod pipe;
 mod put;
 mod report;
+mod restore;
 mod scrub;
 mod setup;
 mod share;
@@ -20,9 +21,9 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use client::{Client, Download, PutHead, path};
 pub(crate) use error::{CliError, Exit};
-pub(crate) use info::follow_restore;
 pub(crate) use pipe::body_from;
 pub(crate) use report::{Report, human_bytes, human_rate, mib_per_s};
+pub(crate) use restore::follow_restore;
 
 use forever_core::placement::Replicas;
 
@@ -58,6 +59,12 @@ const FSCK: &str = "Checks the index against the blobs' files, and both against 
                     or the folder cannot be checked; 5 something that this disk should hold is lost or damaged. What \
                     crashes leave behind (temporary and unknown files) is told and is no error.";
 
+const RESTORE: &str = "Asks all peers that can be reached for everything of this owner, and brings back what is not here. It says \
+                       `complete as of` a time when all that a device of this owner had then is here, or something newer: \
+                       devices sign checkpoints a little after each change. Else it says what is missing. Cut off, it \
+                       goes on where it stopped when it is run again.\n\n\
+                       Exit codes: 0 complete; 4 something is missing, or no checkpoint was found that could tell.";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a data folder: the keys of a node and, unless recovered, of a new owner
@@ -86,7 +93,8 @@ enum Command {
     /// Drop a file's bytes from this node, once enough others have promised to keep them
     Evict(NameArg),
     /// Bring all files of a recovered owner back from the peers
-    Restore,
+    #[command(after_help = RESTORE)]
+    Restore(RestoreArgs),
     /// Read and check all that this node holds, at once, and bring back from peers what is damaged; one that is interrupted is
     /// gone on with by the next
     Scrub(ScrubArgs),
@@ -212,6 +220,13 @@ struct StatArgs {
 }
 
 #[derive(Debug, Args)]
+struct RestoreArgs {
+    /// Only list what would be brought back: version, size and name
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Args)]
 struct FsckArgs {
     /// Read and hash every blob, instead of looking at the lengths of their files
     #[arg(long)]
@@ -264,7 +279,7 @@ fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit
         Command::Stat(args) => asynchronously(info::stat(data, &args.name, args.version.as_deref(), report)),
         Command::Versions(args) => asynchronously(info::versions(data, &args.name, report)),
         Command::Evict(args) => asynchronously(info::evict(data, &args.name, report)),
-        Command::Restore => asynchronously(info::restore(data, report)),
+        Command::Restore(args) => asynchronously(restore::run(data, args.dry_run, report)),
         Command::Scrub(args) => asynchronously(scrub::run(data, args.restart, report)),
         Command::Status => asynchronously(info::status(data, report)),
         Command::Peers => asynchronously(info::peers(data, report)),

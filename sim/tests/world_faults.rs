@@ -86,7 +86,7 @@ fn half_open_connections_are_noticed_and_made_anew() {
     for node in [0, 1] {
         let (without, with) = put_under(2, Fault::HalfOpen { node });
         assert!(
-            with.took(0) > without.took(0) + Duration::from_millis(50),
+            with.took(0) > without.took(0) + Duration::from_millis(20),
             "{:?} against {:?}",
             with.took(0),
             without.took(0)

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use crate::disk::{DiskOp, Write};
 use crate::frame::{AnnounceOutcome, Frame, Refusal};
 use crate::ids::{LinkId, NodeId, OwnerId, RecordId};
+use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
-use crate::node::{cluster, links, schema};
+use crate::node::{links, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 use crate::{planted, sometimes};
@@ -22,6 +23,7 @@ pub(crate) enum AnnounceStep {
     Verify {
         link: LinkId,
         request: u64,
+        whole: bool,
     },
     /// The newest record of the name.
     Newest {
@@ -50,15 +52,15 @@ pub(crate) struct Asked {
 }
 
 /// A peer announces a record.
-pub(crate) fn on_announce(cx: &mut Context, link: LinkId, request: u64, record: Bytes) {
-    let step = AnnounceStep::Verify { link, request };
+pub(crate) fn on_announce(cx: &mut Context, link: LinkId, request: u64, record: Bytes, whole: bool) {
+    let step = AnnounceStep::Verify { link, request, whole };
     cx.work(WorkOp::VerifyRecords { records: alloc::vec![record] }, Pending::Announce(step));
 }
 
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Completion) {
     match step {
-        AnnounceStep::Verify { link, request } => {
+        AnnounceStep::Verify { link, request, whole } => {
             let WorkResult::RecordsVerified(mut records) = completion.work() else { return };
             let Some(Ok(record)) = records.pop() else { return links::offend(cx, link) };
             if planted!(cx.simulation, RejectFutureRecords) && record.record.version.wall_ms > cx.now.wall_ms + 2_000 {
@@ -67,7 +69,10 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
             }
             // The announcer may itself have evicted what it owes.
             let holders = likely(cx, link, &record);
-            pull::start(cx, record, PullClient::Announce { link, request }, holders);
+            // Only what is of its own owner does a node know how to have light.
+            let is_light = !whole && record.record.owner == cx.owner;
+            let part = if is_light { Part::Light } else { Part::Whole };
+            pull::start(cx, record, part, PullClient::Announce { link, request }, holders);
         }
         AnnounceStep::Newest { link, request, record } => {
             let newest = completion.entries().ok().and_then(|(mut entries, _)| entries.pop());
@@ -127,7 +132,9 @@ pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, complet
             cx.disk(DiskOp::Lookup { keys }, Pending::Promise(PromiseStep::Mark { asked, record }));
         }
         PromiseStep::Mark { asked, record } => {
-            let evicted = completion.values().map_or(true, |marks| marks.iter().any(Option::is_some));
+            // What is here without its chunks is fetched like anything else that is missing, and is light no more when it is promised.
+            let is_evicted = |mark: &Bytes| mark != schema::LIGHT;
+            let evicted = completion.values().map_or(true, |marks| marks.iter().flatten().any(is_evicted));
             let evicting = cx.evicting.contains(&asked.record) && !planted!(cx.simulation, PromiseWhileEvicting);
             if evicted || evicting {
                 sometimes!(cx.simulation, "promise.refused");
@@ -136,7 +143,7 @@ pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, complet
             // What is missing or damaged here is fetched: the asker still has it.
             let client = PullClient::Promise { link: asked.link, request: asked.request };
             let holders = likely(cx, asked.link, &record);
-            pull::start(cx, record, client, holders);
+            pull::start(cx, record, Part::Whole, client, holders);
         }
         PromiseStep::Commit { asked } => {
             cx.fresh.end_promise(asked.record);

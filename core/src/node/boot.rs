@@ -11,7 +11,7 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
-use crate::node::{answers, dials, links, members, names, outbox, presence, scrub, service, swim};
+use crate::node::{answers, checkpoints, dials, fill, links, members, names, outbox, presence, scrub, service, swim};
 use crate::record::SignedRecord;
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -23,6 +23,7 @@ const BATCH: u32 = 1_024;
 #[derive(Debug)]
 pub(crate) enum BootStep {
     Clock,
+    Vouched,
     Members,
     /// This start is being stamped.
     Stamp,
@@ -49,6 +50,7 @@ pub(crate) enum Boot {
 #[derive(Clone, Debug)]
 pub(crate) enum Failed {
     Clock,
+    Vouched,
     Members,
     Names(Bytes),
 }
@@ -73,6 +75,7 @@ pub(crate) fn read_again_soon(cx: &mut Context) {
 pub(crate) fn on_timer(cx: &mut Context) {
     match cx.failed_read.take() {
         Some(Failed::Clock) => start(cx),
+        Some(Failed::Vouched) => scan(cx, b"V", Bytes::from_static(b"V"), BootStep::Vouched),
         Some(Failed::Members) => scan(cx, b"N", Bytes::from_static(b"N"), BootStep::Members),
         Some(Failed::Names(from)) => names::read_on(cx, from),
         None => {}
@@ -82,7 +85,7 @@ pub(crate) fn on_timer(cx: &mut Context) {
 
 /// Starts.
 pub(crate) fn start(cx: &mut Context) {
-    let keys = alloc::vec![Bytes::from_static(schema::CLOCK)];
+    let keys = alloc::vec![Bytes::from_static(schema::FILLED), Bytes::from_static(schema::CLOCK)];
     cx.disk(DiskOp::Lookup { keys }, Pending::Boot(BootStep::Clock));
 }
 
@@ -103,7 +106,19 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             {
                 cx.clock = clock;
             }
-            scan(cx, b"N", Bytes::from_static(b"N"), BootStep::Members);
+            fill::recover(cx, values.pop().flatten().is_some());
+            scan(cx, b"V", Bytes::from_static(b"V"), BootStep::Vouched);
+            false
+        }
+        BootStep::Vouched => {
+            let Some((entries, more)) = note(cx, completion.entries()) else { return again(cx, Failed::Vouched) };
+            for (key, value) in &entries {
+                checkpoints::recover(cx, key, value);
+            }
+            match entries.last().filter(|_| more) {
+                Some((last, _)) => scan(cx, b"V", schema::after(last), BootStep::Vouched),
+                None => scan(cx, b"N", Bytes::from_static(b"N"), BootStep::Members),
+            }
             false
         }
         BootStep::Members => {

@@ -35,7 +35,7 @@ pub(crate) fn choose(
         return Err(disk_failed());
     }
     match found {
-        Some(record) if record.record.body != RecordBody::Tombstone => Ok(record.clone()),
+        Some(record) if record.record.body.is_file() => Ok(record.clone()),
         Some(_) => Err(RequestError::NotFound),
         None => Err(RequestError::NoSuchVersion),
     }

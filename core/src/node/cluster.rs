@@ -129,6 +129,12 @@ pub(crate) fn part(cx: &mut Context, node: NodeId, record: &Record) -> Option<Pa
     cx.members.devices(record.owner).any(|device| device == node).then_some(Part::Light)
 }
 
+/// What this node is to have of a record of its own owner.
+pub(crate) fn own_part(cx: &mut Context, record: &Record) -> Part {
+    let me = cx.me;
+    if is_holder(cx, me, record.name_id, record.retention.replicas) { Part::Whole } else { Part::Light }
+}
+
 /// Whether a node can be talked to; one that can be connected to now is being connected to from now on.
 pub(crate) fn reach(cx: &mut Context, node: NodeId) -> Reach {
     if cx.links.of(node).is_some() {

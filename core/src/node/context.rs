@@ -13,10 +13,12 @@ use crate::event::{Event, RequestError, What};
 use crate::frame::Frame;
 use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
 use crate::node::boot::Failed;
+use crate::node::checkpoints::Checkpoints;
 use crate::node::cluster::Cluster;
 use crate::node::dials::Dials;
 use crate::node::exchange::Exchange;
 use crate::node::fetch::Fetches;
+use crate::node::fill::Fill;
 use crate::node::fresh::Fresh;
 use crate::node::hot::HotBlobs;
 use crate::node::links::Links;
@@ -80,6 +82,8 @@ pub(crate) struct Context {
     pub(crate) uploads: Uploads,
     pub(crate) hot: HotBlobs,
     pub(crate) names: Names,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) fill: Fill,
     pub(crate) locates: Locates,
     pub(crate) pages: PageLoads,
     pub(crate) pulls: Pulls,
@@ -138,6 +142,8 @@ impl Context {
             uploads: Uploads::default(),
             hot: HotBlobs::new(hot_bytes),
             names: Names::default(),
+            checkpoints: Checkpoints::default(),
+            fill: Fill::default(),
             locates: Locates::default(),
             pages: PageLoads::default(),
             pulls: Pulls::default(),

@@ -18,7 +18,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{answers, asks, choose, cluster, mend, schema};
+use crate::node::{answers, asks, choose, cluster, mend, pull, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::{buggify, planted, sometimes};
 
@@ -157,7 +157,7 @@ impl Evict {
             .values()
             .filter_map(|record| match record.record.body {
                 RecordBody::File { root, root_len } => Some(PageRef { id: root, len: root_len }),
-                RecordBody::Tombstone => None,
+                RecordBody::Tombstone | RecordBody::Checkpoint(_) => None,
             })
             .collect();
         for page in roots {
@@ -247,8 +247,7 @@ impl Task for Evict {
         if let Err(error) = choose::choose(cx, &located, None) {
             return self.fail(cx, error);
         }
-        let here =
-            |record: &&SignedRecord| located.local.contains(&record.id) && record.record.body != RecordBody::Tombstone;
+        let here = |record: &&SignedRecord| located.local.contains(&record.id) && record.record.body.is_file();
         for record in located.records.iter().filter(here) {
             if cx.fresh.is_promising(record.id) || !cx.evicting.insert(record.id) {
                 return self.fail(
@@ -258,6 +257,7 @@ impl Task for Evict {
                     ),
                 );
             }
+            pull::on_evict(cx, record.id);
             mend::forget_record(cx, record.id);
             self.records.insert(record.id, record.clone());
         }

@@ -108,10 +108,11 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
 }
 
 /// One for each address, link, question, want, and node with deliveries; three for each request; `Boot`, `Settle`, `Swim`,
-/// `Service`, `Mend`, `Presence` and `Scrub`.
+/// `Service`, `Mend`, `Presence`, `Scrub`, `Checkpoint` and `Fill`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
-    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * requests + 7) as u64
+    // A fill is a request that nobody asked for.
+    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * (requests + 1) + 9) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.

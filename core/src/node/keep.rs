@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::disk::{DiskOp, Write};
 use crate::frame::Frame;
 use crate::ids::BlobKey;
+use crate::node::cluster::Part;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
@@ -58,7 +59,7 @@ impl Keep {
         }
         if !record_is_here {
             let holders = cluster::likely_of(cx, &record.record);
-            return pull::start(cx, record.clone(), PullClient::Nobody, holders);
+            return pull::start(cx, record.clone(), Part::Whole, PullClient::Nobody, holders);
         }
         if cx.evicting.contains(&record.id) {
             return;
@@ -70,8 +71,15 @@ impl Keep {
 }
 
 /// The file is durably whole here: peers need no longer keep it for this node.
-pub(crate) fn release_promises(cx: &mut Context, record: &SignedRecord, completion: &Completion) {
-    if !completion.is_committed() || cx.evicting.contains(&record.id) {
+pub(crate) fn on_kept(cx: &mut Context, record: &SignedRecord, completion: &Completion) {
+    if completion.is_committed() {
+        release_promises(cx, record);
+    }
+}
+
+/// Peers that have promised to keep a file for this node need no longer.
+pub(crate) fn release_promises(cx: &mut Context, record: &SignedRecord) {
+    if cx.evicting.contains(&record.id) {
         return;
     }
     sometimes!(cx.simulation, "keep.promises-released");

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use crate::disk::{DiskError, DiskOp, Write};
 use crate::ids::{BlobKey, NameId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RecordId, RequestId};
 use crate::manifest::{Children, PageRef};
+use crate::node::cluster::Part;
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::locate::{self, Located, Scope};
@@ -428,7 +429,7 @@ fn on_record(cx: &mut Context, id: RecordId, to_be_whole: bool) {
     if !to_be_whole || cx.evicting.contains(&id) {
         return settle(cx, Item::Record(id));
     }
-    pull::start(cx, record.clone(), PullClient::Mend, holders);
+    pull::start(cx, record.clone(), Part::Whole, PullClient::Mend, holders);
 }
 
 /// A record is whole again, or is not.

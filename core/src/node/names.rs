@@ -6,20 +6,20 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::checkpoint::Census;
 use crate::disk::{DiskError, DiskOp, KEYS_MAX};
 use crate::event::FileInfo;
-use crate::ids::{NameId, RecordId};
+use crate::ids::NameId;
 use crate::manifest::{PageContext, PageRef, PageSecrets};
 use crate::node::boot::{self, BootStep};
 use crate::node::context::Context;
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::pages::file_info;
 use crate::node::pending::Pending;
-use crate::node::schema;
 use crate::node::signal::Signal;
+use crate::node::{checkpoints, schema};
 use crate::placement::Replicas;
-use crate::record::{RecordBody, SignedRecord};
-use crate::version::Version;
+use crate::record::{Rank, RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 use crate::{buggify, planted, sometimes};
 
@@ -29,7 +29,9 @@ const BATCH: u32 = 256;
 /// The newest record known of a name.
 #[derive(Debug)]
 struct Winner {
-    rank: (Version, RecordId),
+    rank: Rank,
+    /// Whether it is one of those that checkpoints cover.
+    counts: bool,
     /// The real name, once its manifest has been opened.
     name: Option<String>,
     /// The most nodes that any version is kept on since the name was deleted last, as far as known.
@@ -41,6 +43,8 @@ struct Winner {
 pub(crate) struct Names {
     files: BTreeMap<String, FileInfo>,
     winners: BTreeMap<NameId, Winner>,
+    /// Of the winners, but for checkpoints.
+    census: Census,
     /// Manifests being opened.
     opening: BTreeMap<u64, SignedRecord>,
     /// Newest records whose manifests could not be read, to be read again.
@@ -70,6 +74,16 @@ impl Names {
             && self.opening.is_empty()
             && self.unread.is_empty()
             && self.doubtful.is_empty()
+    }
+
+    /// Whether all records that were on the disk at the start have been read.
+    pub(crate) fn are_read(&self) -> bool {
+        matches!(self.reading, Reading::Done)
+    }
+
+    /// The newest records of all names, but for checkpoints.
+    pub(crate) fn census(&self) -> Census {
+        self.census
     }
 
     /// The most nodes that any version of a name is kept on since it was deleted last; `None` if no version is known.
@@ -138,41 +152,58 @@ pub(crate) fn on_read(cx: &mut Context, entries: Vec<(Bytes, Bytes)>, more: bool
 /// A batch of records is verified.
 pub(crate) fn on_verified(cx: &mut Context, next: Option<Bytes>, result: WorkResult) {
     let WorkResult::RecordsVerified(records) = result else { return };
-    cx.names.reading = next.map_or(Reading::Done, Reading::Next);
+    let was_last = next.is_none();
     for record in records.into_iter().flatten() {
         on_record(cx, record);
+    }
+    cx.names.reading = next.map_or(Reading::Done, Reading::Next);
+    if was_last {
+        checkpoints::on_names_read(cx);
     }
     go_on(cx);
 }
 
 /// A record of the owner is on the disk: read before, or stored just now.
 pub(crate) fn on_record(cx: &mut Context, record: SignedRecord) {
-    let rank = (record.record.version, record.id);
+    let rank = record.rank();
     if !planted!(cx.simulation, ClockForgotten) {
         cx.clock.observe(&record.record.version);
     }
     let name_id = record.record.name_id;
-    let is_file = record.record.body != RecordBody::Tombstone;
-    let kept_on = Some(record.record.retention.replicas).filter(|_| is_file);
+    let kept_on = Some(record.record.retention.replicas).filter(|_| record.record.body.is_file());
     if let Some(winner) = cx.names.winners.get_mut(&name_id).filter(|winner| winner.rank >= rank) {
         // An older version of a file that is there; what a deletion is above does not count.
         winner.replicas = winner.replicas.map(|most| kept_on.map_or(most, |replicas| most.max(replicas)));
         return;
     }
-    let (name, older) =
-        cx.names.winners.remove(&name_id).map(|winner| (winner.name, winner.replicas)).unwrap_or_default();
+    let (name, older) = count_out(cx, &record);
+    checkpoints::on_record(cx, &record);
     match record.record.body {
-        RecordBody::Tombstone => {
+        RecordBody::Tombstone | RecordBody::Checkpoint(_) => {
             if let Some(name) = name {
                 cx.names.remove(&name);
             }
-            cx.names.winners.insert(name_id, Winner { rank, name: None, replicas: None });
+            let counts = record.record.body == RecordBody::Tombstone;
+            cx.names.winners.insert(name_id, Winner { rank, counts, name: None, replicas: None });
         }
         RecordBody::File { root, root_len } => {
-            cx.names.winners.insert(name_id, Winner { rank, name, replicas: older.max(kept_on) });
+            let replicas = older.max(kept_on);
+            cx.names.winners.insert(name_id, Winner { rank, counts: true, name, replicas });
             open(cx, record, PageRef { id: root, len: root_len });
         }
     }
+}
+
+/// A name gets a new winner: it counts in the place of the old one. Returns what was known of the name.
+fn count_out(cx: &mut Context, newer: &SignedRecord) -> (Option<String>, Option<Replicas>) {
+    let old = cx.names.winners.remove(&newer.record.name_id);
+    if let Some(Winner { rank: (_, old), counts: true, .. }) = old {
+        cx.names.census.remove(&cx.keys, old);
+    }
+    if !matches!(newer.record.body, RecordBody::Checkpoint(_)) {
+        cx.names.census.add(&cx.keys, newer.id);
+    }
+    old.map(|winner| (winner.name, winner.replicas)).unwrap_or_default()
 }
 
 /// Opens the manifest of a newest record.
@@ -246,7 +277,6 @@ fn is_newest(cx: &Context, record: &SignedRecord) -> bool {
 /// A manifest is open, or cannot be read.
 pub(crate) fn on_page(cx: &mut Context, number: u64, result: Result<LoadedPage, PageFailure>) {
     let Some(record) = cx.names.opening.remove(&number) else { return };
-    let rank = (record.record.version, record.id);
     let still_newest = is_newest(cx, &record);
     if still_newest && matches!(result, Err(PageFailure::Nowhere)) {
         // A record is stored after its manifest, so the manifest is there, and the disk failed to read it.
@@ -264,7 +294,7 @@ pub(crate) fn on_page(cx: &mut Context, number: u64, result: Result<LoadedPage, 
         let info = file_info(meta, record.record.version, page.id);
         let name = info.name.as_str().to_string();
         if let Some(winner) = cx.names.winners.get_mut(&record.record.name_id) {
-            (winner.rank, winner.name) = (rank, Some(name));
+            winner.name = Some(name);
         }
         cx.names.insert(info);
     }

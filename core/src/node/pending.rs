@@ -8,6 +8,7 @@ use crate::ids::{ChunkId, LinkId, ObjectKey, RequestId};
 use crate::node::announce::{AnnounceStep, PromiseStep};
 use crate::node::answers::AnswerStep;
 use crate::node::boot::BootStep;
+use crate::node::checkpoints::CheckpointStep;
 use crate::node::locate::LocateStep;
 use crate::node::mend::MendStep;
 use crate::node::outbox::OutboxStep;
@@ -40,6 +41,7 @@ pub(crate) enum Pending {
     Publish(RequestId, PublishStep),
     Task(RequestId, TaskStep),
     Outbox(OutboxStep),
+    Checkpoint(CheckpointStep),
     Mend(MendStep),
     Presence(PresenceStep),
     Scrub(ScrubStep),

@@ -242,7 +242,8 @@ pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, out
     let Some(request) = cx.publishes.publishes.iter().find(of_record).map(|(id, _)| *id) else { return };
     if let Some(publish) = cx.publishes.publishes.get_mut(&request) {
         publish.waiting.remove(&node);
-        let has_all = publish.told.get(&node) == Some(&Part::Whole);
+        let light_counts = planted!(cx.simulation, LightIsReplica);
+        let has_all = light_counts || publish.told.get(&node) == Some(&Part::Whole);
         match outcome {
             Delivery::Stored => {
                 publish.stored.extend(Some(node).filter(|_| has_all));
@@ -287,7 +288,8 @@ fn on_verified(cx: &mut Context, request: RequestId, node: NodeId, record: Recor
     }
     sometimes!(cx.simulation, "publish.stamped-anew");
     cx.clock.observe(&newer.record.version);
-    pull::start(cx, newer.clone(), PullClient::Nobody, [node].into());
+    let part = cluster::own_part(cx, &newer.record);
+    pull::start(cx, newer.clone(), part, PullClient::Nobody, [node].into());
     cancel(cx, request);
     cx.signal(Signal::Superseded { request, by: newer });
 }

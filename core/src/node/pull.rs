@@ -4,6 +4,10 @@
 //! Pages are stored bottom-up, each in one commit that requires all that it lists, and the record last: so a page that is
 //! stored was complete, and a record becomes visible only with all its chunks durable. Pages that are here already are
 //! taken through the same again: a chunk may have been evicted or found damaged since.
+//!
+//! A light pull brings the record and its pages alone, for a device of the owner that does not hold the file: the record is marked,
+//! so that nobody takes it for whole. A record that is here already stays as it is. One that was marked and is pulled whole
+//! loses its mark.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,13 +19,14 @@ use crate::disk::{DiskError, DiskOp, Write};
 use crate::frame::Refusal;
 use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RecordId, RequestId};
 use crate::manifest::{Children, ChunkRef, PAGE_LEN_MAX, PageRef};
+use crate::node::cluster::Part;
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::upload::BLOB_LEN_MIN;
-use crate::node::{answers, asks, fetch, names, schema};
+use crate::node::{answers, asks, fetch, keep, names, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::BLOB_LEN_MAX;
 use crate::{buggify, planted, sometimes};
@@ -74,6 +79,8 @@ pub(crate) enum PullOutcome {
 /// What a pull waits for.
 #[derive(Debug)]
 pub(crate) enum PullStep {
+    /// What is here of an own record: it, and its mark.
+    Own,
     Has,
     Write(ChunkId, NodeId),
     CommitPage,
@@ -84,8 +91,11 @@ pub(crate) enum PullStep {
 #[derive(Debug)]
 struct Pull {
     record: SignedRecord,
+    part: Part,
     client: PullClient,
     holders: BTreeSet<NodeId>,
+    /// Whether the record is marked as one whose chunks may be absent.
+    is_marked: bool,
     /// Peers that gave wrong bytes.
     liars: BTreeSet<NodeId>,
     /// A root that lists pages, until all of them are stored.
@@ -120,6 +130,19 @@ pub(crate) struct Pulls {
     waiting: VecDeque<PullId>,
 }
 
+impl Pulls {
+    /// Takes the first of those waiting whose record is not being pulled already: two pulls of one record, of which one is light,
+    /// would not agree on its mark.
+    fn next_waiting(&mut self) -> Option<PullId> {
+        let is_active = |id: &PullId| !self.waiting.contains(id);
+        let active = self.pulls.iter().filter(|(id, _)| is_active(id)).map(|(_, pull)| pull.record.id);
+        let active: BTreeSet<RecordId> = active.collect();
+        let may_begin = |id: &PullId| self.pulls.get(id).is_some_and(|pull| !active.contains(&pull.record.id));
+        let place = self.waiting.iter().position(may_begin)?;
+        self.waiting.remove(place)
+    }
+}
+
 /// Operations that all pulls may have under way: what follows the last completion of each, and writes of chunks.
 pub(crate) const OPERATIONS_MAX: u64 = ACTIVE_MAX as u64 + ACTIVE_BYTES_MAX / BLOB_LEN_MIN as u64;
 
@@ -139,14 +162,16 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
 }
 
 /// Starts a pull, or lets it wait its turn. `holders` are asked first, then everybody. Answered by [`Signal::Pulled`].
-pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, holders: BTreeSet<NodeId>) {
+pub(crate) fn start(cx: &mut Context, record: SignedRecord, part: Part, client: PullClient, holders: BTreeSet<NodeId>) {
     let full = cx.pulls.waiting.len() >= WAITING_MAX
         || matches!(client, PullClient::Announce { .. }) && buggify!(cx.simulation, "pull.busy");
     if full {
         return cx.signal(Signal::Pulled { client, record, outcome: PullOutcome::Refused(Refusal::Busy) });
     }
     let id = PullId(cx.number());
-    let pull = Pull { record, client, holders, liars: BTreeSet::new(), root: None, page: None, fetched_bytes: 0 };
+    let liars = BTreeSet::new();
+    let pull =
+        Pull { record, part, client, holders, is_marked: false, liars, root: None, page: None, fetched_bytes: 0 };
     cx.pulls.pulls.insert(id, pull);
     cx.pulls.waiting.push_back(id);
     start_waiting(cx);
@@ -154,8 +179,15 @@ pub(crate) fn start(cx: &mut Context, record: SignedRecord, client: PullClient, 
 
 fn start_waiting(cx: &mut Context) {
     while cx.pulls.pulls.len() - cx.pulls.waiting.len() < ACTIVE_MAX {
-        let Some(id) = cx.pulls.waiting.pop_front() else { return };
+        let Some(id) = cx.pulls.next_waiting() else { return };
         begin(cx, id);
+    }
+}
+
+/// A record is about to be evicted: a pull of it that is under way does not make it whole.
+pub(crate) fn on_evict(cx: &mut Context, record: RecordId) {
+    for pull in cx.pulls.pulls.values_mut().filter(|pull| pull.record.id == record) {
+        pull.is_marked = false;
     }
 }
 
@@ -208,8 +240,29 @@ fn refuse_disk(cx: &mut Context, id: PullId, error: &DiskError) {
 
 fn begin(cx: &mut Context, id: PullId) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    if pull.record.record.owner == cx.owner && pull.record.record.body.is_file() {
+        let mark = schema::evicted_key(cx.owner, pull.record.id);
+        let keys = alloc::vec![schema::record_key(&pull.record), mark];
+        return cx.disk(DiskOp::Lookup { keys }, Pending::Pull(id, PullStep::Own));
+    }
+    bring(cx, id);
+}
+
+/// What is here of an own record is known.
+fn on_own(cx: &mut Context, id: PullId, values: &[Option<Bytes>]) {
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
+    let is_here = values.first().is_some_and(Option::is_some);
+    pull.is_marked = values.get(1).is_some_and(Option::is_some) && !cx.evicting.contains(&pull.record.id);
+    if is_here && pull.part == Part::Light {
+        return finish(cx, id, PullOutcome::Stored { fetched_bytes: 0 });
+    }
+    bring(cx, id);
+}
+
+fn bring(cx: &mut Context, id: PullId) {
+    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     match pull.record.record.body {
-        RecordBody::Tombstone => commit_record(cx, id, None),
+        RecordBody::Tombstone | RecordBody::Checkpoint(_) => commit_record(cx, id, None),
         RecordBody::File { root_len, .. } if root_len as usize > PAGE_LEN_MAX => refuse(cx, id, Refusal::Invalid),
         RecordBody::File { root, root_len } => load_page(cx, id, PageRef { id: root, len: root_len }),
     }
@@ -254,8 +307,9 @@ pub(crate) fn on_page(cx: &mut Context, id: PullId, result: Result<LoadedPage, P
                 active: BTreeSet::new(),
                 attempts: 0,
             };
+            let is_light = pull.part == Part::Light;
             pull.page = Some(page);
-            look_for_chunks(cx, id);
+            if is_light { commit_light_page(cx, id) } else { look_for_chunks(cx, id) }
         }
     }
 }
@@ -286,6 +340,14 @@ fn next_page(cx: &mut Context, id: PullId) {
     );
 }
 
+/// Stores a page whose chunks are not brought here.
+fn commit_light_page(cx: &mut Context, id: PullId) {
+    let Some(Pull { record, page: Some(page), .. }) = cx.pulls.pulls.get(&id) else { return };
+    let (owner, page_id, data) = (record.record.owner, page.id, page.data.clone());
+    let chunks = page.chunks.keys().copied().collect();
+    commit_page_with(cx, owner, page_id, data, chunks, Vec::new(), Pending::Pull(id, PullStep::CommitPage));
+}
+
 fn look_for_chunks(cx: &mut Context, id: PullId) {
     let Some(Pull { record, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else {
         // It was the root: a page that was stored a moment ago is gone.
@@ -303,6 +365,10 @@ fn look_for_chunks(cx: &mut Context, id: PullId) {
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, completion: Completion) {
     match step {
+        PullStep::Own => match completion.values() {
+            Ok(values) => on_own(cx, id, &values),
+            Err(error) => refuse_disk(cx, id, &error),
+        },
         PullStep::Has => match completion.has() {
             Ok(has) => on_presence(cx, id, &has),
             Err(error) => refuse_disk(cx, id, &error),
@@ -382,6 +448,18 @@ pub(crate) fn commit_page(
     then: Pending,
 ) {
     let require_blobs = chunks.iter().map(|chunk| BlobKey { owner, chunk: *chunk }).collect();
+    commit_page_with(cx, owner, page, data, chunks, require_blobs, then);
+}
+
+fn commit_page_with(
+    cx: &mut Context,
+    owner: OwnerId,
+    page: PageId,
+    data: Bytes,
+    chunks: Vec<ChunkId>,
+    require_blobs: Vec<BlobKey>,
+    then: Pending,
+) {
     let mut writes = alloc::vec![Write::Put { key: schema::page_key(owner, page), value: data }];
     let references = chunks.iter().map(|chunk| schema::reference_key(owner, *chunk, page));
     writes.extend(references.map(|key| Write::Put { key, value: Bytes::new() }));
@@ -444,6 +522,19 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
         cx.clock.observe(&record.record.version);
         writes.push(Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) });
     }
+    let mark = schema::evicted_key(owner, record.id);
+    let is_evicting = cx.evicting.contains(&record.id);
+    match (pull.part, pull.is_marked && !is_evicting) {
+        (Part::Light, _) if planted!(cx.simulation, LightUnmarked) => {}
+        (Part::Light, _) if root.is_some() => {
+            writes.push(Write::Put { key: mark, value: Bytes::from_static(schema::LIGHT) })
+        }
+        (Part::Whole, true) => {
+            sometimes!(cx.simulation, "pull.light-made-whole");
+            writes.push(Write::Delete { key: mark });
+        }
+        (Part::Light, _) | (Part::Whole, false) => {}
+    }
     let mut require_keys: Vec<Bytes> = root.map(|root| schema::page_key(owner, root)).into_iter().collect();
     if pull.client == PullClient::Mend {
         // A record that was dropped meanwhile stays dropped.
@@ -458,5 +549,9 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
 fn on_record_stored(cx: &mut Context, id: PullId) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let fetched_bytes = pull.fetched_bytes;
+    if pull.part == Part::Whole && pull.is_marked {
+        let record = pull.record.clone();
+        keep::release_promises(cx, &record);
+    }
     finish(cx, id, PullOutcome::Stored { fetched_bytes });
 }

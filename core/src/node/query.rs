@@ -198,14 +198,14 @@ impl Versions {
     }
 
     fn finish_if_done(&mut self, cx: &mut Context) -> Flow {
-        let files = self.records.iter().filter(|record| record.record.body != RecordBody::Tombstone).count();
+        let files = self.records.iter().filter(|record| record.record.body.is_file()).count();
         if self.sizes.len() < files {
             return Flow::Continue;
         }
         let last = self.records.len().saturating_sub(1);
         let info = |(place, record): (usize, &SignedRecord)| VersionInfo {
             version: record.record.version,
-            deleted: record.record.body == RecordBody::Tombstone,
+            deleted: !record.record.body.is_file(),
             size: self.sizes.get(&(place as u64)).copied().flatten(),
             current: place == last,
         };

@@ -1,24 +1,57 @@
-//! Restoring a namespace: every connected peer is asked for all its records of this owner, and what is not here is pulled.
+//! Restoring a namespace: every peer that can be reached is asked for all its records of this owner, and what is not here is
+//! pulled. What one peer cannot give is tried with the others, and again when further peers come. At the end the records are
+//! audited against the checkpoints of the owner's devices: only they tell whether something is withheld.
+//!
+//! A restore keeps no state of its own on the disk: records, pages and chunks that are here are not fetched again, so one that
+//! was cut off goes on where it stopped.
+//!
+//! A dry run goes the same way, stores nothing, and opens the manifests that it finds instead of pulling them. A fill (see `fill`)
+//! goes the same way and takes records light; then it makes those whole that this node is to hold.
 
-use alloc::collections::{BTreeSet, VecDeque};
+mod tellers;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::disk::DiskOp;
-use crate::event::{RequestError, RestoreReport, What};
-use crate::frame::Frame;
-use crate::ids::{NodeId, RecordId, RequestId};
+use crate::checkpoint::Verdict;
+use crate::disk::{DiskError, DiskOp};
+use crate::event::{CheckpointInfo, FileInfo, INCOMPLETE_MAX, Incomplete, RequestError, RestoreReport, What};
+use crate::frame::{Frame, HeldRecord};
+use crate::ids::{NameId, NodeId, RecordId, RequestId};
+use crate::node::cluster::{Part, Reach};
 use crate::node::context::Context;
+use crate::node::disk_audit::{self, DiskAudit, Found};
+use crate::node::page_loader::{LoadedPage, PageFailure};
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{asks, cluster, schema};
+use crate::node::timers::Timer;
+use crate::node::{answers, asks, checkpoints, cluster, fill, query, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 use crate::{planted, sometimes};
+use tellers::Tellers;
+
+/// Records that are pulled, or whose manifests are opened, at once.
+const BATCH: usize = 64;
+
+/// Records that could not be brought back and are tried again; of further ones it is only known how many there are.
+const FAILED_MAX: usize = 16_384;
+
+/// What it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// All files are to be here.
+    Bring,
+    /// It is to be told which are not.
+    List,
+    /// The names are to be known.
+    Fill,
+}
 
 /// What a restore waits for.
 #[derive(Debug)]
@@ -26,92 +59,223 @@ pub(crate) enum RestoreStep {
     Verified(NodeId),
     /// Which of the records are here already.
     Held(Vec<SignedRecord>),
+    /// A batch of this disk's records, for the audit.
+    Audit,
+    /// The marks of records that this node is to hold.
+    Marks(Vec<SignedRecord>),
+}
+
+/// How far a restore has come.
+#[derive(Debug)]
+enum Stage {
+    /// The first dials have not come to anything yet.
+    Gathering,
+    /// Peers tell what they have, and it is brought here.
+    Asking,
+    /// All of this disk's records are read.
+    Auditing(DiskAudit),
+    /// Light records are made whole.
+    Completing,
+    /// Something is missing, and members that may have it cannot be reached: they are given a little time.
+    Patience,
+    /// The names of what is missing are looked for.
+    Naming,
 }
 
 /// A restore.
 #[derive(Debug)]
 pub(crate) struct Restore {
     id: RequestId,
-    started: bool,
-    /// Peers still to be asked; the first is being asked.
-    peers: VecDeque<NodeId>,
-    /// Where the first peer's next answer starts.
-    next: Bytes,
+    aim: Aim,
+    stage: Stage,
+    tellers: Tellers,
+    /// Members that are being connected to.
+    coming: BTreeSet<NodeId>,
+    /// Records being pulled, and those whose manifests are being opened, by number.
     pulling: u32,
+    opening: BTreeMap<u64, SignedRecord>,
     seen: BTreeSet<RecordId>,
-    missing: BTreeSet<RecordId>,
+    /// The newest checkpoint of each device that was found in a dry run, and all records with it.
+    newest: BTreeMap<NameId, SignedRecord>,
+    found: Found,
+    /// What a peer could not give, and what of it is tried again.
+    failed: BTreeMap<RecordId, SignedRecord>,
+    failed_more: u64,
+    again: VecDeque<SignedRecord>,
+    /// Whether peers have come that might have what failed.
+    is_worth_a_try: bool,
+    was_patient: bool,
+    /// Light records that are to be made whole, and reads of marks under way.
+    to_complete: VecDeque<SignedRecord>,
+    reading_marks: u32,
+    /// Whether there are more than are remembered at once, and whether any of those was made whole.
+    is_cut: bool,
+    has_completed: bool,
     report: RestoreReport,
 }
 
 impl Restore {
-    pub(crate) fn new(id: RequestId) -> Self {
+    pub(crate) fn new(id: RequestId, aim: Aim) -> Self {
         Self {
             id,
-            started: false,
-            peers: VecDeque::new(),
-            next: Bytes::new(),
+            aim,
+            stage: Stage::Gathering,
+            tellers: Tellers::default(),
+            coming: BTreeSet::new(),
             pulling: 0,
+            opening: BTreeMap::new(),
             seen: BTreeSet::new(),
-            missing: BTreeSet::new(),
+            newest: BTreeMap::new(),
+            found: Found::new(),
+            failed: BTreeMap::new(),
+            failed_more: 0,
+            again: VecDeque::new(),
+            is_worth_a_try: true,
+            was_patient: false,
+            to_complete: VecDeque::new(),
+            reading_marks: 0,
+            is_cut: false,
+            has_completed: false,
             report: RestoreReport::default(),
         }
     }
 
+    fn pending(&self, step: RestoreStep) -> Pending {
+        Pending::Task(self.id, TaskStep::Restore(step))
+    }
+
     fn begin(&mut self, cx: &mut Context) -> Flow {
-        if self.started || !cx.dials.settled() {
+        let peers = cx.links.ready_nodes();
+        if !matches!(self.stage, Stage::Gathering) || !cx.dials.settled() || peers.is_empty() {
             return Flow::Continue;
         }
-        self.peers = cx.links.ready_nodes().into_iter().collect();
-        if self.peers.is_empty() {
-            return Flow::Continue;
+        // A fill asks those again who have told all only if something is missing all the same.
+        let is_first = self.aim == Aim::Fill && !cx.fill.has_filled();
+        for node in peers {
+            if !is_first || !cx.fill.has_told(node) {
+                self.tellers.add(node);
+            }
         }
-        self.started = true;
-        self.report.peers = u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
+        let members: Vec<NodeId> = cx.members.nodes().collect();
+        self.coming = members.into_iter().filter(|node| cluster::reach(cx, *node) == Reach::Coming).collect();
+        if self.aim == Aim::Fill && cx.fill.has_filled() {
+            // Perhaps what was missing has come meanwhile.
+            return self.audit(cx);
+        }
+        self.stage = Stage::Asking;
         self.ask(cx)
     }
 
-    /// Asks the first peer for its next records; ends when there is none left.
-    fn ask(&mut self, cx: &mut Context) -> Flow {
-        cx.expect_progress(self.id);
-        let Some(node) = self.peers.front().copied() else { return self.finish(cx) };
-        let (owner, after) = (cx.owner, self.next.clone());
-        asks::ask(cx, AskClient::Request(self.id), node, |request| Frame::Scan { request, owner, after });
-        Flow::Continue
-    }
-
-    fn next_peer(&mut self, cx: &mut Context) -> Flow {
-        self.peers.pop_front();
-        self.next = Bytes::new();
-        self.ask(cx)
-    }
-
-    fn finish(&mut self, cx: &mut Context) -> Flow {
-        if self.report.peers_done == 0 {
-            cx.fail(self.id, RequestError::Unavailable("no peer told all it holds; try again".to_string()));
-            return Flow::Done;
+    /// Tells the caller, if there is one.
+    fn tell(&self, cx: &mut Context, what: What) {
+        if !self.is_silent() {
+            cx.event(self.id, what);
         }
-        let report = self.progress();
-        cx.event(self.id, What::Restored(report));
+    }
+
+    fn end_with(&self, cx: &mut Context, error: RequestError) -> Flow {
+        self.tell(cx, What::Failed(error));
         Flow::Done
     }
 
+    /// Asks the next peer for its next page. When all have told all, what failed is tried again; then comes the audit.
+    fn ask(&mut self, cx: &mut Context) -> Flow {
+        cx.expect_progress(self.id);
+        if let Some((node, after)) = self.tellers.current() {
+            let owner = cx.owner;
+            asks::ask(cx, AskClient::Request(self.id), node, |request| Frame::Scan { request, owner, after });
+            return Flow::Continue;
+        }
+        if self.again.is_empty() && !self.failed.is_empty() && core::mem::take(&mut self.is_worth_a_try) {
+            self.again = core::mem::take(&mut self.failed).into_values().collect();
+        }
+        if !self.again.is_empty() {
+            sometimes!(cx.simulation, "restore.tried-again");
+            let batch: Vec<SignedRecord> = self.again.drain(..BATCH.min(self.again.len())).collect();
+            for record in batch {
+                self.bring(cx, record);
+            }
+            return Flow::Continue;
+        }
+        if self.coming.is_empty() || self.was_patient { self.audit(cx) } else { self.be_patient(cx) }
+    }
+
+    /// Gives members that may have something a little time to come.
+    fn be_patient(&mut self, cx: &mut Context) -> Flow {
+        self.was_patient = true;
+        self.stage = Stage::Patience;
+        let enough = cx.now.mono + cx.config.answer_timeout;
+        cx.timers.set(Timer::Straggler(self.id), enough);
+        cx.expect_progress(self.id);
+        Flow::Continue
+    }
+
+    /// Patience is over: nobody comes any more, or not in time.
+    fn end_patience(&mut self, cx: &mut Context) -> Flow {
+        cx.timers.cancel(&Timer::Straggler(self.id));
+        cx.expect_progress(self.id);
+        self.audit(cx)
+    }
+
+    /// Brings a record here or, in a dry run, finds out what it is.
+    fn bring(&mut self, cx: &mut Context, record: SignedRecord) {
+        if self.aim == Aim::List {
+            let number = cx.number();
+            query::load_root(cx, self.id, number, &record);
+            self.opening.insert(number, record);
+            return;
+        }
+        let is_whole = self.aim == Aim::Bring || matches!(self.stage, Stage::Completing);
+        let part = if is_whole { Part::Whole } else { Part::Light };
+        self.pulling += 1;
+        let holders = cluster::likely_of(cx, &record.record);
+        pull::start(cx, record, part, PullClient::Restore(self.id), holders);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.pulling > 0 || !self.opening.is_empty()
+    }
+
     fn progress(&mut self) -> RestoreReport {
-        self.report.records = self.seen.len() as u64;
-        self.report.missing = self.missing.len() as u64;
+        self.report.peers = self.tellers.asked();
+        self.report.peers_done = self.tellers.done();
+        self.report.missing = (self.failed.len() + self.again.len()) as u64 + self.failed_more;
         self.report.clone()
     }
 
+    /// A page is done with, or a batch of what is tried again.
     fn batch_done(&mut self, cx: &mut Context) -> Flow {
-        if self.pulling > 0 {
+        if self.is_busy() {
             return Flow::Continue;
         }
-        let progress = self.progress();
-        cx.event(self.id, What::RestoreProgress(progress));
-        if !self.next.is_empty() {
-            return self.ask(cx);
+        match self.stage {
+            Stage::Naming => return self.finish(cx),
+            Stage::Completing => return self.complete(cx),
+            Stage::Gathering | Stage::Asking | Stage::Auditing(_) | Stage::Patience => {}
         }
-        self.report.peers_done += 1;
-        self.next_peer(cx)
+        let progress = self.progress();
+        self.tell(cx, What::RestoreProgress(progress));
+        self.ask(cx)
+    }
+
+    fn on_page_of_records(&mut self, cx: &mut Context, node: NodeId, records: Vec<HeldRecord>, next: Bytes) -> Flow {
+        cx.expect_progress(self.id);
+        if !next.is_empty() {
+            sometimes!(cx.simulation, "restore.several-pages");
+        }
+        let next = if planted!(cx.simulation, RestoreFirstPage) { Bytes::new() } else { next };
+        let is_of_owner = next.is_empty() || next.starts_with(&schema::owner_records(cx.owner));
+        if !is_of_owner || !self.tellers.on_page(next) {
+            self.tellers.on_lie();
+            asks::on_lie(cx, node);
+        }
+        let records: Vec<Bytes> = records.into_iter().map(|held| held.record).collect();
+        if planted!(cx.simulation, RestoreUnsigned) {
+            let records = records.into_iter().map(SignedRecord::decode).collect();
+            return self.on_verified(cx, node, WorkResult::RecordsVerified(records));
+        }
+        cx.work(WorkOp::VerifyRecords { records }, self.pending(RestoreStep::Verified(node)));
+        Flow::Continue
     }
 
     fn on_verified(&mut self, cx: &mut Context, node: NodeId, result: WorkResult) -> Flow {
@@ -123,23 +287,249 @@ impl Restore {
         if records.len() < all {
             asks::on_lie(cx, node);
         }
-        let new: Vec<SignedRecord> = records.into_iter().filter(|record| self.seen.insert(record.id)).collect();
-        let keys = new.iter().map(schema::record_key).collect();
-        cx.disk(DiskOp::Lookup { keys }, Pending::Task(self.id, TaskStep::Restore(RestoreStep::Held(new))));
+        let mut new = Vec::new();
+        for record in records {
+            if self.seen.insert(record.id) {
+                let is_checkpoint = matches!(record.record.body, RecordBody::Checkpoint(_));
+                self.report.records += u64::from(!is_checkpoint);
+                new.push(record);
+            }
+        }
+        let mut keys: Vec<Bytes> = new.iter().map(schema::record_key).collect();
+        keys.extend(new.iter().map(|record| schema::evicted_key(owner, record.id)));
+        cx.disk(DiskOp::Lookup { keys }, self.pending(RestoreStep::Held(new)));
         Flow::Continue
     }
 
-    fn on_held(&mut self, cx: &mut Context, records: Vec<SignedRecord>, held: Vec<Option<Bytes>>) -> Flow {
-        for (record, held) in records.into_iter().zip(held) {
-            if held.is_some() {
-                self.report.files += u64::from(record.record.body != RecordBody::Tombstone);
-                continue;
+    /// `values` are the records that are here, then their marks.
+    fn on_held(&mut self, cx: &mut Context, records: Vec<SignedRecord>, mut values: Vec<Option<Bytes>>) -> Flow {
+        let marks = values.split_off(records.len());
+        for (record, (held, mark)) in records.into_iter().zip(values.into_iter().zip(marks)) {
+            if self.aim == Aim::List {
+                self.note(cx, &record);
             }
-            self.pulling += 1;
-            let holders = cluster::likely_of(cx, &record.record);
-            pull::start(cx, record, PullClient::Restore(self.id), holders);
+            let is_file = record.record.body.is_file();
+            let is_light = mark.as_ref().is_some_and(|mark| mark == schema::LIGHT);
+            match self.aim {
+                // What was evicted is wanted elsewhere.
+                _ if held.is_some() && !is_light => {
+                    self.report.files += u64::from(is_file && mark.is_none() && self.aim == Aim::Bring);
+                }
+                Aim::Fill if held.is_some() => {}
+                Aim::List if !is_file => {}
+                Aim::Bring | Aim::List | Aim::Fill => self.bring(cx, record),
+            }
         }
         self.batch_done(cx)
+    }
+
+    /// What is found in a dry run is remembered for the audit.
+    fn note(&mut self, cx: &Context, record: &SignedRecord) {
+        disk_audit::note(&mut self.found, record);
+        let name = record.record.name_id;
+        let is_newer = self.newest.get(&name).is_none_or(|newest| newest.rank() < record.rank());
+        if is_newer && name == cx.keys.checkpoint_name(record.record.version.node) {
+            self.newest.insert(name, record.clone());
+        }
+    }
+
+    fn fail(&mut self, record: SignedRecord) {
+        if self.failed.len() < FAILED_MAX {
+            self.failed.insert(record.id, record);
+        } else {
+            self.failed_more += 1;
+        }
+    }
+
+    fn audit(&mut self, cx: &mut Context) -> Flow {
+        if self.tellers.done() == 0 && self.aim != Aim::Fill {
+            let error = RequestError::Unavailable("no peer told all it holds; try again".to_string());
+            return self.end_with(cx, error);
+        }
+        let mut newest = self.newest.clone();
+        for known in checkpoints::newest(cx) {
+            let found = newest.entry(known.record.name_id).or_insert_with(|| known.clone());
+            if found.rank() < known.rank() {
+                *found = known.clone();
+            }
+        }
+        let pending = self.pending(RestoreStep::Audit);
+        self.to_complete.clear();
+        self.is_cut = false;
+        self.stage = Stage::Auditing(DiskAudit::start(cx, newest.values(), self.found.clone(), pending));
+        Flow::Continue
+    }
+
+    fn on_audit_read(&mut self, cx: &mut Context, read: Result<(Vec<(Bytes, Bytes)>, bool), DiskError>) -> Flow {
+        cx.expect_progress(self.id);
+        let pending = self.pending(RestoreStep::Audit);
+        if !matches!(self.stage, Stage::Auditing(_)) {
+            return Flow::Continue;
+        }
+        let (entries, more) = match read {
+            Ok(read) => read,
+            Err(error) => return self.fail_disk(cx, &error),
+        };
+        let wanted = self.wanted_whole(cx, &entries);
+        self.read_marks(cx, wanted);
+        let Stage::Auditing(audit) = &mut self.stage else { return Flow::Continue };
+        let Some(verdicts) = audit.on_read(cx, &entries, more, pending) else { return Flow::Continue };
+        self.on_audited(cx, verdicts)
+    }
+
+    fn on_audited(&mut self, cx: &mut Context, verdicts: Vec<Verdict>) -> Flow {
+        let trusting = planted!(cx.simulation, RestoreTrustsCount);
+        self.report.checkpoints = verdicts.iter().map(|verdict| info_of(verdict, trusting)).collect();
+        let untold = cx.members.nodes().filter(|node| !self.tellers.has_told(*node)).count();
+        let unasked = cx.strangers() + u32::try_from(untold).unwrap_or(u32::MAX);
+        self.report.unasked = unasked;
+        self.progress();
+        let is_silent_yet = |node: &NodeId| !self.tellers.has_told(*node) && !cx.fill.has_told(*node);
+        let is_everybody = cx.strangers() == 0 && !cx.members.nodes().any(|node| is_silent_yet(&node));
+        let is_everybody = is_everybody && self.report.missing == 0 && cx.members.count() > 0;
+        let told: Vec<NodeId> =
+            cx.links.ready_nodes().into_iter().filter(|node| self.tellers.has_told(*node)).collect();
+        if self.aim != Aim::List {
+            checkpoints::on_audited(cx, &verdicts);
+            fill::on_told(cx, told.into_iter(), is_everybody);
+        }
+        if self.aim == Aim::Fill {
+            return self.on_filled(cx);
+        }
+        if self.report.checkpoints.iter().any(|checkpoint| !checkpoint.is_covered) {
+            sometimes!(cx.simulation, "restore.records-withheld");
+        }
+        if !self.report.is_complete() && self.tellers.current().is_some() {
+            self.stage = Stage::Asking;
+            return self.ask(cx);
+        }
+        if !self.report.is_complete() && unasked > 0 && !self.was_patient {
+            return self.be_patient(cx);
+        }
+        // What is here light and no peer told of is wanted, too.
+        self.stage = Stage::Completing;
+        self.complete(cx)
+    }
+
+    /// A fill has been audited. If something is missing that nobody has been asked for, peers are; then what this node is to hold
+    /// is made whole.
+    fn on_filled(&mut self, cx: &mut Context) -> Flow {
+        let is_open = self.report.checkpoints.iter().any(|checkpoint| !checkpoint.is_covered);
+        if (is_open || !cx.fill.has_filled()) && self.tellers.current().is_some() {
+            self.stage = Stage::Asking;
+            return self.ask(cx);
+        }
+        self.stage = Stage::Completing;
+        self.complete(cx)
+    }
+
+    /// The files among these records that are to be whole here: for a fill, those that this node is to hold.
+    fn wanted_whole(&self, cx: &mut Context, entries: &[(Bytes, Bytes)]) -> Vec<SignedRecord> {
+        let records = entries.iter().filter_map(|(_, bytes)| SignedRecord::decode(bytes.clone()).ok());
+        let files = records.filter(|record| record.record.body.is_file() && !self.failed.contains_key(&record.id));
+        let is_wanted = |record: &SignedRecord| match self.aim {
+            Aim::Fill => cluster::own_part(cx, &record.record) == Part::Whole,
+            Aim::Bring => true,
+            // What a peer told of has been told.
+            Aim::List => !self.seen.contains(&record.id),
+        };
+        files.filter(is_wanted).collect()
+    }
+
+    fn read_marks(&mut self, cx: &mut Context, records: Vec<SignedRecord>) {
+        let room = FAILED_MAX.saturating_sub(self.to_complete.len());
+        self.is_cut |= records.len() > room;
+        if !records.is_empty() && records.len() <= room {
+            self.reading_marks += 1;
+            let keys = records.iter().map(|record| schema::evicted_key(cx.owner, record.id)).collect();
+            cx.disk(DiskOp::Lookup { keys }, self.pending(RestoreStep::Marks(records)));
+        }
+    }
+
+    fn on_marks(&mut self, cx: &mut Context, records: Vec<SignedRecord>, marks: &[Option<Bytes>]) -> Flow {
+        self.reading_marks -= 1;
+        let light = |mark: &Option<Bytes>| mark.as_ref().is_some_and(|mark| mark == schema::LIGHT);
+        let found = records.into_iter().zip(marks).filter(|(_, mark)| light(mark)).map(|(record, _)| record);
+        self.to_complete.extend(found);
+        if matches!(self.stage, Stage::Completing) { self.complete(cx) } else { Flow::Continue }
+    }
+
+    /// Makes the next light records whole that this node is to hold.
+    fn complete(&mut self, cx: &mut Context) -> Flow {
+        cx.expect_progress(self.id);
+        if self.is_busy() || self.reading_marks > 0 {
+            return Flow::Continue;
+        }
+        if self.to_complete.is_empty() {
+            return self.end_completing(cx);
+        }
+        let batch: Vec<SignedRecord> = self.to_complete.drain(..BATCH.min(self.to_complete.len())).collect();
+        for record in batch {
+            self.bring(cx, record);
+        }
+        Flow::Continue
+    }
+
+    /// All light records that were remembered have been made whole, or cannot be.
+    fn end_completing(&mut self, cx: &mut Context) -> Flow {
+        if self.aim == Aim::Fill {
+            return Flow::Done;
+        }
+        if core::mem::take(&mut self.is_cut) {
+            if core::mem::take(&mut self.has_completed) {
+                return self.audit(cx);
+            }
+            self.failed_more += 1;
+        }
+        self.name_missing(cx)
+    }
+
+    /// Looks for the names of what could not be brought back.
+    fn name_missing(&mut self, cx: &mut Context) -> Flow {
+        cx.expect_progress(self.id);
+        self.stage = Stage::Naming;
+        let files = self.failed.values().filter(|record| record.record.body.is_file());
+        let files: Vec<SignedRecord> = files.take(INCOMPLETE_MAX).cloned().collect();
+        for record in files {
+            let number = cx.number();
+            query::load_root(cx, self.id, number, &record);
+            self.opening.insert(number, record);
+        }
+        if self.is_busy() { Flow::Continue } else { self.finish(cx) }
+    }
+
+    fn finish(&mut self, cx: &mut Context) -> Flow {
+        let report = self.progress();
+        self.tell(cx, What::Restored(report));
+        Flow::Done
+    }
+
+    fn fail_disk(&self, cx: &mut Context, error: &DiskError) -> Flow {
+        answers::note_disk_error(cx, error);
+        self.end_with(cx, RequestError::Disk(error.to_string()))
+    }
+
+    /// A manifest that a dry run found.
+    fn on_opened(&mut self, cx: &mut Context, record: SignedRecord, info: Option<FileInfo>) {
+        match info {
+            Some(info) => {
+                self.report.files += 1;
+                self.tell(cx, What::RestoreFound(info));
+            }
+            None => self.fail(record),
+        }
+    }
+}
+
+fn info_of(verdict: &Verdict, trusting: bool) -> CheckpointInfo {
+    let Verdict { device, checkpoint, names_found, is_covered } = *verdict;
+    CheckpointInfo {
+        device,
+        sequence: checkpoint.sequence,
+        time_ms: checkpoint.wall_ms,
+        names: checkpoint.names,
+        names_found,
+        is_covered: is_covered || trusting && names_found == checkpoint.names,
     }
 }
 
@@ -154,36 +544,46 @@ impl Task for Restore {
     }
 
     fn on_peer_ready(&mut self, cx: &mut Context, node: NodeId) -> Flow {
-        if self.started {
-            self.peers.push_back(node);
-            self.report.peers += 1;
-            return Flow::Continue;
+        self.coming.remove(&node);
+        match self.stage {
+            Stage::Gathering => self.begin(cx),
+            Stage::Asking | Stage::Auditing(_) | Stage::Patience => {
+                self.tellers.add(node);
+                self.is_worth_a_try = true;
+                if !matches!(self.stage, Stage::Patience) {
+                    return Flow::Continue;
+                }
+                sometimes!(cx.simulation, "restore.late-peer");
+                cx.timers.cancel(&Timer::Straggler(self.id));
+                self.stage = Stage::Asking;
+                self.ask(cx)
+            }
+            Stage::Completing | Stage::Naming => Flow::Continue,
         }
-        self.begin(cx)
+    }
+
+    fn on_straggler(&mut self, cx: &mut Context) -> Flow {
+        if matches!(self.stage, Stage::Patience) { self.end_patience(cx) } else { Flow::Continue }
+    }
+
+    fn on_unreachable(&mut self, cx: &mut Context, node: NodeId) -> Flow {
+        let was_awaited = self.coming.remove(&node);
+        let is_over = was_awaited && self.coming.is_empty() && matches!(self.stage, Stage::Patience);
+        if is_over { self.end_patience(cx) } else { Flow::Continue }
     }
 
     fn on_answered(&mut self, cx: &mut Context, node: NodeId, answer: Option<Answer>) -> Flow {
         match answer {
-            Some(Answer::Records { records, next }) => {
-                cx.expect_progress(self.id);
-                self.next = if planted!(cx.simulation, RestoreFirstPage) { Bytes::new() } else { next };
-                if !self.next.is_empty() {
-                    sometimes!(cx.simulation, "restore.several-pages");
-                }
-                let records: Vec<Bytes> = records.into_iter().map(|held| held.record).collect();
-                if planted!(cx.simulation, RestoreUnsigned) {
-                    let records = records.into_iter().map(SignedRecord::decode).collect();
-                    return self.on_verified(cx, node, WorkResult::RecordsVerified(records));
-                }
-                let step = TaskStep::Restore(RestoreStep::Verified(node));
-                cx.work(WorkOp::VerifyRecords { records }, Pending::Task(self.id, step));
-                Flow::Continue
-            }
+            Some(Answer::Records { records, next }) => self.on_page_of_records(cx, node, records, next),
             Some(Answer::Announced(_) | Answer::Promised(_) | Answer::Members { .. }) => {
                 asks::on_lie(cx, node);
-                self.next_peer(cx)
+                self.tellers.on_lie();
+                self.ask(cx)
             }
-            None => self.next_peer(cx),
+            None => {
+                self.tellers.on_silence();
+                self.ask(cx)
+            }
         }
     }
 
@@ -193,11 +593,13 @@ impl Task for Restore {
             RestoreStep::Verified(node) => self.on_verified(cx, node, completion.work()),
             RestoreStep::Held(records) => match completion.values() {
                 Ok(held) => self.on_held(cx, records, held),
-                Err(error) => {
-                    cx.fail(self.id, RequestError::Disk(error.to_string()));
-                    Flow::Done
-                }
+                Err(error) => self.fail_disk(cx, &error),
             },
+            RestoreStep::Marks(records) => match completion.values() {
+                Ok(marks) => self.on_marks(cx, records, &marks),
+                Err(error) => self.fail_disk(cx, &error),
+            },
+            RestoreStep::Audit => self.on_audit_read(cx, completion.entries()),
         }
     }
 
@@ -207,28 +609,52 @@ impl Task for Restore {
         match outcome {
             PullOutcome::Stored { fetched_bytes } => {
                 sometimes!(cx.simulation, "restore.file-restored");
-                self.report.files += u64::from(record.record.body != RecordBody::Tombstone);
+                self.has_completed = true;
+                self.report.files += u64::from(record.record.body.is_file());
                 self.report.fetched_bytes += fetched_bytes;
             }
-            PullOutcome::Refused(_) => {
-                self.missing.insert(record.id);
-            }
+            // A light record that cannot be made whole now is tried again by the next fill.
+            PullOutcome::Refused(_) if self.aim == Aim::Fill && matches!(self.stage, Stage::Completing) => {}
+            PullOutcome::Refused(_) if planted!(cx.simulation, RestoreForgetsFailed) => {}
+            PullOutcome::Refused(_) => self.fail(record.clone()),
+        }
+        self.batch_done(cx)
+    }
+
+    fn on_page(&mut self, cx: &mut Context, number: u64, result: Result<LoadedPage, PageFailure>) -> Flow {
+        let Some(record) = self.opening.remove(&number) else { return Flow::Continue };
+        cx.expect_progress(self.id);
+        let info = result.ok().and_then(|page| query::info_of(&record, &page));
+        if matches!(self.stage, Stage::Naming) {
+            let name = info.map(|info| info.name);
+            self.report.incomplete.push(Incomplete { name, version: record.record.version });
+        } else {
+            self.on_opened(cx, record, info);
         }
         self.batch_done(cx)
     }
 
     fn on_timeout(&mut self, cx: &mut Context) -> Flow {
-        let error = if self.started {
-            RequestError::Deadline(cx.config.request_timeout.as_secs())
-        } else {
+        let error = if matches!(self.stage, Stage::Gathering) {
             RequestError::Unavailable(alloc::format!("no peer is connected. {}", cx.dials.troubles()))
+        } else {
+            RequestError::Deadline(cx.config.request_timeout.as_secs())
         };
-        cx.fail(self.id, error);
-        Flow::Done
+        self.end_with(cx, error)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.aim == Aim::Fill
     }
 
     fn on_end_of_task(&mut self, cx: &mut Context) {
-        cx.restoring = false;
+        if self.is_silent() {
+            fill::on_end(cx, self.id);
+        } else {
+            cx.restoring = false;
+            checkpoints::on_standing(cx);
+        }
         pull::cancel(cx, self.id);
+        query::end(cx, self.id);
     }
 }

@@ -3,23 +3,37 @@
 //! | key | value |
 //! | --- | --- |
 //! | `R ‖ owner ‖ name id ‖ version ‖ record id` | a signed record |
-//! | `P ‖ owner ‖ page id` | a manifest page; present only if all that it lists was present when it was stored |
+//! | `P ‖ owner ‖ page id` | a manifest page; all that it lists was present when it was stored, unless its record has the mark `E` |
 //! | `F ‖ owner ‖ chunk id ‖ page id` | empty: the page lists the chunk |
-//! | `E ‖ owner ‖ record id` | empty: the record's chunks were evicted here |
+//! | `E ‖ owner ‖ record id` | the record's chunks may be absent: empty if they were evicted, [`LIGHT`] if they have never been here |
 //! | `K ‖ owner ‖ record id ‖ node` | empty: this node has promised that node to keep the record's chunks |
 //! | `O ‖ node ‖ record key` | empty: that node has not acknowledged the record yet |
 //! | `N ‖ node` | a [`MemberInfo`](crate::member::MemberInfo): an entry of the table of members, the own one among them |
 //! | `C` | the hybrid logical clock |
 //! | `S` | how far scrubs have come: [`Places`](crate::node::scrub::Places) |
+//! | `L` | empty: all members that were known then have been asked for the owner's records |
+//! | `V ‖ node` | the newest checkpoint of that device of which this one has all that it covers: a [`Vouched`] |
 //!
 //! A version's key form is its wall time and counter in big-endian bytes, then the node: keys order as versions do.
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{ChunkId, NameId, NodeId, OwnerId, PageId, RecordId};
 use crate::record::SignedRecord;
 use crate::version::Version;
+
+/// A checkpoint that is known to be covered by what this node has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Vouched {
+    /// Its number among those of its device.
+    pub sequence: u64,
+    /// Its record.
+    pub record: RecordId,
+}
+
+/// The key that says that all members have been asked for the owner's records.
+pub(crate) const FILLED: &[u8] = b"L";
 
 /// The clock's key.
 pub(crate) const CLOCK: &[u8] = b"C";
@@ -76,7 +90,7 @@ pub(crate) fn page_of_reference(key: &[u8]) -> Option<PageId> {
     Some(PageId(tail))
 }
 
-/// The key that marks a record as evicted here.
+/// The key that marks a record whose chunks may be absent here.
 pub(crate) fn evicted_key(owner: OwnerId, record: RecordId) -> Bytes {
     join(&[b"E", &owner.0, &record.0])
 }
@@ -85,6 +99,9 @@ pub(crate) fn evicted_key(owner: OwnerId, record: RecordId) -> Bytes {
 pub(crate) fn promise_key(owner: OwnerId, record: RecordId, to: NodeId) -> Bytes {
     join(&[b"K", &owner.0, &record.0, &to.0])
 }
+
+/// The mark of a record of which this node, a device of its owner, has but the record and the pages.
+pub(crate) const LIGHT: &[u8] = &[1];
 
 /// The prefix of all promises about a record.
 pub(crate) fn promises(owner: OwnerId, record: RecordId) -> Bytes {
@@ -115,6 +132,17 @@ pub(crate) fn member_key(node: NodeId) -> Bytes {
 pub(crate) fn node_of_member(key: &[u8]) -> Option<NodeId> {
     let tail: [u8; 32] = key.get(1..)?.try_into().ok()?;
     Some(NodeId(tail))
+}
+
+/// The device of a key of a checkpoint that is vouched for.
+pub(crate) fn device_of_vouched(key: &[u8]) -> Option<NodeId> {
+    let tail: [u8; 32] = key.get(1..)?.try_into().ok()?;
+    Some(NodeId(tail))
+}
+
+/// The key of the checkpoint of a device that is vouched for.
+pub(crate) fn vouched_key(device: NodeId) -> Bytes {
+    join(&[b"V", &device.0])
 }
 
 /// The end (exclusive) of the range of keys that start with `prefix`.

@@ -89,6 +89,8 @@ pub(crate) enum AskClient {
     Request(RequestId),
     /// The deliveries owed to a node: the one of this record.
     Outbox(RecordId),
+    /// The announcement of this device's checkpoint.
+    Checkpoint(RecordId),
     /// The exchange of tables of members.
     Members,
 }

@@ -6,6 +6,7 @@ use crate::disk::{DiskDone, DiskOp};
 use crate::event::{PeerInfo, PeerState, StatusInfo, What};
 use crate::ids::{NodeId, RequestId};
 use crate::member::{MemberInfo, MemberStatus};
+use crate::node::checkpoints;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::query::timed_out;
@@ -44,6 +45,8 @@ impl Task for Status {
             members_down: count(cx, |liveness| matches!(liveness, Liveness::Down(_))),
             write_quorum: cx.write_quorum(),
             pending: cx.counters.owed,
+            checkpoint_ms: checkpoints::signed_ms(cx),
+            checkpoint_due: checkpoints::is_due(cx),
             requests: self.requests,
             protocol_errors: cx.counters.protocol_errors,
             damaged_blobs: cx.counters.damaged_blobs,

@@ -152,6 +152,11 @@ pub(crate) trait Task: Debug + Send {
     /// No progress was made for too long.
     fn on_timeout(&mut self, cx: &mut Context) -> Flow;
 
+    /// Whether nobody waits for it: it tells nothing.
+    fn is_silent(&self) -> bool {
+        false
+    }
+
     /// The task ends: undo what would outlive it.
     fn on_end_of_task(&mut self, _cx: &mut Context) {}
 }

@@ -30,6 +30,10 @@ pub enum Timer {
     Boot,
     /// The first dials should have come to something.
     Settle,
+    /// A checkpoint is due, or peers are to be told of it again.
+    Checkpoint,
+    /// Peers are to be asked for what is not known of the owner's names.
+    Fill,
     /// What nobody had is asked for again.
     Mend,
     /// Records are checked for what they need.

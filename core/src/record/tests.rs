@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 
 use super::*;
-use crate::ids::NodeId;
+use crate::ids::{Fingerprint, NodeId};
 use crate::secrets::OwnerSecret;
 
 fn keys() -> OwnerKeys {
@@ -26,6 +26,11 @@ fn file() -> RecordBody {
     RecordBody::File { root: PageId([3; 32]), root_len: u32::MAX }
 }
 
+fn checkpoint() -> RecordBody {
+    let fingerprint = Fingerprint([5; 32]);
+    RecordBody::Checkpoint(Checkpoint { sequence: u64::MAX, wall_ms: u64::MAX, names: u64::MAX, fingerprint })
+}
+
 /// Bytes with a signature of the owner, whatever they are.
 fn signed(body: Vec<u8>) -> Bytes {
     signature::sign(&keys(), DOMAIN, body).into()
@@ -33,7 +38,7 @@ fn signed(body: Vec<u8>) -> Bytes {
 
 #[test]
 fn records_verify_as_what_was_signed() {
-    for body in [file(), RecordBody::Tombstone] {
+    for body in [file(), RecordBody::Tombstone, checkpoint()] {
         let signed = SignedRecord::sign(&keys(), record(body));
         assert_eq!(SignedRecord::verify(signed.bytes.clone()), Ok(signed));
     }
@@ -43,6 +48,7 @@ fn records_verify_as_what_was_signed() {
 fn longest_records_stay_below_the_limit() {
     assert!(SignedRecord::sign(&keys(), record(file())).bytes.len() < RECORD_LEN_MAX);
     assert!(SignedRecord::sign(&keys(), record(RecordBody::Tombstone)).bytes.len() < RECORD_LEN_MAX);
+    assert!(SignedRecord::sign(&keys(), record(checkpoint())).bytes.len() < RECORD_LEN_MAX);
 }
 
 #[test]

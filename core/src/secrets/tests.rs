@@ -18,6 +18,9 @@ fn every_derived_key_differs_from_every_other() {
         *keys.name,
         *keys.page_salt,
         *keys.page_key,
+        *keys.checkpoint_name,
+        *keys.checkpoint_term,
+        *keys.checkpoint_sum,
     ];
     assert_eq!(derived.iter().collect::<BTreeSet<_>>().len(), derived.len());
 }

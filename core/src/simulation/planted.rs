@@ -114,6 +114,14 @@ bugs! {
         "A restore stops at the first page of each peer's answer; it shows when a disk is lost, and answers are short.";
     RestoreUnsigned "restore-unsigned" in "core/node/restore.rs" needs ["liar"],
         "A restore does not verify the records it is given.";
+    RestoreTrustsCount "restore-trusts-count" in "core/node/restore.rs" needs ["process"],
+        "A restore takes a checkpoint to be covered by as many names as it counts, whichever versions these are of.";
+    RestoreForgetsFailed "restore-forgets-failed" in "core/node/restore.rs" needs ["process", "disk"],
+        "A restore forgets what no peer could give it.";
+    LightUnmarked "light-unmarked" in "core/node/pull.rs" needs [],
+        "A device that takes a record without its chunks does not mark it, and passes for one that holds the file.";
+    LightIsReplica "light-is-replica" in "core/node/publish.rs" needs [],
+        "A device of the owner that has but the record and the pages is counted as a node that holds the file.";
     LateManifestListed "late-manifest-listed" in "core/node/names.rs" needs ["disk"],
         "A manifest that opens after its file was deleted puts the name back on the list.";
     ClockForgotten "clock-forgotten" in "core/node/boot.rs" needs ["process", "clock"],

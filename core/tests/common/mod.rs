@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use forever_core::bulk::PlainChunk;
+use forever_core::checkpoint::{Census, Checkpoint};
 use forever_core::frame::{
     AnnounceOutcome, Frame, Goodbye, HeldRecord, Hello, Life, MemberRow, PROTOCOL_VERSION, Refusal,
 };
@@ -82,6 +83,21 @@ pub(crate) fn record(body: RecordBody) -> SignedRecord {
 pub(crate) fn file_record() -> SignedRecord {
     let (_, _, page) = page();
     record(RecordBody::File { root: page.id, root_len: u32::try_from(page.data.len()).expect("a page is short") })
+}
+
+/// The checkpoint of the device `22 22 ...`, which knows `hello.txt` and nothing else.
+pub(crate) fn checkpoint() -> SignedRecord {
+    let mut census = Census::default();
+    census.add(&keys(), file_record().id);
+    let fingerprint = census.fingerprint(&keys());
+    let checkpoint = Checkpoint { sequence: 1, wall_ms: 1_767_225_602_000, names: census.names(), fingerprint };
+    let record = Record {
+        name_id: keys().checkpoint_name(version().node),
+        version: Version { wall_ms: 1_767_225_602_000, counter: 0, ..version() },
+        retention: Retention { keep_versions: 1, keep_days: 0, replicas: Replicas::default() },
+        ..record(RecordBody::Checkpoint(checkpoint)).record
+    };
+    SignedRecord::sign(&keys(), record)
 }
 
 pub(crate) fn intent() -> SignedIntent {

@@ -3,7 +3,7 @@
 
 Needs the packages `cryptography` and `blake3`, and BIP-39's English word list, which lies beside this script.
 """
-import argparse, hashlib, os, pathlib, sys
+import argparse, datetime, hashlib, os, pathlib, sys
 
 sys.dont_write_bytecode = True  # The modules beside this script may lie in a checkout.
 from blake3 import blake3
@@ -73,11 +73,13 @@ class Owner:
         self.id = Ed25519PrivateKey.from_private_bytes(derive("owner signing key", secret)).public_key().public_bytes(*RAW)
         self.name_key = derive("name key", secret)
         root = derive("record-key root", secret)
+        self.checkpoint_name_key = derive("checkpoint name key", self.name_key)
+        self.checkpoint_term_key, self.checkpoint_sum_key = derive("checkpoint term key", root), derive("checkpoint sum key", root)
         self.page_key_key, self.page_salt_key = derive("page key key", root), derive("page salt key", root)
 
 
 def record_of(owner, key, record):
-    """A record, verified, as (name id, version bytes, id, root page or None if it is a deletion)."""
+    """A record, verified, as (name id, version bytes, id, root page, or None if it is a deletion, or a checkpoint's four fields)."""
     body, signature = record[:-64], record[-64:]
     try:
         public = Ed25519PublicKey.from_public_bytes(owner.id)
@@ -89,16 +91,52 @@ def record_of(owner, key, record):
     version = reader.number().to_bytes(8, "big") + reader.number().to_bytes(4, "big") + reader.key()
     check(key[65:] == version + hash_of(body), "a record is misplaced")
     reader.number(), reader.number(), reader.take(1)  # retention
-    return key[33:65], version, hash_of(body), reader.key() if reader.number() == 0 else None
+    kind = reader.number()
+    check(kind <= 2, "a record is of a kind this script does not know")
+    what = reader.key() if kind == 0 else None if kind == 1 else (*(reader.number() for _ in range(3)), reader.key())
+    return key[33:65], version, hash_of(body), what
 
 
-def winners(owner, source, name_id=b""):
-    """Of one name or of all, the record of the highest version and then id: its tuple, by name id."""
+def records(owner, source, name_id=b""):
+    return [record_of(owner, key, record) for key, record in source.prefixed(b"R" + owner.id + name_id)]
+
+
+def winners(records):
+    """The record of the highest version and then id: its tuple, by name id."""
     found = {}
-    for key, record in source.prefixed(b"R" + owner.id + name_id):
-        record = record_of(owner, key, record)
+    for record in records:
         found[record[0]] = max(record, found.get(record[0], record), key=lambda one: one[1:3])
     return found
+
+
+def fingerprint(owner, covered):
+    terms = (int.from_bytes(keyed(owner.checkpoint_term_key, record[2]), "little") for record in covered)
+    total = sum(terms) % 2**256
+    return keyed(owner.checkpoint_sum_key, len(covered).to_bytes(8, "little") + total.to_bytes(32, "little"))
+
+
+def is_covered(owner, records, version, names, wanted):
+    """Whether the records cover a checkpoint, by the rule of FORMAT.md."""
+    known = sorted((record for record in records if record[1] <= version), key=lambda one: one[1:3])
+    while True:
+        covered = [record for record in winners(known).values() if not isinstance(record[3], tuple)]
+        if len(covered) == names and fingerprint(owner, covered) == wanted:
+            return True
+        others = [record for record in known if record[1][12:] != version[12:]]
+        if not others:
+            return False
+        known.remove(others[-1])
+
+
+def tell_checkpoints(owner, records):
+    """Says of each device's newest checkpoint whether the records cover it."""
+    for name_id, version, _, what in winners(records).values():
+        if isinstance(what, tuple) and name_id == keyed(owner.checkpoint_name_key, version[12:]):
+            sequence, wall_ms, names, wanted = what
+            time = datetime.datetime.fromtimestamp(wall_ms / 1000, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+            of = f"as of {time}, device {version[12:16].hex()}, checkpoint {sequence} of {names} names"
+            covered = is_covered(owner, records, version, names, wanted)
+            print(f"recover: {'complete' if covered else 'NOT complete'} {of}", file=sys.stderr)
 
 
 def open_page(owner, source, page_id, place, number, key=None):
@@ -150,7 +188,7 @@ def chunks_of(owner, source, place, count, entries, keys):
 
 def recover(owner, source, name, key_hash, target):
     hashed = hashlib.md5(name.encode()).hexdigest().encode() if key_hash == "md5" else keyed(owner.name_key, name.encode())
-    record = winners(owner, source, hashed).get(hashed)
+    record = winners(records(owner, source, hashed)).get(hashed)
     if record is None:
         check(any(source.prefixed(b"R" + owner.id)), "there is no file of this phrase's owner: is the phrase another owner's?")
         raise SystemExit(f"recover: no record of the name {name}; --list shows the names, and try --key-hash")
@@ -170,16 +208,19 @@ def recover(owner, source, name, key_hash, target):
 
 
 def show(owner, source):
-    records = winners(owner, source)
-    check(records, "there is no file of this phrase's owner: is the phrase another owner's?")
+    found = records(owner, source)
+    check(found, "there is no file of this phrase's owner: is the phrase another owner's?")
     files = []
-    for name_id, version, record_id, root in records.values():
+    for name_id, version, record_id, root in winners(found).values():
+        if isinstance(root, tuple):
+            continue
         if root and source.get(b"P" + owner.id + root) is None:
             print(f"recover: the manifest of record {record_id.hex()} is not in this folder", file=sys.stderr)
         elif root:
             files.append(open_file(owner, source, (name_id, version, record_id, root))[:2])
     for name, length in sorted(files):
         print(f"{length}\t{name}")
+    tell_checkpoints(owner, found)
 
 
 def arguments():

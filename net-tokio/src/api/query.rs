@@ -13,8 +13,8 @@ use serde::Deserialize;
 
 use super::steps::{self, Step};
 use super::view::{
-    DeleteView, ErrorBody, EvictView, ForgetView, HealthView, LeaveView, ListView, PeersView, PutView, RestoreView,
-    StatView, StatusView, VersionsView, problems,
+    DeleteView, ErrorBody, EvictView, ForgetView, HealthView, LeaveView, ListView, PeersView, PutView, RestoreStep,
+    RestoreView, StatView, StatusView, VersionsView, problems,
 };
 use super::{ApiError, Context, Shared, name_of};
 
@@ -36,6 +36,13 @@ pub(super) struct StatQuery {
     version: Option<String>,
     #[serde(default)]
     holders: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RestoreQuery {
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// The query of a get: `?version=`.
@@ -242,23 +249,29 @@ pub(super) async fn failure(
     failure.ok_or_else(|| ApiError::new(StatusCode::NOT_FOUND, "no_failure", "no such get has failed lately"))
 }
 
-/// Brings the owner's namespace back, and streams its steps.
-pub(super) async fn restore(State(shared): State<Shared>) -> Result<Response, ApiError> {
-    steps::stream::<RestoreView>(shared.context.handle.request(Command::Restore).await?).await
+/// Brings the owner's namespace back, or lists what would be brought back, and streams its steps.
+pub(super) async fn restore(
+    State(shared): State<Shared>,
+    query: Result<Query<RestoreQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let RestoreQuery { dry_run } = query_of(query)?;
+    steps::stream::<RestoreStep>(shared.context.handle.request(Command::Restore { dry_run }).await?).await
 }
 
-impl Step for RestoreView {
+impl Step for RestoreStep {
     fn of(what: What) -> Option<Self> {
         if let What::RestoreProgress(report) = what {
-            Some(Self::new(false, &report))
+            Some(Self::Report(RestoreView::new(false, &report)))
         } else if let What::Restored(report) = what {
-            Some(Self::new(true, &report))
+            Some(Self::Report(RestoreView::new(true, &report)))
+        } else if let What::RestoreFound(file) = what {
+            Some(Self::Found { found: file.into() })
         } else {
             None
         }
     }
 
     fn is_last(&self) -> bool {
-        self.done
+        matches!(self, Self::Report(view) if view.done)
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use forever_core::command::VersionSelector;
 use forever_core::event::{
-    FileInfo, FileStat, PeerInfo, PeerState, PutReport, RestoreReport, ScrubReport, Share, StatusInfo, VersionInfo,
-    WriteReport,
+    CheckpointInfo, FileInfo, FileStat, Incomplete, PeerInfo, PeerState, PutReport, RestoreReport, ScrubReport, Share,
+    StatusInfo, VersionInfo, WriteReport,
 };
 use forever_core::ids::{NodeId, OwnerId};
 use forever_core::version::Version;
@@ -180,23 +180,70 @@ pub enum StepLine<T> {
     Error(ErrorBody),
 }
 
+/// A step of a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RestoreStep {
+    /// It goes on, or has ended.
+    Report(RestoreView),
+    /// A version of a file that would be brought back (dry runs).
+    Found {
+        /// The version.
+        found: FileView,
+    },
+}
+
 /// How a restore goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreView {
     /// Whether it has ended.
     pub done: bool,
+    /// Whether all that the owner's devices had when they signed their newest checkpoints is here, or something newer.
+    pub complete: bool,
     /// Peers that were asked.
     pub peers: u32,
     /// Peers that have told all they hold.
     pub peers_done: u32,
+    /// Members that have not told all they hold.
+    pub unasked: u32,
     /// Records found.
     pub records: u64,
-    /// Files complete here, all versions counted.
+    /// Files complete here, all versions counted; in a dry run, those that are not and would be brought back.
     pub files: u64,
     /// Bytes fetched.
     pub fetched_bytes: u64,
-    /// Versions that could not be brought back from the peers that answered.
+    /// Records that could not be brought back from the peers that answered.
     pub missing: u64,
+    /// The first 100 versions of files among these.
+    pub incomplete: Vec<IncompleteView>,
+    /// The newest checkpoint of each device, and what came of it.
+    pub checkpoints: Vec<CheckpointView>,
+}
+
+/// A version of a file that is not whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncompleteView {
+    /// The file's name; null if its manifest could not be opened.
+    pub name: Option<String>,
+    /// The version.
+    pub version: String,
+}
+
+/// A device's checkpoint, and whether what is known covers it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointView {
+    /// The device.
+    pub device: NodeId,
+    /// How many checkpoints it had signed, this one included.
+    pub sequence: u64,
+    /// When it signed this one, milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// How many names it knew.
+    pub names: u64,
+    /// How many names of that time are known now.
+    pub names_found: u64,
+    /// Whether all that it knew is known, or something newer.
+    pub covered: bool,
 }
 
 /// How a scrub goes.
@@ -271,6 +318,10 @@ pub struct StatusView {
     pub write_quorum: u32,
     /// Writes that some known node does not have yet.
     pub pending: u64,
+    /// When this device signed its newest checkpoint, milliseconds since the Unix epoch.
+    pub checkpoint_ms: Option<u64>,
+    /// Whether names have changed since, or no other node has it yet.
+    pub checkpoint_due: bool,
     /// Requests under way.
     pub requests: u32,
     /// Frames of peers that broke the protocol since the start.
@@ -439,13 +490,30 @@ impl RestoreView {
     pub(crate) fn new(done: bool, report: &RestoreReport) -> Self {
         Self {
             done,
+            complete: report.is_complete(),
             peers: report.peers,
             peers_done: report.peers_done,
+            unasked: report.unasked,
             records: report.records,
             files: report.files,
             fetched_bytes: report.fetched_bytes,
             missing: report.missing,
+            incomplete: report.incomplete.iter().map(Into::into).collect(),
+            checkpoints: report.checkpoints.iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<&Incomplete> for IncompleteView {
+    fn from(incomplete: &Incomplete) -> Self {
+        Self { name: incomplete.name.clone().map(Into::into), version: version_text(&incomplete.version) }
+    }
+}
+
+impl From<&CheckpointInfo> for CheckpointView {
+    fn from(checkpoint: &CheckpointInfo) -> Self {
+        let CheckpointInfo { device, sequence, time_ms, names, names_found, is_covered } = *checkpoint;
+        Self { device, sequence, time_ms, names, names_found, covered: is_covered }
     }
 }
 
@@ -530,6 +598,8 @@ impl StatusView {
             members_down: status.members_down,
             write_quorum: status.write_quorum,
             pending: status.pending,
+            checkpoint_ms: status.checkpoint_ms,
+            checkpoint_due: status.checkpoint_due,
             requests: status.requests,
             protocol_errors: status.protocol_errors,
             damaged_blobs: status.damaged_blobs,

@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use forever_core::command::VersionSelector;
 use forever_core::name::Name;
 use forever_net_tokio::api::view::{
-    DeleteView, EvictView, FileView, ForgetView, LeaveView, ListView, PeerView, PeersView, RestoreView, StatView,
-    StateView, StatusView, VersionsView,
+    DeleteView, EvictView, FileView, ForgetView, LeaveView, ListView, PeerView, PeersView, StatView, StateView,
+    StatusView, VersionsView,
 };
 use http::Method;
 
@@ -119,31 +119,6 @@ pub(crate) async fn evict(data: &Path, name: &str, report: &Report) -> Result<Ex
     Ok(Exit::Done)
 }
 
-/// `forever restore`. Exits with "unavailable" when something is missing, because a later try may find it.
-pub(crate) async fn restore(data: &Path, report: &Report) -> Result<Exit, CliError> {
-    let end = follow_restore(&mut Client::open(data)?, report).await?;
-    Ok(if end.missing == 0 { Exit::Done } else { Exit::Unavailable })
-}
-
-/// Starts a restore and reports each step until its end.
-pub(crate) async fn follow_restore(client: &mut Client, report: &Report) -> Result<RestoreView, CliError> {
-    let show = |view: &RestoreView| report.result(view, || restore_text(view));
-    client.steps("/v1/restore", show, |view| view.done).await
-}
-
-fn restore_text(view: &RestoreView) -> String {
-    let RestoreView { peers, peers_done, records, files, missing, .. } = view;
-    let fetched = human_bytes(view.fetched_bytes);
-    let found = format!("{records} records, {files} versions of files ({fetched})");
-    match (view.done, missing) {
-        (false, _) => format!("{peers_done} of {peers} peers have told all: {found}"),
-        (true, 0) => format!("complete as far as {peers_done} of {peers} peers know: {found}"),
-        (true, missing) => {
-            format!("{found}; {missing} versions are not whole on any peer that answered: try again later")
-        }
-    }
-}
-
 /// `forever status`.
 pub(crate) async fn status(data: &Path, report: &Report) -> Result<Exit, CliError> {
     let view: StatusView = Client::open(data)?.json(Method::GET, "/v1/status").await?;
@@ -171,9 +146,19 @@ fn status_text(view: &StatusView) -> String {
         format!("peers     {} connected, {} needed for a write", view.peers_connected, view.write_quorum),
         format!("members   {}, {} alive, {} down", view.members, view.members_alive, view.members_down),
         format!("pending   {} writes that some node does not have yet", view.pending),
+        format!("covered   {}", covered_text(view.checkpoint_ms, view.checkpoint_due)),
         format!("faults    {} broken frames, {}", view.protocol_errors, damage_text(view)),
     ]
     .join("\n")
+}
+
+fn covered_text(checkpoint_ms: Option<u64>, is_due: bool) -> String {
+    match (checkpoint_ms, is_due) {
+        (Some(ms), false) => format!("all, by the checkpoint of {}", date(ms)),
+        (Some(ms), true) => format!("up to the checkpoint of {}; the next is due", date(ms)),
+        (None, true) => "nothing yet; the first checkpoint is due".to_owned(),
+        (None, false) => "nothing to cover".to_owned(),
+    }
 }
 
 fn damage_text(view: &StatusView) -> String {

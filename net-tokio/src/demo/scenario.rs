@@ -124,8 +124,11 @@ impl Scenario {
         log.end(0);
         log.begin("restore everything the network has of this owner");
         let end = follow_restore(&mut client, &Report::silent()).await?;
-        if end.missing > 0 {
-            return Err(CliError::Demo(format!("{} versions are missing", end.missing)));
+        if !end.complete {
+            return Err(CliError::Demo(format!(
+                "not complete: {} records missing, {:?}",
+                end.missing, end.checkpoints
+            )));
         }
         log.end(end.fetched_bytes);
         log.begin(format!("verify all {} files once more, byte for byte", items.len()));
@@ -203,6 +206,9 @@ async fn delete(
 }
 
 async fn lose_the_third(third: DemoNode, log: &mut Log) -> Result<PeakRss, CliError> {
+    log.begin("wait until its newest checkpoint covers all files, and a peer has it");
+    wait_for(&mut third.client()?, "a checkpoint", |status| !status.checkpoint_due).await?;
+    log.end(0);
     log.begin("lose the third node: kill it and remove its folder");
     let data = third.data.clone();
     let peak = third.kill().await?;

@@ -16,6 +16,7 @@ fn a_lost_node_is_restored_from_its_phrase_with_old_versions_and_without_what_wa
     cluster[2].put("empty", b"");
     cluster[2].put("deleted", &content("deleted", 10));
     cluster[2].forever(&["rm", "deleted"]).exits(0);
+    cluster[2].wait_for_checkpoint();
     let lost = cluster.nodes.pop().unwrap();
     let (phrase, owner) = (lost.phrase.clone(), lost.owner.clone());
     let data = lost.data.clone();
@@ -26,10 +27,19 @@ fn a_lost_node_is_restored_from_its_phrase_with_old_versions_and_without_what_wa
     assert_eq!((found.owner.as_str(), found.phrase.as_str()), (owner.as_str(), ""));
     found.start(&[&cluster[0].listen, &cluster[1].listen]);
     found.wait_for_peers(2);
-    assert_eq!(found.names(), Vec::<String>::new());
+    let dry = found.forever(&["restore", "--dry-run"]).exits(0).lines();
+    let listed: Vec<&str> = dry.iter().filter_map(|line| line["name"].as_str()).collect();
+    assert_eq!(dry.last().unwrap()["complete"], true);
+    // What it is to hold it may have fetched by itself already.
+    assert!(listed.iter().all(|name| ["album/one.png", "empty", "note", "deleted"].contains(name)), "{listed:?}");
     let lines = found.forever(&["restore"]).exits(0).lines();
     let end = lines.last().unwrap();
-    assert_eq!((&end["done"], &end["missing"]), (&json!(true), &json!(0)), "{end}");
+    assert_eq!((&end["done"], &end["complete"], &end["missing"]), (&json!(true), &json!(true), &json!(0)), "{end}");
+    assert_eq!(
+        (&end["checkpoints"][0]["covered"], &end["checkpoints"][0]["names"]),
+        (&json!(true), &json!(4)),
+        "{end}"
+    );
     assert_eq!((&end["peers"], &end["peers_done"]), (&json!(2), &json!(2)), "{end}");
     assert!(end["fetched_bytes"].as_u64().unwrap() >= sealed_len(old.len()) + sealed_len(new.len()), "{end}");
     assert_eq!(found.names(), ["album/one.png", "empty", "note"]);
@@ -52,6 +62,7 @@ fn a_restore_that_misses_something_says_so_and_a_later_one_completes_it() {
     let mut cluster = Cluster::start(3);
     let bytes = content("file", 4 * CHUNK);
     cluster[2].put("file", &bytes);
+    cluster[2].wait_for_checkpoint();
     let phrase = cluster[2].phrase.clone();
     cluster[2].kill9();
     for path in cluster[0].blob_files() {
@@ -64,7 +75,7 @@ fn a_restore_that_misses_something_says_so_and_a_later_one_completes_it() {
     let lines = found.forever(&["restore"]).exits(4).lines();
     let end = lines.last().unwrap();
     assert_eq!((&end["done"], &end["missing"]), (&json!(true), &json!(1)), "{end}");
-    assert_eq!(found.names(), Vec::<String>::new());
+    assert_eq!((&end["complete"], &end["incomplete"][0]["name"]), (&json!(false), &json!("file")), "{end}");
     let listen = cluster[1].listen.clone();
     cluster[1].restart();
     found.terminate();
@@ -85,6 +96,7 @@ fn a_cleared_node_keeps_its_keys_and_gets_everything_back() {
     let mut cluster = Cluster::start(3);
     let bytes = content("cleared", 4 * CHUNK);
     cluster[2].put("file", &bytes);
+    cluster[2].wait_for_checkpoint();
     cluster[2].forever(&["clear"]).fails(2, "usage", &["--yes", "is lost"]);
     cluster[2].forever(&["clear", "--yes"]).fails(1, "data_folder", &["in use by another process"]);
     cluster[2].terminate();

@@ -87,7 +87,7 @@ impl OpClient {
             OpKind::Stat { file } => Command::Stat { name: names::of(*file), version: None, holders: true },
             OpKind::Versions { file } => Command::Versions { name: names::of(*file) },
             OpKind::Evict { file } => Command::Evict { name: names::of(*file) },
-            OpKind::Restore => Command::Restore,
+            OpKind::Restore => Command::Restore { dry_run: false },
             OpKind::Scrub { abandon_after } => {
                 doing = Doing::Scrub { steps: 0, abandon_after: *abandon_after };
                 Command::Scrub { from_start: false }
@@ -147,6 +147,7 @@ impl OpClient {
             | What::Versions(_)
             | What::Shared(_)
             | What::Evicted { .. }
+            | What::RestoreFound(_)
             | What::RestoreProgress(_)
             | What::Restored(_)
             | What::Left
@@ -208,6 +209,7 @@ impl OpClient {
             | What::Versions(_)
             | What::Shared(_)
             | What::Evicted { .. }
+            | What::RestoreFound(_)
             | What::RestoreProgress(_)
             | What::Restored(_)
             | What::Left
@@ -256,6 +258,7 @@ fn on_other(what: What) -> Next {
         | What::GetStart { .. }
         | What::GetData(_)
         | What::GetDone
+        | What::RestoreFound(_)
         | What::Left
         | What::Forgotten
         | What::Status(_)

@@ -8,7 +8,7 @@ mod ops;
 
 use std::time::Duration;
 
-use forever_core::config::Config;
+use forever_core::config::{CheckpointPace, Config};
 use forever_core::placement::Replicas;
 use forever_core::record::Retention;
 use forever_core::simulation::Simulation;
@@ -143,6 +143,11 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         redial: (ms(&mut knob(14), 50, 250), ms(&mut knob(15), 500, 3_000)),
         ban_after: *knob(16).pick(&[2, 3, 5]),
         ban_for: ms(&mut knob(17), 1_000, 8_000),
+        checkpoints: CheckpointPace {
+            quiet: ms(&mut knob(30), 100, 3_000),
+            changes_max: *knob(31).pick(&[1, 4, 64]),
+            wait_max: ms(&mut knob(32), 1_000, 20_000),
+        },
         scrub_period: Duration::from_secs(*knob(18).pick(&[0, 8, 20, 40])),
         presence_period: Duration::from_secs(*knob(19).pick(&[0, 5, 15])),
         simulation: Simulation::default(),

@@ -14,6 +14,7 @@ pub(crate) mod history;
 mod holders;
 pub mod integrity;
 mod links;
+mod restores;
 pub mod resurrection;
 pub mod sessions;
 mod tally;
@@ -104,6 +105,7 @@ where
         Box::new(Judge(bounds::Bounds::new(scenario))),
         Box::new(Judge(durability::Durability::new(findings.clone()))),
         Box::new(Judge(copies::Copies::default())),
+        Box::new(Judge(restores::Restores::default())),
         Box::new(Judge(resurrection::Resurrection::default())),
         Box::new(Judge(convergence::Convergence::default())),
     ]

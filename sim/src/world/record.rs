@@ -191,6 +191,7 @@ pub(super) fn event(trace: &Trace, now_us: u64, actor: &str, request: RequestId,
         | What::Versions(_)
         | What::Shared(_)
         | What::Evicted { .. }
+        | What::RestoreFound(_)
         | What::RestoreProgress(_)
         | What::Restored(_)
         | What::Left

@@ -167,7 +167,7 @@ fn an_index_of_which_bits_have_flipped_is_refused_or_says_what_it_said() {
     for seed in 0..8 {
         let mut run = Run::new(270 + seed, 3);
         run.put(0, 1, FILE_LEN);
-        let before = run.tier.view().contents(1).rows;
+        let before = run.tier.view().contents(1).rows.clone();
         let fault = Fault::IndexRot { node: 1, bits: 1 + u32::try_from(seed).unwrap() };
         let id = run.begin(&fault);
         assert!(run.has_bitten(id) && !run.is_up(1));

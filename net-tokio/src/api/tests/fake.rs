@@ -122,7 +122,7 @@ impl FakeNode {
                 Ok(name) => return self.start_get(id, &name, range, events),
                 Err(error) => What::Failed(error),
             },
-            Command::Restore => {
+            Command::Restore { .. } => {
                 let step = RestoreReport { peers: 2, ..RestoreReport::default() };
                 let _ = events.send(What::RestoreProgress(step.clone()));
                 What::Restored(RestoreReport { peers_done: 2, files: self.files.len() as u64, ..step })
@@ -370,6 +370,8 @@ fn status() -> StatusInfo {
         members_down: 1,
         write_quorum: 2,
         pending: 0,
+        checkpoint_ms: None,
+        checkpoint_due: false,
         requests: 1,
         protocol_errors: 0,
         damaged_blobs: 0,

@@ -18,6 +18,7 @@ pub(super) struct Totals {
     unlisted: u64,
     records: u64,
     tombstones: u64,
+    checkpoints: u64,
     whole: u64,
     evicted: u64,
     incomplete: u64,
@@ -37,7 +38,7 @@ pub(super) struct Totals {
 impl Totals {
     pub(super) fn of(found: &check::Report) -> Self {
         let count = |is: &dyn Fn(&Finding) -> bool| found.findings.iter().filter(|one| is(one)).count() as u64;
-        let Summary { records, tombstones, whole, evicted, incomplete, .. } = found.summary;
+        let Summary { records, tombstones, checkpoints, whole, evicted, incomplete, .. } = found.summary;
         let Summary { pages, unreferenced_pages, blobs, blob_bytes, damaged_blobs, .. } = found.summary;
         let Summary { unreferenced_blobs, unreferenced_bytes, hashed_bytes, unlisted, .. } = found.summary;
         Self {
@@ -51,6 +52,7 @@ impl Totals {
             unlisted,
             records,
             tombstones,
+            checkpoints,
             whole,
             evicted,
             incomplete,
@@ -81,7 +83,7 @@ impl Totals {
             "not read: --deep hashes every one".to_owned()
         };
         format!(
-            "records   {} in order, {} of them deletions\n\
+            "records   {} in order, {} of them deletions and {} checkpoints\n\
              versions  {} whole, {} evicted, {} not whole\n\
              pages     {}, {} that no record needs\n\
              blobs     {} ({}), {} damaged, {} that no record needs ({}); {how}\n\
@@ -89,6 +91,7 @@ impl Totals {
              result    {}",
             self.records,
             self.tombstones,
+            self.checkpoints,
             self.whole,
             self.evicted,
             self.incomplete,

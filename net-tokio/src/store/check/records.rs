@@ -116,9 +116,16 @@ struct Lacks {
 
 fn check_record(what: &Check<'_>, view: &View, record: &SignedRecord, seen: &mut Seen) -> Result<(), OpenError> {
     seen.report.summary.records += 1;
-    let RecordBody::File { root, .. } = record.record.body else {
-        seen.report.summary.tombstones += 1;
-        return Ok(());
+    let root = match record.record.body {
+        RecordBody::File { root, .. } => root,
+        RecordBody::Tombstone => {
+            seen.report.summary.tombstones += 1;
+            return Ok(());
+        }
+        RecordBody::Checkpoint(_) => {
+            seen.report.summary.checkpoints += 1;
+            return Ok(());
+        }
     };
     let owner = record.record.owner;
     let evicted = view.has(&[&b"E"[..], &owner.0, &record.id.0].concat())?;

@@ -48,6 +48,8 @@ pub struct Summary {
     pub records: u64,
     /// Of these, deletions.
     pub tombstones: u64,
+    /// Of these, checkpoints.
+    pub checkpoints: u64,
     /// Versions of files of which everything is here.
     pub whole: u64,
     /// Versions of files whose bytes were evicted from here.

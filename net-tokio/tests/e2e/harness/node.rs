@@ -233,6 +233,13 @@ impl Node {
         self.wait_for("peers_connected", |connected| connected == count);
     }
 
+    /// Waits until its newest checkpoint covers all that it has put, and a peer has that.
+    #[track_caller]
+    pub(crate) fn wait_for_checkpoint(&self) {
+        let http = self.http();
+        eventually("a checkpoint", || (http.try_json("/v1/status")?["checkpoint_due"] == false).then_some(()));
+    }
+
     /// The files that hold its blobs.
     pub(crate) fn blob_files(&self) -> Vec<PathBuf> {
         files_below(&self.data.join("store").join("blobs"))

@@ -1,6 +1,7 @@
 //! Rule: nothing under an OwnerId changes without its signature. Every record on any disk verifies under the key of the owner
 //! that it names, and says what an operation of the plan said: that owner's, at the device that the version names, a file for
-//! a put and a deletion for a delete, and no more of them than the operation may have stamped.
+//! a put and a deletion for a delete, and no more of them than the operation may have stamped. Devices sign checkpoints unasked, each
+//! under the name that it has for them.
 //!
 //! And nobody reads anything by a ticket but what an owner gave leave to: a ticket that a node makes is signed by its owner, names the
 //! file and version that it says and is valid for as long as was asked; one that was changed on its way, or whose time is up, opens
@@ -65,10 +66,16 @@ impl Authority {
         }
         let mut counts: BTreeMap<(FileKey, usize, bool), usize> = BTreeMap::new();
         for held in &contents.records {
-            let (file, writer) = self.check_record(view, addresses, &held.record).map_err(|what| {
+            let told = |what: String| {
                 let version = history::show(&held.record.record.version);
                 format!("the disk of node {node} holds a record of version {version} {what}")
-            })?;
+            };
+            let writer = Self::writer(view, &held.record).map_err(told)?;
+            if matches!(held.record.record.body, RecordBody::Checkpoint(_)) {
+                check_checkpoint(view, writer, &held.record).map_err(told)?;
+                continue;
+            }
+            let file = self.check_record(addresses, writer, &held.record).map_err(told)?;
             let deleted = held.record.record.body == RecordBody::Tombstone;
             *counts.entry((file, writer, deleted)).or_default() += 1;
         }
@@ -91,20 +98,14 @@ impl Authority {
 
     fn check_record(
         &self,
-        view: &dyn View,
         addresses: &BTreeMap<Address, FileKey>,
+        writer: usize,
         record: &SignedRecord,
-    ) -> Result<(FileKey, usize), String> {
+    ) -> Result<FileKey, String> {
         let what = &record.record;
         let Some(file) = addresses.get(&(what.owner, what.name_id)) else {
             return Err("of a name that nobody wrote".into());
         };
-        let Some(writer) = history::node_of(view, what.version.node) else {
-            return Err("stamped by a node that does not exist".into());
-        };
-        if view.keys(writer).owner_id() != what.owner {
-            return Err(format!("stamped by node {writer}, which is not its owner's"));
-        }
         let deleted = what.body == RecordBody::Tombstone;
         let could_make = |operation: &Operation| {
             operation.op.node == writer
@@ -118,7 +119,18 @@ impl Authority {
         if acked.is_some_and(|acked| acked.deleted != deleted) {
             return Err("that says another thing than the operation that was acknowledged with it".into());
         }
-        Ok((*file, writer))
+        Ok(*file)
+    }
+
+    /// The device that stamped a record, which must be its owner's.
+    fn writer(view: &dyn View, record: &SignedRecord) -> Result<usize, String> {
+        let Some(writer) = history::node_of(view, record.record.version.node) else {
+            return Err("stamped by a node that does not exist".into());
+        };
+        if view.keys(writer).owner_id() != record.record.owner {
+            return Err(format!("stamped by node {writer}, which is not its owner's"));
+        }
+        Ok(writer)
     }
 
     /// A node has made a ticket.
@@ -196,6 +208,12 @@ impl Authority {
         let addresses = self.addresses(view);
         (0..view.scenario().nodes.len()).try_for_each(|node| self.check_disk(view, &addresses, node))
     }
+}
+
+/// A checkpoint lies under the name that its device has for it, where no file can be.
+fn check_checkpoint(view: &dyn View, writer: usize, record: &SignedRecord) -> Result<(), String> {
+    let its_own = view.keys(writer).checkpoint_name(view.node_id(writer));
+    if record.record.name_id == its_own { Ok(()) } else { Err("a checkpoint under a name that is not its own".into()) }
 }
 
 impl Rule for Authority {

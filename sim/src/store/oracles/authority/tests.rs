@@ -53,7 +53,7 @@ fn a_record_under_a_stranger_s_key_is_a_violation() {
     let mut record = run.view.disks[2].records[0].record.record;
     record.owner = stranger.owner_id();
     run.view.disks[2].records[0].record = SignedRecord::sign(&stranger, record);
-    assert!(run.judge().unwrap_err().contains("nobody wrote"));
+    assert!(run.judge().unwrap_err().contains("not its owner's"));
 }
 
 #[test]

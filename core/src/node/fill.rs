@@ -1,0 +1,134 @@
+//! What a device does by itself to know its owner's names: it asks all members for the owner's records and takes them light, as a
+//! restore does that nobody asked for. So a new device lists what others put, and one that lost its disk meets its own checkpoint.
+//!
+//! It is done until all members known have told all they have, once in the life of a disk. From then on announcements, debts and
+//! the sync with other devices keep it up; it is done again when a checkpoint says that something is missing all the same.
+
+use alloc::collections::BTreeSet;
+use core::time::Duration;
+
+use crate::ids::{NodeId, RequestId};
+use crate::node::context::Context;
+use crate::node::timers::Timer;
+use crate::node::{answers, checkpoints, schema};
+use crate::sometimes;
+
+/// How often the wait before the next try is doubled at most.
+const DOUBLINGS_MAX: u32 = 6;
+
+/// How far it has come.
+#[derive(Debug, Default)]
+pub(crate) struct Fill {
+    /// All members known at some time have told all.
+    has_filled: bool,
+    /// Who has told all in this life of the node.
+    told: BTreeSet<NodeId>,
+    running: Option<RequestId>,
+    /// Whether members have come or gone since it was done last.
+    is_placement_new: bool,
+    /// Tries in a row that did not find everything.
+    tries: u32,
+}
+
+impl Fill {
+    /// Whether anybody has ever told what he has to its end.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.has_filled || !self.told.is_empty()
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// The request that does it, if one does.
+    pub(crate) fn running(&self) -> Option<RequestId> {
+        self.running
+    }
+
+    /// Whether a member need not be asked again.
+    pub(crate) fn has_told(&self, node: NodeId) -> bool {
+        self.told.contains(&node)
+    }
+
+    /// Whether all members known at some time have told all.
+    pub(crate) fn has_filled(&self) -> bool {
+        self.has_filled
+    }
+}
+
+/// What the disk says.
+pub(crate) fn recover(cx: &mut Context, has_filled: bool) {
+    cx.fill.has_filled = has_filled;
+}
+
+/// The first dials have come to something, or a peer can be asked.
+pub(crate) fn on_peers(cx: &mut Context) {
+    if !cx.fill.has_filled && cx.dials.settled() && cx.links.ready_count() > 0 {
+        set(cx, Duration::ZERO);
+    }
+}
+
+/// A checkpoint came that may cover what is not here. What it covers is mostly on its way.
+pub(crate) fn on_checkpoint(cx: &mut Context) {
+    if checkpoints::is_any_open(cx) {
+        let pause = cx.config.checkpoints.wait_max;
+        set(cx, pause);
+    }
+}
+
+/// Who is to hold what has changed: light records may be this node's to hold now.
+pub(crate) fn on_membership(cx: &mut Context) {
+    cx.fill.is_placement_new = true;
+    let pause = cx.config.checkpoints.wait_max;
+    set(cx, pause);
+}
+
+fn set(cx: &mut Context, pause: Duration) {
+    let due = cx.now.mono + pause;
+    cx.timers.set_if_sooner(Timer::Fill, due);
+}
+
+/// Time to look whether it is needed. If so, the caller starts it.
+pub(crate) fn begin(cx: &mut Context, request: RequestId) -> bool {
+    let is_needed = !cx.fill.has_filled || cx.fill.is_placement_new || checkpoints::is_any_open(cx);
+    let is_possible = cx.names.are_read() && cx.links.ready_count() > 0;
+    if cx.fill.is_running() || !is_needed {
+        return false;
+    }
+    if cx.restoring || !is_possible {
+        let pause = cx.config.checkpoints.wait_max;
+        set(cx, pause);
+        return false;
+    }
+    sometimes!(cx.simulation, "fill.started");
+    cx.fill.running = Some(request);
+    cx.fill.is_placement_new = false;
+    true
+}
+
+/// Peers have been asked, by this or by a restore: these have told all, and perhaps that was everybody.
+pub(crate) fn on_told(cx: &mut Context, told: impl Iterator<Item = NodeId>, is_everybody: bool) {
+    cx.fill.told.extend(told);
+    if is_everybody && !core::mem::replace(&mut cx.fill.has_filled, true) {
+        let key = bytes::Bytes::from_static(schema::FILLED);
+        answers::commit_quietly(cx, alloc::vec![crate::disk::Write::Put { key, value: bytes::Bytes::new() }]);
+    }
+    checkpoints::on_standing(cx);
+}
+
+/// It has ended, or was cut off. If it did not find everything, it is done again, ever more rarely.
+pub(crate) fn on_end(cx: &mut Context, request: RequestId) {
+    if cx.fill.running != Some(request) {
+        return;
+    }
+    cx.fill.running = None;
+    if cx.fill.has_filled && !checkpoints::is_any_open(cx) {
+        cx.fill.tries = 0;
+    } else {
+        let factor = 1 << cx.fill.tries.min(DOUBLINGS_MAX);
+        cx.fill.tries += 1;
+        let pause = cx.config.checkpoints.wait_max.saturating_mul(factor);
+        set(cx, pause);
+    }
+    checkpoints::on_standing(cx);
+}
