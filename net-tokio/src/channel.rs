@@ -73,6 +73,12 @@ impl Identity {
         }
     }
 
+    /// The same without a cluster key.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn without_cluster_key(&self) -> Self {
+        Self { cluster_key: Zeroizing::new([0; 32]), ..self.clone() }
+    }
+
     /// The public half of the static key.
     #[must_use]
     pub fn node_id(&self) -> NodeId {

@@ -82,6 +82,12 @@ pub async fn drive<N: Net, D: Disk, W: Work, C: Clock>(
     listener: N::Listener,
     calls: Calls,
 ) -> bool {
+    #[cfg(feature = "planted-bugs")]
+    let parts = if planted!(parts.simulation, ClusterKeyUnset) {
+        Parts { identity: Arc::new(parts.identity.without_cluster_key()), ..parts }
+    } else {
+        parts
+    };
     let (connections, incoming) = mpsc::channel(CONNECTIONS_MAX);
     let (link_events, from_links) = mpsc::channel(LINK_EVENTS_MAX);
     // Unbounded because the core bounds what is under way.

@@ -220,6 +220,27 @@ fn a_failed_sync_is_final_and_what_was_acknowledged_stays_readable() {
 }
 
 #[test]
+fn a_sync_that_fails_while_a_store_opens_or_closes_is_made_up_for_by_the_next_start() {
+    at_every_operation(3, |at| {
+        let fs = MemoryFs::new();
+        let mut model = run(&fs, true);
+        // A run that was killed: the next one has something to put in order.
+        let killed = fs.after_kill();
+        killed.fail_sync(at);
+        drop(open(&killed));
+        let was_met = !killed.is_armed();
+        killed.heal();
+        let store = open(&killed).unwrap();
+        for what in workload().concat() {
+            let result = store.perform(what.clone());
+            model.note(&what, &result);
+        }
+        assert_sound(&killed.after_power_loss(at), &model, &format!("sync {at} failed at a start"));
+        was_met
+    });
+}
+
+#[test]
 fn clearing_wipes_everything_whenever_the_power_goes() {
     at_every_operation(10, |at| {
         let fs = MemoryFs::new();

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use harness::{Harness, Oracles, Seeded};
-pub(crate) use panics::catch as caught;
+pub(crate) use panics::{catch as caught, tolerating};
 
 use crate::system::{Plan, Step, Violation};
 use crate::trace::{Keep, Trace};

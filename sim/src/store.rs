@@ -26,7 +26,7 @@ mod smaller;
 
 pub use client::{Next, OpClient};
 pub use event::{Contents, DiskLoss, Event, Got, Held, Holding, OpError, OpResult, Piece, View};
-pub use fault::{DiskPart, Fault, Lie};
+pub use fault::{Approach, DiskPart, Fault, Lie};
 pub use known::Asked;
 pub(crate) use known::Known;
 pub use op::{Content, Length, Op, OpKind, Part, Range, Reader, Said};

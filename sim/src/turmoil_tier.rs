@@ -25,6 +25,7 @@ mod make;
 mod net;
 mod panics;
 mod settle;
+mod stranger;
 mod tier;
 mod view;
 mod watch;

@@ -112,8 +112,6 @@ bugs! {
         "A replica refuses records whose versions lie ahead of its own clock.";
     RestoreFirstPage "restore-first-page" in "core/node/restore.rs" needs ["process", "buggify"],
         "A restore stops at the first page of each peer's answer; it shows when a disk is lost, and answers are short.";
-    RestoreCountsTheSilent "restore-counts-the-silent" in "core/node/restore.rs" needs ["process", "network"],
-        "A restore counts a peer that did not answer among those that have told all.";
     RestoreUnsigned "restore-unsigned" in "core/node/restore.rs" needs ["liar"],
         "A restore does not verify the records it is given.";
     RestoreTrustsCount "restore-trusts-count" in "core/node/restore.rs" needs ["process"],
@@ -188,6 +186,8 @@ bugs! {
         "The sweep after a crash removes a file whose row cannot be read.";
     NonceReuse "nonce-reuse" in "net-tokio/drive.rs" needs ["network"],
         "All handshakes of a run draw from one seed, so that a reconnected channel seals with the keys and nonces of the last.";
+    ClusterKeyUnset "cluster-key-unset" in "net-tokio/drive.rs" needs ["network"],
+        "The cluster key is never set, so that all nodes share one of zeros with whoever else has none; it shows when a stranger dials.";
     ShortWriteLost "short-write-lost" in "net-tokio/channel/writer.rs" needs ["buggify"],
         "What a short write leaves over is thrown away.";
     FrameBoundary "frame-boundary" in "net-tokio/channel/reader.rs" needs [],

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use redb::{BackendError, StorageBackend};
 
+use super::fs::Fs;
 use super::health::Health;
 use super::locks::lock;
 
@@ -18,6 +20,8 @@ const HEADER_LEN: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Watch {
     health: Arc<Health>,
+    /// The file that tells the next start of a failed sync, if this is a store's index.
+    doubtful: Option<(Arc<dyn Fs>, PathBuf)>,
     len: AtomicU64,
     headers: Mutex<Headers>,
 }
@@ -31,8 +35,24 @@ struct Headers {
 }
 
 impl Watch {
-    pub(crate) fn new(health: Arc<Health>) -> Arc<Self> {
-        Arc::new(Self { health, len: AtomicU64::new(0), headers: Mutex::default() })
+    /// Watches a file that nobody needs any more when a sync of it fails.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { health: Arc::default(), doubtful: None, len: AtomicU64::new(0), headers: Mutex::default() })
+    }
+
+    /// Watches the index of a store. When a sync fails, whenever that is, the file at `doubtful` is made.
+    pub(crate) fn of_index(health: Arc<Health>, fs: Arc<dyn Fs>, doubtful: PathBuf) -> Arc<Self> {
+        Arc::new(Self { health, doubtful: Some((fs, doubtful)), len: AtomicU64::new(0), headers: Mutex::default() })
+    }
+
+    /// A sync has failed. Without the file that is made here the next start would take what the file system shows for what the
+    /// disk holds. It need not be durable itself: a power loss takes away what is doubtful. A disk that cannot even make it
+    /// takes no commits either.
+    fn doubt(&self, error: &io::Error) {
+        self.health.degrade(format!("syncing the index failed: {error}"));
+        if let Some((fs, path)) = &self.doubtful {
+            let _ = fs.create_file(path);
+        }
     }
 
     /// Length of the index's file in bytes.
@@ -85,10 +105,7 @@ impl StorageBackend for WatchedBackend {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if let Err(error) = self.file.sync_data() {
-            self.watch.health.degrade(format!("syncing the index failed: {error}"));
-            return Err(error);
-        }
+        self.file.sync_data().inspect_err(|error| self.watch.doubt(error))?;
         let mut headers = lock(&self.watch.headers);
         headers.synced = Some(headers.written.clone());
         Ok(())

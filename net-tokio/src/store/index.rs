@@ -16,7 +16,6 @@ use super::batch::{self, Applied, Change};
 use super::error::disk_error;
 use super::fs::Fs;
 use super::health::Health;
-use super::open::INDEX_DOUBTFUL;
 use super::row::{Row, blob_of, row_key};
 use crate::simulation::Simulated;
 
@@ -169,11 +168,6 @@ impl Index {
             }
             Err(error) => self.health.check().err().unwrap_or(error),
         };
-        if self.health.is_degraded() {
-            // Without it the next start would take what the file system shows for what the disk holds. It need not be durable
-            // itself: a power loss takes away what is doubtful. A disk that cannot even make it takes no commits either.
-            let _ = self.fs.create_file(&self.path.with_file_name(INDEX_DOUBTFUL));
-        }
         if let Ok(database) = self.open_frozen() {
             sometimes!(self.simulation, "store.index-frozen");
             state.database = Access::Frozen(database);

@@ -278,6 +278,16 @@ impl MemoryFs {
         Ok(state)
     }
 
+    /// A sync of a file. One that fails has forgotten what it was to make durable; power that goes takes what it likes.
+    fn sync_step(&self, inode: usize) -> io::Result<MutexGuard<'_, State>> {
+        self.step(Class::Sync).inspect_err(|_| {
+            let mut state = self.state();
+            if !state.is_dead {
+                state.inodes[inode].unsynced.clear();
+            }
+        })
+    }
+
     fn write_at(&self, inode: usize, offset: u64, bytes: &[u8]) -> io::Result<()> {
         match self.step(Class::Space) {
             Ok(mut state) => {

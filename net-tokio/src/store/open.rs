@@ -52,7 +52,7 @@ impl Store {
             make_index(&*fs, &root, config)?;
         }
         let health = Arc::new(Health::default());
-        let watch = Watch::new(Arc::clone(&health));
+        let watch = Watch::of_index(Arc::clone(&health), Arc::clone(&fs), root.join(INDEX_DOUBTFUL));
         if !planted!(config.simulation, DoubtfulIndexTrusted) {
             write_out_doubtful(&*fs, &root)?;
         }
@@ -233,7 +233,7 @@ fn make_index(fs: &dyn Fs, root: &Path, config: &StoreConfig) -> Result<(), Open
         fs.remove_file(&new).map_err(|error| OpenError::io(&new, error))?;
     }
     let file = fs.open_index(&new, true).map_err(|error| OpenError::io(&new, error))?;
-    let watch = Watch::new(Arc::default());
+    let watch = Watch::new();
     let backend = watch.over(file).map_err(|error| OpenError::io(&new, error))?;
     let fill = || -> Result<(), redb::Error> {
         let database = builder(config.cache_bytes).create_with_backend(backend)?;

@@ -34,6 +34,21 @@ pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     }
 }
 
+/// Runs something that, if `tolerated`, catches panics of its own on purpose: those are none.
+pub(crate) fn tolerating<T>(tolerated: bool, run: impl FnOnce() -> T) -> T {
+    if !tolerated {
+        return run();
+    }
+    let outer = CAUGHT.replace(Some(Vec::new()));
+    let result = catch_unwind(AssertUnwindSafe(run));
+    let inner = CAUGHT.replace(outer);
+    result.unwrap_or_else(|payload| {
+        // It did not catch this one.
+        CAUGHT.with_borrow_mut(|caught| caught.get_or_insert_default().extend(inner.into_iter().flatten()));
+        std::panic::resume_unwind(payload)
+    })
+}
+
 /// Where a caught panic happened.
 pub(crate) fn place(message: &str) -> &str {
     message.split_once(AFTER_PLACE).map_or(message, |(place, _)| place)

@@ -1,6 +1,6 @@
 //! All faults, for who asks what there is.
 
-use super::{DiskPart, Fault, Lie};
+use super::{Approach, DiskPart, Fault, Lie};
 
 impl Fault {
     /// One of each kind, with modest figures.
@@ -20,6 +20,7 @@ impl Fault {
             Self::Resets { a, b, every_ms: 500 },
             Self::HalfOpen { node },
             Self::Clog { pairs: vec![(0, 1), (1, 2)] },
+            Self::Stranger { node, approach: Approach::AnotherKey },
             Self::Crash { node },
             Self::PowerLoss { node },
             Self::Pause { node },
@@ -35,6 +36,7 @@ impl Fault {
             Self::SlowDisk { node, extra_ms: 100 },
             Self::StalledDisk { node },
             Self::BitRot { node, per_mille: 50 },
+            Self::IndexRot { node, bits: 1 },
             Self::Misdirected { node, per_mille: 50 },
             Self::LostDirSyncs { node },
             Self::Liar { node, lie: Lie::WrongBytes },
@@ -57,6 +59,9 @@ impl Fault {
             Self::Resets { .. } => "Connections are reset in the middle of a frame, now and again.",
             Self::HalfOpen { .. } => "The other ends of a node's connections vanish without a word.",
             Self::Clog { .. } => "The ways between random pairs of nodes clog one by one, and clear in another order.",
+            Self::Stranger { .. } => {
+                "Somebody who does not know the cluster key dials a node: it must be told nothing."
+            }
             Self::Crash { .. } => "The process is killed; what its disk was told stays. Starts again at the end.",
             Self::PowerLoss { .. } => "The power goes: what was not synced is gone, in whole or in part.",
             Self::Pause { .. } => "The process stops in its tracks, and goes on at the end.",
@@ -72,6 +77,9 @@ impl Fault {
             Self::SlowDisk { .. } => "Every operation of the disk takes longer.",
             Self::StalledDisk { .. } => "No operation of the disk completes before the end.",
             Self::BitRot { .. } => "Bits of blobs that lie on the disk flip, and stay flipped.",
+            Self::IndexRot { .. } => {
+                "Bits of the index's file flip while the node is down: it must refuse to start, or hold what it held."
+            }
             Self::Misdirected { .. } => "Writes of blobs go to the place of another blob.",
             Self::LostDirSyncs { .. } => "Syncs of folders do nothing, and the disk says they did.",
             Self::Liar { .. } => {

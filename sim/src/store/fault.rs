@@ -38,6 +38,8 @@ pub enum Fault {
     HalfOpen { node: usize },
     /// The ways between random pairs of nodes clog one after the other, and clear in another order until the end.
     Clog { pairs: Vec<(usize, usize)> },
+    /// Somebody who does not know the cluster key dials a node again and again. It must be told nothing.
+    Stranger { node: usize, approach: Approach },
     // Process.
     /// The process is killed; what its disk was told stays. Starts again at the end.
     Crash { node: usize },
@@ -85,8 +87,12 @@ pub enum Fault {
     /// Nothing completes before the end.
     StalledDisk { node: usize },
     /// Bits of blobs that lie on the disk flip, and stay flipped: in so many of a thousand blobs. In Turmoil, of blobs in files
-    /// of their own: a bit of the index is in a page that the next start checks, and it takes more than blobs with it then.
+    /// of their own; what becomes of the others is [`Fault::IndexRot`]'s business.
     BitRot { node: usize, per_mille: u32 },
+    /// So many bits of the index's file flip while its node is down, which it is until the end. The store must refuse to open, with
+    /// an error that says so, or hold what it held before; its operator then gives the node an empty disk. (Pages that rot under an
+    /// open store are not simulated: `redb` looks at checksums when it opens a file, and keeps what it has read.)
+    IndexRot { node: usize, bits: u32 },
     /// Writes of blobs go to the place of another blob: what was there is damaged, what was written is not where it should be.
     Misdirected { node: usize, per_mille: u32 },
     /// Syncs of folders do nothing: names may be gone after a power loss, although the disk said otherwise; the power goes for a
@@ -97,15 +103,42 @@ pub enum Fault {
     Liar { node: usize, lie: Lie },
 }
 
+/// What a stranger says to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Approach {
+    /// Nothing.
+    Silent,
+    /// Some random bytes.
+    Noise,
+    /// The beginning of a handshake with another cluster's key.
+    AnotherKey,
+    /// The beginning of a handshake with a key of zeros, as if none had been set.
+    NoKey,
+}
+
+impl Approach {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Silent, Self::Noise, Self::AnotherKey, Self::NoKey];
+
+    const fn tell(self) -> &'static str {
+        match self {
+            Self::Silent => "says nothing",
+            Self::Noise => "says what makes no sense",
+            Self::AnotherKey => "has another cluster's key",
+            Self::NoKey => "has a key of zeros",
+        }
+    }
+}
+
 /// What of a disk a fault meets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DiskPart {
-    /// All of it.
+    /// All of it, folders included.
     #[default]
     All,
-    /// What holds blobs.
+    /// The files of blobs.
     Blobs,
-    /// What holds the index.
+    /// The files of the index.
     Index,
 }
 
@@ -170,13 +203,16 @@ impl Lie {
 }
 
 impl Fault {
-    /// Whether a tier can make it happen. Ciphertext exists only where the real channel runs.
+    /// Whether a tier can make it happen. Ciphertext, who does not have its key, and a file of the index exist only where the real
+    /// channel and the real engine run.
     #[must_use]
     pub const fn works_in(&self, tier: Tier) -> bool {
-        let of_ciphertext =
-            matches!(self, Self::DropBytes { .. } | Self::DuplicateBytes { .. } | Self::ReorderBytes { .. });
+        let of_the_real_node = matches!(
+            self,
+            Self::DropBytes { .. } | Self::DuplicateBytes { .. } | Self::ReorderBytes { .. } | Self::Stranger { .. }
+        );
         match tier {
-            Tier::World => !of_ciphertext,
+            Tier::World => !of_the_real_node,
             Tier::Turmoil => true,
         }
     }
@@ -197,6 +233,7 @@ impl Fault {
             Self::Resets { .. } => "resets",
             Self::HalfOpen { .. } => "half-open",
             Self::Clog { .. } => "clog",
+            Self::Stranger { .. } => "stranger",
             Self::Crash { .. } => "crash",
             Self::PowerLoss { .. } => "power-loss",
             Self::Pause { .. } => "pause",
@@ -212,6 +249,7 @@ impl Fault {
             Self::SlowDisk { .. } => "slow-disk",
             Self::StalledDisk { .. } => "stalled-disk",
             Self::BitRot { .. } => "bit-rot",
+            Self::IndexRot { .. } => "index-rot",
             Self::Misdirected { .. } => "misdirected",
             Self::LostDirSyncs { .. } => "lost-dir-syncs",
             Self::Liar { .. } => "liar",
@@ -240,6 +278,9 @@ impl Step for Fault {
             }
             Self::HalfOpen { node } => format!("the other ends of node {node}'s connections vanish without a word"),
             Self::Clog { pairs } => format!("the ways between the pairs of nodes {pairs:?} clog one after the other"),
+            Self::Stranger { node, approach } => {
+                format!("a stranger dials node {node} again and again and {}", approach.tell())
+            }
             Self::Crash { node } => format!("node {node} is killed"),
             Self::PowerLoss { node } => format!("node {node} loses power"),
             Self::Pause { node } => format!("node {node} stops in its tracks"),
@@ -263,6 +304,7 @@ impl Step for Fault {
             Self::BitRot { node, per_mille } => {
                 format!("bits flip in {per_mille} of 1,000 blobs on the disk of node {node}")
             }
+            Self::IndexRot { node, bits } => format!("node {node} is killed, and {bits} bits of its index flip"),
             Self::Misdirected { node, per_mille } => {
                 format!("{per_mille} of 1,000 writes on the disk of node {node} go to the wrong place")
             }
@@ -284,7 +326,8 @@ impl Step for Fault {
             | Self::ReorderBytes { .. }
             | Self::Resets { .. }
             | Self::HalfOpen { .. }
-            | Self::Clog { .. } => "network",
+            | Self::Clog { .. }
+            | Self::Stranger { .. } => "network",
             Self::Crash { .. }
             | Self::PowerLoss { .. }
             | Self::Pause { .. }
@@ -298,6 +341,7 @@ impl Step for Fault {
             | Self::SlowDisk { .. }
             | Self::StalledDisk { .. }
             | Self::BitRot { .. }
+            | Self::IndexRot { .. }
             | Self::Misdirected { .. }
             | Self::LostDirSyncs { .. } => "disk",
             Self::Liar { .. } => "liar",
@@ -318,6 +362,7 @@ impl Step for Fault {
             Self::Clog { pairs } => pairs.iter().flat_map(|(a, b)| [*a, *b]).collect(),
             Self::Bandwidth { node, .. }
             | Self::HalfOpen { node }
+            | Self::Stranger { node, .. }
             | Self::Crash { node }
             | Self::PowerLoss { node }
             | Self::Pause { node }
@@ -333,6 +378,7 @@ impl Step for Fault {
             | Self::SlowDisk { node, .. }
             | Self::StalledDisk { node }
             | Self::BitRot { node, .. }
+            | Self::IndexRot { node, .. }
             | Self::Misdirected { node, .. }
             | Self::LostDirSyncs { node }
             | Self::Liar { node, .. } => vec![*node],

@@ -52,6 +52,12 @@ pub const ALL: &[(&str, &str)] = &[
 const WORLD: &[(&str, &str)] =
     &[("several manifest pages read", "a file of more chunks than fit into a page of a manifest was read whole")];
 
+/// A probe of those that only Turmoil reaches.
+pub(crate) const INDEX_REFUSED: &str = "damaged index refused";
+
+/// Those that only Turmoil reaches, besides those of the code that it alone runs.
+const TURMOIL: &[(&str, &str)] = &[(INDEX_REFUSED, "a store was not opened because bits of its index had flipped")];
+
 /// Those that a tier reaches too seldom for a sweep of it to be held to, with the reason. The other tier is.
 const SELDOM: &[(Tier, &str, &str)] = &[(
     Tier::Turmoil,
@@ -74,11 +80,11 @@ pub fn seldom(tier: Tier, probe: &str) -> Option<&'static str> {
 /// All probes that a tier can reach: those here and those of the code that it runs.
 #[must_use]
 pub fn of(tier: Tier) -> Vec<(&'static str, &'static str)> {
-    let driver: &[(&str, &str)] = match tier {
-        Tier::World => WORLD,
-        Tier::Turmoil => forever_net_tokio::simulation::PROBES,
+    let own: [&[(&str, &str)]; 2] = match tier {
+        Tier::World => [WORLD, &[]],
+        Tier::Turmoil => [TURMOIL, forever_net_tokio::simulation::PROBES],
     };
-    [ALL, forever_core::simulation::PROBES, driver].concat()
+    [ALL, forever_core::simulation::PROBES, own[0], own[1]].concat()
 }
 
 /// Collects the probes reached.

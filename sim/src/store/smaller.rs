@@ -130,6 +130,7 @@ fn fault_without(fault: &Fault, gone: usize) -> Option<Fault> {
         }
         Fault::Bandwidth { node, .. }
         | Fault::HalfOpen { node }
+        | Fault::Stranger { node, .. }
         | Fault::Crash { node }
         | Fault::PowerLoss { node }
         | Fault::Pause { node }
@@ -145,6 +146,7 @@ fn fault_without(fault: &Fault, gone: usize) -> Option<Fault> {
         | Fault::SlowDisk { node, .. }
         | Fault::StalledDisk { node }
         | Fault::BitRot { node, .. }
+        | Fault::IndexRot { node, .. }
         | Fault::Misdirected { node, .. }
         | Fault::LostDirSyncs { node }
         | Fault::Liar { node, .. } => moved(node)?,

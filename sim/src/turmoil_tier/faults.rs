@@ -35,6 +35,11 @@ impl TurmoilTier {
                 }
             }
             Fault::Clog { pairs } => self.clog(id, pairs),
+            Fault::Stranger { node, approach } => {
+                if let Some(stranger) = &self.stranger {
+                    stranger.dial(id, *node, *approach);
+                }
+            }
             Fault::Crash { node } => self.hold_down(id, *node, false),
             // A node that runs already has started.
             Fault::SlowStart { node } => {
@@ -51,6 +56,10 @@ impl TurmoilTier {
                 self.board.bite(id);
             }
             Fault::BitRot { node, per_mille } => self.hosts[*node].fs.borrow().rot(id, *per_mille),
+            Fault::IndexRot { node, bits } => {
+                self.hold_down(id, *node, false);
+                self.hosts[*node].fs.borrow().rot_index(id, *bits);
+            }
             Fault::Liar { node, .. } => self.board.lost(*node, DiskLoss::Unknown),
             Fault::Bandwidth { .. }
             | Fault::DropBytes { .. }
@@ -91,6 +100,7 @@ impl TurmoilTier {
             Fault::Crash { node }
             | Fault::SlowStart { node }
             | Fault::PowerLoss { node }
+            | Fault::IndexRot { node, .. }
             | Fault::LostDisk { node } => {
                 if self.failing.contains_key(node) {
                     self.lose_power(*node);
@@ -102,6 +112,7 @@ impl TurmoilTier {
             Fault::SyncErrors { node, .. } => self.restart_if_degraded(*node),
             Fault::LostDirSyncs { node } => self.show_lost_names(*node),
             Fault::HalfOpen { .. }
+            | Fault::Stranger { .. }
             | Fault::BitRot { .. }
             | Fault::Liar { .. }
             | Fault::Bandwidth { .. }

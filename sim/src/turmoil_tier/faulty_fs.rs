@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use forever_net_tokio::store::fs::{Entry, Fs, FsFile, Kind};
+use forever_net_tokio::store::inspect::Seen;
 use forever_net_tokio::store::memory_fs::MemoryFs;
 use redb::StorageBackend;
 
@@ -39,6 +40,8 @@ struct State {
     unsynced_folders: BTreeMap<PathBuf, usize>,
     /// Blobs that rot has passed by.
     spared: BTreeSet<(usize, PathBuf)>,
+    /// What the index said before bits of it flipped, until a store is opened over it.
+    rotten: Option<Seen>,
 }
 
 impl FaultyFs {
@@ -71,7 +74,7 @@ impl FaultyFs {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a fault strikes an access of what lies at a path. `chance` gives its node, its rate and what of the disk it meets.
+    /// Whether a fault strikes an access of the file at a path. `chance` gives its node, its rate and what of the disk it meets.
     fn strikes(&self, site: Site, path: &Path, chance: impl Fn(&Fault) -> Option<(usize, u32, DiskPart)>) -> bool {
         let of_blobs = path.starts_with(Path::new(ROOT).join("blobs"));
         let meets = |(node, _, part): &(usize, u32, DiskPart)| *node == self.node && part.meets(of_blobs);
@@ -102,18 +105,18 @@ impl FaultyFs {
 
     /// A sync that fails has forgotten what it was to make durable.
     fn sync_fails(&self, path: &Path) -> io::Result<()> {
-        let rate = |fault: &Fault| {
-            if let Fault::SyncErrors { node, per_mille, part } = fault {
-                Some((*node, *per_mille, *part))
-            } else {
-                None
-            }
-        };
-        if self.strikes(SYNCS, path, rate) {
+        if self.strikes(SYNCS, path, sync_rate) {
             self.fs.forget_unsynced(path);
             return Err(io::Error::other("a sync failed"));
         }
         Ok(())
+    }
+
+    /// Folders are neither blobs nor the index: only what meets all of the disk meets them.
+    fn sync_of_folder_fails(&self) -> io::Result<()> {
+        let meets = |(node, _, part): &(usize, u32, DiskPart)| *node == self.node && *part == DiskPart::All;
+        let strikes = self.board.strikes(SYNCS, |fault| sync_rate(fault).filter(meets).map(|(_, rate, _)| rate));
+        if strikes { Err(io::Error::other("a sync failed")) } else { Ok(()) }
     }
 
     /// Bytes that may still be written, if there is a limit, and the fault that sets it. Blobs leave the engine's reserve.
@@ -141,6 +144,11 @@ impl FaultyFs {
         self.state().left.insert(id, left - bytes);
         Ok(())
     }
+}
+
+/// Whose syncs a fault lets fail, how often, and of what.
+fn sync_rate(fault: &Fault) -> Option<(usize, u32, DiskPart)> {
+    if let Fault::SyncErrors { node, per_mille, part } = fault { Some((*node, *per_mille, *part)) } else { None }
 }
 
 impl Fs for FaultyFs {
@@ -178,7 +186,7 @@ impl Fs for FaultyFs {
             self.state().unsynced_folders.insert(path.into(), *fault);
             return Ok(());
         }
-        self.sync_fails(path)?;
+        self.sync_of_folder_fails()?;
         self.fs.sync_dir(path)?;
         self.state().unsynced_folders.remove(path);
         Ok(())

@@ -15,7 +15,7 @@ use forever_net_tokio::handle::Handle;
 use forever_net_tokio::net::Net;
 use forever_net_tokio::peers::Admission;
 use forever_net_tokio::simulation::Simulated;
-use forever_net_tokio::store::Store;
+use forever_net_tokio::store::{OpenError, Store};
 use tokio::sync::mpsc;
 
 use super::board::Board;
@@ -27,6 +27,7 @@ use super::net::TurmoilNet;
 use super::watch::{SharedRecorder, Status, Watch};
 use super::{SimClock, SimWork};
 use crate::draw::{Draws, Site};
+use crate::simulation::tolerating;
 use crate::store::machine::Secrets;
 use crate::store::{Engine, Event};
 use crate::trace::Tracer;
@@ -131,15 +132,23 @@ async fn open_store(host: &Host, simulated: &Simulated) -> Result<Store, Box<dyn
     let config = disk::store_config(simulated.clone(), host.engine);
     loop {
         let fs = host.fs.borrow().clone();
-        match disk::open(Arc::new(fs.clone()), &config) {
+        // The engine catches what `redb` panics over when its pages contradict each other.
+        match tolerating(fs.is_rotten(), || disk::open(Arc::new(fs.clone()), &config)) {
             // A machine without power opens nothing.
             _ if fs.memory().is_dead() => {
                 host.gate.darken();
                 std::future::pending::<()>().await;
             }
-            Ok(store) => return Ok(store),
+            Ok(store) => {
+                fs.note_opened();
+                return Ok(store);
+            }
             Err(error) => {
                 host.tracer.bytes("not opened", error.to_string().as_bytes());
+                if fs.is_rotten() && matches!(error, OpenError::IndexDamaged { .. }) {
+                    host.fs.replace(fs.replaced());
+                    continue;
+                }
                 if !fs.may_fail() {
                     return Err(
                         format!("{} cannot open its store, and no fault is to blame: {error}", host.name).into()

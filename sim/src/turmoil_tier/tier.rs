@@ -13,6 +13,7 @@ use super::host::{self, Host};
 use super::make::{Shared, latency_of};
 use super::panics::Panics;
 use super::settle::Settling;
+use super::stranger::{self, Stranger};
 use super::view::Eyes;
 use super::ways::{Also, Ways};
 use super::wire::Wire;
@@ -20,7 +21,7 @@ use crate::draw::{Draws, Site};
 use crate::store::machine::{EPOCH_MS, Secrets};
 use crate::store::{Event, Fault, Known, Op, OpError, OpResult, Scenario, View};
 use crate::system::System;
-use crate::trace::Trace;
+use crate::trace::{Trace, Tracer};
 
 /// Simulated time of one step. Latencies below it would make hosts that run later in a step see messages earlier.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
@@ -67,6 +68,8 @@ pub struct TurmoilTier {
     pub(super) known: Known,
     /// Operations that have not.
     pub(super) called: BTreeMap<usize, Op>,
+    /// Somebody outside, if the plan has one.
+    pub(super) stranger: Option<Stranger>,
     is_started: bool,
 }
 
@@ -101,6 +104,14 @@ impl TurmoilTier {
             let software = Rc::clone(host);
             sim.host(host.name.as_str(), move || host::run(Rc::clone(&software)));
         }
+        let has_stranger = scenario.plan.faults.iter().any(|fault| matches!(fault.what, Fault::Stranger { .. }));
+        let stranger = has_stranger.then(|| {
+            let (stranger, process) = Stranger::new();
+            let tracer = Tracer::new(trace.clone(), stranger::NAME);
+            let setup = stranger::Setup { board: board.clone(), tracer, panics: panics.clone() };
+            sim.host(stranger::NAME, move || stranger::run(setup.clone(), Rc::clone(&process)));
+            stranger
+        });
         let nodes = hosts.len();
         trace.record_value(Duration::ZERO, "tier", "scenario", scenario);
         Self {
@@ -121,6 +132,7 @@ impl TurmoilTier {
             eyes: Eyes::default(),
             known: Known::default(),
             called: BTreeMap::new(),
+            stranger,
             is_started: false,
         }
     }

@@ -32,7 +32,10 @@ impl World {
             | Fault::ReorderBytes { .. }
             | Fault::Resets { .. }
             | Fault::HalfOpen { .. }
-            | Fault::Clog { .. } => self.begin_network(id, fault),
+            | Fault::Clog { .. }
+            | Fault::Stranger { .. } => self.begin_network(id, fault),
+            // No file here that could rot: see `Fault::works_in`.
+            Fault::IndexRot { .. } => {}
             Fault::Crash { .. }
             | Fault::PowerLoss { .. }
             | Fault::Pause { .. }
@@ -94,7 +97,7 @@ impl World {
             Fault::Resets { every_ms, .. } => self.next_reset(id, u64::from(*every_ms) * 1_000, 0),
             Fault::HalfOpen { node } => self.half_open(id, *node),
             Fault::Clog { pairs } => self.plan_clogs(id, pairs.len()),
-            // No ciphertext here: see `Fault::works_in`.
+            // No channel here: see `Fault::works_in`.
             _ => {}
         }
     }
@@ -152,6 +155,8 @@ impl World {
             | Fault::DuplicateBytes { .. }
             | Fault::ReorderBytes { .. }
             | Fault::HalfOpen { .. }
+            | Fault::Stranger { .. }
+            | Fault::IndexRot { .. }
             | Fault::BitRot { .. } => {}
             Fault::Crash { node }
             | Fault::PowerLoss { node }

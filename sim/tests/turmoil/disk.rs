@@ -160,3 +160,37 @@ fn names_that_were_not_synced_may_be_gone_after_a_power_loss() {
     }
     assert!(has_lost, "it bites in one of several power losses");
 }
+
+#[test]
+fn an_index_of_which_bits_have_flipped_is_refused_or_says_what_it_said() {
+    let mut refused = 0;
+    for seed in 0..8 {
+        let mut run = Run::new(270 + seed, 3);
+        run.put(0, 1, FILE_LEN);
+        // Unlike these, members, clock and debts go on changing.
+        let files = |run: &Run| -> Vec<_> {
+            let rows = run.tier.view().contents(1).rows.clone();
+            rows.into_iter().filter(|(key, _)| matches!(key.first(), Some(b'R' | b'P' | b'F'))).collect()
+        };
+        let before = files(&run);
+        let fault = Fault::IndexRot { node: 1, bits: 1 + u32::try_from(seed).unwrap() };
+        let id = run.begin(&fault);
+        assert!(run.has_bitten(id) && !run.is_up(1));
+        run.end(id, &fault);
+        run.until_linked();
+        let losses = run.events.iter().filter_map(|event| match event {
+            Event::Lost { node: 1, what } => Some(what.clone()),
+            _ => None,
+        });
+        let losses: Vec<DiskLoss> = losses.collect();
+        match losses.as_slice() {
+            [] => assert!(before.iter().all(|row| files(&run).contains(row))),
+            [DiskLoss::All] => refused += 1,
+            [DiskLoss::Unknown] => {}
+            _ => panic!("{losses:?}"),
+        }
+        run.run(0, OpKind::Evict { file: 1 });
+        assert!(run.reads(0, 1, FILE_LEN), "the peers have it");
+    }
+    assert!(refused >= 2, "{refused} of 8 were refused");
+}

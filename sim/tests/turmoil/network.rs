@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forever_sim::store::{Fault, OpKind, OpResult};
+use forever_sim::store::{Approach, Event, Fault, OpKind, OpResult};
 use forever_sim::system::{Spanned, System};
 
 use crate::harness::{CHUNK, FILE_LEN, Run, content, get, put, scenario};
@@ -142,4 +142,22 @@ fn ways_clog_one_after_the_other() {
     run.advance(Duration::from_millis(1_600));
     run.end(7, &clog);
     assert!(matches!(run.finish(op), OpResult::Put(_)));
+}
+
+#[test]
+fn a_stranger_who_dials_is_told_nothing_and_hinders_nobody() {
+    for approach in Approach::ALL {
+        let stranger = Fault::Stranger { node: 0, approach };
+        let mut scenario = scenario(33, 2);
+        scenario.plan.faults.push(Spanned { id: 7, from_us: 0, until_us: 5_000_000, what: stranger.clone() });
+        let mut run = Run::of(&scenario);
+        run.begin_as(7, &stranger);
+        run.put(0, 1, FILE_LEN);
+        run.advance(Duration::from_secs(5));
+        assert!(run.has_bitten(7), "{approach:?} was not heard");
+        run.end(7, &stranger);
+        assert!(run.reads(0, 1, FILE_LEN));
+        let is_told = |event: &Event| matches!(event, Event::Told { .. });
+        assert!(!run.events.iter().any(is_told), "{approach:?} was told something");
+    }
 }

@@ -145,7 +145,7 @@ impl FsFile for MemoryFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.fs.step(Class::Sync)?.inodes[self.inode].sync();
+        self.fs.sync_step(self.inode)?.inodes[self.inode].sync();
         Ok(())
     }
 }
@@ -175,7 +175,7 @@ impl StorageBackend for MemoryIndex {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.fs.step(Class::Sync)?;
+        let mut state = self.fs.sync_step(self.inode)?;
         state.index_syncs += 1;
         state.held_index_syncs += 1;
         self.fs.shared.1.notify_all();

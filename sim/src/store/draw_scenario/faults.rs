@@ -4,7 +4,7 @@
 //! destroyed disk all must still be readable, and that is what nearly all seeds hold the store to.
 
 use super::super::scenario::know_each_other;
-use super::super::{DiskPart, Family, Fault, Lie, NodeSpec, Shape, Tier};
+use super::super::{Approach, DiskPart, Family, Fault, Lie, NodeSpec, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Spanned;
 
@@ -45,6 +45,7 @@ enum Kind {
     Resets,
     HalfOpen,
     Clog,
+    Stranger,
     Crash,
     PowerLoss,
     Pause,
@@ -64,6 +65,7 @@ enum Kind {
     SlowDisk,
     StalledDisk,
     BitRot,
+    IndexRot,
     Misdirected,
     LostDirSyncs,
     Liar,
@@ -82,6 +84,7 @@ const NETWORK: Weights = &[
     (Kind::Resets, 12),
     (Kind::HalfOpen, 8),
     (Kind::Clog, 8),
+    (Kind::Stranger, 5),
 ];
 
 const PROCESS: Weights =
@@ -92,14 +95,15 @@ const CLOCK: Weights = &[(Kind::Skew, 40), (Kind::Drift, 30), (Kind::Jump, 30)];
 const DISK: Weights = &[
     (Kind::ReadErrors, 10),
     (Kind::WriteErrors, 10),
-    (Kind::SyncErrors, 5),
+    (Kind::SyncErrors, 6),
     (Kind::SeldomReadErrors, 10),
     (Kind::SeldomWriteErrors, 6),
-    (Kind::SeldomSyncErrors, 7),
+    (Kind::SeldomSyncErrors, 14),
     (Kind::Full, 12),
     (Kind::SlowDisk, 18),
     (Kind::StalledDisk, 12),
     (Kind::BitRot, 8),
+    (Kind::IndexRot, 4),
     (Kind::Misdirected, 8),
     (Kind::LostDirSyncs, 8),
 ];
@@ -150,10 +154,11 @@ fn companions(draws: Draws, faults: &[(u64, u64, Fault)]) -> Vec<(u64, u64, Faul
         else {
             continue;
         };
+        let is_of_reads = matches!(fault, Fault::ReadErrors { .. });
         let mut draw = draws.at(COMPANION, 0, nth);
-        if draw.per_mille(500) {
+        if draw.per_mille(650) {
             let down_us = draw.between(50_000, 1_000_000);
-            let at_its_start = draw.per_mille(500);
+            let at_its_start = draw.per_mille(if is_of_reads { 800 } else { 300 });
             let at_us = if at_its_start {
                 draw.between(*from_us, *until_us)
             } else {
@@ -178,7 +183,13 @@ fn table(family: Family, tier: Tier) -> Option<Vec<Kind>> {
         Family::Buggify => return None,
     };
     let works = |kind: Kind| {
-        !matches!((kind, tier), (Kind::DropBytes | Kind::DuplicateBytes | Kind::ReorderBytes, Tier::World))
+        !matches!(
+            (kind, tier),
+            (
+                Kind::IndexRot | Kind::DropBytes | Kind::DuplicateBytes | Kind::ReorderBytes | Kind::Stranger,
+                Tier::World
+            )
+        )
     };
     let weights = weights.iter().filter(|(kind, _)| works(*kind));
     Some(weights.flat_map(|(kind, weight)| (0..*weight).map(|_| *kind)).collect())
@@ -196,7 +207,7 @@ fn draw_victims(draws: Draws, nodes: usize) -> Vec<usize> {
 /// When a fault begins and ends, in milliseconds: short enough for the cluster to get most of its work done.
 fn span(draw: &mut Draw, kind: Kind, duration_ms: u64) -> (u64, u64) {
     let (least, most) = match kind {
-        Kind::Crash | Kind::PowerLoss | Kind::LostDisk => (100, 2_500),
+        Kind::Crash | Kind::PowerLoss | Kind::LostDisk | Kind::IndexRot => (100, 2_500),
         Kind::Pause | Kind::StalledDisk => (200, 3_000),
         Kind::Hold | Kind::Partition | Kind::OneWay | Kind::Clog | Kind::HalfOpen => (300, 5_000),
         Kind::LatencySpike | Kind::SlowPair | Kind::Bandwidth | Kind::Resets | Kind::SlowDisk => (1_000, 8_000),
@@ -206,7 +217,7 @@ fn span(draw: &mut Draw, kind: Kind, duration_ms: u64) -> (u64, u64) {
         Kind::SyncErrors => (300, 2_500),
         Kind::SeldomReadErrors | Kind::SeldomWriteErrors | Kind::SeldomSyncErrors => (1_000, 8_000),
         Kind::BitRot => (100, 500),
-        Kind::Misdirected | Kind::LostDirSyncs => (1_000, 10_000),
+        Kind::Misdirected | Kind::LostDirSyncs | Kind::Stranger => (1_000, 10_000),
         Kind::Liar => (2_000, 25_000),
         Kind::SlowStart => return (0, draw.between(500, 5_000).min(duration_ms)),
     };
@@ -244,6 +255,7 @@ impl Cluster {
             Kind::Resets => Fault::Resets { a, b, every_ms: small(draw, 100, 2_000) },
             Kind::HalfOpen => Fault::HalfOpen { node },
             Kind::Clog => Fault::Clog { pairs: (0..draw.between(1, 5)).map(|_| *draw.pick(&self.linked)).collect() },
+            Kind::Stranger => Fault::Stranger { node, approach: *draw.pick(&Approach::ALL) },
             Kind::Crash => Fault::Crash { node },
             Kind::PowerLoss => Fault::PowerLoss { node },
             Kind::Pause => Fault::Pause { node },
@@ -258,7 +270,7 @@ impl Cluster {
             Kind::ReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 20, 300), part: part(ahead) },
             Kind::WriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 20, 300), part: part(ahead) },
             Kind::SyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 200, 800), part: part(ahead) },
-            Kind::SeldomReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 3, 40), part: part(ahead) },
+            Kind::SeldomReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 3, 30), part: part(ahead) },
             Kind::SeldomWriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 3, 40), part: part(ahead) },
             Kind::SeldomSyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 40, 300), part: part(ahead) },
             Kind::Full => {
@@ -268,6 +280,7 @@ impl Cluster {
             Kind::SlowDisk => Fault::SlowDisk { node, extra_ms: small(draw, 2, 150) },
             Kind::StalledDisk => Fault::StalledDisk { node },
             Kind::BitRot => Fault::BitRot { node: victim, per_mille: small(draw, 20, 300) },
+            Kind::IndexRot => Fault::IndexRot { node: victim, bits: small(draw, 1, 8) },
             Kind::Misdirected => Fault::Misdirected { node: victim, per_mille: small(draw, 20, 300) },
             Kind::LostDirSyncs => Fault::LostDirSyncs { node: victim },
             // Where no disk is safe, few lie all the same.
@@ -281,7 +294,7 @@ impl Cluster {
 
 /// What of a disk fails: a bad sector is somewhere.
 fn part(draw: &mut Draw) -> DiskPart {
-    *draw.pick(&[DiskPart::All, DiskPart::All, DiskPart::Blobs, DiskPart::Index])
+    *draw.pick(&[DiskPart::All, DiskPart::Blobs, DiskPart::Blobs, DiskPart::Index])
 }
 
 /// Whether a fault hits single operations of a disk, and leaves the rest of the node at work.

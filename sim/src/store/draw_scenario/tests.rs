@@ -100,6 +100,7 @@ fn in_nearly_all_scenarios_few_disks_are_destroyed() {
         let destroyed = |fault: &Fault| match fault {
             Fault::LostDisk { node }
             | Fault::BitRot { node, .. }
+            | Fault::IndexRot { node, .. }
             | Fault::Misdirected { node, .. }
             | Fault::LostDirSyncs { node }
             | Fault::Liar { node, .. } => Some(*node),
@@ -115,6 +116,7 @@ fn in_nearly_all_scenarios_few_disks_are_destroyed() {
             | Fault::Resets { .. }
             | Fault::HalfOpen { .. }
             | Fault::Clog { .. }
+            | Fault::Stranger { .. }
             | Fault::Crash { .. }
             | Fault::PowerLoss { .. }
             | Fault::Pause { .. }

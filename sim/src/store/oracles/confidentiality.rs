@@ -4,8 +4,8 @@
 //! not know the cluster's key, gets no byte from a node.
 //!
 //! Frames are searched for the keys of pages that tickets hold; disks, whenever their node goes down, when the cluster is healed, and at
-//! the end; then for keys of chunks that were put and of pages that lie on them, too. No tier keeps secrets in files: that they are in files of their own, for their owner alone to read, is
-//! tested with the real node, in `net-tokio/tests/e2e/folders.rs`.
+//! the end; then for keys of chunks that were put and of pages that lie on them, too. No tier keeps secrets in files: that they are in
+//! files of their own, for their owner alone to read, is tested with the real node, in `net-tokio/tests/e2e/folders.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

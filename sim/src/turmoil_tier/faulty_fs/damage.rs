@@ -7,6 +7,7 @@ use forever_core::ids::BlobKey;
 use forever_net_tokio::simulation::Simulated;
 use forever_net_tokio::store::Store;
 use forever_net_tokio::store::fs::Fs;
+use forever_net_tokio::store::inspect::{self, Seen};
 use forever_net_tokio::store::memory_fs::MemoryFs;
 
 use super::FaultyFs;
@@ -17,6 +18,7 @@ use crate::turmoil_tier::disk::{ROOT, index_path, store_config};
 const MISDIRECTED: Site = Site::new("turmoil.fs.misdirected");
 const VICTIM: Site = Site::new("turmoil.fs.victim");
 const ROT: Site = Site::new("turmoil.fs.rot");
+const INDEX_ROT: Site = Site::new("turmoil.fs.index-rot");
 
 impl FaultyFs {
     /// The files of blobs that are whole.
@@ -44,6 +46,51 @@ impl FaultyFs {
             }
         }
         self.destroyed(fault, damaged);
+    }
+
+    /// Lets bits of the index flip, wherever in its file.
+    pub(crate) fn rot_index(&self, fault: usize, bits: u32) {
+        let Ok(bytes) = self.look_at(&index_path()) else { return };
+        let before = self.index();
+        let mut bytes = bytes.to_vec();
+        if bytes.is_empty() {
+            return;
+        }
+        for _ in 0..bits {
+            let mut draw = self.board.draw(INDEX_ROT, fault as u64);
+            let place = draw.index(bytes.len());
+            bytes[place] ^= 1 << draw.below(8);
+        }
+        self.fs.overwrite(&index_path(), &bytes);
+        self.state().rotten.get_or_insert(before);
+        self.board.bite(fault);
+    }
+
+    /// Whether bits of the index have flipped since a store was opened over it.
+    pub(crate) fn is_rotten(&self) -> bool {
+        self.state().rotten.is_some()
+    }
+
+    /// A store has been opened. If bits of its index had flipped and it holds something else than before, an older commit, nothing
+    /// on the disk counts any more.
+    pub(crate) fn note_opened(&self) {
+        let before = self.state().rotten.take();
+        if before.is_some_and(|before| before != self.index()) {
+            self.board.lost(self.node, DiskLoss::Unknown);
+        }
+    }
+
+    /// A store that refuses to open over a damaged index gets an empty disk from its operator.
+    pub(crate) fn replaced(&self) -> Self {
+        self.forget();
+        self.board.lost(self.node, DiskLoss::All);
+        self.board.reach(crate::store::probes::INDEX_REFUSED);
+        self.replaced_by(MemoryFs::new())
+    }
+
+    /// What the index says, as an honest reader finds it.
+    fn index(&self) -> Seen {
+        self.fs.look(|| inspect::look(&self.fs, Path::new(ROOT))).unwrap_or_default()
     }
 
     /// Lets the file at `temp`, about to become the blob's at `path`, be written over another blob, with nothing but zeros
