@@ -14,6 +14,7 @@ pub(crate) mod history;
 mod holders;
 pub mod integrity;
 mod links;
+pub(crate) mod placed;
 mod restores;
 pub mod resurrection;
 pub mod sessions;
@@ -110,6 +111,7 @@ where
         Box::new(Judge(restores::Restores::default())),
         Box::new(Judge(resurrection::Resurrection::default())),
         Box::new(Judge(convergence::Convergence::default())),
+        Box::new(Judge(placed::Placed::default())),
     ]
 }
 
