@@ -20,7 +20,7 @@ use crate::node::summary::{Counted, Summary};
 use crate::node::timers::Timer;
 use crate::node::{answers, boot, names, schema};
 use crate::record::SignedRecord;
-use crate::{buggify, sometimes};
+use crate::{buggify, planted, sometimes};
 
 /// Records read at a time at start.
 const BATCH: u32 = 256;
@@ -371,7 +371,8 @@ fn release(cx: &mut Context, job: &Job, end: End) {
         match end {
             End::Unchanged | End::Made => {
                 let is_there = if end == End::Made { change.adds } else { change.was_there };
-                cx.records.settle(key, record.clone(), is_there, counted);
+                let seems_there = is_there && !planted!(cx.simulation, SumForgetsCommit);
+                cx.records.settle(key, record.clone(), seems_there, counted);
                 if failed {
                     names::on_doubt_over(cx, record, is_there);
                 }

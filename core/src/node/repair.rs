@@ -20,8 +20,8 @@ use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::timers::Timer;
 use crate::node::{answers, cluster, mend, schema, sync};
 use crate::record::SignedRecord;
-use crate::sometimes;
 use crate::time::Monotonic;
+use crate::{planted, sometimes};
 
 /// Records repaired at once: few, because callers' own transfers go first.
 const ACTIVE_MAX: usize = 4;
@@ -146,7 +146,13 @@ fn put_off(cx: &mut Context, id: RecordId) {
     sometimes!(cx.simulation, "repair.put-off");
     let Some(want) = cx.repairs.active.remove(&id) else { return };
     for node in want.sources {
-        sync::mark_later(cx, node);
+        if !planted!(cx.simulation, RepairNotRearmed) {
+            sync::mark_later(cx, node);
+        }
+    }
+    if planted!(cx.simulation, RepairStops) {
+        cx.repairs.queue.clear();
+        cx.repairs.places.clear();
     }
     pump(cx);
 }

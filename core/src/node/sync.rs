@@ -31,7 +31,7 @@ use crate::node::timers::Timer;
 use crate::node::{asks, cluster, repair};
 use crate::reconcile::{Asker, BUCKETS, Digest, Item, Sum};
 use crate::record::SignedRecord;
-use crate::{planted, sometimes};
+use crate::{buggify, planted, sometimes};
 use reads::{ReadClient, Reads};
 use scope::{Scope, Selection};
 use serve::Serving;
@@ -272,13 +272,15 @@ fn on_synced(cx: &mut Context, id: u64, outcome: SyncOutcome) {
     }
     plan(cx, Scope::Shared, &shared);
     plan(cx, Scope::Own, &own);
-    plan(cx, Scope::Astray, &[Sum::default().digest(); BUCKETS]);
+    if !planted!(cx.simulation, AstrayForgotten) {
+        plan(cx, Scope::Astray, &[Sum::default().digest(); BUCKETS]);
+    }
     next_task(cx);
 }
 
 /// Notes the buckets of a set that are to be dealt with: those that differ, and about which not all has been said.
 fn plan(cx: &mut Context, scope: Scope, theirs: &[Digest]) {
-    let buckets = if planted!(cx.simulation, SyncSkipsLastBucket) { BUCKETS - 1 } else { BUCKETS };
+    let buckets = if planted!(cx.simulation, SyncSkipsBuckets) { BUCKETS / 2 } else { BUCKETS };
     let Some(asking) = &mut cx.sync.asking else { return };
     let settled = cx.sync.settled.get(&asking.node);
     let mine = asking.mine.get(&scope).map(Vec::as_slice).unwrap_or_default();
@@ -326,7 +328,6 @@ fn split(cx: &mut Context, at: Item) -> bool {
     if !is_within || *splits >= SPLITS_MAX {
         return false;
     }
-    sometimes!(cx.simulation, "sync.split");
     *splits += 1;
     tasks.push_front(Task { from: at, ..whole });
     tasks.push_front(Task { to: Some(at), ..whole });
@@ -400,7 +401,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: SyncStep, completion: Comple
 
 /// There is room for more to repair, or will be: looks again in a while.
 fn wait_for_room(cx: &mut Context) -> bool {
-    if repair::has_room(cx) {
+    if repair::has_room(cx) && !buggify!(cx.simulation, "sync.no-room") {
         return false;
     }
     sometimes!(cx.simulation, "sync.waits-for-repair");

@@ -22,6 +22,7 @@ pub const SITES: &[(&str, &str)] = &[
     ("serve.hot-miss", "a blob in memory is read from the disk all the same"),
     ("serve.small-pieces", "data goes out in pieces of 1,000 bytes"),
     ("sync.busy", "a node is too busy to tell a peer whether both have the same records"),
+    ("sync.no-room", "a node does not look for more to repair before a while has passed"),
     ("upload.busy", "an upload is refused as if too many were open"),
 ];
 

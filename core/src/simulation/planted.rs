@@ -166,8 +166,18 @@ bugs! {
         "What was read of a file stays in the cache when the file is deleted.";
     NameInJournal "name-in-journal" in "core/node/put.rs" needs [],
         "A journal of the puts under way keeps their names as they are.";
-    SyncSkipsLastBucket "sync-skips-last-bucket" in "core/node/sync.rs" needs ["process"],
-        "A comparison of what two nodes have leaves out the last of its buckets.";
+    SyncSkipsBuckets "sync-skips-buckets" in "core/node/sync.rs" needs ["process"],
+        "A comparison of what two nodes have takes the number of a bucket for signed, and ends at the middle.";
+    SumForgetsCommit "sum-forgets-commit" in "core/node/records.rs" needs [],
+        "The sums that nodes compare do not follow the commits of records.";
+    LastHolderNotCompared "last-holder-not-compared" in "core/node/sync/scope.rs" needs ["process"],
+        "The last of a name's holders is taken for none when it is decided what to compare with it.";
+    AstrayForgotten "astray-forgotten" in "core/node/sync.rs" needs [],
+        "What lies with a node that is not to hold it is never told to the holders.";
+    RepairNotRearmed "repair-not-rearmed" in "core/node/repair.rs" needs ["process"],
+        "A record that could not be had when it was to be repaired is never asked for again.";
+    RepairStops "repair-stops" in "core/node/repair.rs" needs [],
+        "After a record that could not be had, those that wait for their repair are forgotten.";
     CancelForgotten "cancel-forgotten" in "core/node.rs" needs [],
         "A request whose caller goes away is left to its deadline, which a put that waits for its caller never reaches.";
     AckBeforeFsync "ack-before-fsync" in "net-tokio/store/batch.rs" needs ["process"],

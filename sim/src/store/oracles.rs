@@ -16,6 +16,7 @@ mod holders;
 pub mod integrity;
 pub(crate) mod mended;
 mod links;
+pub(crate) mod placed;
 mod restores;
 pub mod resurrection;
 pub mod sessions;
@@ -114,6 +115,7 @@ where
         Box::new(Judge(cached::Cached::default())),
         Box::new(Judge(convergence::Convergence::default())),
         Box::new(Judge(mended::Mended::default())),
+        Box::new(Judge(placed::Placed::default())),
     ]
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::TurmoilTier;
 use crate::store::judge::Questions;
+use crate::store::oracles::placed;
 use crate::store::{Event, Op, View};
 use crate::system::Step;
 
@@ -70,7 +71,8 @@ impl TurmoilTier {
             Phase::Resting => {
                 self.step();
                 let may_rest = now - self.settling.healed_at >= Duration::from_micros(self.scenario.rest_us_min());
-                let has_rested = may_rest && self.is_at_rest() && !self.is_anything_owed();
+                let has_rested =
+                    may_rest && self.is_at_rest() && !self.is_anything_owed() && self.is_everything_placed();
                 if has_rested || left * 2 <= Duration::from_micros(self.scenario.settle_us) {
                     self.settling.has_rested = has_rested;
                     self.settling.questions = Some(Questions::new(&self.scenario));
@@ -136,6 +138,11 @@ impl TurmoilTier {
         let owed: Vec<Vec<u8>> = core.iter().map(|node| [&b"O"[..], &self.node_id(*node).0].concat()).collect();
         let is_owed = |key: &[u8]| owed.iter().any(|prefix| key.starts_with(prefix));
         core.iter().any(|node| self.contents(*node).rows.iter().any(|(key, _)| is_owed(key)))
+    }
+
+    /// Whether all names lie where they belong.
+    fn is_everything_placed(&mut self) -> bool {
+        placed::misplaced(self, |view, node| !view.scenario().lies(node)).is_empty()
     }
 
     fn ask(&mut self) {

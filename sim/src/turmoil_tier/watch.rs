@@ -126,7 +126,15 @@ impl Watch {
 
 /// Whether a frame is one that a cluster at rest sends as well.
 fn is_idle(frame: &Frame) -> bool {
-    matches!(frame, Frame::Ping { .. } | Frame::Pong { .. } | Frame::Hello(_) | Frame::Swim { .. })
+    matches!(
+        frame,
+        Frame::Ping { .. }
+            | Frame::Pong { .. }
+            | Frame::Hello(_)
+            | Frame::Swim { .. }
+            | Frame::Sync { .. }
+            | Frame::Synced { .. }
+    )
 }
 
 impl Observer for Watch {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::World;
 use super::net::CUT_OFF;
 use crate::store::judge::{Questions, note_least};
+use crate::store::oracles::placed;
 use crate::store::{Event, Fault, Op};
 use crate::system::Step as _;
 
@@ -86,7 +87,7 @@ impl World {
     /// Waits until no operation runs and no delivery among the core has been owed for a while, or until only as much of the
     /// time is left as the judge may need.
     fn rest(&mut self, until_us: u64, quiet_since_us: Option<u64>) {
-        let is_quiet = self.ops.running.is_empty() && !self.is_anything_owed();
+        let is_quiet = self.ops.running.is_empty() && !self.is_anything_owed() && self.is_everything_placed();
         let quiet_since_us = is_quiet.then(|| quiet_since_us.unwrap_or(self.now_us));
         self.note_left_over(is_quiet);
         let healed_us = until_us - self.scenario.settle_us;
@@ -122,6 +123,12 @@ impl World {
                 !linked.contains(b) || self.hosts[*a].disk.has_key_from(&owed)
             })
         })
+    }
+
+    /// Whether all names lie where they belong.
+    fn is_everything_placed(&mut self) -> bool {
+        self.contents.clear();
+        placed::misplaced(self, |view, node| !view.scenario().lies(node)).is_empty()
     }
 
     fn judge(&mut self, until_us: u64, mut questions: Questions) {

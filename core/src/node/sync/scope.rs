@@ -9,6 +9,7 @@ use crate::ids::{NodeId, OwnerId};
 use crate::node::cluster;
 use crate::node::context::Context;
 use crate::placement::{Group, Replicas};
+use crate::planted;
 use crate::reconcile::{BUCKETS, Digest, Sum, bucket_of};
 
 /// One of the sets of records that a peer is asked about, or told of.
@@ -60,8 +61,9 @@ pub(super) fn belongs(replicas: Replicas, level: u16) -> bool {
 /// From how many replicas on a node holds a group: its place in the rank list.
 fn level_of(cx: &mut Context, node: NodeId, group: Group) -> u16 {
     let ranked = cluster::rank_of(cx, group);
+    let first = if planted!(cx.simulation, LastHolderNotCompared) { 2 } else { 1 };
     let place = ranked.iter().position(|other| *other == node);
-    place.and_then(|place| u16::try_from(place + 1).ok()).unwrap_or(LEVEL_NONE)
+    place.and_then(|place| u16::try_from(place + first).ok()).unwrap_or(LEVEL_NONE)
 }
 
 /// From how many replicas on two nodes both hold a group.

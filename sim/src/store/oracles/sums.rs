@@ -1,12 +1,13 @@
 //! Rule (a part of integrity): what a node compares with its peers is what its disk has. Whenever a node is certain of which records
-//! lie on its disk, while the cluster settles and after it, they do.
+//! lie on its disk, while the cluster settles and after it, they do. Excused is a node whose disk acknowledged what it did not store.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use forever_core::ids::RecordId;
 use forever_core::reconcile::Sum;
 
-use super::super::{Event, View};
+use super::super::{DiskLoss, Event, View};
 use super::Rule;
 
 /// The first byte of the keys of records (see `core/FORMAT.md`).
@@ -16,11 +17,14 @@ const RECORD_KIND: u8 = b'R';
 #[derive(Default)]
 pub(crate) struct Sums {
     is_healed: bool,
+    /// Nodes whose disks have lied.
+    excused: BTreeSet<usize>,
 }
 
 impl Sums {
-    fn check(view: &mut dyn View) -> Result<(), String> {
-        for node in 0..view.scenario().nodes.len() {
+    fn check(&self, view: &mut dyn View) -> Result<(), String> {
+        let nodes = 0..view.scenario().nodes.len();
+        for node in nodes.filter(|node| !self.excused.contains(node)) {
             let Some(known) = view.record_sum(node).filter(|_| view.is_up(node)) else { continue };
             let mut on_disk = Sum::default();
             for (key, _) in &view.contents(node).rows {
@@ -48,7 +52,11 @@ impl Rule for Sums {
     fn observe(&mut self, _at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         self.is_healed |= matches!(event, Event::Healed);
         match event {
-            Event::Healed | Event::Ended { .. } if self.is_healed => Self::check(view),
+            Event::Healed | Event::Ended { .. } if self.is_healed => self.check(view),
+            Event::Lost { node, what: DiskLoss::Unknown } => {
+                self.excused.insert(*node);
+                Ok(())
+            }
             Event::Healed
             | Event::Ended { .. }
             | Event::Started { .. }
@@ -65,7 +73,7 @@ impl Rule for Sums {
     }
 
     fn judge(&mut self, view: &mut dyn View) -> Result<(), String> {
-        Self::check(view)
+        self.check(view)
     }
 }
 
@@ -86,6 +94,15 @@ mod tests {
         run.view.disks[0].rows.clear();
         assert!(run.judge().unwrap_err().contains("node 0 is certain"));
         run.view.sums[0] = None;
+        run.judge().unwrap();
+    }
+
+    #[test]
+    fn a_disk_that_lied_excuses_its_node() {
+        let mut run = Run::new(Sums::default());
+        run.view.sums = vec![Some(Sum::of(&RecordId([7; 32]))), None, None];
+        run.lose(0, DiskLoss::Unknown);
+        run.heal().unwrap();
         run.judge().unwrap();
     }
 }

@@ -1,0 +1,164 @@
+//! Rule (a part of convergence): when the healed core has come to rest, what a name is lies where it belongs. Of each name that
+//! any honest disk of the core has a record of, the newest record is on every node of the core that placement makes its holder,
+//! whoever wrote it and wherever it was brought first; a file's with all its pages and chunks, if the disks of the core have
+//! an intact copy between them; and a deletion is on all nodes of the core.
+//!
+//! Excused is what a holder evicted, and what the plan destroyed on its disk and it has not read since. Nodes that lie, and disks
+//! that acknowledged what they did not store, are neither asked for anything nor taken for a source.
+//!
+//! Holders are the first in rank among all nodes: whoever of them is in the core is a holder, whether or not the others count as
+//! members still.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use forever_core::ids::{BlobKey, NameId, OwnerId};
+use forever_core::placement::{self, Candidate, Group};
+use forever_core::record::{RecordBody, SignedRecord};
+
+use super::super::{Contents, Event, Holding, View};
+use super::Rule;
+use super::history::{self, History};
+
+/// The disks of the core that are honest.
+type Disks = BTreeMap<usize, Arc<Contents>>;
+
+/// Something that is not where it belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Misplaced {
+    node: usize,
+    record: SignedRecord,
+    /// Chunks that lie there broken or not at all, if the record does.
+    broken: Vec<BlobKey>,
+}
+
+impl std::fmt::Display for Misplaced {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let record = &self.record.record;
+        let version = history::show(&record.version);
+        let what = if record.body.is_file() { "version" } else { "the record" };
+        write!(f, "node {} is to hold {what} {version} of name {}, and ", self.node, record.name_id)?;
+        match self.broken.len() {
+            0 => write!(f, "has not even its record, or not all its pages"),
+            chunks => write!(f, "lacks {chunks} of its chunks"),
+        }
+    }
+}
+
+/// All that is not where it belongs, as far as it could be there. `is_trusted` says whose disks count.
+pub(crate) fn misplaced(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usize) -> bool) -> Vec<Misplaced> {
+    let nodes = 0..view.scenario().nodes.len();
+    let core: Vec<usize> =
+        nodes.filter(|node| view.is_core(*node) && view.is_up(*node) && is_trusted(view, *node)).collect();
+    let disks: Disks = core.into_iter().map(|node| (node, view.contents(node))).collect();
+    let view: &dyn View = view;
+    let newest = newest(&disks);
+    newest.into_iter().flat_map(|record| lacking(view, &disks, record)).collect()
+}
+
+/// The newest record of each name.
+fn newest(disks: &Disks) -> Vec<&SignedRecord> {
+    let mut newest: BTreeMap<(OwnerId, NameId), &SignedRecord> = BTreeMap::new();
+    for held in disks.values().flat_map(|contents| &contents.records) {
+        let record = &held.record;
+        let known = newest.entry((record.record.owner, record.record.name_id)).or_insert(record);
+        if known.rank() < record.rank() {
+            *known = record;
+        }
+    }
+    newest.into_values().collect()
+}
+
+/// Who lacks some of a record.
+fn lacking(view: &dyn View, disks: &Disks, record: &SignedRecord) -> Vec<Misplaced> {
+    let is_file = record.record.body.is_file();
+    if is_file && !is_whole_between_them(disks, record) {
+        return Vec::new();
+    }
+    let holders = holders(view, record);
+    let mut lacking = Vec::new();
+    for (node, contents) in disks.iter().filter(|(node, _)| holders.contains(node)) {
+        if is_file && is_evicted(contents, record) {
+            continue;
+        }
+        let broken = match holding(contents, record) {
+            Holding::Absent => Vec::new(),
+            Holding::Whole(_) => continue,
+            Holding::Broken(_) if !is_file => continue,
+            Holding::Broken(broken) => broken,
+        };
+        lacking.push(Misplaced { node: *node, record: record.clone(), broken });
+    }
+    lacking
+}
+
+fn holding(contents: &Contents, record: &SignedRecord) -> Holding {
+    contents.holding(record.record.owner, record.record.name_id, &record.record.version)
+}
+
+/// Whether the pages are all on some disk, and each chunk intact on some.
+fn is_whole_between_them(disks: &Disks, record: &SignedRecord) -> bool {
+    let is_it = |held: &&super::super::Held| held.record.id == record.id;
+    let chunks = disks.values().find_map(|contents| contents.records.iter().find(is_it)?.chunks.as_ref());
+    let is_intact = |chunk: &BlobKey| disks.values().any(|contents| contents.blobs.get(chunk) == Some(&true));
+    chunks.is_some_and(|chunks| chunks.iter().all(is_intact))
+}
+
+/// The nodes that are to hold a record.
+fn holders(view: &dyn View, record: &SignedRecord) -> BTreeSet<usize> {
+    let nodes = 0..view.scenario().nodes.len();
+    if record.record.body == RecordBody::Tombstone {
+        return nodes.collect();
+    }
+    let candidate = |node| Candidate { node: view.node_id(node), weight: 1, zone: String::new() };
+    let ranked = placement::rank(Group::of(record.record.name_id), &nodes.map(candidate).collect::<Vec<_>>());
+    let first = ranked.into_iter().take(record.record.retention.replicas.limit());
+    first.filter_map(|id| history::node_of(view, id)).collect()
+}
+
+/// Whether a node dropped its copy on purpose: an empty mark says so (see `core/FORMAT.md`).
+fn is_evicted(contents: &Contents, record: &SignedRecord) -> bool {
+    let key = [&b"E"[..], &record.record.owner.0, &record.id.0].concat();
+    contents.rows.iter().any(|(other, value)| *other == key && value.is_empty())
+}
+
+/// The oracle.
+#[derive(Default)]
+pub(crate) struct Placed {
+    history: History,
+    judge_has_begun: bool,
+}
+
+impl Placed {
+    fn check(&self, view: &mut dyn View) -> Result<(), String> {
+        let found = misplaced(view, |view, node| !self.history.is_untrusted(view, node));
+        let is_destroyed = |one: &Misplaced| {
+            let chunk_is = |chunk: &BlobKey| self.history.is_destroyed(one.node, 0, std::slice::from_ref(chunk));
+            !one.broken.is_empty() && one.broken.iter().all(chunk_is)
+        };
+        found.into_iter().find(|one| !is_destroyed(one)).map_or(Ok(()), |one| Err(one.to_string()))
+    }
+}
+
+impl Rule for Placed {
+    fn name(&self) -> &'static str {
+        "convergence"
+    }
+
+    fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
+        self.history.note(at, event, view);
+        let begins = matches!(event, Event::Started { .. }) && self.history.healed.is_some();
+        if !begins || std::mem::replace(&mut self.judge_has_begun, true) {
+            return Ok(());
+        }
+        self.check(view)
+    }
+
+    fn judge(&mut self, view: &mut dyn View) -> Result<(), String> {
+        if self.judge_has_begun { Ok(()) } else { self.check(view) }
+    }
+}
+
+#[cfg(test)]
+mod tests;
