@@ -11,7 +11,9 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
-use crate::node::{answers, checkpoints, dials, fill, links, members, names, outbox, presence, scrub, service, space, swim};
+use crate::node::{
+    answers, checkpoints, dials, fill, links, members, names, outbox, presence, scrub, service, space, swim,
+};
 use crate::record::SignedRecord;
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
