@@ -228,11 +228,8 @@ fn parts_of_evicted_files_are_cached_and_a_whole_read_brings_the_file_back() {
 #[test]
 fn the_cache_gives_way_before_anything_is_refused() {
     let limit = 20 * CHUNK;
-    let (mut world, tickets) = stored_with(&[("file", 15_000)], |config| Config {
-        cache_bytes: limit,
-        store_max_bytes: limit,
-        ..config
-    });
+    let (mut world, tickets) =
+        stored_with(&[("file", 15_000)], |config| Config { cache_bytes: limit, store_max_bytes: limit, ..config });
     world.disk(READER).max_bytes = Some(limit);
     world.run_for(SECOND * 61);
     read(&mut world, &tickets[0]);

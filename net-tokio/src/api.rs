@@ -6,6 +6,7 @@
 mod download;
 mod error;
 mod failures;
+mod fsck;
 mod guard;
 mod query;
 mod range;
@@ -31,6 +32,7 @@ use crate::handle::Handle;
 
 pub use error::ApiError;
 pub(crate) use failures::Failures;
+pub use fsck::{CheckStep, Checker};
 
 /// The file's version, as [`forever_core::command::VersionSelector`] writes it.
 pub const HEADER_VERSION: &str = "x-forever-version";
@@ -63,6 +65,8 @@ pub struct Context {
     pub data: PathBuf,
     /// BLAKE3 of the bearer token: comparing hashes takes the same time whatever was guessed.
     pub token_hash: blake3::Hash,
+    /// Checks of the store beside its work, if it can be checked so.
+    pub checker: Option<Checker>,
     /// Whether requests may name a host other than this machine.
     pub allow_remote: bool,
 }
@@ -100,6 +104,7 @@ pub fn router(context: Context) -> Router {
         .route("/v1/leave", post(query::leave))
         .route("/v1/forget/{node}", post(query::forget))
         .route("/v1/scrub", post(scrub::scrub))
+        .route("/v1/fsck", post(fsck::fsck))
         .route("/v1/status", get(query::status))
         .route("/v1/peers", get(query::peers))
         .route("/v1/failures/{request}", get(query::failure))

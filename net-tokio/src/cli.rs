@@ -268,7 +268,7 @@ fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit
         Command::Init(args) => setup::init(data, args.cluster_key.as_deref(), args.recover, report),
         Command::Phrase => setup::phrase(data, report),
         Command::Clear(args) => setup::clear(data, args.yes, report),
-        Command::Fsck(args) => fsck::run(data, &args, report),
+        Command::Fsck(args) => asynchronously(fsck::run(data, &args, report)),
         Command::Node(args) => node::run(data, args, report),
         Command::Demo(args) => asynchronously(crate::demo::run(args, report)),
         Command::Put(args) => asynchronously(put::run(data, args.paths, args.name, args.replicas, report)),

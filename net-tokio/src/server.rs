@@ -110,13 +110,14 @@ pub(crate) async fn serve(
     ready: impl FnOnce(&Ready),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let StartedNode { handle, listen, driver } = node;
+    let StartedNode { handle, listen, driver, checker } = node;
     let api = listener.local_addr().map_err(|error| ServeError::Api { address: settings.api, error })?;
     let router = api::router(Context {
         handle: handle.clone(),
         chunk_size: settings.chunk_size(),
         listen: listen.clone(),
         api,
+        checker,
         data: folder.folder().path().to_owned(),
         token_hash: blake3::hash(folder.folder().api_token()?.as_bytes()),
         allow_remote: settings.api_allow_remote,

@@ -15,7 +15,7 @@
 //!
 //! - [`Store`] performs operations one by one on the caller's thread: for the simulator, and for tools.
 //! - [`StoreDisk`] performs them on threads of its own, and batches commits: for a node.
-//! - [`check`] looks at a store that nobody has open, and repairs it.
+//! - [`check`] looks at a store, open or not, and repairs it.
 //! - [`fs::Fs`] is the only way from here to a disk; [`fs::Fs`] of the simulator injects the faults.
 //!
 //! Queues are not bounded here: the core bounds what is under way.
@@ -52,7 +52,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 pub use error::{ExportError, OpenError};
-pub use executor::StoreDisk;
+pub use executor::{NotNow, OpenStore, StoreDisk};
 pub use open::clear;
 #[doc(hidden)]
 pub use perform::assert_bounds;

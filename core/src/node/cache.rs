@@ -131,6 +131,11 @@ impl Cache {
         self.waiting.iter().map(|waiting| u64::from(waiting.len)).sum()
     }
 
+    /// Whether chunks are being written, which may go once they are.
+    fn is_writing(&self) -> bool {
+        !self.unwanted.is_empty() || self.chunks.values().any(|cached| cached.writing.is_some())
+    }
+
     fn forget(&mut self, chunk: ChunkId) -> Option<Cached> {
         let cached = self.chunks.remove(&chunk)?;
         self.by_use.remove(&cached.used);
@@ -217,7 +222,8 @@ fn add(cx: &mut Context, of: Of, chunk: ChunkId, data: Bulk) {
         return;
     }
     if !make_room(cx, len.into()) {
-        if cx.cache.waiting_bytes() + u64::from(len) <= WAITING_BYTES_MAX {
+        let is_to_come = cx.cache.dropping || cx.cache.is_writing();
+        if is_to_come && cx.cache.waiting_bytes() + u64::from(len) <= WAITING_BYTES_MAX {
             cx.cache.waiting.push_back(Waiting { of, chunk, len, data });
         }
         return;
@@ -319,6 +325,11 @@ pub(crate) fn on_measured(cx: &mut Context, usage: Option<&Usage>) {
     release_held_back(cx);
     cx.cache.drop_failed = false;
     drop_leaving(cx);
+    add_waiting(cx);
+}
+
+/// Keeps what waited, as far as there is room now.
+fn add_waiting(cx: &mut Context) {
     for Waiting { of, chunk, data, .. } in mem::take(&mut cx.cache.waiting) {
         add(cx, of, chunk, data);
     }
@@ -392,18 +403,25 @@ fn on_written(cx: &mut Context, chunk: ChunkId, len: u32, write: u64, result: Di
         Err(error) => answers::note_disk_error(cx, &error),
     }
     cx.cache.unwanted.remove(&write);
-    let current = cx.cache.chunks.get_mut(&chunk);
-    match current {
-        Some(cached) if cached.writing == Some(write) && is_written => return cached.writing = None,
+    let is_left = match cx.cache.chunks.get_mut(&chunk) {
+        Some(cached) if cached.writing == Some(write) && is_written => {
+            cached.writing = None;
+            false
+        }
         // A write that failed may have been made.
-        Some(cached) if cached.writing == Some(write) => drop(cx.cache.forget(chunk)),
+        Some(cached) if cached.writing == Some(write) => cx.cache.forget(chunk).is_some(),
         // It is being written once more.
-        Some(_) => return,
+        Some(_) => false,
         // It was dropped meanwhile.
-        None => {}
+        None => true,
+    };
+    if is_left {
+        cx.cache.leaving.insert(chunk, len);
+        drop_leaving(cx);
     }
-    cx.cache.leaving.insert(chunk, len);
-    drop_leaving(cx);
+    if !cx.cache.dropping {
+        add_waiting(cx);
+    }
 }
 
 /// Lets an operation out to the disk, or holds it back until the cache has given way to it.

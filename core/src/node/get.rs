@@ -308,13 +308,7 @@ impl Get {
         cx.work(work, self.pending(GetStep::Opened(index, origin)));
     }
 
-    fn on_opened(
-        &mut self,
-        cx: &mut Context,
-        index: u64,
-        origin: Origin,
-        opened: Result<Bytes, SealError>,
-    ) -> Flow {
+    fn on_opened(&mut self, cx: &mut Context, index: u64, origin: Origin, opened: Result<Bytes, SealError>) -> Flow {
         match (opened, origin) {
             (Ok(plain), origin) => {
                 self.keep_blob(cx, index, origin);

@@ -12,9 +12,9 @@ use crate::frame::Refusal;
 use crate::ids::{OpId, OwnerId};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
-use crate::node::{cache, mend};
 use crate::node::pending::Pending;
 use crate::node::timers::Timer;
+use crate::node::{cache, mend};
 use crate::{planted, sometimes};
 
 /// How often the disk is measured when nothing else asks for it: others may use the same file system.

@@ -48,7 +48,7 @@ pub(super) async fn stream<T: Step>(mut request: Request) -> Result<Response, Ap
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }
 
-fn line<T: Serialize>(line: &StepLine<T>) -> Result<Bytes, Infallible> {
+pub(super) fn line<T: Serialize>(line: &StepLine<T>) -> Result<Bytes, Infallible> {
     let mut json = serde_json::to_vec(line).expect("numbers and texts are always JSON");
     json.push(b'\n');
     Ok(json.into())

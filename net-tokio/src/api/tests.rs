@@ -320,6 +320,7 @@ fn the_openapi_document_has_every_endpoint() {
         "/v1/status",
         "/v1/peers",
         "/v1/failures/{request}",
+        "/v1/fsck",
         "/v1/openapi.json",
         "/healthz",
     ] {

@@ -125,6 +125,7 @@ impl CliError {
                 | OpenError::NewerFormat { .. }
                 | OpenError::InUse { .. }
                 | OpenError::Full { .. }
+                | OpenError::Stopped
                 | OpenError::Io { .. },
             )
             | Self::Serve(_)

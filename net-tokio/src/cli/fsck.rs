@@ -1,28 +1,34 @@
-//! `forever fsck`: checks the data folder of a node that does not run, and repairs it.
+//! `forever fsck`: checks the store of a data folder, and repairs it: itself, or through the node that runs on it.
 
 mod totals;
-mod view;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use forever_core::ids::OwnerId;
 use forever_core::secrets::OwnerKeys;
+use forever_net_tokio::api::CheckStep;
 use forever_net_tokio::folder::{Folder, FolderError};
 use forever_net_tokio::settings::{Flags, Settings};
-use forever_net_tokio::store::check::{self, Check, Finding, Outcome, Progress, Severity, Step};
+use forever_net_tokio::store::check::{self, Check, FindingView, Totals};
 use forever_net_tokio::store::{RealFs, StoreConfig};
 use indicatif::ProgressBar;
 
 use super::node::environment;
-use super::{CliError, Exit, FsckArgs, Report};
-use totals::Totals;
-use view::FindingView;
+use super::{CliError, Client, Exit, FsckArgs, Report};
 
-/// Runs a check, and the repair if it is asked for.
-pub(crate) fn run(data: &Path, args: &FsckArgs, report: &Report) -> Result<Exit, CliError> {
+/// Runs a check, and the repair if it is asked for: here, or in the node that runs on the folder.
+pub(crate) async fn run(data: &Path, args: &FsckArgs, report: &Report) -> Result<Exit, CliError> {
     let folder = Folder::at(data)?;
-    let _held = folder.hold().map_err(in_use)?;
+    let totals = match folder.hold() {
+        Ok(_held) => at_rest(&folder, args, report)?,
+        Err(FolderError::InUse { .. }) if folder.api_address()?.is_some() => online(data, args, report).await?,
+        Err(error) => return Err(error.into()),
+    };
+    report.result(&totals, || totals::text(&totals, args.deep));
+    Ok(totals::exit(&totals))
+}
+
+fn at_rest(folder: &Folder, args: &FsckArgs, report: &Report) -> Result<Totals, CliError> {
     let settings = Settings::load(&folder.config_path(), environment(), &Flags::default())?;
     let keys = match folder.owner_secret() {
         Ok(secret) => Some(OwnerKeys::derive(&secret)),
@@ -40,54 +46,71 @@ pub(crate) fn run(data: &Path, args: &FsckArgs, report: &Report) -> Result<Exit,
     };
     let what = Check { root: &config.root, path: config.path, deep: args.deep, keys: keys.as_ref() };
     let mut bars = Bars { report, current: None };
-    let mut found = check::check(&RealFs, &what, &mut |progress| bars.show(progress))?;
+    let mut found =
+        check::check(&RealFs, &what, &mut |progress| bars.show(progress.step.name(), progress.done, progress.total))?;
     bars.clear();
-    let is_empty = found.findings.is_empty();
-    if args.repair && !is_empty {
+    if args.repair && !found.findings.is_empty() {
         check::repair(Arc::new(RealFs), &config, &mut found)?;
     }
     let own = keys.as_ref().map(OwnerKeys::owner_id);
     for finding in &found.findings {
-        report.result(&FindingView::of(finding, own), || line(finding, own));
+        show(report, &FindingView::of(finding, own, false));
     }
-    if !is_empty {
-        report.text("");
-    }
-    let totals = Totals::of(&found);
-    report.result(&totals, || totals.text(args.deep));
-    Ok(totals.exit())
+    end_findings(report, !found.findings.is_empty());
+    Ok(Totals::of(&found))
 }
 
-fn in_use(error: FolderError) -> CliError {
-    let FolderError::InUse { path, pid } = error else { return error.into() };
-    let who = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
-    CliError::Refused(format!(
-        "a node runs on {}{who}, and `forever fsck` checks a folder at rest: stop the node, then run this again",
-        path.display()
-    ))
+/// Has the node check its store.
+async fn online(data: &Path, args: &FsckArgs, report: &Report) -> Result<Totals, CliError> {
+    let path = format!("/v1/fsck?deep={}&repair={}", args.deep, args.repair);
+    let mut bars = Bars { report, current: None };
+    let mut has_found = false;
+    let show_step = |step: &CheckStep| match step {
+        CheckStep::Progress { at, done, total } => bars.show(at, *done, *total),
+        CheckStep::Finding(finding) => {
+            bars.clear();
+            has_found = true;
+            show(report, finding);
+        }
+        CheckStep::Done(_) => bars.clear(),
+    };
+    let end = Client::open(data)?.steps(&path, show_step, |step| matches!(step, CheckStep::Done(_))).await?;
+    end_findings(report, has_found);
+    let CheckStep::Done(totals) = end else {
+        return Err(CliError::Answer("the check ended without its totals".to_owned()));
+    };
+    Ok(totals)
+}
+
+fn show(report: &Report, finding: &FindingView) {
+    report.result(finding, || finding.line());
+}
+
+fn end_findings(report: &Report, are_any: bool) {
+    if are_any {
+        report.text("");
+    }
 }
 
 /// The progress bars of the steps, one after the other.
 struct Bars<'a> {
     report: &'a Report,
-    current: Option<(Step, ProgressBar)>,
+    current: Option<(String, ProgressBar)>,
 }
 
 impl Bars<'_> {
-    fn show(&mut self, progress: Progress) {
-        if self.current.as_ref().is_none_or(|(step, _)| *step != progress.step) {
+    fn show(&mut self, step: &str, done: u64, total: Option<u64>) {
+        if self.current.as_ref().is_none_or(|(current, _)| current != step) {
             self.clear();
-            let bar = match progress.step {
-                Step::BlobBytes => self.report.bar("blobs", progress.total),
-                Step::Blobs => self.report.counter("blobs", progress.total),
-                Step::Pages => self.report.counter("manifest pages", progress.total),
-                Step::Records => self.report.counter("records", progress.total),
-                Step::Files => self.report.counter("files", progress.total),
+            let bar = match step {
+                "blob_bytes" => self.report.bar("blobs", total),
+                "mending" => self.report.bar("mending", total),
+                step => self.report.counter(step, total),
             };
-            self.current = Some((progress.step, bar));
+            self.current = Some((step.to_owned(), bar));
         }
         if let Some((_, bar)) = &self.current {
-            bar.set_position(progress.done);
+            bar.set_position(done);
         }
     }
 
@@ -95,37 +118,5 @@ impl Bars<'_> {
         if let Some((_, bar)) = self.current.take() {
             bar.finish_and_clear();
         }
-    }
-}
-
-/// A finding as one line.
-fn line(finding: &Finding, own: Option<OwnerId>) -> String {
-    let mut line = format!("{:<8} {}", word(finding), finding.problem);
-    let mut add = |part: &str| {
-        if !part.is_empty() {
-            line.push_str("; ");
-            line.push_str(part);
-        }
-    };
-    add(&finding.problem.place());
-    for affected in &finding.affected {
-        add(&affected.to_string());
-    }
-    if finding.affected_more > 0 {
-        add(&format!("and {} more", finding.affected_more));
-    }
-    if let Outcome::Failed(why) = &finding.outcome {
-        add(&format!("not repaired: {why}"));
-    }
-    add(finding.advice(own).as_deref().unwrap_or_default());
-    line
-}
-
-fn word(finding: &Finding) -> &'static str {
-    match (&finding.outcome, finding.problem.severity()) {
-        (_, Severity::Lost) => "lost",
-        (Outcome::Repaired, Severity::Wrong | Severity::Note) => "repaired",
-        (Outcome::Found | Outcome::Failed(_), Severity::Wrong) => "wrong",
-        (Outcome::Found | Outcome::Failed(_), Severity::Note) => "note",
     }
 }

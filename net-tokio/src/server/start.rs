@@ -17,6 +17,7 @@ use forever_core::time::Time;
 use zeroize::Zeroizing;
 
 use super::ServeError;
+use crate::api::Checker;
 use crate::channel::Identity;
 use crate::clock::{Clock, SystemClock};
 use crate::drive::{Parts, drive};
@@ -42,6 +43,8 @@ const INDEX_CACHE_BYTES: usize = 16 << 20;
 pub struct StartedNode {
     /// How to talk to it.
     pub handle: Handle,
+    /// How its store is checked, if it can be.
+    pub checker: Option<Checker>,
     /// Where it listens for peers, with the real port.
     pub listen: String,
     /// Runs it; ends after [`Handle::stop`], or when the node has left the cluster, which it then says.
@@ -73,6 +76,12 @@ pub async fn start_recorded(
     let listen = listener.local_address();
     let disk = open_store(folder, settings)?;
     let keys = OwnerKeys::derive(folder.owner_secret()).with_key_hash(settings.key_hash);
+    let checker = Some(Checker {
+        store: disk.open_store(),
+        root: folder.folder().store_path(),
+        path: settings.path_transform,
+        keys: Arc::new(keys.clone()),
+    });
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let work = WorkThreads::start(threads, &Arc::new(keys.clone())).map_err(ServeError::System)?;
     let identity = Identity::new(*folder.node_key(), *folder.cluster_key());
@@ -94,7 +103,7 @@ pub async fn start_recorded(
         observer,
         simulation: Simulated::default(),
     };
-    Ok(StartedNode { handle, listen, driver: Box::pin(drive(node, parts, listener, calls)) })
+    Ok(StartedNode { handle, checker, listen, driver: Box::pin(drive(node, parts, listener, calls)) })
 }
 
 /// A fresh node, and who records it.

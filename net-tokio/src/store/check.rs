@@ -1,4 +1,4 @@
-//! Checking a store at rest: the index against the files, and both against the signed records.
+//! Checking a store, at rest or in use: the index against the files, and both against the signed records.
 //!
 //! A check reads and changes nothing: it opens the index over a backend whose writes stay in memory, and the files only to
 //! read them. It works in four passes, each in a file of its own:
@@ -8,18 +8,23 @@
 //! 3. `records`: every record against its signature and the key it lies under, then everything that it needs.
 //! 4. `files`: every file below the blobs against the rows; what is in quarantine.
 //!
+//! Beside a running node ([`check_open`]) the index is read in small steps, each as it is then, and whatever looks wrong is looked
+//! at once more, under the lock of its blob, before it is told. The index's own count of blobs is compared at rest only.
+//!
 //! [`repair()`] then puts in order what a check found, through the engine's own operations.
 //!
 //! Memory: about 64 bytes a blob and 32 bytes a chunk that a record names, so some 100 MiB for a tebibyte.
 
 mod blobs;
 mod files;
+mod mended;
 mod pages;
 mod problem;
 mod records;
 mod repair;
 mod report;
 mod text;
+mod told;
 mod view;
 
 use std::collections::BTreeMap;
@@ -29,14 +34,16 @@ use forever_core::ids::{BlobKey, OwnerId, PageId};
 use forever_core::path::PathTransform;
 use forever_core::secrets::OwnerKeys;
 
+pub use mended::after_mending;
 pub use problem::{BlobFault, Place, Problem, RecordPlace, Severity};
-pub use repair::repair;
+pub use repair::{repair, repair_open};
 pub use report::{Affected, Finding, Outcome, Report, Summary};
+pub use told::{FileView, FindingView, Totals};
 
-use super::OpenError;
 use super::fs::Fs;
 use super::index::Counters;
 use super::open::{INDEX_DOUBTFUL, UNCLEAN};
+use super::{OpenError, Store};
 use view::View;
 
 /// What to check, and how.
@@ -78,6 +85,20 @@ pub enum Step {
     Files,
 }
 
+impl Step {
+    /// Its name, for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Blobs => "blobs",
+            Self::BlobBytes => "blob_bytes",
+            Self::Pages => "pages",
+            Self::Records => "records",
+            Self::Files => "files",
+        }
+    }
+}
+
 /// Told about every step of a check.
 pub type Watcher<'a> = &'a mut dyn FnMut(Progress);
 
@@ -110,12 +131,9 @@ struct Seen {
 /// When the index cannot be read; [`OpenError`] says what to do about it. Blobs that cannot be read are findings.
 pub fn check(fs: &dyn Fs, what: &Check<'_>, watch: Watcher<'_>) -> Result<Report, OpenError> {
     let mut seen = Seen::default();
-    note_state(fs, what.root, &mut seen.report)?;
+    note_state(fs, what.root, &[(UNCLEAN, Problem::Unclean), (INDEX_DOUBTFUL, Problem::Doubtful)], &mut seen.report)?;
     if let Some(view) = View::open(fs, what.root)? {
-        blobs::check(fs, what, &view, &mut seen, watch)?;
-        pages::check(&view, &mut seen, watch)?;
-        records::check(what, &view, &mut seen, watch)?;
-        count_unreferenced(&mut seen);
+        check_index(fs, what, &view, &mut seen, watch)?;
         let (blobs, blob_bytes) = (seen.report.summary.blobs, seen.report.summary.blob_bytes);
         let counted = view.counters();
         let is_wrong = (counted.blobs, counted.blob_bytes) != (blobs, blob_bytes)
@@ -125,16 +143,49 @@ pub fn check(fs: &dyn Fs, what: &Check<'_>, watch: Watcher<'_>) -> Result<Report
             seen.report.add(problem);
         }
     }
-    files::check(fs, what, &mut seen, watch);
+    files::check(fs, what, None, &mut seen, watch);
     Ok(seen.report)
 }
 
+/// Checks a store that is open, beside all other work, and changes nothing. It ends when `stops` says so.
+///
+/// # Errors
+///
+/// When the index cannot be read, or the check was told to end.
+pub fn check_open(
+    store: &Store,
+    what: &Check<'_>,
+    stops: &dyn Fn() -> bool,
+    watch: Watcher<'_>,
+) -> Result<Report, OpenError> {
+    let mut seen = Seen::default();
+    note_state(&*store.fs, what.root, &[(INDEX_DOUBTFUL, Problem::Doubtful)], &mut seen.report)?;
+    let view = View::of(store, stops)?;
+    check_index(&*store.fs, what, &view, &mut seen, watch)?;
+    files::check(&*store.fs, what, Some(store), &mut seen, watch);
+    Ok(seen.report)
+}
+
+fn check_index(
+    fs: &dyn Fs,
+    what: &Check<'_>,
+    view: &View<'_>,
+    seen: &mut Seen,
+    watch: Watcher<'_>,
+) -> Result<(), OpenError> {
+    blobs::check(fs, what, view, seen, watch)?;
+    pages::check(view, seen, watch)?;
+    records::check(what, view, seen, watch)?;
+    count_unreferenced(seen);
+    Ok(())
+}
+
 /// What the last run has left for the next to do.
-fn note_state(fs: &dyn Fs, root: &Path, report: &mut Report) -> Result<(), OpenError> {
-    for (name, problem) in [(UNCLEAN, Problem::Unclean), (INDEX_DOUBTFUL, Problem::Doubtful)] {
+fn note_state(fs: &dyn Fs, root: &Path, marks: &[(&str, Problem)], report: &mut Report) -> Result<(), OpenError> {
+    for (name, problem) in marks {
         let path = root.join(name);
         if fs.kind(&path).map_err(|error| OpenError::io(&path, error))?.is_some() {
-            report.add(problem);
+            report.add(problem.clone());
         }
     }
     Ok(())

@@ -69,6 +69,9 @@ pub enum OpenError {
         /// The index's file.
         path: PathBuf,
     },
+    /// A check beside a running node was told to end.
+    #[error("the check was ended: the node stops, or nobody waits for its result")]
+    Stopped,
     /// No space is left.
     #[error("no space is left for {}: free some and start again", path.display())]
     Full {

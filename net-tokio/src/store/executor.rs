@@ -11,12 +11,13 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 
 use forever_core::disk::{DiskError, DiskOp, DiskResult};
 
+use super::locks::lock;
 use super::perform::{Pending, Step, Unlink, assert_bounds};
 use super::queue::Queue;
 use super::{Store, StoreConfig};
@@ -46,6 +47,35 @@ struct Shared {
     reads: Queue<(DiskOp, Done)>,
     commits: Queue<(Pending, Done)>,
     stops: AtomicBool,
+    /// Held by a check.
+    checking: Mutex<()>,
+}
+
+/// A store that a node has open, for a check beside its work. It does not keep the store open.
+#[derive(Clone, Debug)]
+pub struct OpenStore(Weak<Shared>);
+
+/// Why a check cannot begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNow {
+    /// Another is under way.
+    Busy,
+    /// The store is being closed.
+    Closing,
+}
+
+impl OpenStore {
+    /// Runs a check on this thread. What it is given says when it must end.
+    ///
+    /// # Errors
+    /// When it cannot begin.
+    pub fn check<T>(&self, check: impl FnOnce(&Store, &dyn Fn() -> bool) -> T) -> Result<T, NotNow> {
+        let shared = self.0.upgrade().ok_or(NotNow::Closing)?;
+        let alone = shared.checking.try_lock().map_err(|_| NotNow::Busy)?;
+        let checked = check(&shared.store, &|| shared.stops.load(Ordering::Relaxed));
+        drop(alone);
+        Ok(checked)
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -68,6 +98,7 @@ impl StoreDisk {
                 reads: Queue::new(),
                 commits: Queue::new(),
                 stops: AtomicBool::new(false),
+                checking: Mutex::default(),
             }),
             blob_threads: Vec::new(),
             other_threads: Vec::new(),
@@ -88,6 +119,12 @@ impl StoreDisk {
     fn spawn(&self, name: &str, run: fn(&Shared)) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(&self.shared);
         thread::Builder::new().name(name.into()).spawn(move || run(&shared))
+    }
+
+    /// The store, for checks beside its work.
+    #[must_use]
+    pub fn open_store(&self) -> OpenStore {
+        OpenStore(Arc::downgrade(&self.shared))
     }
 
     /// The store, for what is not an operation: export, health.
@@ -118,6 +155,8 @@ impl Disk for StoreDisk {
 impl Drop for StoreDisk {
     fn drop(&mut self) {
         self.shared.stops.store(true, Ordering::Relaxed);
+        // A check that is under way ends now.
+        drop(lock(&self.shared.checking));
         // In this order, because blob threads hand over to the commit thread.
         self.shared.blobs.close();
         join(&mut self.blob_threads);

@@ -224,6 +224,11 @@ impl Files {
         self.sync_folder(&folder)
     }
 
+    /// Whether a temp file is being written.
+    pub(crate) fn is_being_written(&self, path: &Path) -> bool {
+        lock(&self.being_written).contains(path)
+    }
+
     /// Removes a temp file unless somebody is writing it.
     pub(crate) fn remove_stale_temp(&self, path: &Path) {
         // Held while removing: a writer enters its file here before it creates it.

@@ -256,6 +256,19 @@ impl Index {
         })
     }
 
+    /// At most `limit` rows of blobs after one, in order; those that cannot be decoded as nothing.
+    pub(crate) fn rows(&self, after: Option<&BlobKey>, limit: u32) -> Result<Vec<(BlobKey, Option<Row>)>, DiskError> {
+        let after = after.map(row_key);
+        let start = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        self.read(|txn| {
+            let table = txn.open_table(BLOB_ROWS)?;
+            let rows = table.range::<&[u8; 64]>((start, Bound::Unbounded))?.take(limit as usize);
+            rows.map(|row| row.map(|(key, row)| (blob_of(key.value()), Row::decode(row.value()))))
+                .collect::<Result<_, _>>()
+                .map_err(redb::Error::from)
+        })
+    }
+
     /// Values, in the order asked.
     pub(crate) fn lookup(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, DiskError> {
         self.read(|txn| {

@@ -18,7 +18,7 @@ use super::locks::{BlobGuard, lock};
 use super::row::Row;
 
 /// The longest key of the index, in bytes.
-const KEY_LEN_MAX: usize = 512;
+pub(crate) const KEY_LEN_MAX: usize = 512;
 
 /// What the first step of an operation leaves to do.
 pub(crate) enum Step {

@@ -31,7 +31,6 @@ fn damage_is_told_by_name_repaired_and_given_back_by_a_peer() {
     let bytes = content("checked", 4 * CHUNK);
     cluster[1].put("holiday/beach.mp4", &bytes);
     cluster[1].put("notes.txt", b"sun and sea");
-    cluster[1].forever(&["fsck"]).fails(1, "refused", &["stop the node", &cluster[1].pid().to_string()]);
     cluster[1].terminate();
     let (findings, totals) = fsck(&cluster[1], &["--deep"], 0);
     assert!(findings.is_empty() && totals["in_order"] == true, "{findings:?} {totals}");
@@ -74,6 +73,82 @@ fn damage_is_told_by_name_repaired_and_given_back_by_a_peer() {
     cluster[1].terminate();
     let (findings, totals) = fsck(&cluster[1], &["--deep"], 0);
     assert_eq!((kinds(&findings), &totals["whole"]), (vec!["quarantined"], &2.into()));
+}
+
+#[test]
+fn a_running_node_checks_its_store_and_its_peers_give_back_what_is_lost() {
+    let cluster = Cluster::start(2);
+    let bytes = content("checked", 4 * CHUNK);
+    cluster[1].put("holiday/beach.mp4", &bytes);
+    cluster[1].put("notes.txt", b"sun and sea");
+    let (findings, totals) = fsck(&cluster[1], &["--deep"], 0);
+    assert!(findings.is_empty() && totals["in_order"] == true, "{findings:?} {totals}");
+    assert_eq!((&totals["whole"], &totals["blobs"]), (&2.into(), &5.into()));
+    assert!(totals["hashed_bytes"].as_u64().unwrap() > 4 * CHUNK as u64);
+
+    let files = cluster[1].blob_files();
+    let mut blob = fs::read(&files[1]).unwrap();
+    blob[100] ^= 1;
+    fs::write(&files[1], blob).unwrap();
+    fs::remove_file(&files[2]).unwrap();
+    let temp = files[0].with_extension("part");
+    fs::write(&temp, b"half").unwrap();
+    let (findings, totals) = fsck(&cluster[1], &["--deep"], 5);
+    let mut found = kinds(&findings);
+    found.sort_unstable();
+    assert_eq!(found, ["blob_hash", "blob_missing", "incomplete", "temp"]);
+    assert_eq!((&totals["lost"], &totals["beyond_repair"]), (&1.into(), &true.into()));
+    let lost = findings.iter().find(|(kind, _)| kind == "incomplete").unwrap();
+    assert_eq!(lost.1["files"][0]["name"], "holiday/beach.mp4");
+    assert!(lost.1["advice"].as_str().unwrap().contains("fsck --repair"), "{}", lost.1);
+    assert!(temp.exists() && files[1].exists(), "a check changes nothing");
+
+    let (findings, totals) = fsck(&cluster[1], &["--deep", "--repair"], 0);
+    let outcome = |kind: &str| {
+        let (_, finding) = findings.iter().find(|(other, _)| other == kind).unwrap();
+        finding["outcome"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        (outcome("incomplete"), outcome("blob_hash"), outcome("temp")),
+        ("mended".into(), "repaired".into(), "repaired".into())
+    );
+    assert_eq!((&totals["whole"], &totals["in_order"]), (&2.into(), &true.into()));
+    assert!(!temp.exists());
+    assert!(cluster[1].get("holiday/beach.mp4") == bytes);
+    let (findings, _) = fsck(&cluster[1], &["--deep"], 0);
+    assert_eq!(kinds(&findings), ["quarantined"]);
+}
+
+#[test]
+fn a_check_beside_puts_and_deletes_finds_nothing_and_what_nobody_has_is_beyond_repair() {
+    let mut cluster = Cluster::start(3);
+    let bytes = content("busy", 6 * CHUNK);
+    std::thread::scope(|scope| {
+        let node = &cluster[1];
+        let puts = scope.spawn(|| {
+            for round in 0..12 {
+                let name = format!("file-{}", round % 3);
+                node.put(&name, &bytes[round..]);
+                node.forever(&["evict", &name]).exits(0);
+                node.forever(&["rm", &name]).exits(0);
+            }
+        });
+        while !puts.is_finished() {
+            let (findings, _) = fsck(node, &["--deep"], 0);
+            assert!(findings.is_empty(), "{findings:?}");
+        }
+        puts.join().unwrap();
+    });
+    cluster[1].put("only", &content("only", 2 * CHUNK));
+    cluster[0].kill9();
+    cluster[2].kill9();
+    let last = cluster[1].blob_files().pop().unwrap();
+    fs::remove_file(last).unwrap();
+    let (_, totals) = fsck(&cluster[1], &["--repair"], 5);
+    assert_eq!((&totals["lost"], &totals["beyond_repair"]), (&1.into(), &true.into()));
+    cluster[1].terminate();
+    let (findings, _) = fsck(&cluster[1], &[], 5);
+    assert!(kinds(&findings).contains(&"incomplete"), "it is the same at rest: {findings:?}");
 }
 
 #[test]

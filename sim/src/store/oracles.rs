@@ -6,16 +6,16 @@
 
 pub mod authority;
 pub mod bounds;
+pub(crate) mod cached;
 pub mod confidentiality;
 pub mod convergence;
 mod copies;
-pub(crate) mod cached;
 pub mod durability;
 pub(crate) mod history;
 mod holders;
 pub mod integrity;
-pub(crate) mod mended;
 mod links;
+pub(crate) mod mended;
 pub(crate) mod placed;
 mod restores;
 pub mod resurrection;

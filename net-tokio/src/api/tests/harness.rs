@@ -66,7 +66,7 @@ impl Served {
             node.run().await;
             false
         });
-        let node = StartedNode { handle, listen: "127.0.0.1:7000".to_owned(), driver };
+        let node = StartedNode { handle, listen: "127.0.0.1:7000".to_owned(), driver, checker: None };
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
         let seen_folder = folder.folder().clone();

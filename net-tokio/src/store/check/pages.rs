@@ -7,7 +7,7 @@ use super::{Problem, Progress, Seen, Step, Watcher};
 use crate::store::OpenError;
 use crate::store::check::view::View;
 
-pub(super) fn check(view: &View, seen: &mut Seen, watch: Watcher<'_>) -> Result<(), OpenError> {
+pub(super) fn check(view: &View<'_>, seen: &mut Seen, watch: Watcher<'_>) -> Result<(), OpenError> {
     view.each_entry(b'P', |key, data| {
         let Some((owner, page)) = owner_and_page(key) else {
             seen.report.add(Problem::Unknown { key: key.to_vec() });
@@ -22,12 +22,17 @@ pub(super) fn check(view: &View, seen: &mut Seen, watch: Watcher<'_>) -> Result<
                     for chunk in chunks {
                         lacking += u64::from(!view.has(&reference_key(owner, &chunk.id.0, page))?);
                     }
-                    if lacking > 0 {
+                    // A page goes together with its references.
+                    if lacking > 0 && view.has(key)? {
                         seen.report.add(Problem::References { owner, page, chunks: lacking });
                     }
                 }
             }
             Err(ManifestError::WrongHash | ManifestError::TooLong) => {
+                if view.get(key)?.is_none_or(|now| now != data) {
+                    // It was replaced or removed a moment ago.
+                    return Ok(());
+                }
                 let finding = seen.report.add(Problem::Page { owner, page });
                 seen.damaged_pages.insert((owner, page), finding);
             }

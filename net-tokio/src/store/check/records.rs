@@ -17,7 +17,7 @@ use crate::store::check::view::View;
 /// Length of an ed25519 signature in bytes.
 const SIGNATURE_LEN: usize = 64;
 
-pub(super) fn check(what: &Check<'_>, view: &View, seen: &mut Seen, watch: Watcher<'_>) -> Result<(), OpenError> {
+pub(super) fn check(what: &Check<'_>, view: &View<'_>, seen: &mut Seen, watch: Watcher<'_>) -> Result<(), OpenError> {
     let mut done = 0;
     view.each_entry(b'R', |key, value| {
         done += 1;
@@ -29,6 +29,7 @@ pub(super) fn check(what: &Check<'_>, view: &View, seen: &mut Seen, watch: Watch
                 seen.report.add(Problem::Unknown { key: key.to_vec() });
                 Ok(())
             }
+            Err(Fault::Damaged(_)) if view.get(key)?.is_none_or(|now| now != value) => Ok(()),
             Err(Fault::Damaged(why)) => {
                 let concerned = place.as_ref().map(RecordKey::place);
                 let finding = seen.report.add(Problem::Record { key: key.to_vec(), place: concerned.clone(), why });
@@ -114,7 +115,7 @@ struct Lacks {
     root: Option<Bytes>,
 }
 
-fn check_record(what: &Check<'_>, view: &View, record: &SignedRecord, seen: &mut Seen) -> Result<(), OpenError> {
+fn check_record(what: &Check<'_>, view: &View<'_>, record: &SignedRecord, seen: &mut Seen) -> Result<(), OpenError> {
     seen.report.summary.records += 1;
     let root = match record.record.body {
         RecordBody::File { root, .. } => root,
@@ -130,6 +131,10 @@ fn check_record(what: &Check<'_>, view: &View, record: &SignedRecord, seen: &mut
     let owner = record.record.owner;
     let evicted = view.has(&[&b"E"[..], &owner.0, &record.id.0].concat())?;
     let lacks = walk(view, owner, root, seen)?;
+    let is_lacking = lacks.pages > 0 || lacks.missing > 0 || lacks.damaged > 0;
+    if is_lacking && view.live().is_some() && has_changed(view, record, evicted)? {
+        return Ok(());
+    }
     // Its chunks are gone on purpose; its pages stay.
     let is_lost = lacks.pages > 0 || !evicted && (lacks.missing > 0 || lacks.damaged > 0);
     let summary = &mut seen.report.summary;
@@ -157,17 +162,23 @@ fn check_record(what: &Check<'_>, view: &View, record: &SignedRecord, seen: &mut
     Ok(())
 }
 
+/// Whether a record was evicted, brought back or removed while it was looked at: then what it lacks is no fault.
+fn has_changed(view: &View<'_>, record: &SignedRecord, was_evicted: bool) -> Result<bool, OpenError> {
+    let is_evicted = view.has(&[&b"E"[..], &record.record.owner.0, &record.id.0].concat())?;
+    Ok(is_evicted != was_evicted || !view.has(&RecordKey::of(record).encode())?)
+}
+
 /// Looks for all that a manifest names.
-fn walk(view: &View, owner: OwnerId, root: PageId, seen: &mut Seen) -> Result<Lacks, OpenError> {
+fn walk(view: &View<'_>, owner: OwnerId, root: PageId, seen: &mut Seen) -> Result<Lacks, OpenError> {
     let mut lacks = Lacks::default();
     let Some((data, children)) = page(view, owner, root, seen, &mut lacks)? else { return Ok(lacks) };
     lacks.root = Some(data);
     match children {
-        Children::Chunks(chunks) => look_for(owner, &chunks, seen, &mut lacks),
+        Children::Chunks(chunks) => look_for(view, owner, &chunks, seen, &mut lacks)?,
         Children::Pages(below) => {
             for child in below {
                 match page(view, owner, child.id, seen, &mut lacks)? {
-                    Some((_, Children::Chunks(chunks))) => look_for(owner, &chunks, seen, &mut lacks),
+                    Some((_, Children::Chunks(chunks))) => look_for(view, owner, &chunks, seen, &mut lacks)?,
                     // The owner has signed nonsense: nothing on this disk is wrong.
                     Some((_, Children::Pages(_))) | None => {}
                 }
@@ -179,7 +190,7 @@ fn walk(view: &View, owner: OwnerId, root: PageId, seen: &mut Seen) -> Result<La
 
 /// A page that a record needs, if it is there and in order.
 fn page(
-    view: &View,
+    view: &View<'_>,
     owner: OwnerId,
     page: PageId,
     seen: &mut Seen,
@@ -198,7 +209,13 @@ fn page(
     Ok(check_page(page, &data).ok().map(|public| (data, public.children)))
 }
 
-fn look_for(owner: OwnerId, chunks: &[ChunkRef], seen: &mut Seen, lacks: &mut Lacks) {
+fn look_for(
+    view: &View<'_>,
+    owner: OwnerId,
+    chunks: &[ChunkRef],
+    seen: &mut Seen,
+    lacks: &mut Lacks,
+) -> Result<(), OpenError> {
     lacks.chunks += chunks.len() as u64;
     for chunk in chunks {
         let blob = BlobKey { owner, chunk: chunk.id };
@@ -207,16 +224,17 @@ fn look_for(owner: OwnerId, chunks: &[ChunkRef], seen: &mut Seen, lacks: &mut La
         if let Some(finding) = seen.damaged_blobs.get(&blob) {
             lacks.findings.push(*finding);
             lacks.damaged += 1;
-        } else if seen.blobs.binary_search_by_key(&fingerprint, |(blob, _)| *blob).is_err() {
+        } else if seen.blobs.binary_search_by_key(&fingerprint, |(blob, _)| *blob).is_err() && !view.has_blob(&blob)? {
             lacks.missing += 1;
         }
     }
+    Ok(())
 }
 
 /// The real name of a file: from its own root page, else from that of another version.
 fn name_of(
     keys: Option<&OwnerKeys>,
-    view: &View,
+    view: &View<'_>,
     place: &RecordPlace,
     at_hand: Option<(&SignedRecord, &Bytes)>,
 ) -> Result<Option<String>, OpenError> {

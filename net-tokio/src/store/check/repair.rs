@@ -88,6 +88,34 @@ pub fn repair(fs: Arc<dyn Fs>, config: &StoreConfig, report: &mut Report) -> Res
     Ok(())
 }
 
+/// Repairs beside a running node what its own mending does not see: rows that cannot be decoded, references that are missing, files
+/// that no row points to.
+pub fn repair_open(store: &Store, report: &Report) {
+    for finding in &report.findings {
+        let done = match &finding.problem {
+            Problem::Blob { blob, place, fault: fault @ BlobFault::BadRow } => store.repair_blob(blob, place, fault),
+            Problem::References { owner, page, .. } => store.write_references(*owner, *page),
+            Problem::Blob { .. }
+            | Problem::Page { .. }
+            | Problem::Record { .. }
+            | Problem::Incomplete { .. }
+            | Problem::WrongCounters { .. }
+            | Problem::Unlistable { .. }
+            | Problem::Unknown { .. }
+            | Problem::Orphan { .. }
+            | Problem::Temp { .. }
+            | Problem::Foreign { .. }
+            | Problem::Quarantined { .. }
+            | Problem::Unclean
+            | Problem::Doubtful => Ok(()),
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, problem = %finding.problem, "not repaired");
+        }
+    }
+    store.sweep_all();
+}
+
 fn outcome(done: Result<(), DiskError>) -> Outcome {
     match done {
         Ok(()) => Outcome::Repaired,

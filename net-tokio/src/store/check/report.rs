@@ -15,6 +15,8 @@ pub enum Outcome {
     Found,
     /// It is in order now; what was damaged is out of the way.
     Repaired,
+    /// A running node's peers have given back what was lost.
+    Mended,
     /// The repair failed, and why.
     Failed(String),
 }
@@ -91,7 +93,7 @@ impl Finding {
     /// Whether it is not in order, nor has been put in order.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.problem.severity() != Severity::Note && self.outcome != Outcome::Repaired
+        self.problem.severity() != Severity::Note && !matches!(self.outcome, Outcome::Repaired | Outcome::Mended)
     }
 }
 
@@ -99,7 +101,9 @@ impl Report {
     /// Whether something that this disk should hold is gone: only other nodes can give it back.
     #[must_use]
     pub fn is_lossy(&self) -> bool {
-        self.summary.unlisted_lost || self.findings.iter().any(|finding| finding.problem.severity() == Severity::Lost)
+        let is_lost =
+            |finding: &Finding| finding.problem.severity() == Severity::Lost && finding.outcome != Outcome::Mended;
+        self.summary.unlisted_lost || self.findings.iter().any(is_lost)
     }
 
     /// Whether all is in order, or has been put in order, and nothing is lost.

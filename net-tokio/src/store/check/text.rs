@@ -138,6 +138,9 @@ impl Finding {
         let is_own = |affected: &&Affected| own == Some(affected.place.owner);
         let own_file = self.affected.iter().find(is_own);
         let open = self.outcome == Outcome::Found;
+        if self.outcome == Outcome::Mended {
+            return None;
+        }
         match &self.problem {
             Problem::Incomplete { pages: 1.., .. } => Some(match own_file {
                 Some(Affected { name: Some(name), .. }) => {

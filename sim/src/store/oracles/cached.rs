@@ -4,12 +4,13 @@
 //! Which names have a chunk is taken from all disks. A node that may have had a failing disk to the end, or lies, is not held to
 //! it: a drop that the disk refuses is tried again after a while.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use forever_core::disk::CACHE_OWNER;
 use forever_core::ids::{ChunkId, NameId, OwnerId};
-use forever_core::record::{RecordBody, SignedRecord};
+use forever_core::record::RecordBody;
+use forever_core::version::Version;
 
 use super::super::{Contents, Event, Fault, View};
 use super::Rule;
@@ -54,25 +55,27 @@ fn fails_writes(fault: &Fault, of: usize) -> bool {
     matches!(fault, Fault::WriteErrors { node, .. } | Fault::SyncErrors { node, .. } | Fault::Full { node, .. } if *node == of)
 }
 
-type Names = BTreeMap<ChunkId, BTreeSet<(OwnerId, NameId)>>;
+/// The names that have a chunk, and the newest version of each that has it.
+type Names = BTreeMap<ChunkId, BTreeMap<(OwnerId, NameId), Version>>;
 
 fn names_of_chunks<'a>(disks: impl Iterator<Item = &'a Contents>) -> Names {
     let mut names = Names::new();
     for held in disks.flat_map(|disk| &disk.records) {
         let record = &held.record.record;
         for blob in held.chunks.iter().flatten() {
-            names.entry(blob.chunk).or_default().insert((record.owner, record.name_id));
+            let of_chunk = names.entry(blob.chunk).or_default();
+            let newest = of_chunk.entry((record.owner, record.name_id)).or_insert(record.version);
+            *newest = record.version.max(*newest);
         }
     }
     names
 }
 
 fn check(node: usize, disk: &Contents, names: &Names) -> Result<(), String> {
-    let is_deleted = |(owner, name): &(OwnerId, NameId)| {
-        let of_name = disk.records.iter().map(|held| &held.record);
-        let of_name = of_name.filter(|record| (record.record.owner, record.record.name_id) == (*owner, *name));
-        let newest: Option<&SignedRecord> = of_name.max_by_key(|record| record.record.version);
-        newest.is_some_and(|newest| newest.record.body == RecordBody::Tombstone)
+    let is_deleted = |((owner, name), version): (&(OwnerId, NameId), &Version)| {
+        let records = disk.records.iter().map(|held| &held.record.record);
+        let mut of_name = records.filter(|record| record.owner == *owner && record.name_id == *name);
+        of_name.any(|record| record.body == RecordBody::Tombstone && record.version > *version)
     };
     for blob in disk.blobs.keys().filter(|blob| blob.owner == CACHE_OWNER) {
         if names.get(&blob.chunk).is_some_and(|names| names.iter().all(is_deleted)) {

@@ -55,7 +55,8 @@ fn check(
     if let Some((blob, _)) = contents.blobs.iter().find(|(_, is_intact)| !**is_intact) {
         return Err(format!("node {node} has not found out in a whole round that chunk {} is damaged", blob.chunk));
     }
-    let evicted: BTreeSet<&Bytes> = contents.rows.iter().map(|(key, _)| key).filter(|key| key.starts_with(b"E")).collect();
+    let evicted: BTreeSet<&Bytes> =
+        contents.rows.iter().map(|(key, _)| key).filter(|key| key.starts_with(b"E")).collect();
     for held in &contents.records {
         let (owner, id) = (held.record.record.owner, held.record.id);
         let mark = Bytes::from([&b"E"[..], &owner.0, &id.0].concat());
