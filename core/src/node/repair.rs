@@ -164,6 +164,7 @@ pub(crate) fn on_pulled(cx: &mut Context, record: &SignedRecord, outcome: PullOu
         PullOutcome::Stored { .. } => {
             let Some(want) = cx.repairs.active.remove(&record.id) else { return };
             sometimes!(cx.simulation, "repair.done");
+            want.sources.iter().for_each(|node| sync::on_repaired(cx, *node));
             if record.record.owner != cx.owner && !want.sources.iter().any(|node| is_device(cx, *node, record)) {
                 sometimes!(cx.simulation, "repair.without-the-owner");
             }

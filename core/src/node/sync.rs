@@ -31,6 +31,7 @@ use crate::node::timers::Timer;
 use crate::node::{asks, cluster, repair};
 use crate::reconcile::{Asker, BUCKETS, Digest, Item, Sum};
 use crate::record::SignedRecord;
+use crate::time::Monotonic;
 use crate::{buggify, planted, sometimes};
 use reads::{ReadClient, Reads};
 use scope::{Scope, Selection};
@@ -42,6 +43,9 @@ pub(crate) use serve::{on_compare, on_find_items, on_sync, on_tell};
 /// The longest wait before a peer that has just come, or that may have to hold other records than before, is compared with. Nodes do
 /// not wait equally long, so that they do not all ask one.
 const SOON: Duration = Duration::from_millis(500);
+
+/// The first and the longest wait before a peer is compared with again that has what could not be had.
+const LATER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Into how many parts the buckets of one comparison are cut at most: enough for a hundred million records.
 const SPLITS_MAX: u32 = 16_384;
@@ -100,6 +104,10 @@ type Part = (Scope, u8);
 pub(crate) struct Sync {
     /// Peers to compare with soon.
     dirty: BTreeSet<NodeId>,
+    /// Peers to compare with again, and when.
+    later: BTreeMap<NodeId, Monotonic>,
+    /// How long the next such wait is: the longer, the more often in a row nothing came of it.
+    patience: BTreeMap<NodeId, Duration>,
     /// The peer whose turn came last.
     last: Option<NodeId>,
     asking: Option<Asking>,
@@ -129,6 +137,8 @@ pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
 /// A peer can no longer be talked to. What it was told it may have forgotten when it comes back.
 pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     cx.sync.dirty.remove(&node);
+    cx.sync.later.remove(&node);
+    cx.sync.patience.remove(&node);
     cx.sync.settled.remove(&node);
 }
 
@@ -146,15 +156,23 @@ pub(crate) fn mark(cx: &mut Context, node: NodeId) {
     schedule(cx);
 }
 
-/// A peer has what could not be had from it now: it is compared with again, not at once.
+/// A peer has what could not be had now: it is compared with again, after longer and longer waits.
 pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
     cx.sync.settled.remove(&node);
-    if cx.sync.asking.is_none() && cx.timers.deadline(&Timer::Sync).is_none() {
-        schedule(cx);
+    if cx.links.of(node).is_none() || cx.sync.later.contains_key(&node) {
+        return;
     }
-    if cx.links.of(node).is_some() {
-        cx.sync.dirty.insert(node);
-    }
+    let (first, longest) = LATER;
+    let wait = cx.sync.patience.get(&node).copied().unwrap_or(first);
+    cx.sync.patience.insert(node, (wait * 2).min(longest));
+    let due = cx.now.mono + cx.jitter(wait);
+    cx.sync.later.insert(node, due);
+    schedule(cx);
+}
+
+/// What a peer has could be had.
+pub(crate) fn on_repaired(cx: &mut Context, from: NodeId) {
+    cx.sync.patience.remove(&from);
 }
 
 /// Sets the time of the next comparison.
@@ -164,7 +182,8 @@ fn schedule(cx: &mut Context) {
     }
     let interval = cx.config.sync_interval;
     let wait = if cx.sync.dirty.is_empty() { interval } else { SOON.min(interval) };
-    let due = cx.now.mono + cx.jitter(wait);
+    let turn = cx.now.mono + cx.jitter(wait);
+    let due = cx.sync.later.values().fold(turn, |due, later| due.min(*later));
     cx.timers.set_if_sooner(Timer::Sync, due);
 }
 
@@ -176,6 +195,9 @@ pub(crate) fn on_timer(cx: &mut Context) {
         }
         return;
     }
+    let now = cx.now.mono;
+    let due: Vec<NodeId> = cx.sync.later.extract_if(.., |_, due| *due <= now).map(|(node, _)| node).collect();
+    cx.sync.dirty.extend(due);
     let Some(node) = next_partner(cx).filter(|_| cx.records.summary().is_some()) else { return schedule(cx) };
     cx.sync.last = Some(node);
     // What marks it from now on is about a later comparison.
