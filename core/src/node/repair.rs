@@ -33,7 +33,7 @@ const WAITING_MAX: usize = 4_096;
 const NAME_KEY_LEN: usize = 1 + 32 + 32;
 
 /// The first and the longest wait before a record is fetched again that could not be had; each is twice the last.
-const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Records remembered that could not be had.
 const REFUSED_MAX: usize = 4_096;
@@ -179,6 +179,11 @@ fn refuse(cx: &mut Context, id: RecordId) {
     cx.repairs.refused.insert(id, (again, wait));
 }
 
+/// Somebody has come who may have what could not be had, or others are to hold it.
+pub(crate) fn try_all_again(cx: &mut Context) {
+    cx.repairs.refused.clear();
+}
+
 /// A record has been fetched, or cannot be now.
 pub(crate) fn on_pulled(cx: &mut Context, record: &SignedRecord, outcome: PullOutcome) {
     match outcome {
@@ -187,7 +192,6 @@ pub(crate) fn on_pulled(cx: &mut Context, record: &SignedRecord, outcome: PullOu
             let Some(want) = cx.repairs.active.remove(&record.id) else { return };
             cx.repairs.refused.remove(&record.id);
             sometimes!(cx.simulation, "repair.done");
-            want.sources.iter().for_each(|node| sync::on_repaired(cx, *node));
             if record.record.owner != cx.owner && !want.sources.iter().any(|node| is_device(cx, *node, record)) {
                 sometimes!(cx.simulation, "repair.without-the-owner");
             }

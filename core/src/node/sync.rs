@@ -31,7 +31,6 @@ use crate::node::timers::Timer;
 use crate::node::{asks, cluster, repair};
 use crate::reconcile::{Asker, BUCKETS, Digest, Item, Sum};
 use crate::record::SignedRecord;
-use crate::time::Monotonic;
 use crate::{buggify, planted, sometimes};
 use reads::{ReadClient, Reads};
 use scope::{Scope, Selection};
@@ -43,9 +42,6 @@ pub(crate) use serve::{on_compare, on_find_items, on_sync, on_tell};
 /// The longest wait before a peer that has just come, or that may have to hold other records than before, is compared with. Nodes do
 /// not wait equally long, so that they do not all ask one.
 const SOON: Duration = Duration::from_millis(500);
-
-/// The first and the longest wait before a peer is compared with again that has what could not be had.
-const LATER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Into how many parts the buckets of one comparison are cut at most: enough for a hundred million records.
 const SPLITS_MAX: u32 = 16_384;
@@ -104,10 +100,9 @@ type Part = (Scope, u8);
 pub(crate) struct Sync {
     /// Peers to compare with soon.
     dirty: BTreeSet<NodeId>,
-    /// Peers to compare with again, and when.
-    later: BTreeMap<NodeId, Monotonic>,
-    /// How long the next such wait is: the longer, the more often in a row nothing came of it.
-    patience: BTreeMap<NodeId, Duration>,
+    /// Peers to compare with again, not at once; and whether the last turn was that of one of them.
+    later: BTreeSet<NodeId>,
+    was_again: bool,
     /// The peer whose turn came last.
     last: Option<NodeId>,
     asking: Option<Asking>,
@@ -131,6 +126,7 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 2] {
 
 /// A peer can be talked to.
 pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
+    repair::try_all_again(cx);
     mark(cx, node);
 }
 
@@ -138,12 +134,12 @@ pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
 pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     cx.sync.dirty.remove(&node);
     cx.sync.later.remove(&node);
-    cx.sync.patience.remove(&node);
     cx.sync.settled.remove(&node);
 }
 
 /// Who holds what may have changed.
 pub(crate) fn on_membership(cx: &mut Context) {
+    repair::try_all_again(cx);
     cx.sync.settled.clear();
     for node in cx.links.ready_nodes() {
         mark(cx, node);
@@ -156,23 +152,10 @@ pub(crate) fn mark(cx: &mut Context, node: NodeId) {
     schedule(cx);
 }
 
-/// A peer has what could not be had now: it is compared with again, after longer and longer waits.
+/// A peer has what could not be had from it now: it is compared with again, not at once.
 pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
     cx.sync.settled.remove(&node);
-    if cx.links.of(node).is_none() || cx.sync.later.contains_key(&node) {
-        return;
-    }
-    let (first, longest) = LATER;
-    let wait = cx.sync.patience.get(&node).copied().unwrap_or(first);
-    cx.sync.patience.insert(node, (wait * 2).min(longest));
-    let due = cx.now.mono + cx.jitter(wait);
-    cx.sync.later.insert(node, due);
-    schedule(cx);
-}
-
-/// What a peer has could be had.
-pub(crate) fn on_repaired(cx: &mut Context, from: NodeId) {
-    cx.sync.patience.remove(&from);
+    cx.sync.later.insert(node);
 }
 
 /// Sets the time of the next comparison.
@@ -182,8 +165,7 @@ fn schedule(cx: &mut Context) {
     }
     let interval = cx.config.sync_interval;
     let wait = if cx.sync.dirty.is_empty() { interval } else { SOON.min(interval) };
-    let turn = cx.now.mono + cx.jitter(wait);
-    let due = cx.sync.later.values().fold(turn, |due, later| due.min(*later));
+    let due = cx.now.mono + cx.jitter(wait);
     cx.timers.set_if_sooner(Timer::Sync, due);
 }
 
@@ -195,13 +177,11 @@ pub(crate) fn on_timer(cx: &mut Context) {
         }
         return;
     }
-    let now = cx.now.mono;
-    let due: Vec<NodeId> = cx.sync.later.extract_if(.., |_, due| *due <= now).map(|(node, _)| node).collect();
-    cx.sync.dirty.extend(due);
     let Some(node) = next_partner(cx).filter(|_| cx.records.summary().is_some()) else { return schedule(cx) };
     cx.sync.last = Some(node);
     // What marks it from now on is about a later comparison.
     cx.sync.dirty.remove(&node);
+    cx.sync.later.remove(&node);
     match cluster::reach(cx, node) {
         Reach::Linked => start(cx, node),
         // It is compared with when it has come.
@@ -209,16 +189,23 @@ pub(crate) fn on_timer(cx: &mut Context) {
     }
 }
 
-/// The next peer that is to be compared with soon; else the next in turn.
-fn next_partner(cx: &Context) -> Option<NodeId> {
-    let members: BTreeSet<NodeId> = cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
-    let after = |nodes: &BTreeSet<NodeId>| {
-        let later = cx.sync.last.and_then(|last| nodes.range(last..).find(|node| **node != last).copied());
+/// The next peer that is to be compared with soon; else, by turns, one with which a comparison came to nothing, and the next of all.
+fn next_partner(cx: &mut Context) -> Option<NodeId> {
+    let after = |nodes: &BTreeSet<NodeId>, last: Option<NodeId>| {
+        let later = last.and_then(|last| nodes.range(last..).find(|node| **node != last).copied());
         later.or_else(|| nodes.first().copied())
     };
-    let linked = |node: &&NodeId| cx.links.of(**node).is_some();
-    let dirty: BTreeSet<NodeId> = cx.sync.dirty.iter().filter(linked).copied().collect();
-    after(&dirty).or_else(|| after(&members))
+    let linked = |nodes: &BTreeSet<NodeId>| -> BTreeSet<NodeId> {
+        nodes.iter().filter(|node| cx.links.of(**node).is_some()).copied().collect()
+    };
+    let last = cx.sync.last;
+    if let Some(node) = after(&linked(&cx.sync.dirty), last) {
+        return Some(node);
+    }
+    let again = after(&linked(&cx.sync.later), last).filter(|_| !cx.sync.was_again);
+    cx.sync.was_again = again.is_some();
+    let members = || cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
+    again.or_else(|| after(&members(), last))
 }
 
 fn start(cx: &mut Context, node: NodeId) {
