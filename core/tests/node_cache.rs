@@ -92,7 +92,8 @@ fn what_was_read_by_a_ticket_is_read_again_without_a_peer() {
     assert_eq!(bytes, content(20_500, 1));
     assert!(sent < 5_000, "no more than its page came: {sent}");
     let status = status(&mut world);
-    assert_eq!((status.cached_bytes, status.cache_max_bytes), (20 * CHUNK + 516, 1 << 20));
+    let usage = status.disk.unwrap().owners[0];
+    assert_eq!((usage.owner, usage.bytes, status.cache_max_bytes), (CACHE_OWNER, 20 * CHUNK + 516, 1 << 20));
 }
 
 #[test]
