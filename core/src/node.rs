@@ -8,13 +8,14 @@
 //!
 //! - Peers: `links`, `dials`, `asks`. The cluster: `members`, `exchange`, `swim`, `service`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
-//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `names`, `checkpoints`, `disk_audit`,
-//!   `fill`, `schema`.
-//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back).
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`,
-//!   `scrub_now`; what
-//!   they share is in `task`, `choose` and `fresh`.
+//! - Records: `announce`, `answers`, `judge`, `locate`, `page_loader`, `page_store`, `pull`, `publish`, `outbox`, `names`,
+//!   `checkpoints`, `disk_audit`, `fill`, `schema`.
+//! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back), `collect` (what goes, with
+//!   `age`, `in_use` and `fresh`).
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `undelete`, `query`,
+//!   `status`, `leave`, `evict`, `restore`, `scrub_now`; what they share is in `task` and `choose`.
 
+mod age;
 mod announce;
 mod answers;
 mod asks;
@@ -23,6 +24,7 @@ mod checkpoints;
 mod choose;
 #[allow(dead_code, reason = "requests are placed next")]
 mod cluster;
+mod collect;
 mod context;
 mod dials;
 mod disk_audit;
@@ -35,6 +37,8 @@ mod fresh;
 mod gauges;
 mod get;
 mod hot;
+mod in_use;
+mod judge;
 mod keep;
 mod leave;
 mod links;
@@ -44,6 +48,7 @@ mod mend;
 mod names;
 mod outbox;
 mod page_loader;
+mod page_store;
 mod pages;
 mod pending;
 mod presence;
@@ -66,6 +71,7 @@ mod swim;
 mod targets;
 mod task;
 mod timers;
+mod undelete;
 mod upload;
 mod window;
 
@@ -85,6 +91,7 @@ use crate::secrets::OwnerKeys;
 use crate::time::{Monotonic, Time};
 use crate::{buggify, planted};
 use boot::Boot;
+use collect::RemoveClient;
 use context::Context;
 pub use fetch::FetchId;
 use pending::{Completion, Pending};
@@ -252,6 +259,7 @@ impl Node {
             | Command::Get { .. }
             | Command::GetShared { .. }
             | Command::Delete { .. }
+            | Command::Undelete { .. }
             | Command::List { .. }
             | Command::Stat { .. }
             | Command::Versions { .. }
@@ -304,6 +312,7 @@ impl Node {
                 Box::new(get::Get::new(id, Source::of_ticket(ticket), range))
             }
             Command::Delete { name } => Box::new(remove::Delete::new(id, name, self.cx.config.retention.replicas)),
+            Command::Undelete { name } => Box::new(undelete::Undelete::new(&mut self.cx, id, name)),
             Command::List { prefix, after, limit } => {
                 if limit == 0 || limit > LIST_MAX {
                     return Err(CommandError::Limit);
@@ -390,6 +399,7 @@ impl Node {
             task.on_end_of_task(&mut self.cx);
             self.cx.timers.cancel(&Timer::Request(id));
             self.cx.timers.cancel(&Timer::Straggler(id));
+            in_use::release(&mut self.cx, id);
         }
     }
 
@@ -476,7 +486,7 @@ impl Node {
             }
             Frame::AskPromise { request, record } => announce::on_ask_promise(cx, link, request, record),
             Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
-            Frame::ReleasePromise { owner, name_id: _, record } => answers::on_release(cx, link, owner, record),
+            Frame::ReleasePromise { owner, name_id, record } => answers::on_release(cx, link, owner, name_id, record),
             Frame::AskMembers { request, after } => exchange::on_ask(cx, link, request, after),
             Frame::Members { request, members, more } => {
                 asks::on_answer(cx, link, request, Answer::Members { members, more });
@@ -496,18 +506,14 @@ impl Node {
     fn on_completion(&mut self, op: OpId, completion: Completion) {
         // Each operation has exactly one completion; a second one is a bug of the runtime.
         let pending = self.cx.pending.remove(&op).expect("an operation was completed twice, or never started");
-        self.complete(pending, completion);
-    }
-
-    fn complete(&mut self, pending: Pending, completion: Completion) {
         let cx = &mut self.cx;
         match pending {
-            Pending::PageCommit { chunks, then } => {
-                cx.fresh.end_page(chunks.into_iter());
-                self.complete(*then, completion);
+            Pending::Collect(step) => collect::on_completion(cx, step, completion),
+            Pending::Remove(id, step) => collect::on_removal_completion(cx, id, step, completion),
+            Pending::Release(link, owner, name) => {
+                links::end_answer(cx, link);
+                collect::look_at(cx, owner, name);
             }
-            Pending::Release(link) => links::end_answer(cx, link),
-            Pending::Kept(record) => keep::on_kept(cx, &record, &completion),
             Pending::Boot(step) => {
                 if boot::on_completion(cx, step, completion) {
                     self.boot = Boot::Ready;
@@ -547,6 +553,8 @@ impl Node {
             Timer::Fetch(id) => fetch::on_timeout(cx, id),
             Timer::Question(link, number) => asks::on_timeout(cx, link, number),
             Timer::Outbox(node) => outbox::flush(cx, node),
+            Timer::Collect => collect::on_timer(cx),
+            Timer::Age => age::on_timer(cx),
             Timer::Boot => boot::on_timer(cx),
             Timer::Settle => dials::settle(cx),
             Timer::Checkpoint => checkpoints::on_timer(cx),
@@ -639,6 +647,7 @@ impl Node {
                 AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
                 AskClient::Checkpoint(record) => checkpoints::on_answered(cx, node, record, answer),
                 AskClient::Members => exchange::on_answered(cx, node, answer),
+                AskClient::Promise(record) => collect::on_answered(cx, record, node, answer),
                 AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
             },
             Signal::Pulled { client, record, outcome } => match client {
@@ -648,7 +657,7 @@ impl Node {
                 }
                 PullClient::Mend => mend::on_pulled(cx, record, outcome),
                 PullClient::Nobody => {}
-                PullClient::Restore(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
+                PullClient::Request(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
             },
             Signal::Offered { request, node, reply } => {
                 self.run(request, |task, cx| task.on_offer_reply(cx, node, reply));
@@ -656,6 +665,9 @@ impl Node {
             Signal::Delivered { node, record, outcome } => publish::on_delivered(cx, node, record, outcome),
             Signal::Superseded { request, by } => self.run(request, |task, cx| task.on_superseded(cx, &by)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
+            Signal::Removed { client: RemoveClient::Collector, record, outcome } => {
+                collect::on_removed(cx, &record, outcome);
+            }
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
             Signal::PresenceChecked { done } => self.run_all(|task, cx| task.on_presence_checked(cx, done)),
             Signal::MendsIdle => self.run_all(|task, cx| task.on_mends_idle(cx)),

@@ -11,7 +11,9 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
-use crate::node::{answers, checkpoints, dials, fill, links, members, names, outbox, presence, scrub, service, swim};
+use crate::node::{
+    age, answers, checkpoints, collect, dials, fill, links, members, names, outbox, presence, scrub, service, swim,
+};
 use crate::record::SignedRecord;
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -85,7 +87,7 @@ pub(crate) fn on_timer(cx: &mut Context) {
 
 /// Starts.
 pub(crate) fn start(cx: &mut Context) {
-    let keys = alloc::vec![Bytes::from_static(schema::FILLED), Bytes::from_static(schema::CLOCK)];
+    let keys = [schema::FILLED, schema::CLOCK, schema::AGE].map(Bytes::from_static).to_vec();
     cx.disk(DiskOp::Lookup { keys }, Pending::Boot(BootStep::Clock));
 }
 
@@ -100,7 +102,8 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
     match step {
         BootStep::Clock => {
             let Some(mut values) = note(cx, completion.values()) else { return again(cx, Failed::Clock) };
-            let clock = values.pop().flatten();
+            let (noted, clock) = (values.pop().flatten(), values.pop().flatten());
+            age::start(cx, noted);
             if let Some(clock) = clock.and_then(|bytes| schema::decode::<HybridClock>(&bytes))
                 && !planted!(cx.simulation, ClockForgotten)
             {
@@ -190,6 +193,7 @@ fn take_part(cx: &mut Context) {
     names::start(cx);
     scrub::start(cx);
     presence::start(cx);
+    collect::start(cx);
     scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
 }
 

@@ -13,7 +13,7 @@ use crate::node::locate::RECORDS_MAX;
 use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
-use crate::node::{dials, members, mend, outbox, pull, scrub, swim, upload};
+use crate::node::{collect, dials, members, mend, outbox, pull, scrub, swim, upload};
 use crate::seal::BLOB_LEN_MAX;
 
 /// Operations of the check of presence and the scrub, and what they keep.
@@ -65,13 +65,16 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     gauges.extend(outbox::gauges(cx));
     gauges.extend(mend::gauges(cx));
     gauges.push(scrub::gauge(cx));
+    gauges.extend(collect::gauges(cx));
     gauges
 }
 
 /// The gauges of what ends by itself: name and use.
 pub(crate) fn under_way(cx: &Context) -> Vec<(&'static str, u64)> {
-    // What checks the disk by and by never ends: with a short period there is always an operation of it.
-    let is_check = |pending: &&Pending| matches!(pending, Pending::Scrub(_) | Pending::Presence(_));
+    // What goes through the disk by and by never ends: with a short period there is always an operation of it.
+    let is_check = |pending: &&Pending| {
+        matches!(pending, Pending::Scrub(_) | Pending::Presence(_) | Pending::Collect(_) | Pending::Remove(..))
+    };
     let checks = cx.pending.values().filter(is_check).count() as u64;
     let gauges = of(cx, &[]).into_iter().filter(|(name, ..)| UNDER_WAY.contains(name));
     gauges.map(|(name, used, _)| (name, if name == "operations" { used - checks } else { used })).collect()
@@ -108,11 +111,11 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
 }
 
 /// One for each address, link, question, want, and node with deliveries; three for each request; `Boot`, `Settle`, `Swim`,
-/// `Service`, `Mend`, `Presence`, `Scrub`, `Checkpoint` and `Fill`.
+/// `Service`, `Mend`, `Presence`, `Scrub`, `Checkpoint`, `Fill`, `Collect` and `Age`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
     // A fill is a request that nobody asked for.
-    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * (requests + 1) + 9) as u64
+    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * (requests + 1) + 11) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.
@@ -125,6 +128,7 @@ fn operations_max(cx: &Context) -> u64 {
         + links * of_link
         + pull::OPERATIONS_MAX
         + mend::OPERATIONS_MAX
+        + collect::OPERATIONS_MAX
         + CHECKS_MAX
 }
 

@@ -6,6 +6,7 @@
 
 pub mod authority;
 pub mod bounds;
+pub mod collection;
 pub mod confidentiality;
 pub mod convergence;
 mod copies;
@@ -13,6 +14,7 @@ pub mod durability;
 pub(crate) mod history;
 mod holders;
 pub mod integrity;
+mod keeping;
 mod links;
 mod restores;
 pub mod resurrection;
@@ -81,6 +83,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("integrity", integrity::RULE),
     ("resurrection", resurrection::RULE),
     ("convergence", convergence::RULE),
+    ("collection", collection::RULE),
     ("confidentiality", confidentiality::RULE),
     ("authority", authority::RULE),
     ("bounds", bounds::RULE),
@@ -108,6 +111,7 @@ where
         Box::new(Judge(restores::Restores::default())),
         Box::new(Judge(resurrection::Resurrection::default())),
         Box::new(Judge(convergence::Convergence::default())),
+        Box::new(Judge(collection::Collection::default())),
     ]
 }
 

@@ -8,7 +8,7 @@ use forever_core::record::{RECORD_LEN_MAX, RecordBody, RecordError, SignedRecord
 use forever_core::secrets::OwnerKeys;
 use forever_core::version::Version;
 
-use super::pages::page_key;
+use super::pages::{page_key, reference_key};
 use super::{Affected, Check, Problem, Progress, RecordPlace, Seen, Step, Watcher, blob_fingerprint, fingerprint};
 use crate::api::view::version_text;
 use crate::store::OpenError;
@@ -129,7 +129,7 @@ fn check_record(what: &Check<'_>, view: &View, record: &SignedRecord, seen: &mut
     };
     let owner = record.record.owner;
     let evicted = view.has(&[&b"E"[..], &owner.0, &record.id.0].concat())?;
-    let lacks = walk(view, owner, root, seen)?;
+    let lacks = walk(view, owner, root, evicted, seen)?;
     // Its chunks are gone on purpose; its pages stay.
     let is_lost = lacks.pages > 0 || !evicted && (lacks.missing > 0 || lacks.damaged > 0);
     let summary = &mut seen.report.summary;
@@ -157,17 +157,21 @@ fn check_record(what: &Check<'_>, view: &View, record: &SignedRecord, seen: &mut
     Ok(())
 }
 
-/// Looks for all that a manifest names.
-fn walk(view: &View, owner: OwnerId, root: PageId, seen: &mut Seen) -> Result<Lacks, OpenError> {
+/// Looks for all that a manifest names, and for the references to its chunks if those are to be here.
+fn walk(view: &View, owner: OwnerId, root: PageId, evicted: bool, seen: &mut Seen) -> Result<Lacks, OpenError> {
     let mut lacks = Lacks::default();
     let Some((data, children)) = page(view, owner, root, seen, &mut lacks)? else { return Ok(lacks) };
     lacks.root = Some(data);
+    let look = |page: PageId, chunks: &[ChunkRef], seen: &mut Seen, lacks: &mut Lacks| {
+        look_for(owner, chunks, seen, lacks);
+        if evicted { Ok(()) } else { check_references(view, owner, page, chunks, seen) }
+    };
     match children {
-        Children::Chunks(chunks) => look_for(owner, &chunks, seen, &mut lacks),
+        Children::Chunks(chunks) => look(root, &chunks, seen, &mut lacks)?,
         Children::Pages(below) => {
             for child in below {
                 match page(view, owner, child.id, seen, &mut lacks)? {
-                    Some((_, Children::Chunks(chunks))) => look_for(owner, &chunks, seen, &mut lacks),
+                    Some((_, Children::Chunks(chunks))) => look(child.id, &chunks, seen, &mut lacks)?,
                     // The owner has signed nonsense: nothing on this disk is wrong.
                     Some((_, Children::Pages(_))) | None => {}
                 }
@@ -175,6 +179,24 @@ fn walk(view: &View, owner: OwnerId, root: PageId, seen: &mut Seen) -> Result<La
         }
     }
     Ok(lacks)
+}
+
+/// What a page needs here is kept by a reference from each chunk to it.
+fn check_references(
+    view: &View,
+    owner: OwnerId,
+    page: PageId,
+    chunks: &[ChunkRef],
+    seen: &mut Seen,
+) -> Result<(), OpenError> {
+    let mut lacking = 0;
+    for chunk in chunks {
+        lacking += u64::from(!view.has(&reference_key(owner, &chunk.id.0, page))?);
+    }
+    if lacking > 0 {
+        seen.report.add(Problem::References { owner, page, chunks: lacking });
+    }
+    Ok(())
 }
 
 /// A page that a record needs, if it is there and in order.

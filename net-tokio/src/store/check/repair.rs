@@ -126,9 +126,12 @@ impl Store {
         }
         let path = blob_path(self.path, &blob.chunk);
         let bytes = self.files.read(&blob.owner, &path, u64::from(BLOB_LEN_MAX))?;
-        self.commit(vec![Write::DropBlob { blob: *blob }])?;
+        self.commit(vec![Write::drop_blob(*blob)])?;
         match bytes.filter(|bytes| blake3::hash(bytes) == blob.chunk.0) {
-            Some(bytes) => self.perform(DiskOp::WriteBlob { blob: *blob, data: bytes.into(), known: true }).map(drop),
+            Some(bytes) => {
+                let (blob, data) = (*blob, bytes.into());
+                self.perform(DiskOp::WriteBlob { blob, data, known: true, entry: None }).map(drop)
+            }
             None => Ok(()),
         }
     }
