@@ -62,6 +62,12 @@ pub enum Command {
         /// The name.
         name: Name,
     },
+    /// Puts a deleted file back: the version before the deletion comes again as a new one, as long as it is kept. Answered by
+    /// `Undeleted`.
+    Undelete {
+        /// The name.
+        name: Name,
+    },
     /// Lists names. Answered by `Listed`.
     List {
         /// Names that start with this.

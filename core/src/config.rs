@@ -31,6 +31,12 @@ pub struct Config {
     pub chunk_size: u32,
     /// How long versions of this owner's files are kept.
     pub retention: Retention,
+    /// How long what was stored before its record is kept without it.
+    #[serde(default = "default_lease")]
+    pub lease: Duration,
+    /// How long a day of retention is: other than 24 hours only in simulations.
+    #[serde(default = "default_day")]
+    pub day: Duration,
     /// Chunks of all puts that may be between acceptance and durability.
     pub put_window_chunks: u32,
     /// Chunks that one get or one replica may have under way.
@@ -99,6 +105,14 @@ fn repair_bytes_s() -> u64 {
 /// A day.
 const DAY: Duration = Duration::from_secs(86_400);
 
+const fn default_lease() -> Duration {
+    Duration::from_secs(7 * 86_400)
+}
+
+const fn default_day() -> Duration {
+    DAY
+}
+
 /// When a device signs a checkpoint after changes of its owner's names, its own or others': when there has been none for a
 /// while, or when there have been many, or when the first was long ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +155,8 @@ impl Default for Config {
             repair_after: Duration::from_secs(300),
             chunk_size: 1 << 20,
             retention: Retention { keep_versions: 10, keep_days: 30, replicas: Replicas::default() },
+            lease: default_lease(),
+            day: default_day(),
             put_window_chunks: 16,
             fetch_window_chunks: 8,
             hot_bytes: 16 << 20,

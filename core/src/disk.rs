@@ -39,7 +39,17 @@ pub enum Write {
     DropBlob {
         /// The blob.
         blob: BlobKey,
+        /// It stays if the index, as the writes before this one leave it, has a key that starts with one of these.
+        unless: Vec<Bytes>,
     },
+}
+
+impl Write {
+    /// Makes a blob absent, whatever the index says.
+    #[must_use]
+    pub fn drop_blob(blob: BlobKey) -> Self {
+        Self::DropBlob { blob, unless: Vec::new() }
+    }
 }
 
 /// The largest value of the index, in bytes: a manifest page of 4,096 entries fits.
@@ -58,6 +68,9 @@ pub enum DiskOp {
         data: Bulk,
         /// Whether they were sealed here or opened before, so that they are known to be what the key says.
         known: bool,
+        /// A key to set and its value, if any, whether or not the blob was present: atomically with its presence, so that
+        /// no commit drops the blob in between and no crash leaves one without the other.
+        entry: Option<(Bytes, Bytes)>,
     },
     /// Reads a whole blob and checks its hash. [`DiskError::NotFound`] when absent, [`DiskError::Corrupt`] when the bytes
     /// on the disk are no longer what the address says.

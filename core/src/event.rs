@@ -47,6 +47,13 @@ pub enum What {
     GetDone,
     /// A delete is acknowledged. Ends the request.
     Deleted(WriteReport),
+    /// A deleted file is back, and acknowledged. Ends the request.
+    Undeleted {
+        /// The file as it is now.
+        file: FileInfo,
+        /// Who holds it.
+        write: WriteReport,
+    },
     /// Ends a list.
     Listed {
         /// In order of names.
@@ -99,6 +106,7 @@ impl What {
             Self::PutDone(_)
             | Self::GetDone
             | Self::Deleted(_)
+            | Self::Undeleted { .. }
             | Self::Listed { .. }
             | Self::Stat(_)
             | Self::Versions(_)
@@ -409,6 +417,12 @@ pub enum RequestError {
     /// No such version.
     #[error("the file has no such version")]
     NoSuchVersion,
+    /// A file that is to be put back is not deleted.
+    #[error("the file is not deleted")]
+    NotDeleted,
+    /// What was deleted has not been kept.
+    #[error("the deleted file is no longer kept: what is deleted stays for keep_days days")]
+    NotKept,
     /// The ticket is none, or not its owner's.
     #[error(transparent)]
     Ticket(#[from] TicketError),

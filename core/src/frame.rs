@@ -435,4 +435,10 @@ pub enum AnnounceOutcome {
     },
     /// They are not.
     Refused(Refusal),
+    /// They are not, since their name would not keep them: newer records are here, of which this is the newest. Nothing is owed
+    /// any more.
+    Obsolete {
+        /// A [`crate::record::SignedRecord`].
+        by: Bytes,
+    },
 }

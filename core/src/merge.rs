@@ -1,11 +1,13 @@
 //! The state of a name: the set of its records.
 //!
-//! Merge is union, so it is commutative, associative and idempotent; the winner and what may be pruned are functions of the
-//! set alone. Replicas that have seen the same records agree, in whatever order they came.
+//! Merge is union, so it is commutative, associative and idempotent; the winner is a function of the set alone, and what may be
+//! pruned is one of the set and of a time that only ever prunes more. Replicas that have seen the same records agree, in
+//! whatever order they came.
 
 use alloc::collections::BTreeMap;
 
-use crate::record::{Rank, SignedRecord};
+use crate::placement::Replicas;
+use crate::record::{Rank, Record, RecordBody, Retention, SignedRecord};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -55,28 +57,91 @@ impl RecordSet {
         self.records.is_empty()
     }
 
-    /// The records to keep, the newest last; the others may be pruned.
-    ///
-    /// The winner's signed retention rules: a record is kept when it is among the newest `keep_versions`, or when the one
-    /// that replaced it is less than `keep_days` older than the winner. Time is what the versions say, never a replica's
-    /// clock. The winner is always kept, so a tombstone is kept until something newer takes its place.
+    /// The records to keep, the newest last, as [`Keeper`] says; the others may be pruned.
     #[must_use]
-    pub fn kept(&self) -> Self {
-        let Some(winner) = self.winner() else {
-            return Self::default();
-        };
-        let newest_ms = winner.record.version.wall_ms;
-        let keep_versions = winner.record.retention.keep_versions.max(1) as usize;
-        let keep_ms = u64::from(winner.record.retention.keep_days) * DAY_MS;
+    pub fn kept(&self, age: Age) -> Self {
+        let mut keeper = Keeper::new(age);
         let mut kept = Self::default();
-        let mut replaced_ms = newest_ms;
-        for (newer, record) in self.iter().rev().enumerate() {
-            if newer < keep_versions || newest_ms.saturating_sub(replaced_ms) < keep_ms {
+        for record in self.iter().rev() {
+            if keeper.keeps(&record.record) {
                 kept.records.insert(record.rank(), record.clone());
             }
-            replaced_ms = record.record.version.wall_ms;
         }
         kept
+    }
+}
+
+/// What ages are measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age {
+    /// The wall time that whoever judges believes, in milliseconds since the Unix epoch.
+    pub now_ms: u64,
+    /// How long a day of retention is, in milliseconds; other than 24 hours only in simulations.
+    pub day_ms: u64,
+}
+
+impl Age {
+    /// At the beginning of time: only what the records themselves say has aged.
+    pub const OF_RECORDS: Self = Self { now_ms: 0, day_ms: DAY_MS };
+}
+
+/// Judges the records of a name one by one, from the newest to the oldest.
+///
+/// The winner is always kept, and its signed retention rules the others. A record is kept while it was replaced or deleted less
+/// than `keep_days` ago, and as long as it is among the newest `keep_versions` and no deletion stands above it. Of one that a
+/// deletion stands above, only the age of that deletion counts: so what was deleted goes, even if the name is written again.
+///
+/// Ages are the differences of the versions' wall times: to the winner's, and to the time that the judge believes, less a day,
+/// which is for clocks that differ. Once a record is not kept, none below it is, and neither a later time nor a new winner of
+/// the same retention changes that. So replicas whose clocks differ agree in the end, and one that is given again what it has
+/// pruned prunes it again.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    age: Age,
+    /// Of the winner.
+    retention: Retention,
+    /// The time by which ages are measured.
+    reference_ms: u64,
+    newer: u64,
+    /// When the record before was written.
+    replaced_ms: Option<u64>,
+    /// When the oldest deletion so far was.
+    deleted_ms: Option<u64>,
+}
+
+impl Keeper {
+    /// For a name.
+    #[must_use]
+    pub const fn new(age: Age) -> Self {
+        let retention = Retention { keep_versions: 1, keep_days: 0, replicas: Replicas::ALL };
+        Self { age, retention, reference_ms: 0, newer: 0, replaced_ms: None, deleted_ms: None }
+    }
+
+    /// Whether the next older record of the name is kept.
+    pub fn keeps(&mut self, record: &Record) -> bool {
+        let written_ms = record.version.wall_ms;
+        let is_kept = match self.replaced_ms {
+            None => {
+                self.retention = record.retention;
+                self.reference_ms = written_ms.max(self.age.now_ms.saturating_sub(self.age.day_ms));
+                true
+            }
+            Some(replaced_ms) => {
+                let counts = self.newer < u64::from(self.retention.keep_versions);
+                self.is_young(replaced_ms) || counts && self.deleted_ms.is_none_or(|deleted| self.is_young(deleted))
+            }
+        };
+        self.newer += 1;
+        self.replaced_ms = Some(written_ms);
+        if record.body == RecordBody::Tombstone {
+            self.deleted_ms = Some(written_ms);
+        }
+        is_kept
+    }
+
+    fn is_young(&self, since_ms: u64) -> bool {
+        let keep_ms = u64::from(self.retention.keep_days).saturating_mul(self.age.day_ms);
+        self.reference_ms.saturating_sub(since_ms) < keep_ms
     }
 }
 

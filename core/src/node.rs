@@ -8,15 +8,15 @@
 //!
 //! - Peers: `links`, `dials`, `asks`. The cluster: `members`, `exchange`, `swim`, `service`.
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
-//! - Records: `announce`, `answers`, `locate`, `page_loader`, `pull`, `publish`, `outbox`, `records` (with `summary`), `names`,
-//!   `checkpoints`, `disk_audit`, `fill`, `schema`.
+//! - Records: `announce`, `answers`, `judge`, `locate`, `page_loader`, `page_store`, `pull`, `publish`, `outbox`, `records` (with
+//!   `summary`), `names`, `checkpoints`, `disk_audit`, `fill`, `schema`.
 //! - What other nodes have: `sync` compares, `repair` fetches.
 //! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back), `space` (room for more),
-//!   `cache` (what gets brought).
-//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `query`, `status`, `leave`, `evict`, `restore`,
-//!   `scrub_now`; what
-//!   they share is in `task`, `choose` and `fresh`.
+//!   `cache` (what gets brought), `collect` (what goes, with `age`, `in_use` and `fresh`).
+//! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `undelete`, `query`,
+//!   `status`, `leave`, `evict`, `restore`, `scrub_now`; what they share is in `task` and `choose`.
 
+mod age;
 mod announce;
 mod answers;
 mod asks;
@@ -26,6 +26,7 @@ mod checkpoints;
 mod choose;
 #[allow(dead_code, reason = "requests are placed next")]
 mod cluster;
+mod collect;
 mod context;
 mod dials;
 mod disk_audit;
@@ -38,6 +39,8 @@ mod fresh;
 mod gauges;
 mod get;
 mod hot;
+mod in_use;
+mod judge;
 mod keep;
 mod leave;
 mod links;
@@ -47,6 +50,7 @@ mod mend;
 mod names;
 mod outbox;
 mod page_loader;
+mod page_store;
 mod pages;
 mod pending;
 mod presence;
@@ -74,6 +78,7 @@ mod sync;
 mod targets;
 mod task;
 mod timers;
+mod undelete;
 mod upload;
 mod window;
 
@@ -95,6 +100,7 @@ use crate::secrets::OwnerKeys;
 use crate::time::{Monotonic, Time};
 use crate::{buggify, planted};
 use boot::Boot;
+use collect::RemoveClient;
 use context::Context;
 pub use fetch::FetchId;
 use pending::{Completion, Pending};
@@ -270,6 +276,7 @@ impl Node {
             | Command::Get { .. }
             | Command::GetShared { .. }
             | Command::Delete { .. }
+            | Command::Undelete { .. }
             | Command::List { .. }
             | Command::Stat { .. }
             | Command::Versions { .. }
@@ -322,6 +329,7 @@ impl Node {
                 Box::new(get::Get::new(id, Source::of_ticket(ticket), range))
             }
             Command::Delete { name } => Box::new(remove::Delete::new(id, name, self.cx.config.retention.replicas)),
+            Command::Undelete { name } => Box::new(undelete::Undelete::new(&mut self.cx, id, name)),
             Command::List { prefix, after, limit } => {
                 if limit == 0 || limit > LIST_MAX {
                     return Err(CommandError::Limit);
@@ -408,6 +416,7 @@ impl Node {
             task.on_end_of_task(&mut self.cx);
             self.cx.timers.cancel(&Timer::Request(id));
             self.cx.timers.cancel(&Timer::Straggler(id));
+            in_use::release(&mut self.cx, id);
         }
     }
 
@@ -498,7 +507,7 @@ impl Node {
             }
             Frame::AskPromise { request, record } => announce::on_ask_promise(cx, link, request, record),
             Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
-            Frame::ReleasePromise { owner, name_id: _, record } => answers::on_release(cx, link, owner, record),
+            Frame::ReleasePromise { owner, name_id, record } => answers::on_release(cx, link, owner, name_id, record),
             Frame::AskMembers { request, after } => exchange::on_ask(cx, link, request, after),
             Frame::Members { request, members, more } => {
                 asks::on_answer(cx, link, request, Answer::Members { members, more });
@@ -536,14 +545,14 @@ impl Node {
     fn complete(&mut self, pending: Pending, completion: Completion) {
         let cx = &mut self.cx;
         match pending {
-            Pending::PageCommit { chunks, then } => {
-                cx.fresh.end_page(chunks.into_iter());
-                self.complete(*then, completion);
+            Pending::Collect(step) => collect::on_completion(cx, step, completion),
+            Pending::Remove(id, step) => collect::on_removal_completion(cx, id, step, completion),
+            Pending::Release(link, owner, name) => {
+                links::end_answer(cx, link);
+                collect::look_at(cx, owner, name);
             }
             Pending::Cache(step) => cache::on_completion(cx, step, completion),
             Pending::Space => space::on_measured(cx, completion.disk()),
-            Pending::Release(link) => links::end_answer(cx, link),
-            Pending::Kept(record) => keep::on_kept(cx, &record, &completion),
             Pending::Boot(step) => {
                 if boot::on_completion(cx, step, completion) {
                     self.boot = Boot::Ready;
@@ -590,6 +599,8 @@ impl Node {
             Timer::Fetch(id) => fetch::on_timeout(cx, id),
             Timer::Question(link, number) => asks::on_timeout(cx, link, number),
             Timer::Outbox(node) => outbox::flush(cx, node),
+            Timer::Collect => collect::on_timer(cx),
+            Timer::Age => age::on_timer(cx),
             Timer::Boot => boot::on_timer(cx),
             Timer::Records => records::on_timer(cx),
             Timer::Sync => sync::on_timer(cx),
@@ -693,6 +704,7 @@ impl Node {
                 AskClient::Sync(id) => sync::on_answered(cx, id, node, answer),
                 AskClient::Nobody => {}
                 AskClient::Members => exchange::on_answered(cx, node, answer),
+                AskClient::Promise(record) => collect::on_answered(cx, record, node, answer),
                 AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
             },
             Signal::Pulled { client, record, outcome } => match client {
@@ -703,7 +715,7 @@ impl Node {
                 PullClient::Mend => mend::on_pulled(cx, record, outcome),
                 PullClient::Nobody => {}
                 PullClient::Repair => repair::on_pulled(cx, &record, outcome),
-                PullClient::Restore(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
+                PullClient::Request(request) => self.run(request, |task, cx| task.on_pulled(cx, &record, outcome)),
             },
             Signal::Offered { request, node, reply } => {
                 self.run(request, |task, cx| task.on_offer_reply(cx, node, reply));
@@ -711,6 +723,9 @@ impl Node {
             Signal::Delivered { node, record, outcome } => publish::on_delivered(cx, node, record, outcome),
             Signal::Superseded { request, by } => self.run(request, |task, cx| task.on_superseded(cx, &by)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
+            Signal::Removed { client: RemoveClient::Collector, record, outcome } => {
+                collect::on_removed(cx, &record, outcome);
+            }
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
             Signal::PresenceChecked { done } => self.run_all(|task, cx| task.on_presence_checked(cx, done)),
             Signal::MendsIdle => self.run_all(|task, cx| task.on_mends_idle(cx)),

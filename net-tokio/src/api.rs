@@ -97,6 +97,7 @@ pub fn router(context: Context) -> Router {
         .route("/v1/files/{*name}", get(download::get).head(download::head).put(upload::put).delete(query::delete))
         .route("/v1/stat/{*name}", get(query::stat))
         .route("/v1/versions/{*name}", get(query::versions))
+        .route("/v1/undelete/{*name}", post(query::undelete))
         .route("/v1/evict/{*name}", post(query::evict))
         .route("/v1/share/{*name}", post(share::share))
         .route("/v1/tickets/get", post(share::get))

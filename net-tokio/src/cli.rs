@@ -80,6 +80,8 @@ enum Command {
     Share(ShareArgs),
     /// Delete a file everywhere
     Rm(NameArg),
+    /// Put a deleted file back, as long as its bytes are kept
+    Undelete(NameArg),
     /// List files
     Ls(LsArgs),
     /// Show all of a file, and which peers hold it
@@ -278,6 +280,7 @@ fn run(command: Command, data: &std::path::Path, report: &Report) -> Result<Exit
         Command::Ls(args) => asynchronously(info::list(data, &args.prefix, report)),
         Command::Stat(args) => asynchronously(info::stat(data, &args.name, args.version.as_deref(), report)),
         Command::Versions(args) => asynchronously(info::versions(data, &args.name, report)),
+        Command::Undelete(args) => asynchronously(info::undelete(data, &args.name, report)),
         Command::Evict(args) => asynchronously(info::evict(data, &args.name, report)),
         Command::Restore(args) => asynchronously(restore::run(data, args.dry_run, report)),
         Command::Scrub(args) => asynchronously(scrub::run(data, args.restart, report)),

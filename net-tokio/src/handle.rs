@@ -35,7 +35,7 @@ impl Handle {
         (Self { calls }, Calls(receiver))
     }
 
-    /// Starts a request (`Put`, `Get`, `GetShared`, `Delete`, `List`, `Stat`, `Versions`, `Share`, `Evict`,
+    /// Starts a request (`Put`, `Get`, `GetShared`, `Delete`, `Undelete`, `List`, `Stat`, `Versions`, `Share`, `Evict`,
     /// `Restore`, `Status`, `Peers`).
     ///
     /// # Errors

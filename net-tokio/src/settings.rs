@@ -77,6 +77,9 @@ pub struct Settings {
     pub keep_versions: u32,
     /// For how many days a replaced version is kept.
     pub keep_days: u32,
+    /// For how many days of running time chunks are kept that no record names: those of a put that was cut off.
+    #[serde(deserialize_with = "values::positive_u32")]
+    pub lease_days: u32,
     /// Space left free on the disk, in MiB.
     pub reserve_mib: u64,
     /// What blobs of each other owner may take here, in MiB; 0 for no limit.
@@ -119,6 +122,7 @@ impl Default for Settings {
             replicas: core.retention.replicas,
             keep_versions: core.retention.keep_versions,
             keep_days: core.retention.keep_days,
+            lease_days: 7,
             reserve_mib: 256,
             quota_mib: 0,
             store_max_mib: 0,
@@ -241,6 +245,7 @@ impl Settings {
                 keep_days: self.keep_days,
                 replicas: self.replicas,
             },
+            lease: DAY * self.lease_days,
             request_timeout: Duration::from_secs(self.request_timeout_s),
             ban_for: Duration::from_secs(self.ban_for_s),
             scrub_period: DAY * self.scrub_days,

@@ -60,7 +60,7 @@ fn read_op(blob: BlobKey) -> DiskOp {
 }
 
 fn drop_op(blob: BlobKey) -> DiskOp {
-    commit_op(vec![Write::DropBlob { blob }])
+    commit_op(vec![Write::drop_blob(blob)])
 }
 
 fn has(store: &Store, blob: BlobKey) -> bool {

@@ -87,7 +87,10 @@ impl Content {
 
     fn after(mut self, what: &DiskOp) -> Self {
         match what {
-            DiskOp::WriteBlob { blob, .. } => drop(self.blobs.insert(*blob)),
+            DiskOp::WriteBlob { blob, entry, .. } => {
+                self.blobs.insert(*blob);
+                self.rows.extend(entry.clone());
+            }
             DiskOp::Commit { require_blobs, writes, .. } => {
                 if require_blobs.iter().all(|blob| self.blobs.contains(blob)) {
                     writes.iter().for_each(|write| self.apply(write));
@@ -102,7 +105,12 @@ impl Content {
         match write {
             Write::Put { key, value } => drop(self.rows.insert(key.clone(), value.clone())),
             Write::Delete { key } => drop(self.rows.remove(key)),
-            Write::DropBlob { blob } => drop(self.blobs.remove(blob)),
+            Write::DropBlob { blob, unless } => {
+                let has = |prefix: &Bytes| self.rows.keys().any(|key| key.starts_with(prefix));
+                if !unless.iter().any(has) {
+                    self.blobs.remove(blob);
+                }
+            }
         }
     }
 }
@@ -110,15 +118,22 @@ impl Content {
 fn workload() -> Vec<DiskOp> {
     let [(a, a_bytes), (b, b_bytes), (c, c_bytes)] = [0, 1, 2].map(|seed| sample_blob(seed, 500));
     let commit = |blob, writes| DiskOp::Commit { require_blobs: vec![blob], require_keys: Vec::new(), writes };
+    let leased = |blob, bytes: &Bytes, key: &'static str| DiskOp::WriteBlob {
+        blob,
+        data: bytes.clone().into(),
+        known: true,
+        entry: Some((Bytes::from_static(key.as_bytes()), Bytes::from_static(b"leased"))),
+    };
+    let release = |blob, key: &'static str| Write::DropBlob { blob, unless: vec![Bytes::from_static(key.as_bytes())] };
     vec![
         write_op(a, &a_bytes),
         write_op(b, &b_bytes),
         commit(a, vec![put("one", "1"), put("two", "2")]),
-        write_op(c, &c_bytes),
-        commit_op(vec![Write::DropBlob { blob: a }, put("one", "dropped")]),
-        commit(c, vec![put("two", "22"), Write::DropBlob { blob: b }]),
+        leased(c, &c_bytes, "lease"),
+        commit_op(vec![Write::drop_blob(a), put("one", "dropped"), release(c, "lease")]),
+        commit(c, vec![put("two", "22"), Write::drop_blob(b)]),
         write_op(a, &a_bytes),
-        commit_op(vec![Write::Delete { key: Bytes::from_static(b"one") }]),
+        commit_op(vec![Write::Delete { key: Bytes::from_static(b"lease") }, release(c, "lease")]),
     ]
 }
 

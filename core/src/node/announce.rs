@@ -78,9 +78,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnnounceStep, completion: Co
             let newest = completion.entries().ok().and_then(|(mut entries, _)| entries.pop());
             let outcome = match newest {
                 Some((key, by)) if schema::record_id_of(&key) != Some(record) => {
-                    if SignedRecord::decode(by.clone()).is_ok_and(|newer| newer.record.body == RecordBody::Tombstone) {
-                        sometimes!(cx.simulation, "announce.tombstone-beats-late-put");
-                    }
+                    note_late_put(cx, &by);
                     AnnounceOutcome::Superseded { by }
                 }
                 Some(_) => AnnounceOutcome::Stored,
@@ -97,11 +95,23 @@ fn likely(cx: &mut Context, link: LinkId, record: &SignedRecord) -> BTreeSet<Nod
     cluster::likely_of(cx, &record.record).into_iter().chain(speaker).collect()
 }
 
+/// A record came to a node that knows a newer one.
+fn note_late_put(cx: &mut Context, newer: &Bytes) {
+    if SignedRecord::decode(newer.clone()).is_ok_and(|newer| newer.record.body == RecordBody::Tombstone) {
+        sometimes!(cx.simulation, "announce.tombstone-beats-late-put");
+    }
+}
+
 /// A pull that an announcement started is over.
 pub(crate) fn on_pulled(cx: &mut Context, link: LinkId, request: u64, record: &SignedRecord, outcome: PullOutcome) {
     match outcome {
         PullOutcome::Refused(reason) => {
             links::answer(cx, link, Frame::Announced { request, outcome: AnnounceOutcome::Refused(reason) });
+        }
+        PullOutcome::Obsolete(by) => {
+            sometimes!(cx.simulation, "announce.obsolete");
+            note_late_put(cx, &by);
+            links::answer(cx, link, Frame::Announced { request, outcome: AnnounceOutcome::Obsolete { by } });
         }
         PullOutcome::Stored { .. } => {
             let from = schema::name_records(record.record.owner, record.record.name_id);

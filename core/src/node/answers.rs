@@ -88,11 +88,11 @@ fn on_records(
 }
 
 /// Gives back a promise that a peer no longer relies on.
-pub(crate) fn on_release(cx: &mut Context, link: LinkId, owner: OwnerId, record: RecordId) {
+pub(crate) fn on_release(cx: &mut Context, link: LinkId, owner: OwnerId, name: NameId, record: RecordId) {
     let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
     let delete = crate::disk::Write::Delete { key: schema::promise_key(owner, record, node) };
     let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes: alloc::vec![delete] };
-    cx.disk(commit, Pending::Release(link));
+    cx.disk(commit, Pending::Release(link, owner, name));
 }
 
 /// Commits changes that nobody waits for.

@@ -12,7 +12,8 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
 use crate::node::{
-    answers, checkpoints, dials, fill, links, members, names, outbox, presence, records, scrub, service, space, swim,
+    age, answers, checkpoints, collect, dials, fill, links, members, names, outbox, presence, records, scrub, service,
+    space, swim,
 };
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -84,7 +85,7 @@ pub(crate) fn on_timer(cx: &mut Context) {
 
 /// Starts.
 pub(crate) fn start(cx: &mut Context) {
-    let keys = alloc::vec![Bytes::from_static(schema::FILLED), Bytes::from_static(schema::CLOCK)];
+    let keys = [schema::FILLED, schema::CLOCK, schema::AGE].map(Bytes::from_static).to_vec();
     cx.disk(DiskOp::Lookup { keys }, Pending::Boot(BootStep::Clock));
 }
 
@@ -99,7 +100,8 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
     match step {
         BootStep::Clock => {
             let Some(mut values) = note(cx, completion.values()) else { return again(cx, Failed::Clock) };
-            let clock = values.pop().flatten();
+            let (noted, clock) = (values.pop().flatten(), values.pop().flatten());
+            age::start(cx, noted);
             if let Some(clock) = clock.and_then(|bytes| schema::decode::<HybridClock>(&bytes))
                 && !planted!(cx.simulation, ClockForgotten)
             {
@@ -186,6 +188,7 @@ fn take_part(cx: &mut Context) {
     scrub::start(cx);
     space::measure(cx);
     presence::start(cx);
+    collect::start(cx);
     scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
 }
 

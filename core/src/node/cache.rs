@@ -235,7 +235,8 @@ fn add(cx: &mut Context, of: Of, chunk: ChunkId, data: Bulk) {
     cx.cache.of_names.insert((of, chunk));
     cx.cache.bytes += u64::from(len);
     let step = CacheStep::Written(chunk, len, write);
-    cx.disk(DiskOp::WriteBlob { blob: blob_of(chunk), data, known: true }, Pending::Cache(step));
+    // What no record keeps needs no lease: the cache alone decides when it goes.
+    cx.disk(DiskOp::WriteBlob { blob: blob_of(chunk), data, known: true, entry: None }, Pending::Cache(step));
 }
 
 /// Whether there is room for a chunk; makes some if there is not.
@@ -277,7 +278,7 @@ fn drop_leaving(cx: &mut Context) {
     }
     cx.cache.dropping = true;
     let chunks: Vec<ChunkId> = cx.cache.leaving.keys().take(BATCH).copied().collect();
-    let writes = chunks.iter().map(|chunk| Write::DropBlob { blob: blob_of(*chunk) }).collect();
+    let writes = chunks.iter().map(|chunk| Write::drop_blob(blob_of(*chunk))).collect();
     let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes };
     cx.disk(commit, Pending::Cache(CacheStep::Dropped(chunks)));
 }
@@ -347,7 +348,7 @@ fn on_left(cx: &mut Context, result: DiskResult) {
         return;
     };
     let left = blobs.into_iter().map(|(blob, _)| blob).filter(|blob| blob.owner == CACHE_OWNER);
-    let writes: Vec<Write> = left.map(|blob| Write::DropBlob { blob }).collect();
+    let writes: Vec<Write> = left.map(Write::drop_blob).collect();
     if writes.is_empty() {
         cx.cache.state = State::Ready;
         cx.cache.measured_by = space::measure(cx);

@@ -358,7 +358,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         Some(Answer::Announced(AnnounceOutcome::Stored)) if is_current => {
             cx.checkpoints.delivered.insert(node);
         }
-        Some(Answer::Announced(AnnounceOutcome::Superseded { by })) => {
+        Some(Answer::Announced(AnnounceOutcome::Superseded { by } | AnnounceOutcome::Obsolete { by })) => {
             // Signed in an earlier life of this device, or it crossed the next one on its way.
             let verify = WorkOp::VerifyRecords { records: alloc::vec![by] };
             cx.work(verify, Pending::Checkpoint(CheckpointStep::Verify(node)));

@@ -5,6 +5,7 @@ use alloc::string::ToString;
 use crate::command::VersionSelector;
 use crate::event::RequestError;
 use crate::ids::RecordId;
+use crate::node::age;
 use crate::node::context::Context;
 use crate::node::locate::Located;
 use crate::planted;
@@ -43,6 +44,29 @@ pub(crate) fn choose(
 
 fn disk_failed() -> RequestError {
     RequestError::Disk("the index could not be read".to_string())
+}
+
+/// The version of a deleted file that was before its deletion, if the name keeps it still.
+///
+/// # Errors
+/// `NotFound` if nothing is known of the name, `NotDeleted` if its newest version is a file, `NotKept` if what was deleted has
+/// gone, `Unavailable` if it may be with someone who could not be asked, `Disk` if this disk could not be read.
+pub(crate) fn before_deletion(cx: &mut Context, located: &Located) -> Result<SignedRecord, RequestError> {
+    let Some(newest) = located.records.winner() else { return Err(nothing_found(cx, located)) };
+    if located.disk_failed {
+        return Err(disk_failed());
+    }
+    if newest.record.body.is_file() {
+        return Err(RequestError::NotDeleted);
+    }
+    let kept = located.records.kept(age::of_versions(cx));
+    if let Some(before) = kept.iter().rev().find(|record| record.record.body.is_file()) {
+        return Ok(before.clone());
+    }
+    match nothing_found(cx, located) {
+        RequestError::NotFound => Err(RequestError::NotKept),
+        error => Err(error),
+    }
 }
 
 /// The record that a ticket names, and no other of its name.

@@ -12,16 +12,19 @@ use crate::disk::DiskOp;
 use crate::event::{Event, RequestError, What};
 use crate::frame::Frame;
 use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
+use crate::node::age::AgeClock;
 use crate::node::boot::Failed;
 use crate::node::cache::{self, Cache};
 use crate::node::checkpoints::Checkpoints;
 use crate::node::cluster::Cluster;
+use crate::node::collect::{Activities, Collector, Removals};
 use crate::node::dials::Dials;
 use crate::node::exchange::Exchange;
 use crate::node::fetch::Fetches;
 use crate::node::fill::Fill;
 use crate::node::fresh::Fresh;
 use crate::node::hot::HotBlobs;
+use crate::node::in_use::InUse;
 use crate::node::links::Links;
 use crate::node::locate::Locates;
 use crate::node::members::Members;
@@ -108,9 +111,14 @@ pub(crate) struct Context {
     pub(crate) puts: u32,
     /// Gets under way: they share the window, too.
     pub(crate) gets: u32,
-    /// Records being evicted: no promise is given on them.
+    /// Records being evicted or removed: no promise is given on them.
     pub(crate) evicting: BTreeSet<RecordId>,
     pub(crate) fresh: Fresh,
+    pub(crate) in_use: InUse,
+    pub(crate) age: AgeClock,
+    pub(crate) activities: Activities,
+    pub(crate) collector: Collector,
+    pub(crate) removals: Removals,
     /// What could not be read at the start.
     pub(crate) failed_read: Option<Failed>,
     pub(crate) restoring: bool,
@@ -172,6 +180,11 @@ impl Context {
             gets: 0,
             evicting: BTreeSet::new(),
             fresh: Fresh::default(),
+            in_use: InUse::default(),
+            age: AgeClock::default(),
+            activities: Activities::default(),
+            collector: Collector::default(),
+            removals: Removals::default(),
             failed_read: None,
             restoring: false,
             counters: Counters::default(),
@@ -251,6 +264,11 @@ impl Context {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).max(2);
         let half = micros / 2;
         Duration::from_micros(half + self.rng.next_u64() % half)
+    }
+
+    /// A number that nothing else has, whatever the node did in other lives.
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.rng.next_u64()
     }
 
     /// Members that are configured and have never been met.

@@ -1,4 +1,7 @@
 //! Evicting a name: its local blobs are dropped once enough other nodes have durably promised to keep them.
+//!
+//! Page by page: a commit marks the record, takes the page's references away and drops the chunks that nothing else needs.
+//! Record and pages stay.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
@@ -10,31 +13,44 @@ use crate::disk::{DiskError, DiskOp, Write};
 use crate::event::{RequestError, What};
 use crate::frame::Frame;
 use crate::ids::{BlobKey, ChunkId, NodeId, PageId, RecordId, RequestId};
-use crate::manifest::{Children, PageRef};
+use crate::manifest::{Children, ChunkRef, PAGE_ENTRIES_MAX, PageRef};
 use crate::name::Name;
+use crate::node::collect::ChunkLease;
 use crate::node::context::Context;
 use crate::node::locate::{self, Located, Scope};
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{answers, asks, choose, cluster, mend, pull, schema, space};
+use crate::node::{age, answers, asks, choose, cluster, collect, mend, pull, schema, space};
 use crate::record::{RecordBody, SignedRecord};
 use crate::{buggify, planted, sometimes};
 
-/// References of chunks looked up at a time.
-const LOOKUPS_MAX: usize = 64;
-
-/// Blobs dropped in one commit.
-const DROPS_MAX: usize = 4_096;
+/// Blobs dropped in one commit: those of a page.
+const DROPS_MAX: usize = PAGE_ENTRIES_MAX;
 
 /// What an evict waits for.
 #[derive(Debug)]
 pub(crate) enum EvictStep {
-    /// Marks of records that were evicted before, and promises that others rely on.
-    References(ChunkId),
+    /// Promises that others rely on.
     Promised(RecordId),
+    /// Which of a page's chunks are here before it is evicted.
+    Before,
     Dropped,
+    /// And which are here afterwards.
+    After,
+}
+
+/// A page that is being evicted.
+#[derive(Debug)]
+struct Leaving {
+    record: RecordId,
+    page: PageId,
+    chunks: Vec<ChunkRef>,
+    /// Which of them were here before.
+    here: Vec<bool>,
+    /// How many of them have been gone through.
+    done: usize,
 }
 
 /// An evict.
@@ -52,13 +68,9 @@ pub(crate) struct Evict {
     waiting: BTreeMap<NodeId, u32>,
     /// Promises that this node has given to others, still to be looked up.
     own_promises: u32,
-    /// Pages being loaded, and those that belong to the versions.
-    loading: u32,
-    pages: BTreeSet<PageId>,
-    /// Chunks whose references are to be looked up, and those that may go.
-    queue: VecDeque<(ChunkId, u32)>,
-    looking_up: BTreeMap<ChunkId, u32>,
-    droppable: VecDeque<(ChunkId, u32)>,
+    /// Pages to go through, with the record that each is of; the first is being loaded, unless one is being evicted.
+    pages: VecDeque<(RecordId, PageRef)>,
+    leaving: Option<Leaving>,
     freed_bytes: u64,
 }
 
@@ -73,11 +85,8 @@ impl Evict {
             asked: BTreeSet::new(),
             waiting: BTreeMap::new(),
             own_promises: 0,
-            loading: 0,
-            pages: BTreeSet::new(),
-            queue: VecDeque::new(),
-            looking_up: BTreeMap::new(),
-            droppable: VecDeque::new(),
+            pages: VecDeque::new(),
+            leaving: None,
             freed_bytes: 0,
         }
     }
@@ -152,22 +161,23 @@ impl Evict {
             );
             return self.fail(cx, RequestError::NotEnoughPeers { needed, have, why });
         }
-        let roots: Vec<PageRef> = self
-            .records
-            .values()
-            .filter_map(|record| match record.record.body {
-                RecordBody::File { root, root_len } => Some(PageRef { id: root, len: root_len }),
-                RecordBody::Tombstone | RecordBody::Checkpoint(_) => None,
-            })
-            .collect();
-        for page in roots {
-            self.load_page(cx, page);
-        }
-        Flow::Continue
+        let roots = self.records.values().filter_map(|record| match record.record.body {
+            RecordBody::File { root, root_len } => Some((record.id, PageRef { id: root, len: root_len })),
+            RecordBody::Tombstone | RecordBody::Checkpoint(_) => None,
+        });
+        self.pages = roots.collect();
+        self.next_page(cx)
     }
 
-    fn load_page(&mut self, cx: &mut Context, page: PageRef) {
-        self.loading += 1;
+    /// Loads the next page; ends after the last.
+    fn next_page(&mut self, cx: &mut Context) -> Flow {
+        let Some((_, page)) = self.pages.front().copied() else {
+            cx.hot.clear();
+            space::measure(cx);
+            let promised_by = self.promisers();
+            cx.event(self.id, What::Evicted { freed_bytes: self.freed_bytes, promised_by });
+            return Flow::Done;
+        };
         let order = PageOrder {
             client: PageClient::Request(self.id, 0),
             owner: cx.owner,
@@ -176,64 +186,70 @@ impl Evict {
             holders: BTreeSet::new(),
         };
         page_loader::load(cx, order);
+        Flow::Continue
     }
 
-    fn look_up(&mut self, cx: &mut Context) -> Flow {
-        let most = if buggify!(cx.simulation, "evict.one-lookup-at-a-time") { 1 } else { LOOKUPS_MAX };
-        while self.looking_up.len() < most {
-            let Some((chunk, len)) = self.queue.pop_front() else { break };
-            self.looking_up.insert(chunk, len);
-            let from = schema::references(cx.owner, chunk);
-            let limit = u32::try_from(self.pages.len() + 1).unwrap_or(u32::MAX);
-            let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit, reverse: false };
-            cx.disk(scan, self.pending(EvictStep::References(chunk)));
-        }
-        if self.looking_up.is_empty() { self.drop_blobs(cx) } else { Flow::Continue }
+    /// Asks which of the page's chunks are here, before they go or after.
+    fn look(&self, cx: &mut Context, step: EvictStep) -> Flow {
+        let Some(leaving) = &self.leaving else { return Flow::Continue };
+        let blobs = leaving.chunks.iter().map(|chunk| BlobKey { owner: cx.owner, chunk: chunk.id }).collect();
+        cx.disk(DiskOp::HasBlobs { blobs }, self.pending(step));
+        Flow::Continue
     }
 
-    /// A chunk may go if no page of another file lists it.
-    fn on_references(&mut self, cx: &mut Context, chunk: ChunkId, entries: &[(Bytes, Bytes)]) -> Flow {
-        let ours =
-            |(key, _): &(Bytes, Bytes)| schema::page_of_reference(key).is_some_and(|page| self.pages.contains(&page));
-        let shared = !entries.iter().all(ours) && !planted!(cx.simulation, EvictIgnoresReferences);
-        if shared {
-            sometimes!(cx.simulation, "evict.shared-chunk-kept");
+    fn on_present(&mut self, cx: &mut Context, has: Vec<bool>) -> Flow {
+        if let Some(leaving) = &mut self.leaving {
+            leaving.here = has;
         }
-        if let (Some(len), false) = (self.looking_up.remove(&chunk), shared) {
-            self.droppable.push_back((chunk, len));
-        }
-        self.look_up(cx)
+        self.drop_blobs(cx)
     }
 
+    /// Drops what nothing else needs. A lease of a put that is under way keeps a chunk; those on chunks that came from peers
+    /// do not, since whoever needs one fetches it again.
     fn drop_blobs(&mut self, cx: &mut Context) -> Flow {
         let owner = cx.owner;
-        let marks = self.records.keys().map(|record| schema::evicted_key(owner, *record));
-        let mut writes: Vec<Write> = marks.map(|key| Write::Put { key, value: Bytes::new() }).collect();
+        let Some(leaving) = &mut self.leaving else { return Flow::Continue };
+        let Some(record) = self.records.get(&leaving.record) else { return Flow::Continue };
         let most = if buggify!(cx.simulation, "evict.one-blob-a-commit") { 1 } else { DROPS_MAX };
-        for _ in 0..most {
-            let Some((chunk, len)) = self.droppable.pop_front() else { break };
-            if cx.fresh.is_new(self.id, chunk) {
-                continue;
-            }
-            self.freed_bytes += u64::from(len);
-            let blob = BlobKey { owner, chunk };
-            mend::forget_chunk(cx, &blob);
-            writes.push(Write::DropBlob { blob });
+        let chunks = leaving.chunks.iter().skip(leaving.done).take(most).map(|chunk| chunk.id);
+        let chunks: Vec<ChunkId> = chunks.collect();
+        leaving.done += chunks.len();
+        let mark = schema::evicted_key(owner, leaving.record);
+        let mut writes = alloc::vec![Write::Put { key: mark, value: Bytes::new() }];
+        writes.extend(collect::unreference(owner, leaving.page, &chunks));
+        writes.extend(chunks.iter().map(|chunk| Write::Delete { key: ChunkLease::PEERS.key(owner, *chunk) }));
+        let ignored = planted!(cx.simulation, EvictIgnoresReferences);
+        writes.extend(chunks.iter().map(|chunk| {
+            let blob = BlobKey { owner, chunk: *chunk };
+            if ignored { Write::drop_blob(blob) } else { collect::release(owner, *chunk) }
+        }));
+        // The name may have pruned the record meanwhile.
+        let require_keys = alloc::vec![schema::record_key(record)];
+        for chunk in chunks {
+            mend::forget_chunk(cx, &BlobKey { owner, chunk });
         }
-        let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes };
-        cx.disk(commit, self.pending(EvictStep::Dropped));
+        cx.disk(DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes }, self.pending(EvictStep::Dropped));
         Flow::Continue
     }
 
     fn on_dropped(&mut self, cx: &mut Context) -> Flow {
-        if !self.droppable.is_empty() {
+        if self.leaving.as_ref().is_some_and(|leaving| leaving.done < leaving.chunks.len()) {
             return self.drop_blobs(cx);
         }
-        cx.hot.clear();
-        space::measure(cx);
-        let promised_by = self.promisers();
-        cx.event(self.id, What::Evicted { freed_bytes: self.freed_bytes, promised_by });
-        Flow::Done
+        self.look(cx, EvictStep::After)
+    }
+
+    fn on_left(&mut self, cx: &mut Context, has: &[bool]) -> Flow {
+        let Some(Leaving { chunks, here, .. }) = self.leaving.take() else { return Flow::Continue };
+        let were_here = chunks.into_iter().zip(here).zip(has).filter(|((_, was_here), _)| *was_here);
+        for ((chunk, _), is_here) in were_here {
+            if *is_here {
+                sometimes!(cx.simulation, "evict.shared-chunk-kept");
+            } else {
+                self.freed_bytes += u64::from(chunk.len);
+            }
+        }
+        self.next_page(cx)
     }
 }
 
@@ -248,8 +264,10 @@ impl Task for Evict {
         if let Err(error) = choose::choose(cx, &located, None) {
             return self.fail(cx, error);
         }
+        // What the name no longer keeps is about to go, and nobody would promise to keep it.
+        let kept = located.records.kept(age::of_versions(cx));
         let here = |record: &&SignedRecord| located.local.contains(&record.id) && record.record.body.is_file();
-        for record in located.records.iter().filter(here) {
+        for record in kept.iter().filter(here) {
             if cx.fresh.is_promising(record.id) || !cx.evicting.insert(record.id) {
                 return self.fail(
                     cx,
@@ -308,29 +326,23 @@ impl Task for Evict {
     }
 
     fn on_page(&mut self, cx: &mut Context, _number: u64, result: Result<LoadedPage, PageFailure>) -> Flow {
-        self.loading -= 1;
         let Ok(page) = result else {
             return self.fail(cx, RequestError::Unavailable("its manifest cannot be read here".to_string()));
         };
-        self.pages.insert(page.id);
+        let Some((record, _)) = self.pages.pop_front() else { return Flow::Continue };
+        cx.expect_progress(self.id);
         match page.public.children {
             Children::Chunks(chunks) => {
-                let unique: BTreeMap<ChunkId, u32> = chunks.into_iter().map(|chunk| (chunk.id, chunk.len)).collect();
-                self.queue.extend(unique);
+                let unique: BTreeMap<ChunkId, ChunkRef> = chunks.into_iter().map(|chunk| (chunk.id, chunk)).collect();
+                let chunks = unique.into_values().collect();
+                self.leaving = Some(Leaving { record, page: page.id, chunks, here: Vec::new(), done: 0 });
+                self.look(cx, EvictStep::Before)
             }
             Children::Pages(pages) => {
-                for page in pages {
-                    self.load_page(cx, page);
-                }
+                self.pages.extend(pages.into_iter().map(|page| (record, page)));
+                self.next_page(cx)
             }
         }
-        if self.loading > 0 {
-            return Flow::Continue;
-        }
-        cx.fresh.watch(self.id);
-        let unique: BTreeMap<ChunkId, u32> = self.queue.drain(..).collect();
-        self.queue = unique.into_iter().collect();
-        self.look_up(cx)
     }
 
     fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
@@ -349,12 +361,16 @@ impl Task for Evict {
                 }
                 Err(error) => self.fail_disk(cx, &error),
             },
-            EvictStep::References(chunk) => match completion.entries() {
-                Ok((entries, _)) => self.on_references(cx, chunk, &entries),
+            EvictStep::Before => match completion.has() {
+                Ok(has) => self.on_present(cx, has),
                 Err(error) => self.fail_disk(cx, &error),
             },
             EvictStep::Dropped => match completion.committed() {
                 Ok(_) => self.on_dropped(cx),
+                Err(error) => self.fail_disk(cx, &error),
+            },
+            EvictStep::After => match completion.has() {
+                Ok(has) => self.on_left(cx, &has),
                 Err(error) => self.fail_disk(cx, &error),
             },
         }
@@ -369,10 +385,10 @@ impl Task for Evict {
     }
 
     fn on_end_of_task(&mut self, cx: &mut Context) {
-        for record in self.records.keys() {
-            cx.evicting.remove(record);
+        for record in self.records.values() {
+            cx.evicting.remove(&record.id);
+            collect::look_at(cx, record.record.owner, record.record.name_id);
         }
-        cx.fresh.unwatch(self.id);
         locate::cancel(cx, self.id);
         let id = self.id;
         page_loader::cancel(cx, |client| matches!(client, PageClient::Request(other, _) if *other == id));

@@ -13,7 +13,9 @@ use crate::node::locate::RECORDS_MAX;
 use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
-use crate::node::{cache, dials, members, mend, outbox, pull, records, repair, scrub, space, swim, sync, upload};
+use crate::node::{
+    cache, collect, dials, members, mend, outbox, pull, records, repair, scrub, space, swim, sync, upload,
+};
 use crate::seal::BLOB_LEN_MAX;
 
 /// Operations of the check of presence and the scrub, and what they keep.
@@ -72,13 +74,16 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     gauges.push(scrub::gauge(cx));
     gauges.extend(sync::gauges(cx));
     gauges.extend(repair::gauges(cx));
+    gauges.extend(collect::gauges(cx));
     gauges
 }
 
 /// The gauges of what ends by itself: name and use.
 pub(crate) fn under_way(cx: &Context) -> Vec<(&'static str, u64)> {
-    // What checks the disk by and by never ends: with a short period there is always an operation of it.
-    let is_check = |pending: &&Pending| matches!(pending, Pending::Scrub(_) | Pending::Presence(_));
+    // What goes through the disk by and by never ends: with a short period there is always an operation of it.
+    let is_check = |pending: &&Pending| {
+        matches!(pending, Pending::Scrub(_) | Pending::Presence(_) | Pending::Collect(_) | Pending::Remove(..))
+    };
     let checks = cx.pending.values().filter(is_check).count() as u64;
     let gauges = of(cx, &[]).into_iter().filter(|(name, ..)| UNDER_WAY.contains(name));
     gauges.map(|(name, used, _)| (name, if name == "operations" { used - checks } else { used })).collect()
@@ -115,11 +120,11 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
 }
 
 /// One for each address, link, question, want, and node with deliveries; three for each request; `Boot`, `Settle`, `Swim`,
-/// `Service`, `Mend`, `Presence`, `Scrub`, `Space`, `Checkpoint`, `Fill`, `Records`, `Sync` and `Repair`.
+/// `Service`, `Mend`, `Presence`, `Scrub`, `Space`, `Checkpoint`, `Fill`, `Records`, `Sync`, `Repair`, `Collect` and `Age`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
     // A fill is a request that nobody asked for.
-    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * (requests + 1) + 13) as u64
+    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * (requests + 1) + 15) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.
@@ -136,6 +141,7 @@ fn operations_max(cx: &Context) -> u64 {
         + sync::OPERATIONS_MAX
         + repair::OPERATIONS_MAX
         + cache::OPERATIONS_MAX
+        + collect::OPERATIONS_MAX
         + CHECKS_MAX
 }
 

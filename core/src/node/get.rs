@@ -14,6 +14,7 @@ use crate::disk::{DiskError, DiskOp};
 use crate::event::{Plain, RequestError, What};
 use crate::ids::{BlobKey, ChunkId, NodeId, ObjectId, ObjectKey, OwnerId, RequestId};
 use crate::manifest::{Children, ChunkRef, IV_LEN_U32, PAGE_ENTRIES_MAX, PageContext, PageRef, PageSecrets};
+use crate::node::collect::ChunkLease;
 use crate::node::context::Context;
 use crate::node::keep::Keep;
 use crate::node::locate::{self, Located, Scope};
@@ -97,8 +98,6 @@ pub(crate) struct Get {
     range: Option<RangeRequest>,
     asked_everywhere: bool,
     record: Option<SignedRecord>,
-    /// Whether the record is on this disk.
-    record_is_here: bool,
     open: Option<Open>,
     /// Peers that said that they have all of it, or are to hold it if none did; and those that gave some of it.
     likely: BTreeSet<NodeId>,
@@ -118,7 +117,6 @@ impl Get {
             range,
             asked_everywhere: false,
             record: None,
-            record_is_here: false,
             open: None,
             likely: BTreeSet::new(),
             liars: BTreeSet::new(),
@@ -351,7 +349,9 @@ impl Get {
         let is_whole = self.open.as_ref().is_some_and(|open| open.is_whole);
         if blob.owner == cx.owner && (is_whole || self.damaged || cx.config.cache_bytes == 0) {
             self.keep.begin();
-            cx.disk(DiskOp::WriteBlob { blob, data, known: true }, self.pending(GetStep::Kept(blob.chunk, len)));
+            let entry = Some(ChunkLease::PEERS.entry(cx, blob.owner, blob.chunk));
+            let kept = self.pending(GetStep::Kept(blob.chunk, len));
+            cx.disk(DiskOp::WriteBlob { blob, data, known: true, entry }, kept);
         } else if !is_cached {
             cache::keep(cx, self.id, blob.chunk, data);
         }
@@ -374,10 +374,7 @@ impl Get {
     fn finish_if_kept(&mut self, cx: &mut Context) -> Flow {
         match &self.record {
             Some(record) if self.keep.is_over() => {
-                let owner = record.record.owner;
-                let lists = self.open.iter().flat_map(|open| open.lists.values().flatten());
-                let chunks = lists.map(|(chunk, _)| BlobKey { owner, chunk: chunk.id }).collect();
-                self.keep.settle(cx, record, self.record_is_here, chunks);
+                self.keep.settle(cx, record);
                 Flow::Done
             }
             Some(_) | None => Flow::Continue,
@@ -456,7 +453,6 @@ impl Task for Get {
             return self.fail(cx, RequestError::NotFound);
         };
         let opening = self.source.opening(context_of(&record));
-        self.record_is_here = located.local.contains(&record.id);
         sync::tell_holders(cx, &record, &located.without(record.id));
         let said = located.holders.get(&record.id).cloned();
         self.likely = said.unwrap_or_else(|| cluster::likely_of(cx, &record.record));
@@ -470,6 +466,8 @@ impl Task for Get {
         if !is_deleted && cx.cache.deletions() == self.deletions {
             cache::begin(cx, self.id, (record.record.owner, record.record.name_id));
         }
+        // Its chunks stay while they are read, even if newer versions come.
+        cx.in_use.hold(self.id, &record);
         self.record = Some(record);
         self.load_page(cx, ROOT, PageRef { id: root, len: root_len }, opening);
         Flow::Continue

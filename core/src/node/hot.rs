@@ -68,6 +68,14 @@ impl HotBlobs {
         }
     }
 
+    /// Forgets a blob that is no longer here.
+    pub(crate) fn remove(&mut self, key: &BlobKey) {
+        if let Some(blob) = self.blobs.remove(key) {
+            self.bytes -= blob.len() as u64;
+            self.order.retain(|other| other != key);
+        }
+    }
+
     /// Forgets what is cached: no put is under way that would want it, or it is no longer here.
     pub(crate) fn clear(&mut self) {
         self.blobs.clear();

@@ -2,14 +2,10 @@
 
 use alloc::vec::Vec;
 
-use crate::disk::{DiskOp, Write};
 use crate::frame::Frame;
-use crate::ids::BlobKey;
-use crate::node::cluster::Part;
+use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
-use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
-use crate::node::{cluster, schema};
 use crate::record::SignedRecord;
 use crate::sometimes;
 
@@ -51,38 +47,30 @@ impl Keep {
         self.delivered.is_some() && self.under_way == 0
     }
 
-    /// If the whole file is here now: its record is kept with it, it is no longer evicted, and peers are released from their
-    /// promises. `chunks` are those of the file, as far as they are at hand: they must still be here.
-    pub(crate) fn settle(&self, cx: &mut Context, record: &SignedRecord, record_is_here: bool, chunks: Vec<BlobKey>) {
+    /// If the whole file is here now: its record is kept with it, its pages need its chunks here again, it is no longer
+    /// evicted, and peers are released from their promises.
+    pub(crate) fn settle(&self, cx: &mut Context, record: &SignedRecord) {
         if self.failed || !self.fetched || self.delivered != Some(true) {
             return;
-        }
-        if !record_is_here {
-            let holders = cluster::likely_of(cx, &record.record);
-            return pull::start(cx, record.clone(), Part::Whole, PullClient::Nobody, holders);
         }
         if cx.evicting.contains(&record.id) {
             return;
         }
-        let delete = Write::Delete { key: schema::evicted_key(record.record.owner, record.id) };
-        let commit = DiskOp::Commit { require_blobs: chunks, require_keys: Vec::new(), writes: alloc::vec![delete] };
-        cx.disk(commit, Pending::Kept(record.clone()));
+        let holders = cluster::likely_of(cx, &record.record);
+        pull::start(cx, record.clone(), Part::Whole, PullClient::Nobody, holders);
     }
 }
 
-/// The file is durably whole here: peers need no longer keep it for this node.
-pub(crate) fn on_kept(cx: &mut Context, record: &SignedRecord, completion: &Completion) {
-    if completion.is_committed() {
-        release_promises(cx, record);
-    }
-}
-
-/// Peers that have promised to keep a file for this node need no longer.
+/// The file is durably whole here, and no longer marked: peers need no longer keep it for this node.
 pub(crate) fn release_promises(cx: &mut Context, record: &SignedRecord) {
-    if cx.evicting.contains(&record.id) {
-        return;
+    if !cx.evicting.contains(&record.id) {
+        sometimes!(cx.simulation, "keep.promises-released");
+        release(cx, record);
     }
-    sometimes!(cx.simulation, "keep.promises-released");
+}
+
+/// Gives back the promises that peers gave to this node about a record.
+pub(crate) fn release(cx: &mut Context, record: &SignedRecord) {
     let (owner, id, name_id) = (record.record.owner, record.id, record.record.name_id);
     let links: Vec<_> = cx.links.ready_nodes().into_iter().filter_map(|node| cx.links.of(node)).collect();
     for link in links {

@@ -18,6 +18,7 @@ use crate::disk::{DiskError, DiskOp, Write};
 use crate::ids::{BlobKey, NameId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RecordId, RequestId};
 use crate::manifest::{Children, PageRef};
 use crate::node::cluster::Part;
+use crate::node::collect::ChunkLease;
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::locate::{self, Located, Scope};
@@ -209,7 +210,11 @@ fn add_record(cx: &mut Context, id: RecordId, what: Broken) {
 /// Stores a page that a peer gave in place of one that is damaged here.
 pub(crate) fn page(cx: &mut Context, owner: OwnerId, page: PageId, data: Bytes) {
     cx.counters.mended += 1;
-    answers::commit_quietly(cx, alloc::vec![Write::Put { key: schema::page_key(owner, page), value: data }]);
+    let key = schema::page_key(owner, page);
+    // One that was collected meanwhile stays away.
+    let require_keys = alloc::vec![key.clone()];
+    let writes = alloc::vec![Write::Put { key, value: data }];
+    cx.disk(DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes }, Pending::Nobody);
 }
 
 /// A chunk is being dropped on purpose: nobody here wants it any more.
@@ -434,7 +439,9 @@ pub(crate) fn on_fetched(cx: &mut Context, blob: BlobKey, result: FetchResult) {
             // From here on the room that it needs is the write's.
             let Some(len) = take_hold(cx, &blob) else { return };
             let step = MendStep::Written(blob, len, from);
-            cx.disk(DiskOp::WriteBlob { blob, data, known: false }, Pending::Mend(step));
+            // The page that lists it may go before it is written.
+            let entry = Some(ChunkLease::PEERS.entry(cx, blob.owner, blob.chunk));
+            cx.disk(DiskOp::WriteBlob { blob, data, known: false, entry }, Pending::Mend(step));
         }
         FetchResult::Nowhere => {
             if let Some(len) = take_hold(cx, &blob) {
@@ -502,6 +509,7 @@ pub(crate) fn on_pulled(cx: &mut Context, record: SignedRecord, outcome: PullOut
             }
             mended(cx, Item::Record(id));
         }
+        PullOutcome::Obsolete(_) => settle(cx, Item::Record(id)),
         PullOutcome::Refused(_) => fail(cx, Item::Record(id)),
     }
 }

@@ -214,6 +214,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
     let outcome = match answer {
         Some(Answer::Announced(AnnounceOutcome::Stored)) => Delivery::Stored,
         Some(Answer::Announced(AnnounceOutcome::Superseded { by })) => Delivery::Superseded(by),
+        Some(Answer::Announced(AnnounceOutcome::Obsolete { by })) => Delivery::Obsolete(by),
         Some(Answer::Announced(AnnounceOutcome::Refused(reason))) => Delivery::Refused(reason),
         Some(
             Answer::Records { .. }
@@ -231,7 +232,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
     };
     cx.signal(Signal::Delivered { node, record, outcome: outcome.clone() });
     match outcome {
-        Delivery::Stored | Delivery::Superseded(_) => settle(cx, node, record, &record_key),
+        Delivery::Stored | Delivery::Superseded(_) | Delivery::Obsolete(_) => settle(cx, node, record, &record_key),
         Delivery::Refused(Refusal::Busy) if planted!(cx.simulation, BusyIsStored) => {
             settle(cx, node, record, &record_key);
         }

@@ -3,20 +3,27 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use crate::disk::{DiskError, DiskOp, Write};
+use crate::disk::DiskError;
 use crate::event::FileInfo;
-use crate::ids::{PageId, RequestId};
+use crate::ids::{ChunkId, PageId, RequestId};
 use crate::manifest::{
     Children, ChunkRef, FileMeta, PAGE_ENTRIES_MAX, PageContext, PagePublic, PageRef, PageSecrets, SealedPage,
 };
+use crate::node::collect::ChunkLease;
 use crate::node::context::Context;
-use crate::node::pending::Pending;
-use crate::node::put::PutStep;
+use crate::node::page_store::{self, NewPage, RecordPages};
+use crate::node::pending::{Completion, Pending};
 use crate::node::task::TaskStep;
-use crate::node::{pull, schema};
 use crate::secrets::{ChunkKey, PageKey};
 use crate::version::Version;
 use crate::work::{WorkOp, WorkResult};
+
+/// What the building of a manifest waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PagesStep {
+    Sealed,
+    Stored,
+}
 
 /// What came of a page.
 #[derive(Debug)]
@@ -24,7 +31,7 @@ pub(crate) enum PageProgress {
     /// The next is under way.
     More,
     /// That was the root: the manifest is durable.
-    Root { root: PageId, root_len: u32, info: FileInfo },
+    Root { root: PageId, root_len: u32, pages: RecordPages, info: FileInfo },
     /// Something that the page lists is no longer on the disk.
     Vanished,
 }
@@ -35,6 +42,8 @@ pub(crate) struct PageBuilder {
     request: RequestId,
     file: FileMeta,
     context: PageContext,
+    /// On the file's chunks, until they have references.
+    lease: ChunkLease,
     chunks: Vec<(ChunkRef, ChunkKey)>,
     /// Pages below the root: how many there will be.
     pages: usize,
@@ -50,10 +59,11 @@ impl PageBuilder {
         file: FileMeta,
         version: Version,
         chunks: Vec<(ChunkRef, ChunkKey)>,
+        lease: ChunkLease,
     ) -> Self {
         let context = PageContext { owner: cx.owner, name_id: cx.keys.name_id(&file.name), version };
         let pages = if chunks.len() <= PAGE_ENTRIES_MAX { 0 } else { chunks.len().div_ceil(PAGE_ENTRIES_MAX) };
-        Self { request, file, context, chunks, pages, stored: Vec::new(), current: None }
+        Self { request, file, context, lease, chunks, pages, stored: Vec::new(), current: None }
     }
 
     /// Starts over with another version.
@@ -98,40 +108,60 @@ impl PageBuilder {
         };
         let public = PagePublic { index, count, children };
         let seal = WorkOp::SealPage { context: self.context, public, secrets };
-        cx.work(seal, Pending::Task(self.request, TaskStep::Put(PutStep::PageSealed)));
+        cx.work(seal, Pending::Task(self.request, TaskStep::Pages(PagesStep::Sealed)));
+    }
+
+    /// An operation is complete.
+    ///
+    /// # Errors
+    /// When the disk failed.
+    pub(crate) fn on_completion(
+        &mut self,
+        cx: &mut Context,
+        step: PagesStep,
+        completion: Completion,
+    ) -> Result<PageProgress, DiskError> {
+        match step {
+            PagesStep::Sealed => {
+                self.on_sealed(cx, completion.work());
+                Ok(PageProgress::More)
+            }
+            PagesStep::Stored => self.on_stored(cx, completion.committed()),
+        }
     }
 
     /// The page is sealed: store it.
-    pub(crate) fn on_sealed(&mut self, cx: &mut Context, result: WorkResult) {
+    fn on_sealed(&mut self, cx: &mut Context, result: WorkResult) {
         let WorkResult::PageSealed(SealedPage { id, key, data }) = result else {
             panic!("the sealing of a page was completed by {result:?}")
         };
         let len = u32::try_from(data.len()).expect("a page is at most PAGE_LEN_MAX");
         self.current = Some((PageRef { id, len }, key));
-        let then = Pending::Task(self.request, TaskStep::Put(PutStep::PageStored));
+        let then = Pending::Task(self.request, TaskStep::Pages(PagesStep::Stored));
+        let page = NewPage { place: self.context, id, data };
         if self.is_root_of_pages() {
-            let require_keys = self.stored.iter().map(|(page, _)| schema::page_key(cx.owner, page.id)).collect();
-            let writes = alloc::vec![Write::Put { key: schema::page_key(cx.owner, id), value: data }];
-            cx.disk(DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes }, then);
+            page_store::commit_root(cx, page, &self.below(), then);
         } else {
-            let chunks = self.slice().iter().map(|(chunk, _)| chunk.id).collect();
-            pull::commit_page(cx, cx.owner, id, data, chunks, then);
+            let chunks: Vec<ChunkId> = self.slice().iter().map(|(chunk, _)| chunk.id).collect();
+            page_store::commit_page(cx, page, &chunks, self.lease, then);
         }
     }
 
+    /// The pages below the root that are stored.
+    fn below(&self) -> Vec<PageId> {
+        self.stored.iter().map(|(page, _)| page.id).collect()
+    }
+
     /// The page is stored, or not.
-    pub(crate) fn on_stored(
-        &mut self,
-        cx: &mut Context,
-        committed: Result<bool, DiskError>,
-    ) -> Result<PageProgress, DiskError> {
+    fn on_stored(&mut self, cx: &mut Context, committed: Result<bool, DiskError>) -> Result<PageProgress, DiskError> {
         if !committed? {
             return Ok(PageProgress::Vanished);
         }
         let was_root = self.pages == 0 || self.is_root_of_pages();
         let Some((page, key)) = self.current.take() else { return Ok(PageProgress::More) };
         if was_root {
-            return Ok(PageProgress::Root { root: page.id, root_len: page.len, info: self.info(page.id) });
+            let pages = RecordPages { root: Some(page.id), below: self.below() };
+            return Ok(PageProgress::Root { root: page.id, root_len: page.len, pages, info: self.info(page.id) });
         }
         self.stored.push((page, key));
         self.next(cx);

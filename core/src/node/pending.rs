@@ -1,15 +1,13 @@
 //! Who waits for the completion of an operation.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-
 use crate::disk::{DiskDone, DiskError, DiskResult};
-use crate::ids::{ChunkId, LinkId, ObjectKey, RecordId, RequestId};
+use crate::ids::{LinkId, NameId, ObjectKey, OwnerId, RecordId, RequestId};
 use crate::node::announce::{AnnounceStep, PromiseStep};
 use crate::node::answers::AnswerStep;
 use crate::node::boot::BootStep;
 use crate::node::cache::CacheStep;
 use crate::node::checkpoints::CheckpointStep;
+use crate::node::collect::{CollectStep, RemoveStep};
 use crate::node::locate::LocateStep;
 use crate::node::mend::MendStep;
 use crate::node::outbox::OutboxStep;
@@ -22,7 +20,6 @@ use crate::node::scrub::ScrubStep;
 use crate::node::sync::SyncStep;
 use crate::node::task::TaskStep;
 use crate::node::upload::{UploadKey, UploadStep};
-use crate::record::SignedRecord;
 use crate::work::WorkResult;
 
 /// Who waits, and for what.
@@ -52,18 +49,13 @@ pub(crate) enum Pending {
     Mend(MendStep),
     Presence(PresenceStep),
     Scrub(ScrubStep),
-    /// The commit of a page that lists these chunks, then what waits for it.
-    PageCommit {
-        chunks: Vec<ChunkId>,
-        then: Box<Pending>,
-    },
+    Collect(CollectStep),
+    Remove(RecordId, RemoveStep),
     Cache(CacheStep),
     /// The disk is measured.
     Space,
-    /// A promise has been given back.
-    Release(LinkId),
-    /// The mark of an evicted file is gone: peers are released from their promises.
-    Kept(SignedRecord),
+    /// A promise about a record of this name has been given back.
+    Release(LinkId, OwnerId, NameId),
     /// Housekeeping that is repeated anyway if it fails.
     Nobody,
 }
@@ -140,11 +132,6 @@ impl Completion {
             DiskDone::Written { new } => Ok(new),
             other => mismatch(&other),
         }
-    }
-
-    /// Whether it is that of a commit that was applied.
-    pub(crate) fn is_committed(&self) -> bool {
-        matches!(self, Self::Disk(Ok(DiskDone::Committed)))
     }
 
     /// Whether a commit was applied.

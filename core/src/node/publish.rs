@@ -10,16 +10,17 @@ use bytes::Bytes;
 
 use crate::disk::{DiskError, Write};
 use crate::event::{RequestError, WriteReport};
-use crate::ids::{NodeId, PageId, RecordId, RequestId};
+use crate::ids::{NameId, NodeId, RecordId, RequestId};
 use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
+use crate::node::page_store::RecordPages;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient};
 use crate::node::records::{self, With};
 use crate::node::signal::{Delivery, Signal};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, outbox, schema};
+use crate::node::{answers, asks, collect, outbox, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::version::{ClockError, Version};
 use crate::work::{WorkOp, WorkResult};
@@ -28,8 +29,8 @@ use crate::{buggify, planted, sometimes};
 /// What a publication waits for.
 #[derive(Debug)]
 pub(crate) enum PublishStep {
-    /// The record, and the deliveries that its commit notes as owed.
-    Commit(u64),
+    /// The record of this name, and the deliveries that its commit notes as owed.
+    Commit(u64, NameId),
     /// The record that a peer says supersedes the one published.
     Verify(NodeId, RecordId),
 }
@@ -83,7 +84,7 @@ pub(crate) fn start(
     cx: &mut Context,
     request: RequestId,
     record: SignedRecord,
-    root: Option<PageId>,
+    pages: &RecordPages,
     carriers: BTreeSet<NodeId>,
 ) {
     let targets = Targets::new(record.record.name_id, record.record.retention.replicas);
@@ -105,7 +106,9 @@ pub(crate) fn start(
     writes.extend(
         owed_to.into_iter().map(|node| Write::Put { key: schema::outbox_key(node, &key), value: Bytes::new() }),
     );
-    let require_keys = root.map(|root| schema::page_key(cx.owner, root)).into_iter().collect();
+    writes.extend(pages.taken_over(cx.owner));
+    let require_keys = pages.required(cx.owner);
+    let step = PublishStep::Commit(owed, name);
     let publish = Publish {
         record: record.clone(),
         targets,
@@ -119,7 +122,7 @@ pub(crate) fn start(
     };
     cx.publishes.publishes.insert(request, publish);
     let with = With { require_keys, writes, ..With::default() };
-    records::add_new(cx, record, with, Pending::Publish(request, PublishStep::Commit(owed)));
+    records::add_new(cx, record, with, Pending::Publish(request, step));
 }
 
 /// Ends a publication whose request is gone. (The record, once committed, is delivered all the same.)
@@ -131,11 +134,12 @@ pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: PublishStep, completion: Completion) {
     match step {
-        PublishStep::Commit(owed) => {
+        PublishStep::Commit(owed, name) => {
             let committed = completion.committed();
             if committed == Ok(true) {
                 cx.counters.owed += owed;
             }
+            collect::look_at(cx, cx.owner, name);
             on_committed(cx, request, committed);
         }
         PublishStep::Verify(node, record) => on_verified(cx, request, node, record, completion.work()),
@@ -240,13 +244,15 @@ pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, out
         publish.waiting.remove(&node);
         let light_counts = planted!(cx.simulation, LightIsReplica);
         let has_all = light_counts || publish.told.get(&node) == Some(&Part::Whole);
+        let is_obsolete = matches!(outcome, Delivery::Obsolete(_));
         match outcome {
             Delivery::Stored => {
                 publish.stored.extend(Some(node).filter(|_| has_all));
                 cx.expect_progress(request);
             }
-            Delivery::Superseded(by) => {
-                publish.stored.extend(Some(node).filter(|_| has_all));
+            Delivery::Superseded(by) | Delivery::Obsolete(by) => {
+                // Where it is obsolete a newer one is in its place, if that is verified.
+                publish.stored.extend(Some(node).filter(|_| has_all && !is_obsolete));
                 publish.verifying += 1;
                 let verify = WorkOp::VerifyRecords { records: alloc::vec![by] };
                 cx.work(verify, Pending::Publish(request, PublishStep::Verify(node, record)));
@@ -280,6 +286,9 @@ fn on_verified(cx: &mut Context, request: RequestId, node: NodeId, record: Recor
     // What this device stamped later it wrote at the same time; that one may win.
     let sibling = newer.record.version.node == cx.me && cx.clock.has_seen(&newer.record.version);
     if sibling || newer.rank() <= published.rank() {
+        if sibling && newer.rank() > published.rank() && publish.told.get(&node) == Some(&Part::Whole) {
+            publish.stored.insert(node);
+        }
         return check(cx, request);
     }
     sometimes!(cx.simulation, "publish.stamped-anew");

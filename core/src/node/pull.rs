@@ -5,11 +5,10 @@
 //! stored was complete, and a record becomes visible only with all its chunks durable. Pages that are here already are
 //! taken through the same again: a chunk may have been evicted or found damaged since.
 //!
-//! A light pull brings the record and its pages alone, for a device of the owner that does not hold the file: the record is marked,
-//! so that nobody takes it for whole. A record that is here already stays as it is. One that was marked and is pulled whole
-//! loses its mark.
+//! A record that its name would not keep is not pulled at all. A light pull brings the record and its pages alone, for a device of
+//! the owner that does not hold the file: the record is marked, so that nobody takes it for whole, and its pages need no chunks
+//! here. A record that is here already stays as it is. One that was marked and is pulled whole loses its mark.
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
@@ -17,12 +16,15 @@ use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskOp, Write};
 use crate::frame::Refusal;
-use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RecordId, RequestId};
-use crate::manifest::{Children, ChunkRef, PAGE_LEN_MAX, PageRef};
+use crate::ids::{BlobKey, ChunkId, LinkId, NameId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RecordId, RequestId};
+use crate::manifest::{Children, ChunkRef, PAGE_LEN_MAX, PageContext, PageRef};
 use crate::node::cluster::Part;
+use crate::node::collect::{self, ChunkLease};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
+use crate::node::judge::{self, Judging, Verdict};
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
+use crate::node::page_store::{self, NewPage, RecordPages};
 use crate::node::pending::{Completion, Pending};
 use crate::node::records::{self, With};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
@@ -60,7 +62,8 @@ pub(crate) enum PullClient {
         link: LinkId,
         request: u64,
     },
-    Restore(RequestId),
+    /// A request, that goes on when it is here.
+    Request(RequestId),
     /// It is to be here.
     Repair,
     /// A record that lacks something here.
@@ -74,31 +77,36 @@ impl PullClient {
     fn is_repair(self) -> bool {
         match self {
             Self::Repair | Self::Mend => true,
-            Self::Announce { .. } | Self::Promise { .. } | Self::Restore(_) | Self::Nobody => false,
+            Self::Announce { .. } | Self::Promise { .. } | Self::Request(_) | Self::Nobody => false,
         }
     }
 }
 
 /// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PullOutcome {
     /// The record and all it names are durable here.
     Stored {
         fetched_bytes: u64,
     },
+    /// Its name would not keep it, because of this newer record.
+    Obsolete(Bytes),
     Refused(Refusal),
 }
 
 /// What a pull waits for.
 #[derive(Debug)]
 pub(crate) enum PullStep {
+    /// Whether the name would keep the record.
+    Judge(Judging),
     /// What is here of an own record: it, and its mark.
     Own,
     Has,
     /// A chunk that a peer gave is written; this is its length.
     Write(BlobKey, u32, NodeId),
     CommitPage,
-    CommitRecord,
+    /// The record of this name.
+    CommitRecord(OwnerId, NameId),
 }
 
 #[derive(Debug)]
@@ -117,6 +125,15 @@ struct Pull {
     /// Bytes let in that have not come yet.
     held: u64,
     fetched_bytes: u64,
+    /// Its number among what relies on leases, once it is under way.
+    activity: Option<u64>,
+}
+
+impl Pull {
+    fn place(&self) -> PageContext {
+        let record = &self.record.record;
+        PageContext { owner: record.owner, name_id: record.name_id, version: record.version }
+    }
 }
 
 #[derive(Debug)]
@@ -195,6 +212,7 @@ pub(crate) fn start(cx: &mut Context, record: SignedRecord, part: Part, client: 
         page: None,
         held: 0,
         fetched_bytes: 0,
+        activity: None,
     };
     cx.pulls.pulls.insert(id, pull);
     cx.pulls.waiting.push_back(id);
@@ -215,9 +233,9 @@ pub(crate) fn on_evict(cx: &mut Context, record: RecordId) {
     }
 }
 
-/// Ends all pulls of a restore that is gone.
+/// Ends all pulls of a request that is gone.
 pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
-    cancel_those(cx, |pull| pull.client == PullClient::Restore(request));
+    cancel_those(cx, |pull| pull.client == PullClient::Request(request));
 }
 
 /// Ends the mending of a record that is to be whole here no more.
@@ -237,6 +255,7 @@ fn cancel_those(cx: &mut Context, doomed: impl Fn(&Pull) -> bool) {
 fn drop_pull(cx: &mut Context, id: PullId) -> Option<Pull> {
     let pull = cx.pulls.pulls.remove(&id)?;
     space::withdrawn(cx, pull.record.record.owner, pull.held);
+    pull.activity.into_iter().for_each(|activity| cx.activities.end(activity));
     fetch::cancel(cx, |client| matches!(client, FetchClient::PullChunk(other, _) if *other == id));
     page_loader::cancel(cx, |client| *client == PageClient::Pull(id));
     Some(pull)
@@ -267,7 +286,26 @@ fn refuse_disk(cx: &mut Context, id: PullId, error: &DiskError) {
 }
 
 fn begin(cx: &mut Context, id: PullId) {
+    let activity = cx.begin_activity();
+    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return cx.activities.end(activity) };
+    pull.activity = Some(activity);
+    let record = pull.record.clone();
+    let judging = Judging::new(cx, &record);
+    judge_on(cx, id, judging);
+}
+
+fn judge_on(cx: &mut Context, id: PullId, judging: Judging) {
+    let scan = judging.scan();
+    cx.disk(scan, Pending::Pull(id, PullStep::Judge(judging)));
+}
+
+fn on_judged(cx: &mut Context, id: PullId, verdict: Verdict) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    match verdict {
+        Verdict::Unknown(judging) => return judge_on(cx, id, judging),
+        Verdict::Obsolete(by) => return finish(cx, id, PullOutcome::Obsolete(by)),
+        Verdict::Kept => {}
+    }
     if pull.record.record.owner == cx.owner && pull.record.record.body.is_file() {
         let mark = schema::evicted_key(cx.owner, pull.record.id);
         let keys = alloc::vec![schema::record_key(&pull.record), mark];
@@ -358,22 +396,18 @@ fn next_page(cx: &mut Context, id: PullId) {
     if stored {
         return commit_record(cx, id, Some(root_id));
     }
-    let owner = pull.record.record.owner;
-    let require_keys = root.pages.iter().map(|page| schema::page_key(owner, page.id)).collect();
-    let writes = alloc::vec![Write::Put { key: schema::page_key(owner, root.id), value: root.data.clone() }];
+    let (data, pages): (_, Vec<PageId>) = (root.data.clone(), root.pages.iter().map(|page| page.id).collect());
     root.stored = true;
-    cx.disk(
-        DiskOp::Commit { require_blobs: Vec::new(), require_keys, writes },
-        Pending::Pull(id, PullStep::CommitPage),
-    );
+    let page = NewPage { place: pull.place(), id: root_id, data };
+    page_store::commit_root(cx, page, &pages, Pending::Pull(id, PullStep::CommitPage));
 }
 
-/// Stores a page whose chunks are not brought here.
+/// Stores a page whose chunks are not brought here, and not needed.
 fn commit_light_page(cx: &mut Context, id: PullId) {
-    let Some(Pull { record, page: Some(page), .. }) = cx.pulls.pulls.get(&id) else { return };
-    let (owner, page_id, data) = (record.record.owner, page.id, page.data.clone());
-    let chunks = page.chunks.keys().copied().collect();
-    commit_page_with(cx, owner, page_id, data, chunks, Vec::new(), Pending::Pull(id, PullStep::CommitPage));
+    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    let Some(page) = &pull.page else { return };
+    let page = NewPage { place: pull.place(), id: page.id, data: page.data.clone() };
+    page_store::commit_page(cx, page, &[], ChunkLease::PEERS, Pending::Pull(id, PullStep::CommitPage));
 }
 
 fn look_for_chunks(cx: &mut Context, id: PullId) {
@@ -393,6 +427,10 @@ fn look_for_chunks(cx: &mut Context, id: PullId) {
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, completion: Completion) {
     match step {
+        PullStep::Judge(judging) => match completion.entries() {
+            Ok((entries, more)) => on_judged(cx, id, judge::go_on(judging, entries, more)),
+            Err(error) => refuse_disk(cx, id, &error),
+        },
         PullStep::Own => match completion.values() {
             Ok(values) => on_own(cx, id, &values),
             Err(error) => refuse_disk(cx, id, &error),
@@ -415,11 +453,14 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
             }
             Err(error) => refuse_disk(cx, id, &error),
         },
-        PullStep::CommitRecord => match completion.committed() {
-            Ok(true) => on_record_stored(cx, id),
-            Ok(false) => refuse(cx, id, Refusal::Disk),
-            Err(error) => refuse_disk(cx, id, &error),
-        },
+        PullStep::CommitRecord(owner, name) => {
+            collect::look_at(cx, owner, name);
+            match completion.committed() {
+                Ok(true) => on_record_stored(cx, id),
+                Ok(false) => refuse(cx, id, Refusal::Disk),
+                Err(error) => refuse_disk(cx, id, &error),
+            }
+        }
     }
 }
 
@@ -485,42 +526,11 @@ fn pump(cx: &mut Context, id: PullId) {
         };
         fetch::start(cx, order);
     }
-    let Some(Pull { record, page: Some(page), .. }) = cx.pulls.pulls.get(&id) else { return };
-    if page.active.is_empty() {
-        let (owner, page_id, data) = (record.record.owner, page.id, page.data.clone());
-        let chunks = page.chunks.keys().copied().collect();
-        commit_page(cx, owner, page_id, data, chunks, Pending::Pull(id, PullStep::CommitPage));
-    }
-}
-
-/// Stores a page of chunks, with a reference from each chunk to it; `then` is told.
-pub(crate) fn commit_page(
-    cx: &mut Context,
-    owner: OwnerId,
-    page: PageId,
-    data: Bytes,
-    chunks: Vec<ChunkId>,
-    then: Pending,
-) {
-    let require_blobs = chunks.iter().map(|chunk| BlobKey { owner, chunk: *chunk }).collect();
-    commit_page_with(cx, owner, page, data, chunks, require_blobs, then);
-}
-
-fn commit_page_with(
-    cx: &mut Context,
-    owner: OwnerId,
-    page: PageId,
-    data: Bytes,
-    chunks: Vec<ChunkId>,
-    require_blobs: Vec<BlobKey>,
-    then: Pending,
-) {
-    let mut writes = alloc::vec![Write::Put { key: schema::page_key(owner, page), value: data }];
-    let references = chunks.iter().map(|chunk| schema::reference_key(owner, *chunk, page));
-    writes.extend(references.map(|key| Write::Put { key, value: Bytes::new() }));
-    cx.fresh.begin_page(chunks.iter().copied());
-    let commit = DiskOp::Commit { require_blobs, require_keys: Vec::new(), writes };
-    cx.disk(commit, Pending::PageCommit { chunks, then: Box::new(then) });
+    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    let Some(page) = pull.page.as_ref().filter(|page| page.active.is_empty()) else { return };
+    let chunks: Vec<ChunkId> = page.chunks.keys().copied().collect();
+    let new = NewPage { place: pull.place(), id: page.id, data: page.data.clone() };
+    page_store::commit_page(cx, new, &chunks, ChunkLease::PEERS, Pending::Pull(id, PullStep::CommitPage));
 }
 
 /// A chunk came, or will not come.
@@ -533,7 +543,11 @@ pub(crate) fn on_fetched(cx: &mut Context, id: PullId, chunk: ChunkId, result: F
             let len = pull.page.as_ref().and_then(|page| page.chunks.get(&chunk)).copied().unwrap_or_default();
             pull.held = pull.held.saturating_sub(len.into());
             let known = planted!(cx.simulation, TrustFetchedBlob);
-            cx.disk(DiskOp::WriteBlob { blob, data, known }, Pending::Pull(id, PullStep::Write(blob, len, from)));
+            let entry = Some(ChunkLease::PEERS.entry(cx, blob.owner, chunk));
+            cx.disk(
+                DiskOp::WriteBlob { blob, data, known, entry },
+                Pending::Pull(id, PullStep::Write(blob, len, from)),
+            );
         }
         FetchResult::Nowhere => refuse(cx, id, Refusal::Unavailable),
     }
@@ -547,7 +561,7 @@ fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: NodeId, writte
     match written {
         Ok(_) => {
             pull.fetched_bytes += u64::from(len);
-            if let PullClient::Restore(request) = pull.client {
+            if let PullClient::Request(request) = pull.client {
                 cx.expect_progress(request);
             }
         }
@@ -578,12 +592,16 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let record = pull.record.clone();
     let owner = record.record.owner;
-    let mut writes = Vec::new();
+    let below = pull.root.iter().flat_map(|root| root.pages.iter().map(|page| page.id)).collect();
+    let pages = RecordPages { root, below };
+    let mut writes: Vec<Write> = pages.taken_over(owner).collect();
     if owner == cx.owner {
         cx.clock.observe(&record.record.version);
         writes.push(Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) });
     }
+    let mut require_keys = pages.required(owner);
     let mark = schema::evicted_key(owner, record.id);
+    // An evict that begins now sets the mark again, after this.
     let is_evicting = cx.evicting.contains(&record.id);
     match (pull.part, pull.is_marked && !is_evicting) {
         (Part::Light, _) if planted!(cx.simulation, LightUnmarked) => {}
@@ -596,13 +614,13 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
         }
         (Part::Light, _) | (Part::Whole, false) => {}
     }
-    let mut require_keys: Vec<Bytes> = root.map(|root| schema::page_key(owner, root)).into_iter().collect();
     if pull.client == PullClient::Mend {
         // A record that was dropped meanwhile stays dropped.
         require_keys.push(schema::record_key(&record));
     }
     let with = With { require_keys, writes, ..With::default() };
-    records::add(cx, record, with, Pending::Pull(id, PullStep::CommitRecord));
+    let step = PullStep::CommitRecord(owner, record.record.name_id);
+    records::add(cx, record, with, Pending::Pull(id, step));
 }
 
 fn on_record_stored(cx: &mut Context, id: PullId) {

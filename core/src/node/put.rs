@@ -17,6 +17,7 @@ use crate::event::{FileInfo, PutReport, RequestError, What, WriteReport};
 use crate::ids::{BlobKey, NodeId, RequestId};
 use crate::manifest::{ChunkRef, FileMeta};
 use crate::name::Name;
+use crate::node::collect::ChunkLease;
 use crate::node::context::Context;
 use crate::node::fanout::Fanout;
 use crate::node::pages::{PageBuilder, PageProgress};
@@ -38,8 +39,6 @@ use crate::{buggify, planted, sometimes};
 pub(crate) enum PutStep {
     Sealed(usize),
     Written(BlobKey, u32),
-    PageSealed,
-    PageStored,
 }
 
 #[derive(Debug)]
@@ -76,6 +75,10 @@ pub(crate) struct Put {
     new_bytes: u64,
     stamps: u32,
     fanout: Fanout,
+    /// On its chunks here, so that nothing drops them before its manifest is stored.
+    lease: ChunkLease,
+    /// Its number among what relies on leases.
+    activity: u64,
 }
 
 impl Put {
@@ -84,6 +87,7 @@ impl Put {
         let wanted = meta.replicas.unwrap_or(cx.config.retention.replicas);
         let replicas = cx.names.replicas(name_id).map_or(wanted, |older| older.max(wanted));
         let fanout = Fanout::new(cx, id, Targets::new(name_id, replicas), meta.len);
+        let (lease, activity) = (ChunkLease::new(cx), cx.begin_activity());
         Self {
             id,
             name,
@@ -100,6 +104,8 @@ impl Put {
             new_bytes: 0,
             stamps: 0,
             fanout,
+            lease,
+            activity,
         }
     }
 
@@ -169,8 +175,9 @@ impl Put {
         }
         cx.hot.begin_write(address, bytes);
         self.writing.push(address);
+        let entry = Some(self.lease.entry(cx, cx.owner, id));
         cx.disk(
-            DiskOp::WriteBlob { blob: address, data: blob, known: true },
+            DiskOp::WriteBlob { blob: address, data: blob, known: true, entry },
             Pending::Task(self.id, TaskStep::Put(PutStep::Written(address, len))),
         );
         self.chunks[index] = Some((ChunkRef { id, len }, key));
@@ -238,7 +245,7 @@ impl Put {
             content_type: self.meta.content_type.clone(),
         };
         let chunks = core::mem::take(&mut self.chunks).into_iter().flatten().collect();
-        let mut builder = PageBuilder::new(cx, self.id, file, version, chunks);
+        let mut builder = PageBuilder::new(cx, self.id, file, version, chunks, self.lease);
         builder.next(cx);
         self.stage = Stage::Paging(builder);
         Flow::Continue
@@ -248,7 +255,7 @@ impl Put {
         cx.expect_progress(self.id);
         match progress {
             Ok(PageProgress::More) => Flow::Continue,
-            Ok(PageProgress::Root { root, root_len, info }) => {
+            Ok(PageProgress::Root { root, root_len, pages, info }) => {
                 let record = Record {
                     owner: cx.owner,
                     name_id: cx.keys.name_id(&self.name),
@@ -257,11 +264,13 @@ impl Put {
                     body: RecordBody::File { root, root_len },
                 };
                 let record = SignedRecord::sign(&cx.keys, record);
+                // Should it be stamped anew, its chunks are still needed here.
+                cx.in_use.hold(self.id, &record);
                 let gone = core::mem::replace(&mut self.stage, Stage::Streaming);
                 if let Stage::Paging(builder) = gone {
                     self.stage = Stage::Publishing(builder, info);
                 }
-                publish::start(cx, self.id, record, Some(root), self.fanout.having(self.sealed));
+                publish::start(cx, self.id, record, &pages, self.fanout.having(self.sealed));
                 Flow::Continue
             }
             Ok(PageProgress::Vanished) => {
@@ -286,26 +295,18 @@ impl Task for Put {
     }
 
     fn on_completion(&mut self, cx: &mut Context, step: TaskStep, completion: Completion) -> Flow {
-        let TaskStep::Put(step) = step else { return Flow::Continue };
         match (step, &mut self.stage) {
-            (PutStep::Sealed(index), _) => {
+            (TaskStep::Put(PutStep::Sealed(index)), _) => {
                 let result = completion.work();
                 let WorkResult::Sealed(sealed) = result else { panic!("sealing was completed by {result:?}") };
                 self.on_sealed(cx, index, sealed)
             }
-            (PutStep::Written(blob, len), _) => self.on_written(cx, blob, len, completion.written()),
-            (PutStep::PageSealed, Stage::Paging(builder)) => {
-                builder.on_sealed(cx, completion.work());
-                Flow::Continue
-            }
-            (PutStep::PageStored, Stage::Paging(builder)) => {
-                let progress = builder.on_stored(cx, completion.committed());
+            (TaskStep::Put(PutStep::Written(blob, len)), _) => self.on_written(cx, blob, len, completion.written()),
+            (TaskStep::Pages(step), Stage::Paging(builder)) => {
+                let progress = builder.on_completion(cx, step, completion);
                 self.on_page_progress(cx, progress)
             }
-            (
-                PutStep::PageSealed | PutStep::PageStored,
-                Stage::Gathering | Stage::Streaming | Stage::Publishing(..),
-            ) => Flow::Continue,
+            (_, Stage::Gathering | Stage::Streaming | Stage::Paging(_) | Stage::Publishing(..)) => Flow::Continue,
         }
     }
 
@@ -444,6 +445,7 @@ impl Task for Put {
     fn on_end_of_task(&mut self, cx: &mut Context) {
         self.fanout.close(cx);
         self.writing.iter().for_each(|blob| cx.hot.end_write(blob));
+        cx.activities.end(self.activity);
         cx.puts -= 1;
         if cx.puts == 0 {
             cx.hot.clear();

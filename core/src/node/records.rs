@@ -231,7 +231,6 @@ pub(crate) fn add(cx: &mut Context, record: SignedRecord, with: With, then: Pend
 }
 
 /// Removes records that must be on the disk, or nothing is changed.
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing drops a record yet"))]
 pub(crate) fn remove(cx: &mut Context, records: Vec<SignedRecord>, mut with: With, then: Pending) {
     let mut changes = Vec::new();
     for record in records {

@@ -8,6 +8,7 @@ use crate::name::Name;
 use crate::node::choose;
 use crate::node::context::Context;
 use crate::node::locate::{self, Located, Scope};
+use crate::node::page_store::RecordPages;
 use crate::node::publish::{self, stamp};
 use crate::node::task::{Flow, Task};
 use crate::placement::Replicas;
@@ -49,7 +50,7 @@ impl Delete {
             body: RecordBody::Tombstone,
         };
         let record = SignedRecord::sign(&cx.keys, record);
-        publish::start(cx, self.id, record, None, BTreeSet::new());
+        publish::start(cx, self.id, record, &RecordPages::default(), BTreeSet::new());
         Flow::Continue
     }
 }

@@ -11,14 +11,14 @@ use bytes::Bytes;
 
 use crate::disk::DiskOp;
 use crate::ids::{NodeId, RecordId};
-use crate::merge::RecordSet;
+use crate::merge::{Age, RecordSet};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::locate::RECORDS_MAX;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::timers::Timer;
-use crate::node::{answers, cluster, mend, schema, sync};
+use crate::node::{age, answers, cluster, mend, schema, sync};
 use crate::record::SignedRecord;
 use crate::time::Monotonic;
 use crate::{planted, sometimes};
@@ -127,7 +127,8 @@ pub(crate) fn on_completion(cx: &mut Context, id: RecordId, completion: Completi
             return put_off(cx, id);
         }
     };
-    let part = cluster::part_here(cx, &record.record).filter(|_| is_missing(entries, &record));
+    let age = age::of_versions(cx);
+    let part = cluster::part_here(cx, &record.record).filter(|_| is_missing(entries, &record, age));
     let Some(part) = part.filter(|_| !cx.evicting.contains(&id)) else {
         cx.repairs.active.remove(&id);
         return pump(cx);
@@ -140,7 +141,7 @@ pub(crate) fn on_completion(cx: &mut Context, id: RecordId, completion: Completi
 }
 
 /// Whether a record is not among those of its name, and would be kept with them.
-fn is_missing(entries: Vec<(Bytes, Bytes)>, record: &SignedRecord) -> bool {
+fn is_missing(entries: Vec<(Bytes, Bytes)>, record: &SignedRecord, age: Age) -> bool {
     let key = schema::record_key(record);
     if entries.iter().any(|(other, _)| *other == key) {
         return false;
@@ -148,7 +149,7 @@ fn is_missing(entries: Vec<(Bytes, Bytes)>, record: &SignedRecord) -> bool {
     let records = entries.into_iter().filter_map(|(_, bytes)| SignedRecord::decode(bytes).ok());
     let of_name = |other: &SignedRecord| schema::record_key(other).starts_with(&key[..NAME_KEY_LEN]);
     let names: RecordSet = records.filter(of_name).chain([record.clone()]).collect();
-    names.kept().iter().any(|kept| kept.id == record.id)
+    names.kept(age).iter().any(|kept| kept.id == record.id)
 }
 
 /// It cannot be had now: whoever has it is compared with again.
@@ -188,6 +189,12 @@ pub(crate) fn try_all_again(cx: &mut Context) {
 pub(crate) fn on_pulled(cx: &mut Context, record: &SignedRecord, outcome: PullOutcome) {
     match outcome {
         PullOutcome::Refused(_) => put_off(cx, record.id),
+        // Newer records that are here keep it away: who has it still prunes it, too, once it has those.
+        PullOutcome::Obsolete(_) => {
+            sometimes!(cx.simulation, "repair.obsolete");
+            cx.repairs.active.remove(&record.id);
+            pump(cx);
+        }
         PullOutcome::Stored { .. } => {
             let Some(want) = cx.repairs.active.remove(&record.id) else { return };
             cx.repairs.refused.remove(&record.id);

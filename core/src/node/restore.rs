@@ -229,7 +229,7 @@ impl Restore {
         let part = if is_whole { Part::Whole } else { Part::Light };
         self.pulling += 1;
         let holders = cluster::likely_of(cx, &record.record);
-        pull::start(cx, record, part, PullClient::Restore(self.id), holders);
+        pull::start(cx, record, part, PullClient::Request(self.id), holders);
     }
 
     fn is_busy(&self) -> bool {
@@ -615,12 +615,14 @@ impl Task for Restore {
         cx.expect_progress(self.id);
         self.pulling -= 1;
         match outcome {
-            PullOutcome::Stored { fetched_bytes } => {
+            PullOutcome::Stored { fetched_bytes, .. } => {
                 sometimes!(cx.simulation, "restore.file-restored");
                 self.has_completed = true;
                 self.report.files += u64::from(record.record.body.is_file());
                 self.report.fetched_bytes += fetched_bytes;
             }
+            // Newer records have come meanwhile, and nobody keeps it any more.
+            PullOutcome::Obsolete(_) => {}
             // A light record that cannot be made whole now is tried again by the next fill.
             PullOutcome::Refused(_) if self.aim == Aim::Fill && matches!(self.stage, Stage::Completing) => {}
             PullOutcome::Refused(_) if planted!(cx.simulation, RestoreForgetsFailed) => {}

@@ -9,6 +9,7 @@ use crate::bulk::Bulk;
 use crate::event::{RequestError, WriteReport};
 use crate::frame::{AnnounceOutcome, CompareOutcome, HeldRecord, MemberRow, Refusal, SyncOutcome};
 use crate::ids::{BlobKey, ChunkId, NodeId, RecordId, RequestId};
+use crate::node::collect::{RemoveClient, RemoveOutcome};
 use crate::node::locate::Located;
 use crate::node::page_loader::{LoadedPage, PageClient, PageFailure};
 use crate::node::pull::{PullClient, PullId, PullOutcome};
@@ -46,6 +47,8 @@ pub(crate) enum Signal {
     Published { request: RequestId, result: Result<WriteReport, RequestError> },
     /// A record is on some disk, but one of a higher version was known before: it must be stamped anew to win.
     Superseded { request: RequestId, by: SignedRecord },
+    /// A record has been removed from this disk, or not.
+    Removed { client: RemoveClient, record: SignedRecord, outcome: RemoveOutcome },
     /// The names of this node's owner are all known.
     NamesLoaded,
     /// Nothing that could be had is still to be mended.
@@ -97,6 +100,8 @@ pub(crate) enum AskClient {
     Sync(u64),
     /// Nobody: what the peer says to it changes nothing.
     Nobody,
+    /// The collector: whether the promise about this record is still relied on.
+    Promise(RecordId),
 }
 
 /// What a peer answered.
@@ -119,6 +124,8 @@ pub(crate) enum Delivery {
     Stored,
     /// They are, but this record of a higher version is known there.
     Superseded(Bytes),
+    /// They are not: their name would not keep them there, because of this newer record.
+    Obsolete(Bytes),
     /// The peer refused it for now.
     Refused(Refusal),
     /// The link went before an answer came.

@@ -11,6 +11,7 @@ use crate::node::evict::EvictStep;
 use crate::node::get::GetStep;
 use crate::node::locate::Located;
 use crate::node::page_loader::{LoadedPage, PageFailure};
+use crate::node::pages::PagesStep;
 use crate::node::pending::Completion;
 use crate::node::pull::PullOutcome;
 use crate::node::put::PutStep;
@@ -33,6 +34,7 @@ pub(crate) enum Flow {
 #[derive(Debug)]
 pub(crate) enum TaskStep {
     Put(PutStep),
+    Pages(PagesStep),
     Get(GetStep),
     Stat,
     StatMark,

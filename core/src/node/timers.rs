@@ -26,6 +26,10 @@ pub enum Timer {
     Straggler(RequestId),
     /// Deliveries that a peer refused are tried again.
     Outbox(NodeId),
+    /// The collector goes on.
+    Collect,
+    /// How long the node has lived is made durable.
+    Age,
     /// What could not be read at the start is read again.
     Boot,
     /// Which records are on the disk is asked again.

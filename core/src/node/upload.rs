@@ -6,11 +6,12 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::bulk::Bulk;
-use crate::disk::{DiskError, DiskOp};
+use crate::disk::{DiskError, DiskOp, Write};
 use crate::frame::{Frame, OFFER_CHUNKS_MAX, Refusal};
 use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, OwnerId};
 use crate::intent::UploadIntent;
 use crate::manifest::ChunkRef;
+use crate::node::collect::ChunkLease;
 use crate::node::context::Context;
 use crate::node::fetch;
 use crate::node::gauges::Gauge;
@@ -46,6 +47,8 @@ pub(crate) struct UploadKey {
 pub(crate) enum UploadStep {
     Verify,
     Has(Vec<ChunkRef>),
+    /// A lease on chunks that are here already, before the peer is told so.
+    Lease(Vec<ChunkRef>),
     /// A chunk that came is written; this is its length.
     Write(BlobKey, u32),
 }
@@ -111,7 +114,7 @@ impl Uploads {
     }
 }
 
-/// Operations that the uploads of one link may have under way: a verification each, and a lookup and a write a chunk.
+/// Operations that the uploads of one link may have under way: a verification each, and a lookup or a lease and a write a chunk.
 pub(crate) const OPERATIONS_MAX: u64 = UPLOADS_MAX as u64 * (1 + 2 * UNANSWERED_MAX as u64);
 
 /// What of their limits is used.
@@ -212,7 +215,8 @@ pub(crate) fn on_completion(cx: &mut Context, key: UploadKey, step: UploadStep, 
             links::end_answer(cx, key.link);
             on_verified(cx, key, completion.work());
         }
-        UploadStep::Has(chunks) => on_presence(cx, key, &chunks, completion.has()),
+        UploadStep::Has(chunks) => on_presence(cx, key, chunks, completion.has()),
+        UploadStep::Lease(chunks) => on_leased(cx, key, chunks, completion.committed()),
         UploadStep::Write(blob, len) => {
             let written = completion.written();
             space::arrived(cx, blob.owner, len.into(), written == Ok(true));
@@ -242,32 +246,52 @@ fn on_verified(cx: &mut Context, key: UploadKey, result: WorkResult) {
     }
 }
 
-fn on_presence(cx: &mut Context, key: UploadKey, chunks: &[ChunkRef], has: Result<Vec<bool>, DiskError>) {
+fn on_presence(cx: &mut Context, key: UploadKey, chunks: Vec<ChunkRef>, has: Result<Vec<bool>, DiskError>) {
     let Ok(has) = has else { return refuse_all(cx, key, Refusal::Disk) };
-    let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
-    let mut held = Vec::new();
-    let mut lacking = Vec::new();
-    for (chunk, present) in chunks.iter().zip(has) {
-        if present {
-            held.push(chunk.id);
-        } else if upload.active.contains_key(&chunk.id) || upload.queue.contains(chunk) {
-            // It is on its way already, and one answer is enough.
-            upload.unanswered = upload.unanswered.saturating_sub(1);
-        } else {
-            lacking.push(*chunk);
-        }
+    let (held, lacking): (Vec<_>, Vec<_>) = chunks.into_iter().zip(has).partition(|(_, present)| *present);
+    want(cx, key, lacking.into_iter().map(|(chunk, _)| chunk));
+    let Some(Upload { leave: Some(leave), .. }) = cx.uploads.uploads.get(&key) else { return };
+    if held.is_empty() {
+        return;
     }
-    let refused = let_in(cx, key, lacking);
+    sometimes!(cx.simulation, "upload.chunk-held-already");
+    let owner = leave.owner;
+    let held: Vec<ChunkRef> = held.into_iter().map(|(chunk, _)| chunk).collect();
+    let require_blobs = held.iter().map(|chunk| BlobKey { owner, chunk: chunk.id }).collect();
+    let leases = held.iter().map(|chunk| ChunkLease::PEERS.entry(cx, owner, chunk.id));
+    let writes = leases.map(|(key, value)| Write::Put { key, value }).collect();
+    let commit = DiskOp::Commit { require_blobs, require_keys: Vec::new(), writes };
+    cx.disk(commit, Pending::Upload(key, UploadStep::Lease(held)));
+}
+
+/// The peer may rely on what is here for as long as the lease lasts; or something of it went in the meantime.
+fn on_leased(cx: &mut Context, key: UploadKey, held: Vec<ChunkRef>, leased: Result<bool, DiskError>) {
+    match leased {
+        Ok(true) => {
+            let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
+            upload.unanswered = upload.unanswered.saturating_sub(held.len());
+            let held = held.into_iter().map(|chunk| chunk.id).collect();
+            cx.send(key.link, Frame::Stored { upload: key.upload, held, fetched: Vec::new() });
+        }
+        Ok(false) => want(cx, key, held.into_iter()),
+        Err(DiskError::Full) => refuse_all(cx, key, Refusal::Full),
+        Err(
+            DiskError::Io(_) | DiskError::Degraded(_) | DiskError::NotFound | DiskError::Corrupt | DiskError::Mismatch,
+        ) => refuse_all(cx, key, Refusal::Disk),
+    }
+}
+
+/// Fetches chunks that are not here, as far as there is room.
+fn want(cx: &mut Context, key: UploadKey, chunks: impl Iterator<Item = ChunkRef>) {
     let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
-    if let Some((chunks, reason)) = refused {
+    let (coming, lacking): (Vec<_>, Vec<_>) =
+        chunks.partition(|chunk| upload.active.contains_key(&chunk.id) || upload.queue.contains(chunk));
+    // What is on its way already is answered once.
+    upload.unanswered = upload.unanswered.saturating_sub(coming.len());
+    let refused = let_in(cx, key, lacking);
+    if let (Some((chunks, reason)), Some(upload)) = (refused, cx.uploads.uploads.get_mut(&key)) {
         upload.unanswered = upload.unanswered.saturating_sub(chunks.len());
         cx.send(key.link, Frame::Refused { upload: key.upload, chunks, reason });
-    }
-    let Some(upload) = cx.uploads.uploads.get_mut(&key) else { return };
-    if !held.is_empty() {
-        sometimes!(cx.simulation, "upload.chunk-held-already");
-        upload.unanswered = upload.unanswered.saturating_sub(held.len());
-        cx.send(key.link, Frame::Stored { upload: key.upload, held, fetched: Vec::new() });
     }
     pump(cx);
 }
@@ -329,11 +353,12 @@ pub(crate) fn on_fetched(cx: &mut Context, key: UploadKey, chunk: ChunkId, resul
 }
 
 fn write(cx: &mut Context, key: UploadKey, blob: BlobKey, data: Bulk) {
+    let entry = Some(ChunkLease::PEERS.entry(cx, blob.owner, blob.chunk));
     let active = cx.uploads.uploads.get_mut(&key).and_then(|upload| upload.active.get_mut(&blob.chunk));
     let Some(active) = active else { return };
     active.writing = true;
     let step = UploadStep::Write(blob, active.len);
-    cx.disk(DiskOp::WriteBlob { blob, data, known: false }, Pending::Upload(key, step));
+    cx.disk(DiskOp::WriteBlob { blob, data, known: false, entry }, Pending::Upload(key, step));
 }
 
 fn on_written(cx: &mut Context, key: UploadKey, chunk: ChunkId, written: Result<bool, DiskError>) {

@@ -4,9 +4,9 @@
 pub const SITES: &[(&str, &str)] = &[
     ("answers.page-cut-short", "a page of an answer holds one record (for a run)"),
     ("boot.batch-of-one", "what a start reads comes entry by entry"),
+    ("collect.one-row-a-step", "the collector reads row by row (for a run)"),
     ("dials.redial-at-once", "an address is dialled again without a pause"),
     ("evict.one-blob-a-commit", "an evict drops its blobs one by one"),
-    ("evict.one-lookup-at-a-time", "an evict looks for references chunk by chunk"),
     ("fanout.offer-of-one", "chunks are offered one by one"),
     ("fetch.second-best", "a fetch asks the second-best holder first"),
     ("get.window-of-one", "a get brings its chunks one by one"),
@@ -28,6 +28,7 @@ pub const SITES: &[(&str, &str)] = &[
 
 /// The probes of the core, with the state that reaches each.
 pub const PROBES: &[(&str, &str)] = &[
+    ("announce.obsolete", "a record came to a node whose newer records of the name had pruned it"),
     ("announce.tombstone-beats-late-put", "a put came to a node that knew a newer tombstone"),
     ("boot.read-again", "what could not be read at the start was read again"),
     ("cache.dropped-by-deletion", "a file was deleted of which chunks were cached"),
@@ -35,6 +36,15 @@ pub const PROBES: &[(&str, &str)] = &[
     ("cache.gave-way", "cached chunks were dropped to make room"),
     ("cache.hit", "a get read a cached chunk"),
     ("checkpoint.signed", "a device signed a checkpoint of its owner's names"),
+    ("collect.lease-over", "a chunk went whose record never came"),
+    ("collect.owed-deletion-kept", "a deletion stayed because a member had not been told of it"),
+    ("collect.page-gone", "a page went with its references and chunks"),
+    ("collect.page-lease-over", "a page went whose record never came"),
+    ("collect.page-needed-again", "a page was stored again just before it would have gone"),
+    ("collect.promise-outlived", "a promise went about a record that whom it was given to no longer has"),
+    ("collect.promised-record-kept", "a record stayed because of a promise about it"),
+    ("collect.record-removed", "a record went that its name no longer kept"),
+    ("collect.tried-again", "a step of the collector failed, to be done again"),
     ("dials.backed-off", "an address could not be reached four times in a row"),
     ("evict.relied-on-by-another", "an evict was refused because another device relied on the copy"),
     ("evict.shared-chunk-kept", "an evict kept a chunk that another file shares"),

@@ -104,6 +104,20 @@ bugs! {
         "An evict counts peers that refused a promise.";
     EvictIgnoresReferences "evict-ignores-references" in "core/node/evict.rs" needs [],
         "An evict drops chunks that other files share.";
+    CollectIgnoresReferences "collect-ignores-references" in "core/node/collect/pages.rs" needs [],
+        "The collector drops the chunks of a page that is gone whatever other pages need.";
+    CollectForgetsReferences "collect-forgets-references" in "core/node/collect/pages.rs" needs [],
+        "The collector leaves the references of a page that is gone, so that its chunks stay for ever.";
+    CollectIgnoresDays "collect-ignores-days" in "core/node/collect/names.rs" needs [],
+        "The collector removes versions beyond those that are kept by number, however young they are.";
+    TombstoneForgotten "tombstone-forgotten" in "core/node/collect/names.rs" needs ["network"],
+        "The collector removes a deletion once it is the only record of its name, so that who was away brings the file back.";
+    OwedDeletionForgotten "owed-deletion-forgotten" in "core/node/collect/removal.rs" needs ["network"],
+        "A deletion that is no longer kept goes although a member was never told of it.";
+    LeaseEndsInMidPut "lease-ends-in-mid-put" in "core/node/collect/leases.rs" needs [],
+        "A lease ends whatever put or pull is under way that relies on it.";
+    LeaseByWallClock "lease-by-wall-clock" in "core/node/age.rs" needs ["clock"],
+        "Leases are counted by the wall clock, so that a clock set ahead ends all of them.";
     PromiseWhileEvicting "promise-while-evicting" in "core/node/announce.rs" needs ["network"],
         "A promise is given on a file that is being evicted here, so that two devices may rely on each other.";
     PromiseNotDurable "promise-not-durable" in "core/node/announce.rs" needs ["process"],

@@ -38,20 +38,19 @@ impl MemoryDisk {
 
     pub fn perform(&mut self, op: DiskOp) -> DiskResult {
         match op {
-            DiskOp::WriteBlob { blob, data, known } => {
+            DiskOp::WriteBlob { blob, data, known, entry } => {
                 assert!(!known || data.hash() == blob.chunk.0, "the core vouches only for what is right");
                 if data.hash() != blob.chunk.0 {
                     return Err(DiskError::Mismatch);
                 }
-                if self.blobs.contains_key(&blob) {
-                    return Ok(DiskDone::Written { new: false });
-                }
+                let new = !self.blobs.contains_key(&blob);
                 let fits = self.max_bytes.is_none_or(|max| self.bytes_of(None) + data.len() as u64 <= max);
-                if self.full || !fits {
+                if new && (self.full || !fits) {
                     return Err(DiskError::Full);
                 }
-                self.blobs.insert(blob, data.into_bytes());
-                Ok(DiskDone::Written { new: true })
+                self.blobs.entry(blob).or_insert_with(|| data.into_bytes());
+                self.index.extend(entry);
+                Ok(DiskDone::Written { new })
             }
             DiskOp::ReadBlob { blob } => {
                 if self.damaged.remove(&blob) {
@@ -114,8 +113,13 @@ impl MemoryDisk {
                 Write::Delete { key } => {
                     self.index.remove(&key);
                 }
-                Write::DropBlob { blob } => {
-                    self.blobs.remove(&blob);
+                Write::DropBlob { blob, unless } => {
+                    let has = |prefix: &Bytes| {
+                        self.index.range(prefix.clone()..).next().is_some_and(|(key, _)| key.starts_with(prefix))
+                    };
+                    if !unless.iter().any(has) {
+                        self.blobs.remove(&blob);
+                    }
                 }
             }
         }

@@ -49,10 +49,11 @@ struct Host {
     events: BTreeMap<RequestId, VecDeque<What>>,
     trace: Vec<Output>,
     lives: u8,
-    /// How far its wall clock is behind, in milliseconds.
+    /// How far its wall clock is behind, in milliseconds; and how far ahead.
     behind_ms: u64,
     /// The number of its address: its own, unless it has moved.
     place: usize,
+    ahead_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,6 +130,7 @@ impl World {
             lives: 0,
             behind_ms: 0,
             place: host,
+            ahead_ms: 0,
         });
         self.sent.push(0);
         self.start(host);
@@ -165,13 +167,19 @@ impl World {
     /// The clocks of a host.
     fn time(&self, host: usize) -> Time {
         let mono = Monotonic(u64::try_from(self.now.as_micros()).unwrap());
-        let wall_ms = EPOCH_MS + u64::try_from(self.now.as_millis()).unwrap() - self.hosts[host].behind_ms;
+        let Host { behind_ms, ahead_ms, .. } = self.hosts[host];
+        let wall_ms = EPOCH_MS + u64::try_from(self.now.as_millis()).unwrap() + ahead_ms - behind_ms;
         Time { mono, wall_ms }
     }
 
     /// Sets a host's wall clock back.
     pub fn set_back(&mut self, host: usize, behind_ms: u64) {
         self.hosts[host].behind_ms = behind_ms;
+    }
+
+    /// Sets a host's wall clock ahead.
+    pub fn set_ahead(&mut self, host: usize, ahead_ms: u64) {
+        self.hosts[host].ahead_ms = ahead_ms;
     }
 
     /// Starts a node that is down.

@@ -91,6 +91,8 @@ impl From<RequestError> for ApiError {
         let (status, code) = match &error {
             RequestError::NotFound => (StatusCode::NOT_FOUND, "not_found"),
             RequestError::NoSuchVersion => (StatusCode::NOT_FOUND, "no_such_version"),
+            RequestError::NotDeleted => (StatusCode::CONFLICT, "not_deleted"),
+            RequestError::NotKept => (StatusCode::GONE, "not_kept"),
             RequestError::Ticket(_) => (StatusCode::BAD_REQUEST, "invalid_ticket"),
             RequestError::TicketExpired { .. } => (StatusCode::GONE, "ticket_expired"),
             RequestError::TicketGone => (StatusCode::GONE, "ticket_gone"),

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::steps::{self, Step};
 use super::view::{
     DeleteView, ErrorBody, EvictView, ForgetView, HealthView, LeaveView, ListView, PeersView, PutView, RestoreStep,
-    RestoreView, StatView, StatusView, VersionsView, problems,
+    RestoreView, StatView, StatusView, UndeleteView, VersionsView, problems, version_text,
 };
 use super::{ApiError, Context, Shared, name_of};
 
@@ -160,6 +160,24 @@ pub(super) async fn delete(
     ask(&shared.context, Command::Delete { name }, |what| {
         let What::Deleted(report) = what else { return None };
         Some(Json(DeleteView::new(text, &report)))
+    })
+    .await
+}
+
+pub(super) async fn undelete(
+    State(shared): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<UndeleteView>, ApiError> {
+    let name = name_of(path)?;
+    ask(&shared.context, Command::Undelete { name }, |what| {
+        let What::Undeleted { file, write } = what else { return None };
+        Some(Json(UndeleteView {
+            name: file.name.into(),
+            size: file.size,
+            version: version_text(&write.version),
+            replicas: write.replicas,
+            pending: write.pending,
+        }))
     })
     .await
 }

@@ -240,6 +240,11 @@ async fn the_other_endpoints_answer_json() {
     let deleted = node.ask("DELETE", "/v1/files/x", &[]).await.json();
     assert_eq!((&deleted["replicas"], &deleted["pending"]), (&3.into(), &1.into()));
     assert_eq!(node.ask("GET", "/v1/files/x", &[]).await.status, 404);
+    let back = node.ask("POST", "/v1/undelete/x", &[]).await.json();
+    assert_eq!((&back["size"], &back["version"]), (&3.into(), &version_text(&VERSION).into()));
+    assert_eq!((&back["replicas"], &back["pending"]), (&3.into(), &1.into()));
+    let refused = node.ask("POST", "/v1/undelete/x", &[]).await;
+    assert_eq!((refused.status, &refused.json()["error"]), (409, &"not_deleted".into()));
     let status = node.ask("GET", "/v1/status", &[]).await.json();
     assert_eq!(status["healthy"], false);
     assert_eq!(status["listen"], "127.0.0.1:7000");
@@ -328,6 +333,7 @@ fn the_openapi_document_has_every_endpoint() {
     }
     let posts = [
         "/v1/evict/{name}",
+        "/v1/undelete/{name}",
         "/v1/share/{name}",
         "/v1/tickets/get",
         "/v1/restore",
@@ -338,5 +344,5 @@ fn the_openapi_document_has_every_endpoint() {
     for path in posts {
         assert_eq!(methods(path), ["post"], "{path}");
     }
-    assert_eq!(paths.len(), 16);
+    assert_eq!(paths.len(), 17);
 }

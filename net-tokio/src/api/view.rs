@@ -160,6 +160,21 @@ impl std::fmt::Debug for ShareView {
     }
 }
 
+/// A deleted file that was put back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndeleteView {
+    /// The name.
+    pub name: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// The new version, with the content of the one before the deletion.
+    pub version: String,
+    /// On how many nodes it is durable, this one included.
+    pub replicas: u32,
+    /// How many of the nodes that are to hold it do not yet.
+    pub pending: u32,
+}
+
 /// An evict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvictView {

@@ -145,7 +145,7 @@ impl CliError {
 /// The exit code for an error that the API told.
 fn exit_of(code: &str) -> Exit {
     match code {
-        "not_found" | "no_such_version" | "ticket_gone" => Exit::NotFound,
+        "not_found" | "no_such_version" | "ticket_gone" | "not_kept" => Exit::NotFound,
         "not_enough_peers" | "unavailable" | "busy" | "deadline" | "stopping" => Exit::Unavailable,
         "integrity" => Exit::Integrity,
         "invalid_name" | "invalid_version" | "invalid_ticket" | "invalid_expiry" | "limit" => Exit::Usage,

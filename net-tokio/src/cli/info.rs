@@ -7,7 +7,7 @@ use forever_core::command::VersionSelector;
 use forever_core::name::Name;
 use forever_net_tokio::api::view::{
     DeleteView, EvictView, FileView, ForgetView, LeaveView, ListView, PeerView, PeersView, StatView, StateView,
-    StatusView, VersionsView,
+    StatusView, UndeleteView, VersionsView,
 };
 use http::Method;
 
@@ -27,6 +27,21 @@ pub(crate) async fn remove(data: &Path, name: &str, report: &Report) -> Result<E
             pending => format!("; {pending} more will be told when they can be reached"),
         };
         format!("{}  deleted, known to {} nodes{pending}", view.name, view.replicas)
+    });
+    Ok(Exit::Done)
+}
+
+/// `forever undelete`.
+pub(crate) async fn undelete(data: &Path, name: &str, report: &Report) -> Result<Exit, CliError> {
+    let path = path("/v1/undelete/", &Name::new(name)?);
+    let view: UndeleteView = Client::open(data)?.json(Method::POST, &path).await?;
+    report.result(&view, || {
+        let pending = match view.pending {
+            0 => String::new(),
+            pending => format!("; {pending} more will get it when they can be reached"),
+        };
+        let size = human_bytes(view.size);
+        format!("{}  {size} back as version {}, on {} nodes{pending}", view.name, view.version, view.replicas)
     });
     Ok(Exit::Done)
 }

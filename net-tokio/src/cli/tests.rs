@@ -33,6 +33,7 @@ fn every_command_of_the_table_is_there() {
         "forever get --ticket ticket.txt",
         "forever share x --expires 12h --version 1-0-aabbccdd",
         "forever rm x",
+        "forever undelete x",
         "forever ls",
         "forever ls pre",
         "forever stat x",

@@ -6,7 +6,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 25] = [
+pub(super) const KEYS: [&str; 26] = [
     "listen",
     "advertise",
     "peers",
@@ -24,6 +24,7 @@ pub(super) const KEYS: [&str; 25] = [
     "replicas",
     "keep_versions",
     "keep_days",
+    "lease_days",
     "reserve_mib",
     "quota_mib",
     "store_max_mib",

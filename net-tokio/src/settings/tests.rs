@@ -112,6 +112,7 @@ fn a_senseless_value_names_its_key_and_what_it_may_be() {
         ("replicas = \"many\"", "replicas", "\"all\""),
         ("keep_versions = 0", "keep_versions", "1 to"),
         ("keep_days = -1", "keep_days", "-1"),
+        ("lease_days = 0", "lease_days", "1 to"),
         ("disk_threads = 65", "disk_threads", "1 to 64"),
         ("key_hash = \"sha1\"", "key_hash", "blake3-keyed or md5"),
         ("path_transform = \"x\"", "path_transform", "git, cas or flat"),
@@ -134,11 +135,12 @@ fn an_api_that_others_reach_must_be_wanted() {
 
 #[test]
 fn the_core_gets_its_part() {
-    let text = "chunk_size_kib = 64\nkeep_days = 3\nkeep_versions = 2\nban_for_s = 9\nrequest_timeout_s = 8\nscrub_days = 0\nquota_mib = 3\nstore_max_mib = 5\ncache_mib = 7\nsync_interval_s = 7\nrepair_mib_s = 3\npeers = [\"a:1\"]";
+    let text = "chunk_size_kib = 64\nkeep_days = 3\nkeep_versions = 2\nlease_days = 2\nban_for_s = 9\nrequest_timeout_s = 8\nscrub_days = 0\nquota_mib = 3\nstore_max_mib = 5\ncache_mib = 7\nsync_interval_s = 7\nrepair_mib_s = 3\npeers = [\"a:1\"]";
     let settings = load(text, &[], &Flags::default()).unwrap();
     let core = settings.core_config("127.0.0.1:5");
     assert_eq!(core.chunk_size, 65_536);
     assert_eq!((core.retention.keep_versions, core.retention.keep_days), (2, 3));
+    assert_eq!(core.lease.as_secs(), 2 * 86_400);
     assert_eq!((core.ban_for.as_secs(), core.request_timeout.as_secs()), (9, 8));
     assert_eq!(core.scrub_period, std::time::Duration::ZERO);
     assert_eq!((core.sync_interval.as_secs(), core.repair_bytes_s), (7, 3 << 20));

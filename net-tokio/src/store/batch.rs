@@ -20,8 +20,9 @@ use crate::simulation::Simulated;
 pub(crate) enum Change {
     /// The core's commit.
     Commit { require_blobs: Vec<BlobKey>, require_keys: Vec<Bytes>, writes: Vec<Write> },
-    /// Makes a blob present whose bytes are durable, or come with the row.
-    PutBlob { blob: BlobKey, row: Row },
+    /// Makes a blob present whose bytes are durable, or come with the row, and sets an entry with it. Not a new one is put
+    /// all the same, since a commit may have dropped it after it was looked for; its file is there as long as its lock is held.
+    PutBlob { blob: BlobKey, row: Row, entry: Option<(Bytes, Bytes)>, new: bool },
     /// Makes a damaged blob absent.
     RemoveBlob { blob: BlobKey },
 }
@@ -165,7 +166,12 @@ impl<'txn> Tables<'txn> {
                     self.write(write, &mut dropped)?;
                 }
             }
-            Change::PutBlob { blob, row } => dropped.extend(self.put_blob(blob, row)?),
+            Change::PutBlob { blob, row, entry, new: _ } => {
+                dropped.extend(self.put_blob(blob, row)?);
+                if let Some((key, value)) = entry {
+                    self.put(key, value)?;
+                }
+            }
             Change::RemoveBlob { blob } => dropped.extend(self.remove_blob(blob)?),
         }
         Ok(Applied::Done { dropped })
@@ -194,19 +200,38 @@ impl<'txn> Tables<'txn> {
 
     fn write(&mut self, write: &Write, dropped: &mut Vec<(BlobKey, Row)>) -> Result<(), redb::Error> {
         match write {
-            Write::Put { key, value } => {
-                self.entries.insert(key.as_ref(), value.as_ref())?;
-                self.dirty = true;
-            }
+            Write::Put { key, value } => self.put(key, value)?,
             Write::Delete { key } => self.dirty |= self.entries.remove(key.as_ref())?.is_some(),
-            Write::DropBlob { blob } => dropped.extend(self.remove_blob(blob)?),
+            Write::DropBlob { blob, unless } => {
+                for prefix in unless {
+                    if self.has_key_from(prefix)? {
+                        return Ok(());
+                    }
+                }
+                dropped.extend(self.remove_blob(blob)?);
+            }
         }
         Ok(())
     }
 
+    fn put(&mut self, key: &Bytes, value: &Bytes) -> Result<(), redb::Error> {
+        self.entries.insert(key.as_ref(), value.as_ref())?;
+        self.dirty = true;
+        Ok(())
+    }
+
+    fn has_key_from(&self, prefix: &[u8]) -> Result<bool, redb::Error> {
+        let first = self.entries.range(prefix..)?.next().transpose()?;
+        Ok(first.is_some_and(|(key, _)| key.value().starts_with(prefix)))
+    }
+
     fn put_blob(&mut self, blob: &BlobKey, row: &Row) -> Result<Option<(BlobKey, Row)>, redb::Error> {
+        let encoded = row.encode();
+        if self.rows.get(&row_key(blob))?.is_some_and(|there| there.value() == encoded) {
+            return Ok(None);
+        }
         let replaced = self.remove_blob(blob)?;
-        self.rows.insert(&row_key(blob), row.encode().as_slice())?;
+        self.rows.insert(&row_key(blob), encoded.as_slice())?;
         for counters in self.counters_of(&blob.owner)? {
             counters.blobs += 1;
             counters.blob_bytes += row.len();

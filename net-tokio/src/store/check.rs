@@ -4,8 +4,9 @@
 //! read them. It works in four passes, each in a file of its own:
 //!
 //! 1. `blobs`: every row of a blob against its file; with `deep`, every byte against its content address.
-//! 2. `pages`: every manifest page against its address, and the references that it must have.
-//! 3. `records`: every record against its signature and the key it lies under, then everything that it needs.
+//! 2. `pages`: every manifest page against its address.
+//! 3. `records`: every record against its signature and the key it lies under, then everything that it needs, and the references
+//!    that say so. One that was evicted here, or has never been here, needs its pages alone.
 //! 4. `files`: every file below the blobs against the rows; what is in quarantine.
 //!
 //! Beside a running node ([`check_open`]) the index is read in small steps, each as it is then, and whatever looks wrong is looked

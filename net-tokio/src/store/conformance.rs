@@ -27,6 +27,8 @@ pub const SUITE: &[Case] = &[
     ("writes of a commit apply in order", writes_apply_in_order),
     ("blobs are listed in order, from a place on", blobs_are_listed_in_order),
     ("the use is told of each owner", use_is_told_of_each_owner),
+    ("a blob is dropped unless the index has a key from a prefix", blob_is_dropped_unless_a_key_is_there),
+    ("an entry is set with a blob, new or not", entry_is_set_with_a_blob),
     ("values are looked up in the order asked", values_in_order_asked),
     ("a scan is ordered, bounded and half-open", scan_is_ordered_bounded_half_open),
     ("a commit that misses something changes nothing", commit_that_misses_changes_nothing),
@@ -46,7 +48,7 @@ pub fn sample_blob(seed: u8, len: usize) -> (BlobKey, Bytes) {
 /// A blob's write.
 #[must_use]
 pub fn write_op(blob: BlobKey, bytes: &Bytes) -> DiskOp {
-    DiskOp::WriteBlob { blob, data: bytes.clone().into(), known: false }
+    DiskOp::WriteBlob { blob, data: bytes.clone().into(), known: false, entry: None }
 }
 
 /// A commit without requirements.
@@ -109,7 +111,8 @@ fn written_blob_is_read_back(perform: &Perform<'_>) {
         for part in whole.chunks(60_000) {
             data.push(whole.slice_ref(part));
         }
-        assert_eq!(perform(DiskOp::WriteBlob { blob, data, known: len % 2 == 0 }), Ok(DiskDone::Written { new: true }));
+        let write = DiskOp::WriteBlob { blob, data, known: len % 2 == 0, entry: None };
+        assert_eq!(perform(write), Ok(DiskDone::Written { new: true }));
         assert_eq!(has(perform, &[blob]), [true]);
         assert_eq!(perform(DiskOp::ReadBlob { blob }), Ok(DiskDone::Blob(whole)), "{len} bytes");
     }
@@ -137,7 +140,7 @@ fn wrong_bytes_are_refused(perform: &Perform<'_>) {
 fn known_wrong_bytes_are_found_out(perform: &Perform<'_>) {
     for (seed, len) in [(0, 100), (1, 100_000)] {
         let (blob, whole) = sample_blob(seed, len);
-        let wrong = DiskOp::WriteBlob { blob, data: whole.slice(1..).into(), known: true };
+        let wrong = DiskOp::WriteBlob { blob, data: whole.slice(1..).into(), known: true, entry: None };
         assert_eq!(perform(wrong), Ok(DiskDone::Written { new: true }), "nobody looks");
         assert_eq!(perform(DiskOp::ReadBlob { blob }), Err(DiskError::Corrupt));
         assert_eq!(perform(DiskOp::ReadBlob { blob }), Err(DiskError::NotFound));
@@ -158,7 +161,7 @@ fn owners_hold_their_blobs_apart(perform: &Perform<'_>) {
     assert_eq!(perform(write_op(mine, &whole)), Ok(DiskDone::Written { new: true }));
     assert_eq!(has(perform, &[theirs, mine]), [false, true]);
     assert_eq!(perform(write_op(theirs, &whole)), Ok(DiskDone::Written { new: true }));
-    assert_eq!(perform(commit_op(vec![Write::DropBlob { blob: mine }])), Ok(DiskDone::Committed));
+    assert_eq!(perform(commit_op(vec![Write::drop_blob(mine)])), Ok(DiskDone::Committed));
     assert_eq!(has(perform, &[theirs, mine]), [true, false]);
     assert_eq!(perform(DiskOp::ReadBlob { blob: theirs }), Ok(DiskDone::Blob(whole)));
 }
@@ -175,7 +178,7 @@ fn use_is_told_of_each_owner(perform: &Perform<'_>) {
     let mut expected = vec![of(mine.owner, 2, 50_100), of(theirs.owner, 1, 100)];
     expected.sort_unstable_by_key(|usage| usage.owner);
     assert_eq!(usage(perform).owners, expected);
-    let drops = vec![Write::DropBlob { blob: theirs }, Write::DropBlob { blob: large }];
+    let drops = vec![Write::drop_blob(theirs), Write::drop_blob(large)];
     assert_eq!(perform(commit_op(drops)), Ok(DiskDone::Committed));
     assert_eq!(usage(perform).owners, [of(mine.owner, 1, 100)]);
 }
@@ -201,7 +204,7 @@ fn blobs_are_listed_in_order(perform: &Perform<'_>) {
     let (absent, _) = sample_blob(9, 10);
     let later = all.iter().filter(|(blob, _)| *blob > absent).copied().collect();
     assert_eq!(list(Some(absent), 10), (later, false), "a blob that is not there is a place, too");
-    assert_eq!(perform(commit_op(vec![Write::DropBlob { blob: all[1].0 }])), Ok(DiskDone::Committed));
+    assert_eq!(perform(commit_op(vec![Write::drop_blob(all[1].0)])), Ok(DiskDone::Committed));
     all.remove(1);
     assert_eq!(list(None, 10), (all, false));
 }
@@ -211,7 +214,7 @@ fn dropped_blob_is_absent_and_alone(perform: &Perform<'_>) {
         let ((gone, gone_bytes), (stays, stays_bytes)) = (sample_blob(0, len), sample_blob(1, len));
         assert_eq!(perform(write_op(gone, &gone_bytes)), Ok(DiskDone::Written { new: true }));
         assert_eq!(perform(write_op(stays, &stays_bytes)), Ok(DiskDone::Written { new: true }));
-        let drop_twice = vec![Write::DropBlob { blob: gone }, Write::DropBlob { blob: gone }];
+        let drop_twice = vec![Write::drop_blob(gone), Write::drop_blob(gone)];
         assert_eq!(perform(commit_op(drop_twice)), Ok(DiskDone::Committed), "absent is no error");
         assert_eq!(perform(DiskOp::ReadBlob { blob: gone }), Err(DiskError::NotFound));
         assert_eq!(perform(DiskOp::ReadBlob { blob: stays }), Ok(DiskDone::Blob(stays_bytes)));
@@ -226,6 +229,56 @@ fn writes_apply_in_order(perform: &Perform<'_>) {
     assert_eq!(perform(commit_op(writes)), Ok(DiskDone::Committed));
     assert_eq!(scan(perform, "", "z", 10), (vec![(bytes("a"), bytes("2"))], false));
     assert_eq!(perform(commit_op(Vec::new())), Ok(DiskDone::Committed), "nothing is a commit as well");
+}
+
+fn blob_is_dropped_unless_a_key_is_there(perform: &Perform<'_>) {
+    for len in [100, 100_000] {
+        let (blob, whole) = sample_blob(0, len);
+        assert_eq!(perform(write_op(blob, &whole)), Ok(DiskDone::Written { new: true }));
+        let drop_unless = |prefixes: &[&'static str]| Write::DropBlob {
+            blob,
+            unless: prefixes.iter().map(|prefix| bytes(prefix)).collect(),
+        };
+        let commit = |writes| assert_eq!(perform(commit_op(writes)), Ok(DiskDone::Committed));
+        commit(vec![put("kept by a", ""), put("kept by b", ""), put("kf", "")]);
+        commit(vec![drop_unless(&["ke"])]);
+        assert_eq!(has(perform, &[blob]), [true], "a longer key than the prefix");
+        commit(vec![Write::Delete { key: bytes("kept by a") }, drop_unless(&["none", "kept by "])]);
+        assert_eq!(has(perform, &[blob]), [true], "one of two keys is left, and one of two prefixes");
+        commit(vec![Write::Delete { key: bytes("kept by b") }, put("new", ""), drop_unless(&["new"])]);
+        assert_eq!(has(perform, &[blob]), [true], "what an earlier write of the commit has set");
+        commit(vec![Write::Delete { key: bytes("new") }, drop_unless(&["kept", "new"]), put("kept", "")]);
+        assert_eq!(has(perform, &[blob]), [false], "what an earlier write has removed, or a later one sets");
+        commit(vec![Write::Delete { key: bytes("kept") }, Write::Delete { key: bytes("kf") }]);
+    }
+}
+
+fn entry_is_set_with_a_blob(perform: &Perform<'_>) {
+    for (seed, len) in [(0, 100), (1, 100_000)] {
+        let (blob, whole) = sample_blob(seed, len);
+        let write = |key: &'static str, value: &'static str| DiskOp::WriteBlob {
+            blob,
+            data: whole.clone().into(),
+            known: true,
+            entry: Some((bytes(key), bytes(value))),
+        };
+        let entries = |perform: &Perform<'_>| scan(perform, "e", "f", 10).0;
+        assert_eq!(perform(write("entry", "1")), Ok(DiskDone::Written { new: true }));
+        assert_eq!(entries(perform), [(bytes("entry"), bytes("1"))]);
+        assert_eq!(perform(write("entry", "2")), Ok(DiskDone::Written { new: false }));
+        assert_eq!(entries(perform), [(bytes("entry"), bytes("2"))]);
+        assert_eq!(perform(DiskOp::ReadBlob { blob }), Ok(DiskDone::Blob(whole.clone())));
+        let wrong = DiskOp::WriteBlob {
+            blob,
+            data: whole.slice(1..).into(),
+            known: false,
+            entry: Some((bytes("entry"), bytes("3"))),
+        };
+        assert_eq!(perform(wrong), Err(DiskError::Mismatch));
+        assert_eq!(entries(perform), [(bytes("entry"), bytes("2"))], "nothing is set with what is refused");
+        assert_eq!(usage(perform).blobs, u64::from(seed) + 1);
+        assert_eq!(perform(commit_op(vec![Write::Delete { key: bytes("entry") }])), Ok(DiskDone::Committed));
+    }
 }
 
 fn values_in_order_asked(perform: &Perform<'_>) {
@@ -262,7 +315,7 @@ fn commit_that_misses_changes_nothing(perform: &Perform<'_>) {
         perform(DiskOp::Commit {
             require_blobs: require_blobs.to_vec(),
             require_keys: require_keys.iter().map(|key| bytes(key)).collect(),
-            writes: vec![put("key", "new"), Write::DropBlob { blob: here }],
+            writes: vec![put("key", "new"), Write::drop_blob(here)],
         })
     };
     let (blobs, keys) = (vec![away], vec![bytes("none")]);
@@ -288,6 +341,6 @@ fn usage_counts_blobs(perform: &Perform<'_>) {
     assert_eq!(perform(write_op(small, &small_bytes)), Ok(DiskDone::Written { new: true }));
     assert_eq!(perform(write_op(large, &large_bytes)), Ok(DiskDone::Written { new: true }));
     assert_eq!((usage(perform).blobs, usage(perform).blob_bytes), (2, 100_100));
-    assert_eq!(perform(commit_op(vec![Write::DropBlob { blob: large }])), Ok(DiskDone::Committed));
+    assert_eq!(perform(commit_op(vec![Write::drop_blob(large)])), Ok(DiskDone::Committed));
     assert_eq!((usage(perform).blobs, usage(perform).blob_bytes), (1, 100));
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use forever_core::bulk::Bulk;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, KEYS_MAX, OwnerUsage, Usage, VALUE_LEN_MAX, Write};
 use forever_core::ids::{BlobKey, OwnerId};
@@ -59,7 +60,7 @@ pub(crate) struct Unlink {
 
 /// What is on the disk where a row points.
 enum Found {
-    Good(bytes::Bytes),
+    Good(Bytes),
     Bad,
 }
 
@@ -129,8 +130,8 @@ impl Store {
     /// The first step of an operation.
     pub(crate) fn begin(&self, what: DiskOp) -> Step {
         let done = match what {
-            DiskOp::WriteBlob { blob, data, known } => {
-                return self.begin_write(blob, data, known).unwrap_or_else(Step::failed);
+            DiskOp::WriteBlob { blob, data, known, entry } => {
+                return self.begin_write(blob, data, known, entry).unwrap_or_else(Step::failed);
             }
             DiskOp::ReadBlob { blob } => return self.begin_read(blob).unwrap_or_else(Step::failed),
             DiskOp::Commit { require_blobs, require_keys, writes } => {
@@ -186,14 +187,24 @@ impl Store {
         })
     }
 
-    fn begin_write(&self, blob: BlobKey, data: Bulk, known: bool) -> Result<Step, DiskError> {
+    fn begin_write(
+        &self,
+        blob: BlobKey,
+        data: Bulk,
+        known: bool,
+        entry: Option<(Bytes, Bytes)>,
+    ) -> Result<Step, DiskError> {
         self.health.check()?;
         if !known && data.hash() != blob.chunk.0 {
             return Err(DiskError::Mismatch);
         }
         let guard = self.locks.lock(blob);
-        if self.is_present(&blob)? {
-            return Ok(Step::Done(Ok(DiskDone::Written { new: false })));
+        if let Some(row) = self.present(&blob)? {
+            if entry.is_none() {
+                return Ok(Step::Done(Ok(DiskDone::Written { new: false })));
+            }
+            let change = Change::PutBlob { blob, row, entry, new: false };
+            return Ok(Step::Commit(Pending { change, guard: Some(guard), room: None }));
         }
         let room = self.take_room(data.len() as u64)?;
         let row = if data.len() <= self.inline_len_max {
@@ -203,7 +214,8 @@ impl Store {
             self.files.write(&blob, &path, &data)?;
             Row::File { len: data.len() as u64, path }
         };
-        Ok(Step::Commit(Pending { change: Change::PutBlob { blob, row }, guard: Some(guard), room: Some(room) }))
+        let change = Change::PutBlob { blob, row, entry, new: true };
+        Ok(Step::Commit(Pending { change, guard: Some(guard), room: Some(room) }))
     }
 
     /// Takes room for a blob that is about to be written.
@@ -218,20 +230,20 @@ impl Store {
         }
     }
 
-    /// Whether a blob need not be written again. It is read to find out: the answer counts as a copy, and who has the right
-    /// bytes at hand should not rely on damaged ones.
-    fn is_present(&self, blob: &BlobKey) -> Result<bool, DiskError> {
+    /// The row of a blob that need not be written again. It is read to find out: the answer counts as a copy, and who has the
+    /// right bytes at hand should not rely on damaged ones.
+    fn present(&self, blob: &BlobKey) -> Result<Option<Row>, DiskError> {
         if self.is_corrupt(blob) {
-            return Ok(false);
+            return Ok(None);
         }
         // The answer is an acknowledgement, so it must not rest on what a doubtful commit may have taken away.
-        let Some(row) = self.index.row_for_certain(blob)? else { return Ok(false) };
+        let Some(row) = self.index.row_for_certain(blob)? else { return Ok(None) };
         match self.find(blob, &row)? {
-            Found::Good(_) => Ok(true),
+            Found::Good(_) => Ok(Some(row)),
             Found::Bad => {
                 sometimes!(self.simulation, "store.damaged-blob-rewritten");
                 lock(&self.corrupt).insert(*blob);
-                Ok(false)
+                Ok(None)
             }
         }
     }
@@ -297,10 +309,10 @@ impl Store {
                 unlinks.extend(files);
                 Ok(DiskDone::Committed)
             }
-            Change::PutBlob { blob, .. } => {
+            Change::PutBlob { blob, new, .. } => {
                 unlinks.extend(files);
                 lock(&self.corrupt).remove(blob);
-                Ok(DiskDone::Written { new: true })
+                Ok(DiskDone::Written { new: *new })
             }
             Change::RemoveBlob { blob } => {
                 if let Some(file) = files.next() {
@@ -317,7 +329,7 @@ impl Store {
         self.files.leave_orphan();
         match change {
             Change::Commit { .. } => Err(error.clone()),
-            Change::PutBlob { blob, row } => {
+            Change::PutBlob { blob, row, .. } => {
                 if let Row::File { path, .. } = row {
                     self.unlink_held(blob, path);
                 }
@@ -356,7 +368,7 @@ impl Store {
 fn done(change: &Change) -> DiskResult {
     match change {
         Change::Commit { .. } => Ok(DiskDone::Committed),
-        Change::PutBlob { .. } => Ok(DiskDone::Written { new: true }),
+        Change::PutBlob { new, .. } => Ok(DiskDone::Written { new: *new }),
         Change::RemoveBlob { .. } => Err(DiskError::Corrupt),
     }
 }
@@ -393,18 +405,21 @@ pub fn assert_bounds(what: &DiskOp) {
             assert!(require_blobs.len() <= KEYS_MAX && require_keys.len() <= KEYS_MAX, "too many requirements");
             for write in writes {
                 match write {
-                    Write::Put { key, value } => {
-                        assert!(key.len() <= KEY_LEN_MAX, "a key of {} bytes", key.len());
-                        assert!(value.len() <= VALUE_LEN_MAX, "a value of {} bytes", value.len());
-                    }
+                    Write::Put { key, value } => assert_entry(key, value),
                     Write::Delete { .. } | Write::DropBlob { .. } => {}
                 }
             }
         }
-        DiskOp::WriteBlob { .. }
+        DiskOp::WriteBlob { entry: Some((key, value)), .. } => assert_entry(key, value),
+        DiskOp::WriteBlob { entry: None, .. }
         | DiskOp::ReadBlob { .. }
         | DiskOp::Scan { .. }
         | DiskOp::Usage
         | DiskOp::ListBlobs { .. } => {}
     }
+}
+
+fn assert_entry(key: &[u8], value: &[u8]) {
+    assert!(key.len() <= KEY_LEN_MAX, "a key of {} bytes", key.len());
+    assert!(value.len() <= VALUE_LEN_MAX, "a value of {} bytes", value.len());
 }

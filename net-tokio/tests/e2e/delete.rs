@@ -1,6 +1,6 @@
 //! Deleting: everywhere, for good, and nothing but what was named.
 
-use crate::harness::{Cluster, content};
+use crate::harness::{CHUNK, Cluster, content, eventually};
 
 #[test]
 fn what_is_deleted_is_found_nowhere() {
@@ -65,6 +65,35 @@ fn a_deleted_name_can_be_used_again() {
     let versions = cluster[1].forever(&["versions", "note"]).exits(0).lines();
     let deleted: Vec<bool> = versions.iter().map(|version| version["deleted"].as_bool().unwrap()).collect();
     assert_eq!(deleted, [false, true, false]);
+}
+
+#[test]
+fn what_was_deleted_is_put_back_as_long_as_it_is_kept() {
+    let cluster = Cluster::start(3);
+    let bytes = content("back", 3 * CHUNK + 7);
+    cluster[2].put("file", &bytes);
+    cluster[2].forever(&["undelete", "file"]).fails(1, "not_deleted", &["the file is not deleted"]);
+    cluster[2].forever(&["undelete", "nothing"]).fails(3, "not_found", &["no such file"]);
+    cluster[2].forever(&["rm", "file"]).exits(0);
+    let back = cluster[2].forever(&["undelete", "file"]).json();
+    assert_eq!((&back["name"], &back["size"]), (&"file".into(), &bytes.len().into()));
+    assert_eq!((&back["replicas"], &back["pending"]), (&3.into(), &0.into()));
+    assert!(cluster[2].get("file") == bytes);
+    let versions = cluster[2].forever(&["versions", "file"]).exits(0).lines();
+    let deleted: Vec<bool> = versions.iter().map(|version| version["deleted"].as_bool().unwrap()).collect();
+    assert_eq!((deleted, &versions[0]["version"]), (vec![false, true, false], &back["version"]));
+}
+
+#[test]
+fn what_is_not_to_be_kept_goes_at_once_and_cannot_be_put_back() {
+    let cluster = Cluster::start_with(3, &[("FOREVER_KEEP_DAYS", "0")]);
+    cluster[2].put("file", &content("gone", 2 * CHUNK));
+    cluster[2].forever(&["rm", "file"]).exits(0);
+    for node in 0..3 {
+        cluster[node].wait_for("blob_bytes", |stored| stored == 0);
+        eventually("the files to go", || cluster[node].blob_files().is_empty().then_some(()));
+    }
+    cluster[2].forever(&["undelete", "file"]).fails(3, "not_kept", &["no longer kept", "keep_days"]);
 }
 
 /// The SHA-1s of both names begin with 59ea9: where names decide on folders, deleting one takes the other along.

@@ -26,6 +26,17 @@ fn kinds(findings: &[(String, Value)]) -> Vec<&str> {
 }
 
 #[test]
+fn what_was_evicted_is_not_lost() {
+    let mut cluster = Cluster::start(3);
+    cluster[2].put("file", &content("evicted", 4 * CHUNK));
+    cluster[2].forever(&["evict", "file"]).exits(0);
+    cluster[2].terminate();
+    let (findings, totals) = fsck(&cluster[2], &["--deep"], 0);
+    assert!(findings.is_empty() && totals["in_order"] == true, "{findings:?} {totals}");
+    assert_eq!((&totals["evicted"], &totals["whole"], &totals["incomplete"]), (&1.into(), &0.into(), &0.into()));
+}
+
+#[test]
 fn damage_is_told_by_name_repaired_and_given_back_by_a_peer() {
     let mut cluster = Cluster::start(2);
     let bytes = content("checked", 4 * CHUNK);

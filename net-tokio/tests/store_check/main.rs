@@ -102,7 +102,7 @@ fn a_missing_row_makes_an_orphan_and_a_file_that_is_not_whole() {
     let drop_row = |fixture: &Fixture, put: &Put| {
         let path = fixture.file_of(&put.chunks[0]);
         let bytes = fs::read(&path).unwrap();
-        fixture.perform(commit_op(vec![Write::DropBlob { blob: put.chunks[0] }]));
+        fixture.perform(commit_op(vec![Write::drop_blob(put.chunks[0])]));
         fs::write(path, bytes).unwrap();
     };
     finds(false, drop_row, &["incomplete", "orphan"], &["incomplete"]);
@@ -237,7 +237,7 @@ fn a_damaged_page_is_kept_aside() {
 fn an_evicted_file_is_not_lost() {
     let evict = |fixture: &Fixture, put: &Put| {
         let mark = Write::Put { key: put.evicted_key().into(), value: Bytes::new() };
-        let drops = put.chunks.iter().map(|blob| Write::DropBlob { blob: *blob });
+        let drops = put.chunks.iter().map(|blob| Write::drop_blob(*blob));
         fixture.perform(commit_op(drops.chain([mark]).collect()));
     };
     finds(true, evict, &[], &[]);

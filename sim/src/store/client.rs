@@ -142,6 +142,7 @@ impl OpClient {
             | What::GetData(_)
             | What::GetDone
             | What::Deleted(_)
+            | What::Undeleted { .. }
             | What::Listed { .. }
             | What::Stat(_)
             | What::Versions(_)
@@ -204,6 +205,7 @@ impl OpClient {
             | What::GetData(_)
             | What::PutDone(_)
             | What::Deleted(_)
+            | What::Undeleted { .. }
             | What::Listed { .. }
             | What::Stat(_)
             | What::Versions(_)
@@ -258,6 +260,7 @@ fn on_other(what: What) -> Next {
         | What::GetStart { .. }
         | What::GetData(_)
         | What::GetDone
+        | What::Undeleted { .. }
         | What::RestoreFound(_)
         | What::Left
         | What::Forgotten

@@ -134,6 +134,9 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
             keep_days: *knob(2).pick(&[0, 1, 30]),
             replicas: *knob(18).pick(&[Replicas::ALL, two, Replicas::default(), two, Replicas::default()]),
         },
+        // Mostly nothing ages in the minute that a plan takes; in some seeds days and leases end within it.
+        lease: Duration::from_secs(*knob(40).pick(&[7 * 86_400, 7 * 86_400, 20, 8])),
+        day: Duration::from_secs(*knob(41).pick(&[86_400, 86_400, 86_400, 12])),
         put_window_chunks: *knob(3).pick(&[2, 4, 16]),
         fetch_window_chunks: *knob(4).pick(&[1, 2, 8]),
         hot_bytes: *knob(5).pick(&small_hot),

@@ -227,8 +227,20 @@ impl Contents {
         let Some(chunks) = &held.chunks else { return Holding::Broken(Vec::new()) };
         let broken: Vec<BlobKey> =
             chunks.iter().filter(|chunk| self.blobs.get(chunk) != Some(&true)).copied().collect();
-        if broken.is_empty() { Holding::Whole(chunks.clone()) } else { Holding::Broken(broken) }
+        let mark = light_key(&held.record);
+        let is_light = || self.rows.iter().any(|(key, value)| *key == mark && is_light(value));
+        Holding::of(chunks.clone(), broken, is_light)
     }
+}
+
+/// The key of the mark of a record whose chunks may be absent.
+pub(super) fn light_key(record: &SignedRecord) -> Vec<u8> {
+    [&b"E"[..], &record.record.owner.0, &record.id.0].concat()
+}
+
+/// Whether a mark says that the record is light: the file has never been here.
+pub(super) fn is_light(mark: &[u8]) -> bool {
+    mark == [1]
 }
 
 /// What a disk holds of a version of a name.
@@ -240,6 +252,18 @@ pub enum Holding {
     Broken(Vec<BlobKey>),
     /// All of it; these are its chunks.
     Whole(Vec<BlobKey>),
+    /// All of it, by chance: the node is a device of the owner that does not hold the file, and its record says so.
+    Light(Vec<BlobKey>),
+}
+
+impl Holding {
+    pub(super) fn of(chunks: Vec<BlobKey>, broken: Vec<BlobKey>, is_light: impl FnOnce() -> bool) -> Self {
+        match broken.is_empty() {
+            false => Self::Broken(broken),
+            true if is_light() => Self::Light(chunks),
+            true => Self::Whole(chunks),
+        }
+    }
 }
 
 /// A record on a disk, with the chunks it needs.

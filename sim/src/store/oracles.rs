@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod bounds;
 pub(crate) mod cached;
+pub mod collection;
 pub mod confidentiality;
 pub mod convergence;
 mod copies;
@@ -14,6 +15,7 @@ pub mod durability;
 pub(crate) mod history;
 mod holders;
 pub mod integrity;
+mod keeping;
 mod links;
 pub(crate) mod mended;
 pub(crate) mod placed;
@@ -85,6 +87,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("integrity", integrity::RULE),
     ("resurrection", resurrection::RULE),
     ("convergence", convergence::RULE),
+    ("collection", collection::RULE),
     ("confidentiality", confidentiality::RULE),
     ("authority", authority::RULE),
     ("bounds", bounds::RULE),
@@ -116,6 +119,7 @@ where
         Box::new(Judge(convergence::Convergence::default())),
         Box::new(Judge(mended::Mended::default())),
         Box::new(Judge(placed::Placed::default())),
+        Box::new(Judge(collection::Collection::default())),
     ]
 }
 

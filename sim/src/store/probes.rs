@@ -194,6 +194,8 @@ impl Probes {
                 | RequestError::Disk(_)
                 | RequestError::Deadline(_)
                 | RequestError::Stopping
+                | RequestError::NotDeleted
+                | RequestError::NotKept
                 | RequestError::NoSuchMember
                 | RequestError::MemberAlive
                 | RequestError::StillOwed { .. },

@@ -182,6 +182,11 @@ impl Scenario {
         wants(self.settle_us <= TIME_US_MAX, "settle_us", "at most ten days".into())
     }
 
+    /// Whether leases end within the time there is, so that the cluster is at rest only without any.
+    pub(crate) fn ends_leases(&self) -> bool {
+        u128::from(self.settle_us) > 8 * self.config.lease.as_micros()
+    }
+
     /// The same without points in the code that go wrong; `None` if it has none.
     #[must_use]
     pub fn without_buggify(&self) -> Option<Self> {

@@ -131,12 +131,14 @@ impl TurmoilTier {
             && now >= self.board.busy_at().max(self.settling.healed_at) + QUIET
     }
 
-    /// Whether a node of the core owes another a record.
+    /// Whether a node of the core owes another a record, or has something on its disk that will go within the time there is.
     fn is_anything_owed(&mut self) -> bool {
         self.settling.look_at = self.sim.elapsed() + LOOK_AGAIN;
         let core = self.scenario.core.clone();
         let owed: Vec<Vec<u8>> = core.iter().map(|node| [&b"O"[..], &self.node_id(*node).0].concat()).collect();
-        let is_owed = |key: &[u8]| owed.iter().any(|prefix| key.starts_with(prefix));
+        let ends = self.scenario.ends_leases();
+        let goes = |key: &[u8]| matches!(key.first(), Some(b'D')) || ends && matches!(key.first(), Some(b'L' | b'M'));
+        let is_owed = |key: &[u8]| goes(key) || owed.iter().any(|prefix| key.starts_with(prefix));
         core.iter().any(|node| self.contents(*node).rows.iter().any(|(key, _)| is_owed(key)))
     }
 

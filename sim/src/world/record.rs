@@ -145,8 +145,8 @@ fn work_done(trace: &Trace, now_us: u64, actor: &str, drawn: u64, op: OpId, resu
 /// A disk operation that begins.
 pub(super) fn disk(trace: &Trace, now_us: u64, actor: &str, op: OpId, what: &DiskOp) {
     match what {
-        DiskOp::WriteBlob { blob, data, known } => {
-            add(trace, now_us, actor, "disk", &(op, "WriteBlob", blob, known, Digest::of_bulk(data)));
+        DiskOp::WriteBlob { blob, data, known, entry } => {
+            add(trace, now_us, actor, "disk", &(op, "WriteBlob", blob, known, entry, Digest::of_bulk(data)));
         }
         DiskOp::ReadBlob { .. }
         | DiskOp::HasBlobs { .. }
@@ -186,6 +186,7 @@ pub(super) fn event(trace: &Trace, now_us: u64, actor: &str, request: RequestId,
         | What::GetStart { .. }
         | What::GetDone
         | What::Deleted(_)
+        | What::Undeleted { .. }
         | What::Listed { .. }
         | What::Stat(_)
         | What::Versions(_)

@@ -84,10 +84,13 @@ impl World {
         self.phase = Phase::Rest { until_us: self.now_us + self.scenario.settle_us, quiet_since_us: None };
     }
 
-    /// Waits until no operation runs and no delivery among the core has been owed for a while, or until only as much of the
-    /// time is left as the judge may need.
+    /// Waits until no operation runs, and for a while no delivery among the core has been owed, nothing was to be collected and
+    /// all names lay where they belong; or until only as much of the time is left as the judge may need.
     fn rest(&mut self, until_us: u64, quiet_since_us: Option<u64>) {
-        let is_quiet = self.ops.running.is_empty() && !self.is_anything_owed() && self.is_everything_placed();
+        let is_quiet = self.ops.running.is_empty()
+            && !self.is_anything_owed()
+            && !self.is_anything_collected()
+            && self.is_everything_placed();
         let quiet_since_us = is_quiet.then(|| quiet_since_us.unwrap_or(self.now_us));
         self.note_left_over(is_quiet);
         let healed_us = until_us - self.scenario.settle_us;
@@ -129,6 +132,16 @@ impl World {
     fn is_everything_placed(&mut self) -> bool {
         self.contents.clear();
         placed::misplaced(self, |view, node| !view.scenario().lies(node)).is_empty()
+    }
+
+    /// Whether a node of the core has something on its disk that will go within the time there is: a doomed page, or a lease.
+    fn is_anything_collected(&self) -> bool {
+        let ends = self.scenario.ends_leases();
+        let waits = |number: &usize| {
+            let disk = &self.hosts[*number].disk;
+            disk.has_key_from(b"D") || ends && (disk.has_key_from(b"L") || disk.has_key_from(b"M"))
+        };
+        self.scenario.core.iter().any(waits)
     }
 
     fn judge(&mut self, until_us: u64, mut questions: Questions) {

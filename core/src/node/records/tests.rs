@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::Config;
-use crate::ids::{LinkId, NameId, NodeId, OpId};
+use crate::ids::{NameId, NodeId, OpId};
 use crate::output::Output;
 use crate::placement::Replicas;
 use crate::reconcile::Sum;
@@ -104,17 +104,17 @@ impl Rig {
         let pending = self.cx.pending.remove(&op).expect("an operation is completed once");
         let Pending::Records(step) = pending else { panic!("{pending:?}") };
         if let Some((then, completion)) = on_completion(&mut self.cx, step, Completion::Disk(result)) {
-            assert!(matches!(then, Pending::Release(LinkId(0))), "who waits for the commit is told of it");
+            assert!(matches!(then, Pending::Space), "who waits for the commit is told of it");
             drop(completion.disk());
         }
     }
 
     fn store(&mut self, number: u8) {
-        add(&mut self.cx, record(number), With::default(), Pending::Release(LinkId(0)));
+        add(&mut self.cx, record(number), With::default(), Pending::Space);
     }
 
     fn remove(&mut self, number: u8) {
-        remove(&mut self.cx, vec![record(number)], With::default(), Pending::Release(LinkId(0)));
+        remove(&mut self.cx, vec![record(number)], With::default(), Pending::Space);
     }
 
     /// Lets time pass if a timer is set.

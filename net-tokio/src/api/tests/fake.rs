@@ -70,6 +70,7 @@ pub(crate) struct FakeNode {
     calls: mpsc::Receiver<Call>,
     seen: watch::Sender<Seen>,
     files: BTreeMap<String, File>,
+    deleted: BTreeMap<String, File>,
     puts: BTreeMap<RequestId, Put>,
     gets: BTreeMap<RequestId, Get>,
     /// Requests that never end by themselves.
@@ -85,6 +86,7 @@ impl FakeNode {
             calls,
             seen,
             files: BTreeMap::new(),
+            deleted: BTreeMap::new(),
             puts: BTreeMap::new(),
             gets: BTreeMap::new(),
             open: Vec::new(),
@@ -258,7 +260,10 @@ impl FakeNode {
     fn answer(&mut self, command: Command) -> What {
         match command {
             Command::Delete { name } => match self.files.remove(name.as_str()) {
-                Some(_) => What::Deleted(written()),
+                Some(file) => {
+                    self.deleted.insert(String::from(name), file);
+                    What::Deleted(written())
+                }
                 None => What::Failed(missing(&name)),
             },
             Command::List { prefix, after, limit } => {
@@ -293,6 +298,17 @@ impl FakeNode {
                 }
                 None => What::Failed(missing(&name)),
             },
+            Command::Undelete { name } => {
+                match (self.files.contains_key(name.as_str()), self.deleted.remove(name.as_str())) {
+                    (false, Some(file)) => {
+                        let info = info(&name, &file);
+                        self.files.insert(name.as_str().to_owned(), file);
+                        What::Undeleted { file: info, write: written() }
+                    }
+                    (true, _) => What::Failed(RequestError::NotDeleted),
+                    (false, None) => What::Failed(RequestError::NotFound),
+                }
+            }
             Command::Evict { name } if name.as_str() == LONELY => What::Failed(lonely()),
             Command::Evict { .. } => {
                 What::Evicted { freed_bytes: 100, promised_by: vec![NodeId([2; 32]), NodeId([3; 32])] }

@@ -1,7 +1,7 @@
-//! The second pass: manifest pages against their addresses, and the references to their chunks.
+//! The second pass: manifest pages against their addresses.
 
 use forever_core::ids::{OwnerId, PageId};
-use forever_core::manifest::{Children, ManifestError, check_page};
+use forever_core::manifest::{ManifestError, check_page};
 
 use super::{Problem, Progress, Seen, Step, Watcher};
 use crate::store::OpenError;
@@ -16,18 +16,7 @@ pub(super) fn check(view: &View<'_>, seen: &mut Seen, watch: Watcher<'_>) -> Res
         seen.report.summary.pages += 1;
         watch(Progress { step: Step::Pages, done: seen.report.summary.pages, total: None });
         match check_page(page, data) {
-            Ok(public) => {
-                if let Children::Chunks(chunks) = &public.children {
-                    let mut lacking = 0;
-                    for chunk in chunks {
-                        lacking += u64::from(!view.has(&reference_key(owner, &chunk.id.0, page))?);
-                    }
-                    // A page goes together with its references.
-                    if lacking > 0 && view.has(key)? {
-                        seen.report.add(Problem::References { owner, page, chunks: lacking });
-                    }
-                }
-            }
+            Ok(_) => {}
             Err(ManifestError::WrongHash | ManifestError::TooLong) => {
                 if view.get(key)?.is_none_or(|now| now != data) {
                     // It was replaced or removed a moment ago.
@@ -60,7 +49,7 @@ pub(super) fn page_key(owner: OwnerId, page: PageId) -> Vec<u8> {
     [&b"P"[..], &owner.0, &page.0].concat()
 }
 
-/// The key that says that a page lists a chunk.
+/// The key that says that a page needs a chunk here.
 pub(super) fn reference_key(owner: OwnerId, chunk: &[u8; 32], page: PageId) -> Vec<u8> {
     [&b"F"[..], &owner.0, chunk, &page.0].concat()
 }

@@ -8,7 +8,7 @@ use forever_core::record::{RECORD_LEN_MAX, RecordBody, RecordError, SignedRecord
 use forever_core::secrets::OwnerKeys;
 use forever_core::version::Version;
 
-use super::pages::page_key;
+use super::pages::{page_key, reference_key};
 use super::{Affected, Check, Problem, Progress, RecordPlace, Seen, Step, Watcher, blob_fingerprint, fingerprint};
 use crate::api::view::version_text;
 use crate::store::OpenError;
@@ -110,6 +110,8 @@ struct Lacks {
     missing: u64,
     damaged: u64,
     chunks: u64,
+    /// Pages whose chunks lack references to them, and how many.
+    references: Vec<(PageId, u64)>,
     /// The findings that tell of what is damaged.
     findings: Vec<Option<usize>>,
     root: Option<Bytes>,
@@ -130,10 +132,13 @@ fn check_record(what: &Check<'_>, view: &View<'_>, record: &SignedRecord, seen: 
     };
     let owner = record.record.owner;
     let evicted = view.has(&[&b"E"[..], &owner.0, &record.id.0].concat())?;
-    let lacks = walk(view, owner, root, seen)?;
-    let is_lacking = lacks.pages > 0 || lacks.missing > 0 || lacks.damaged > 0;
+    let lacks = walk(view, owner, root, evicted, seen)?;
+    let is_lacking = lacks.pages > 0 || lacks.missing > 0 || lacks.damaged > 0 || !lacks.references.is_empty();
     if is_lacking && view.live().is_some() && has_changed(view, record, evicted)? {
         return Ok(());
+    }
+    for (page, chunks) in &lacks.references {
+        seen.report.add(Problem::References { owner, page: *page, chunks: *chunks });
     }
     // Its chunks are gone on purpose; its pages stay.
     let is_lost = lacks.pages > 0 || !evicted && (lacks.missing > 0 || lacks.damaged > 0);
@@ -168,17 +173,21 @@ fn has_changed(view: &View<'_>, record: &SignedRecord, was_evicted: bool) -> Res
     Ok(is_evicted != was_evicted || !view.has(&RecordKey::of(record).encode())?)
 }
 
-/// Looks for all that a manifest names.
-fn walk(view: &View<'_>, owner: OwnerId, root: PageId, seen: &mut Seen) -> Result<Lacks, OpenError> {
+/// Looks for all that a manifest names, and for the references to its chunks if those are to be here.
+fn walk(view: &View<'_>, owner: OwnerId, root: PageId, evicted: bool, seen: &mut Seen) -> Result<Lacks, OpenError> {
     let mut lacks = Lacks::default();
     let Some((data, children)) = page(view, owner, root, seen, &mut lacks)? else { return Ok(lacks) };
     lacks.root = Some(data);
+    let look = |page: PageId, chunks: &[ChunkRef], seen: &mut Seen, lacks: &mut Lacks| {
+        look_for(view, owner, chunks, seen, lacks)?;
+        if evicted { Ok(()) } else { look_for_references(view, owner, page, chunks, lacks) }
+    };
     match children {
-        Children::Chunks(chunks) => look_for(view, owner, &chunks, seen, &mut lacks)?,
+        Children::Chunks(chunks) => look(root, &chunks, seen, &mut lacks)?,
         Children::Pages(below) => {
             for child in below {
                 match page(view, owner, child.id, seen, &mut lacks)? {
-                    Some((_, Children::Chunks(chunks))) => look_for(view, owner, &chunks, seen, &mut lacks)?,
+                    Some((_, Children::Chunks(chunks))) => look(child.id, &chunks, seen, &mut lacks)?,
                     // The owner has signed nonsense: nothing on this disk is wrong.
                     Some((_, Children::Pages(_))) | None => {}
                 }
@@ -186,6 +195,24 @@ fn walk(view: &View<'_>, owner: OwnerId, root: PageId, seen: &mut Seen) -> Resul
         }
     }
     Ok(lacks)
+}
+
+/// What a page needs here is kept by a reference from each chunk to it.
+fn look_for_references(
+    view: &View<'_>,
+    owner: OwnerId,
+    page: PageId,
+    chunks: &[ChunkRef],
+    lacks: &mut Lacks,
+) -> Result<(), OpenError> {
+    let mut lacking = 0;
+    for chunk in chunks {
+        lacking += u64::from(!view.has(&reference_key(owner, &chunk.id.0, page))?);
+    }
+    if lacking > 0 {
+        lacks.references.push((page, lacking));
+    }
+    Ok(())
 }
 
 /// A page that a record needs, if it is there and in order.

@@ -154,9 +154,12 @@ impl Store {
         }
         let path = blob_path(self.path, &blob.chunk);
         let bytes = self.files.read(&blob.owner, &path, u64::from(BLOB_LEN_MAX))?;
-        self.commit(vec![Write::DropBlob { blob: *blob }])?;
+        self.commit(vec![Write::drop_blob(*blob)])?;
         match bytes.filter(|bytes| blake3::hash(bytes) == blob.chunk.0) {
-            Some(bytes) => self.perform(DiskOp::WriteBlob { blob: *blob, data: bytes.into(), known: true }).map(drop),
+            Some(bytes) => {
+                let (blob, data) = (*blob, bytes.into());
+                self.perform(DiskOp::WriteBlob { blob, data, known: true, entry: None }).map(drop)
+            }
             None => Ok(()),
         }
     }
@@ -178,7 +181,9 @@ impl Store {
         };
         assert!(chunks.len() <= KEYS_MAX, "a page lists fewer chunks than an operation may name keys");
         let put = |key: Vec<u8>| Write::Put { key: key.into(), value: Bytes::new() };
-        self.commit(chunks.iter().map(|chunk| put(reference_key(owner, &chunk.id.0, page))).collect())
+        let writes = chunks.iter().map(|chunk| put(reference_key(owner, &chunk.id.0, page))).collect();
+        // References to a page that was collected meanwhile would keep its chunks for ever.
+        self.perform(DiskOp::Commit { require_blobs: Vec::new(), require_keys: vec![key], writes }).map(drop)
     }
 
     fn value(&self, key: &Bytes) -> Result<Option<Bytes>, DiskError> {

@@ -86,8 +86,9 @@ pub struct Content {
 impl Content {
     fn apply(&mut self, what: &DiskOp) {
         match what {
-            DiskOp::WriteBlob { blob, .. } => {
+            DiskOp::WriteBlob { blob, entry, .. } => {
                 self.blobs.insert(*blob);
+                self.keys.extend(entry.clone());
             }
             DiskOp::Commit { writes, .. } => writes.iter().for_each(|write| self.write(write)),
             DiskOp::ReadBlob { .. }
@@ -107,8 +108,11 @@ impl Content {
             Write::Delete { key } => {
                 self.keys.remove(key);
             }
-            Write::DropBlob { blob } => {
-                self.blobs.remove(blob);
+            Write::DropBlob { blob, unless } => {
+                let has = |prefix: &Bytes| self.keys.keys().any(|key| key.starts_with(prefix));
+                if !unless.iter().any(has) {
+                    self.blobs.remove(blob);
+                }
             }
         }
     }
@@ -205,19 +209,27 @@ pub fn blobs() -> [(BlobKey, Bytes); 4] {
 pub fn workload() -> [Vec<DiskOp>; 2] {
     let [(a, a_bytes), (b, b_bytes), (c, c_bytes), (d, d_bytes)] = blobs();
     let commit = |blob, writes| DiskOp::Commit { require_blobs: vec![blob], require_keys: Vec::new(), writes };
+    let leased = |blob, bytes: &Bytes, key: &'static str| DiskOp::WriteBlob {
+        blob,
+        data: bytes.clone().into(),
+        known: true,
+        entry: Some((Bytes::from_static(key.as_bytes()), Bytes::from_static(b"leased"))),
+    };
+    let release = |blob, key: &'static str| Write::DropBlob { blob, unless: vec![Bytes::from_static(key.as_bytes())] };
     [
         vec![
             write_op(a, &a_bytes),
             write_op(b, &b_bytes),
             commit(a, vec![put("one", "1"), put("two", "2")]),
-            write_op(c, &c_bytes),
-            commit_op(vec![Write::DropBlob { blob: a }, put("one", "dropped")]),
+            leased(c, &c_bytes, "lease of c"),
+            commit_op(vec![Write::drop_blob(a), put("one", "dropped"), release(c, "lease")]),
+            leased(c, &c_bytes, "another"),
         ],
         vec![
             write_op(a, &a_bytes),
             write_op(d, &d_bytes),
-            commit(d, vec![put("two", "22"), put("three", "3"), Write::DropBlob { blob: b }]),
-            commit_op(vec![Write::Delete { key: Bytes::from_static(b"one") }, Write::DropBlob { blob: c }]),
+            commit(d, vec![put("two", "22"), put("three", "3"), Write::drop_blob(b)]),
+            commit_op(vec![Write::Delete { key: Bytes::from_static(b"lease of c") }, release(c, "lease of c")]),
             write_op(b, &b_bytes),
         ],
     ]

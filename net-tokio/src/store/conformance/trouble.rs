@@ -108,7 +108,7 @@ fn full_disk_takes_no_blob<R: Rig>(len: usize) {
     let known = DiskDone::Written { new: false };
     assert_eq!(perform(&rig, write_op(old, &old_bytes)), Ok(known), "what is there needs no room");
     assert_eq!(perform(&rig, DiskOp::ReadBlob { blob: old }), Ok(DiskDone::Blob(old_bytes)));
-    let tidy = commit_op(vec![put("a", "1"), Write::DropBlob { blob: old }]);
+    let tidy = commit_op(vec![put("a", "1"), Write::drop_blob(old)]);
     assert_eq!(perform(&rig, tidy), Ok(DiskDone::Committed), "the reserve is for that");
     rig.make_room();
     assert_eq!(perform(&rig, write_op(new, &new_bytes)), WRITTEN);

@@ -1,5 +1,6 @@
 //! Rule: within the settling budget after the core is healed, every operation has ended, and every holder of a name in the core, and
-//! every device of its owner, holds every acknowledged record of it that its writer could bring to it, when it has come to rest and before the judge's own questions move
+//! every device of its owner, holds every acknowledged record of it that its writer could bring to it, or newer ones for which its
+//! name no longer keeps it, when it has come to rest and before the judge's own questions move
 //! anything. And the healed core works: each of its nodes that can reach
 //! another puts a file, evicts it if it can reach two, and deletes it.
 //!
@@ -18,6 +19,7 @@ use forever_core::ids::BlobKey;
 use super::super::{Contents, Event, Holding, OpError, OpKind, OpResult, View, names};
 use super::Rule;
 use super::history::{self, History};
+use super::keeping;
 
 /// The rule in a sentence.
 pub const RULE: &str = "the healed core answers all requests and agrees on all records within the settling budget";
@@ -82,6 +84,7 @@ impl Convergence {
         let core: Vec<usize> = (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect();
         let disks: BTreeMap<usize, Arc<Contents>> = core.into_iter().map(|node| (node, view.contents(node))).collect();
         let view: &dyn View = view;
+        let age = keeping::latest(view, self.history.at);
         for ((_, file), versions) in &self.history.acked {
             for (version, acked) in versions {
                 let Some(operation) = self.history.ops.get(&acked.op) else { continue };
@@ -94,6 +97,9 @@ impl Convergence {
                         && (*node == writer
                             || disks.get(&writer).is_some_and(|of| self.history.is_to_have(view, acked.op, of, *node)));
                     if !demanded || contents.holding(owner, name, version) != Holding::Absent {
+                        continue;
+                    }
+                    if keeping::is_obsolete(contents, (owner, name), version, age) {
                         continue;
                     }
                     let source = disks.get(&writer).map(|contents| contents.holding(owner, name, version));

@@ -1,5 +1,6 @@
 //! Rule (a part of durability): a copy stays where it was counted. A disk that held all of a version when it was acknowledged
-//! holds it still after settling, unless the plan destroyed some of it or a caller evicted the file there. And an evict rests
+//! holds it still after settling, unless the plan destroyed some of it, a caller evicted the file there, or newer
+//! versions there have pushed it out. And an evict rests
 //! on promises: when it ends, each node that it names holds what was evicted, whole; and until the evictor has it whole again,
 //! none of them evicts its own copy. And a restore that says that nothing is missing has brought whatever every peer it could
 //! have asked had: what was acknowledged before it began and lay on the disks of all other nodes. And every
@@ -19,6 +20,7 @@ use forever_core::version::Version;
 use super::super::{Event, Holding, OpKind, OpResult, View};
 use super::Rule;
 use super::history::{self, FileKey, History};
+use super::keeping;
 
 /// A copy that was counted when its version was acknowledged.
 #[derive(Debug)]
@@ -59,7 +61,7 @@ impl Copies {
     fn is_explained(&self, view: &dyn View, node: usize, since: u64, holding: &Holding) -> bool {
         let lost = |chunk: &BlobKey| self.history.is_destroyed(node, since, std::slice::from_ref(chunk));
         match holding {
-            Holding::Whole(_) => true,
+            Holding::Whole(_) | Holding::Light(_) => true,
             _ if self.history.is_untrusted(view, node) || self.history.is_wiped(node, since) => true,
             Holding::Broken(missing) => !missing.is_empty() && missing.iter().all(lost),
             Holding::Absent => false,
@@ -129,7 +131,8 @@ impl Copies {
                 let holding = Self::holding(view, promiser, key, version);
                 // What rotted before it was looked at counts as held.
                 let rotted = matches!(&holding, Holding::Broken(_)) && self.is_explained(view, promiser, 0, &holding);
-                if !rotted && !self.is_explained(view, promiser, since, &holding) {
+                let pruned = self.history.is_pruned(view, promiser, key, version);
+                if !rotted && !pruned && !self.is_explained(view, promiser, since, &holding) {
                     return Err(format!(
                         "operation {op} evicted file {} from node {evictor} on a promise of node {promiser}, which does not \
                          hold version {}",
@@ -165,7 +168,10 @@ impl Copies {
                 })
             };
             let everywhere = honest.iter().all(has);
-            if everywhere && Self::holding(view, node, key, &version) == Holding::Absent {
+            if everywhere
+                && Self::holding(view, node, key, &version) == Holding::Absent
+                && !self.history.is_pruned(view, node, key, &version)
+            {
                 return Err(format!(
                     "operation {op} restored node {node} with nothing missing, but without version {} of file {}, which all \
                      other nodes hold",
@@ -183,7 +189,8 @@ impl Copies {
             let there = Self::holding(view, promise.evictor, key, &promise.version);
             let here = Self::holding(view, node, key, &promise.version);
             let relied_on = !self.is_explained(view, promise.evictor, promise.since, &there);
-            if relied_on && !self.is_explained(view, node, promise.since, &here) {
+            let pruned = self.history.is_pruned(view, node, key, &promise.version);
+            if relied_on && !pruned && !self.is_explained(view, node, promise.since, &here) {
                 return Err(format!(
                     "operation {op} evicted file {} from node {node}, which had promised node {} to keep version {}",
                     key.1,
@@ -244,7 +251,9 @@ impl Rule for Copies {
                 let Some((owner, name)) = history::address(view, copy.key) else { continue };
                 let holding = contents.holding(owner, name, &copy.version);
                 let evicted = self.was_evicted(node, copy.key, copy.since);
-                if !evicted && !self.is_explained(view, node, copy.since, &holding) {
+                let age = keeping::latest(view, self.history.at);
+                let pruned = keeping::is_obsolete(&contents, (owner, name), &copy.version, age);
+                if !evicted && !pruned && !self.is_explained(view, node, copy.since, &holding) {
                     return Err(format!(
                         "node {node} no longer holds all of version {} of file {}, which it held when that was acknowledged",
                         history::show(&copy.version),

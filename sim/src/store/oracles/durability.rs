@@ -9,6 +9,9 @@
 //! version, which nobody was told of, hides the acknowledged one and cannot be read, the device that wrote it must have been
 //! left dead or out of reach, must lie, must have lost some of it, or must have evicted it: it had all of it when it wrote.
 //!
+//! A node keeps of a name what its signed retention says of the records that it has: a version that newer ones have pushed out
+//! there counts as held, since they are there in its place.
+//!
 //! Present limit of the core, which this allows and counts (`unrepaired`): a device that holds an older version answers from
 //! its own disk, and only the writer brings newer versions to it. If the writer is dead, has lost its disk, or had never
 //! met that device, the older version is what it reads. Whether the bytes are right is the integrity oracle's business.
@@ -82,8 +85,13 @@ impl Durability {
                     stored.chunks = chunks;
                 }
                 Holding::Whole(_) => excused.push(node),
+                // It has not promised anything.
+                Holding::Light(_) => {}
                 Holding::Absent | Holding::Broken(_) => {
-                    if !trusted || self.is_excused_at_ack(node, operation.started, key, &holding) {
+                    if !trusted
+                        || self.is_excused_at_ack(node, operation.started, key, &holding)
+                        || self.history.is_pruned(view, node, key, &version)
+                    {
                         excused.push(node);
                     }
                 }

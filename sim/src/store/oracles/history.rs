@@ -10,6 +10,7 @@ use forever_core::version::Version;
 
 use super::super::machine::EPOCH_MS;
 use super::super::{Contents, DiskLoss, Event, Fault, Op, OpError, OpKind, OpResult, Range, View, names};
+use super::keeping;
 use crate::system::Step as _;
 
 /// How an operation ended, as far as its effect goes.
@@ -314,6 +315,13 @@ impl History {
     pub(crate) fn is_untrusted(&self, view: &dyn View, node: usize) -> bool {
         let unknown = |(_, loser, what): &(u64, usize, DiskLoss)| *loser == node && *what == DiskLoss::Unknown;
         is_liar(view, node) || self.losses.iter().any(unknown)
+    }
+
+    /// Whether a node may have given a version up because newer ones lie on its disk.
+    pub(crate) fn is_pruned(&self, view: &mut dyn View, node: usize, file: FileKey, version: &Version) -> bool {
+        let Some(address) = address(view, file) else { return false };
+        let age = keeping::latest(view, self.at);
+        keeping::is_obsolete(&view.contents(node), address, version, age)
     }
 
     /// Whether the whole of a node's disk was destroyed from an event on.

@@ -26,7 +26,7 @@ impl Holders {
         let Some((owner, name)) = address else { return true };
         let rotted = |chunk: &BlobKey| self.history.is_destroyed(node, 0, std::slice::from_ref(chunk));
         match view.holding(node, owner, name, &stat.file.version) {
-            Holding::Whole(_) => true,
+            Holding::Whole(_) | Holding::Light(_) => true,
             _ if self.history.is_untrusted(view, node) => true,
             Holding::Broken(missing) => !missing.is_empty() && missing.iter().all(rotted),
             Holding::Absent => false,

@@ -183,7 +183,8 @@ impl Integrity {
 
     fn is_whole(&self, view: &mut dyn View, node: usize, key: FileKey, version: &Version) -> bool {
         let Some((owner, name)) = history::address(view, key) else { return false };
-        !self.history.is_untrusted(view, node) && matches!(view.holding(node, owner, name, version), Holding::Whole(_))
+        !self.history.is_untrusted(view, node)
+            && matches!(view.holding(node, owner, name, version), Holding::Whole(_) | Holding::Light(_))
     }
 
     /// A get was told that there is no such file or version.
@@ -299,6 +300,9 @@ impl Integrity {
             RequestError::Length { announced, got } => check_length(operation, *announced, *got),
             RequestError::Ticket(_) | RequestError::TicketExpired { .. } | RequestError::TicketGone => {
                 Err(format!("nobody has a ticket, and the answer was: {error}"))
+            }
+            RequestError::NotDeleted | RequestError::NotKept => {
+                Err(format!("nobody put a deleted file back, and the answer was: {error}"))
             }
             RequestError::NoSuchMember | RequestError::MemberAlive | RequestError::StillOwed { .. } => {
                 Err(format!("nobody asked for members, and the answer was: {error}"))

@@ -40,7 +40,7 @@ impl std::fmt::Display for Misplaced {
         let what = if record.body.is_file() { "version" } else { "the record" };
         write!(f, "node {} is to hold {what} {version} of name {}, and ", self.node, record.name_id)?;
         match self.broken.len() {
-            0 => write!(f, "has not even its record, or not all its pages"),
+            0 => write!(f, "has not even its record, or not all its pages, or does not keep its chunks"),
             chunks => write!(f, "lacks {chunks} of its chunks"),
         }
     }
@@ -83,7 +83,8 @@ fn lacking(view: &dyn View, disks: &Disks, record: &SignedRecord) -> Vec<Misplac
             continue;
         }
         let broken = match holding(contents, record) {
-            Holding::Absent => Vec::new(),
+            // What is there by chance goes when nothing else needs it.
+            Holding::Absent | Holding::Light(_) => Vec::new(),
             Holding::Whole(_) => continue,
             Holding::Broken(_) if !is_file => continue,
             Holding::Broken(broken) => broken,

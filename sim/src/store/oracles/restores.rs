@@ -106,7 +106,7 @@ impl Restores {
                 .of_file(written.key)
                 .any(|(_, operation)| matches!(operation.op.what, OpKind::Evict { .. }) && operation.op.node == node);
             let is_lost = match contents.holding(id, name, &written.version) {
-                Holding::Whole(_) => false,
+                Holding::Whole(_) | Holding::Light(_) => false,
                 Holding::Absent => true,
                 Holding::Broken(missing) => !self.history.is_destroyed(node, 0, &missing),
             };

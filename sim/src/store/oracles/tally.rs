@@ -137,6 +137,8 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
             | RequestError::Deadline(_)
             | RequestError::ClockBehind
             | RequestError::Stopping
+            | RequestError::NotDeleted
+            | RequestError::NotKept
             | RequestError::NoSuchMember
             | RequestError::MemberAlive
             | RequestError::StillOwed { .. } => false,

@@ -17,13 +17,17 @@ impl MemoryDisk {
     pub fn perform(&mut self, what: DiskOp) -> DiskResult {
         assert_bounds(&what);
         match what {
-            DiskOp::WriteBlob { blob, data, known } => {
+            DiskOp::WriteBlob { blob, data, known, entry } => {
                 self.check()?;
                 let state = if data.hash() == blob.chunk.0 { State::Intact } else { State::Damaged };
                 if !known && state == State::Damaged {
                     return Err(DiskError::Mismatch);
                 }
-                self.write(blob, data.into_bytes(), state)
+                let written = self.write(blob, data.into_bytes(), state)?;
+                if let Some((key, value)) = entry {
+                    self.put(key, value);
+                }
+                Ok(written)
             }
             DiskOp::ReadBlob { blob } => self.read(&blob),
             DiskOp::HasBlobs { blobs } => Ok(DiskDone::Has(blobs.iter().map(|blob| self.has(blob)).collect())),
@@ -149,22 +153,28 @@ impl MemoryDisk {
         self.require_room(&writes)?;
         for write in writes {
             match write {
-                Write::Put { key, value } => {
-                    self.take_room(key.len() + value.len());
-                    let key_len = key.len();
-                    if let Some(old) = self.index.insert(key, value) {
-                        self.give_room(key_len + old.len());
-                    }
-                }
+                Write::Put { key, value } => self.put(key, value),
                 Write::Delete { key } => {
                     if let Some(old) = self.index.remove(&key) {
                         self.give_room(key.len() + old.len());
                     }
                 }
-                Write::DropBlob { blob } => self.drop_blob(&blob),
+                Write::DropBlob { blob, unless } => {
+                    if !unless.iter().any(|prefix| self.has_key_from(prefix)) {
+                        self.drop_blob(&blob);
+                    }
+                }
             }
         }
         Ok(DiskDone::Committed)
+    }
+
+    fn put(&mut self, key: Bytes, value: Bytes) {
+        self.take_room(key.len() + value.len());
+        let key_len = key.len();
+        if let Some(old) = self.index.insert(key, value) {
+            self.give_room(key_len + old.len());
+        }
     }
 
     /// A commit may use the reserve, so that a disk full of blobs can still be tidied up. Like the engine, which never writes

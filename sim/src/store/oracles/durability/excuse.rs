@@ -70,7 +70,7 @@ impl Durability {
         let Some((owner, name)) = history::address(view, key) else { return Ok(()) };
         let missing = match contents.holding(owner, name, version) {
             Holding::Broken(missing) => missing,
-            Holding::Absent | Holding::Whole(_) => Vec::new(),
+            Holding::Absent | Holding::Whole(_) | Holding::Light(_) => Vec::new(),
         };
         let evicted = self
             .history
@@ -87,7 +87,7 @@ impl Durability {
     /// Every disk in reach that held a version must have been destroyed since.
     pub(super) fn prove_destroyed(
         &self,
-        view: &dyn View,
+        view: &mut dyn View,
         key: FileKey,
         version: Version,
         reach: &[usize],
@@ -97,7 +97,7 @@ impl Durability {
             let destroyed = !view.is_core(*node)
                 || self.history.is_untrusted(view, *node)
                 || self.history.is_destroyed(*node, *since, &stored.chunks);
-            if !destroyed && reach.contains(node) {
+            if !destroyed && reach.contains(node) && !self.history.is_pruned(view, *node, key, &version) {
                 return Err(format!("node {node} held it, and the plan has destroyed nothing of it there since"));
             }
         }
@@ -138,7 +138,7 @@ pub(super) fn holders_between_them(
     for (node, contents) in disks {
         match contents.holding(owner, name, version) {
             Holding::Absent => continue,
-            Holding::Whole(_) => missing = Some(Vec::new()),
+            Holding::Whole(_) | Holding::Light(_) => missing = Some(Vec::new()),
             // Without its manifest it is of no use.
             Holding::Broken(chunks) if chunks.is_empty() => continue,
             Holding::Broken(chunks) => {
