@@ -119,6 +119,8 @@ fn read_among_liars(lie: Lie) -> Ran {
     op(&mut scenario, 8_000, 0, get(1));
     fault(&mut scenario, 500, 25_000, Fault::Liar { node: 1, lie });
     fault(&mut scenario, 4_000, 5_000, Fault::LostDisk { node: 0 });
+    // The liar is met first.
+    fault(&mut scenario, 5_000, 5_500, Fault::Partition { these: vec![0], those: vec![2] });
     let ran = ran(&scenario);
     assert!(ran.bit(0), "{lie:?} had no effect");
     let told = |event: &Event| matches!(event, Event::Lost { node: 1, what: DiskLoss::Unknown });

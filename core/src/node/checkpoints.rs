@@ -24,7 +24,7 @@ use crate::node::schema::{self, Vouched};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, cluster, fill, publish};
+use crate::node::{answers, asks, cluster, collect, fill, publish};
 use crate::record::{Record, RecordBody, Retention, SignedRecord};
 use crate::sometimes;
 use crate::time::Monotonic;
@@ -295,6 +295,8 @@ pub(crate) fn on_completion(cx: &mut Context, step: CheckpointStep, completion: 
 
 fn on_committed(cx: &mut Context, signed: SignedRecord, committed: Result<bool, DiskError>) {
     cx.checkpoints.is_committing = false;
+    // One whose commit failed may be there all the same, and is not the one that this replaces.
+    collect::look_at(cx, cx.owner, signed.record.name_id);
     match committed {
         Ok(_) => {
             sometimes!(cx.simulation, "checkpoint.signed");
