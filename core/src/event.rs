@@ -332,9 +332,8 @@ pub struct StatusInfo {
     pub quota_bytes: u64,
     /// What all blobs together may take here, in bytes; 0 for no limit.
     pub store_max_bytes: u64,
-    /// What cached chunks take, in bytes. The disk counts them as those of [`CACHE_OWNER`](crate::disk::CACHE_OWNER).
-    pub cached_bytes: u64,
-    /// What they may take, in bytes; 0 for none.
+    /// What cached chunks may take, in bytes; 0 for none. What they do take, the disk counts as that of
+    /// [`CACHE_OWNER`](crate::disk::CACHE_OWNER).
     pub cache_max_bytes: u64,
     /// Why the disk no longer acknowledges anything, if so.
     pub disk_error: Option<String>,

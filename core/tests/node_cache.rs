@@ -18,7 +18,8 @@ use forever_core::disk::CACHE_OWNER;
 use forever_core::event::{StatusInfo, What};
 use forever_core::frame::Frame;
 use forever_core::ids::{BlobKey, ObjectId};
-use forever_core::record::{RecordBody, SignedRecord};
+use forever_core::placement::{Replicas, WEIGHT_MAX};
+use forever_core::record::Retention;
 use forever_core::ticket::SignedTicket;
 use harness::{World, content, name};
 
@@ -34,23 +35,16 @@ const CHUNK: u64 = 1_016;
 
 /// Files on owner and peer, each with its ticket.
 fn stored_with(files: &[(&str, usize)], configure: impl Fn(Config) -> Config) -> (World, Vec<SignedTicket>) {
-    let mut world = World::with(3, |host, config| if host == READER { configure(config) } else { config });
-    for host in [OWNER, PEER] {
-        world.cut(host, READER, true);
-    }
+    // Every name belongs on owner and peer; the reader stands in at most.
+    let mut world = World::with(3, |host, config| {
+        let retention = Retention { replicas: Replicas::new(2).unwrap(), ..config.retention };
+        let weight = if host == READER { 1 } else { WEIGHT_MAX };
+        let config = Config { retention, weight, ..config };
+        if host == READER { configure(config) } else { config }
+    });
     for (salt, (file, len)) in files.iter().enumerate() {
         world.put(OWNER, file, &content(*len, salt as u8 + 1)).unwrap();
     }
-    for host in [OWNER, PEER] {
-        world.cut(host, READER, false);
-    }
-    // Of what is owed to the reader only deletions arrive, so that it holds no file.
-    world.meddle = Some(Box::new(|_, to, frame| match frame {
-        Frame::Announce { record, .. } if to == READER => {
-            SignedRecord::verify(record.clone()).unwrap().record.body == RecordBody::Tombstone
-        }
-        _ => true,
-    }));
     world.run_for(SECOND * 120);
     let tickets = files.iter().map(|(file, _)| share(&mut world, file)).collect();
     world.sent = vec![0; 3];
@@ -98,7 +92,8 @@ fn what_was_read_by_a_ticket_is_read_again_without_a_peer() {
     assert_eq!(bytes, content(20_500, 1));
     assert!(sent < 5_000, "no more than its page came: {sent}");
     let status = status(&mut world);
-    assert_eq!((status.cached_bytes, status.cache_max_bytes), (20 * CHUNK + 516, 1 << 20));
+    let usage = status.disk.unwrap().owners[0];
+    assert_eq!((usage.owner, usage.bytes, status.cache_max_bytes), (CACHE_OWNER, 20 * CHUNK + 516, 1 << 20));
 }
 
 #[test]
@@ -170,7 +165,6 @@ fn a_cached_chunk_is_no_copy_for_anybody() {
     let cached: Vec<BlobKey> = world.disk(READER).blobs.keys().copied().collect();
     assert!(!cached.is_empty() && cached.iter().all(|blob| blob.owner == CACHE_OWNER));
     // The same content put again, with nobody else to hold it: the reader takes all of its chunks.
-    world.meddle = None;
     world.crash(PEER);
     world.sent = vec![0; 3];
     let report = world.put(OWNER, "again", &content(4_000, 1)).unwrap();
@@ -236,7 +230,6 @@ fn the_cache_gives_way_before_anything_is_refused() {
     assert_eq!(cached(&mut world), 15 * CHUNK);
     assert!(!status(&mut world).is_full);
     // Another's chunks, for which there is no other node.
-    world.meddle = None;
     world.crash(OWNER);
     let report = world.put(PEER, "theirs", &content(10_000, 9)).unwrap();
     assert_eq!(report.write.replicas, 2);

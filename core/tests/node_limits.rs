@@ -71,7 +71,11 @@ fn a_record_that_comes_later_is_refused_before_its_chunks_are_fetched() {
     world.sent = vec![0; 3];
     world.run_for(SECOND * 10);
     assert_eq!(bytes_of(&mut world, 0, 2), 0);
-    assert!(world.sent[1] + world.sent[2] < 10_000, "only its page: {:?}", world.sent);
+    assert!(world.sent[1] + world.sent[2] < 50_000, "only its page: {:?}", world.sent);
+    world.run_for(SECOND * 110);
+    world.sent = vec![0; 3];
+    world.run_for(SECOND * 60);
+    assert!(world.sent[1] + world.sent[2] < 15_000, "and that more and more seldom: {:?}", world.sent);
     // A deletion needs no room.
     let what = world.ask(2, Command::Delete { name: name("file") });
     assert!(matches!(what, What::Deleted(_)), "{what:?}");

@@ -225,6 +225,30 @@ fn who_becomes_a_holder_gets_what_it_is_to_hold() {
 }
 
 #[test]
+fn a_node_that_is_new_to_the_cluster_gets_its_share() {
+    let mut world = World::new(4);
+    world.run_for(MINUTE);
+    for number in 0..20 {
+        world.put(3, &format!("file {number}"), &content(3_000, number)).unwrap();
+    }
+    world.run_for(MINUTE);
+    let config =
+        Config { bootstrap: vec![harness::address(0)], listen: vec![harness::address(4)], ..Config::default() };
+    let joined = world.add(OwnerSecret::new([8; 32]), config);
+    world.run_for(MINUTE * 5);
+    let rows: Vec<_> = world.disk(3).index.clone().into_iter().filter(|(key, _)| key.starts_with(b"R")).collect();
+    let mut shares = 0;
+    for (key, bytes) in rows {
+        let record = SignedRecord::verify(bytes).unwrap();
+        if holders(&world, &[0, 1, 2, 3, joined], &record).contains(&joined) {
+            assert!(world.disk(joined).index.contains_key(&key));
+            shares += 1;
+        }
+    }
+    assert!(shares > 0);
+}
+
+#[test]
 fn a_name_that_is_to_be_on_one_node_is_on_two_and_stays_there() {
     let config = |_, config: Config| {
         let replicas = Replicas::new(1).unwrap();

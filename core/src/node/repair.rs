@@ -32,6 +32,12 @@ const WAITING_MAX: usize = 4_096;
 /// Bytes of a record's key that say its name.
 const NAME_KEY_LEN: usize = 1 + 32 + 32;
 
+/// The first and the longest wait before a record is fetched again that could not be had; each is twice the last.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Records remembered that could not be had.
+const REFUSED_MAX: usize = 4_096;
+
 /// For how long the rate may be saved up.
 const BURST: Duration = Duration::from_secs(1);
 
@@ -51,6 +57,8 @@ pub(crate) struct Repairs {
     queue: BTreeMap<Place, Want>,
     places: BTreeMap<RecordId, Place>,
     active: BTreeMap<RecordId, Want>,
+    /// Records that could not be had: when they are fetched again, and the wait that was.
+    refused: BTreeMap<RecordId, (Monotonic, Duration)>,
     /// Bytes that may be fetched now; below nothing after one that was longer.
     tokens: i64,
     counted_at: Monotonic,
@@ -60,10 +68,11 @@ pub(crate) struct Repairs {
 pub(crate) const OPERATIONS_MAX: u64 = ACTIVE_MAX as u64;
 
 /// What of its limits is used.
-pub(crate) fn gauges(cx: &Context) -> [Gauge; 2] {
+pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
     [
         ("repairs", cx.repairs.active.len() as u64, ACTIVE_MAX as u64),
         ("repairs waiting", cx.repairs.queue.len() as u64, WAITING_MAX as u64),
+        ("repairs refused", cx.repairs.refused.len() as u64, REFUSED_MAX as u64),
     ]
 }
 
@@ -83,7 +92,8 @@ pub(crate) fn want(cx: &mut Context, record: SignedRecord, from: NodeId) {
         want.sources.insert(from);
         return;
     }
-    if cx.repairs.queue.len() >= WAITING_MAX || cx.evicting.contains(&id) {
+    let waits = cx.repairs.refused.get(&id).is_some_and(|(again, _)| cx.now.mono < *again);
+    if waits || cx.repairs.queue.len() >= WAITING_MAX || cx.evicting.contains(&id) {
         return sync::mark_later(cx, from);
     }
     // The fewer of its holders live, the more is it in danger.
@@ -146,6 +156,7 @@ fn is_missing(entries: Vec<(Bytes, Bytes)>, record: &SignedRecord, age: Age) -> 
 fn put_off(cx: &mut Context, id: RecordId) {
     sometimes!(cx.simulation, "repair.put-off");
     let Some(want) = cx.repairs.active.remove(&id) else { return };
+    refuse(cx, id);
     for node in want.sources {
         if !planted!(cx.simulation, RepairNotRearmed) {
             sync::mark_later(cx, node);
@@ -156,6 +167,22 @@ fn put_off(cx: &mut Context, id: RecordId) {
         cx.repairs.places.clear();
     }
     pump(cx);
+}
+
+/// A record could not be had: the next try is later than the last was.
+fn refuse(cx: &mut Context, id: RecordId) {
+    let (first, longest) = AGAIN;
+    let wait = cx.repairs.refused.remove(&id).map_or(first, |(_, wait)| (wait * 2).min(longest));
+    if cx.repairs.refused.len() >= REFUSED_MAX {
+        cx.repairs.refused.pop_first();
+    }
+    let again = cx.now.mono + cx.jitter(wait);
+    cx.repairs.refused.insert(id, (again, wait));
+}
+
+/// Somebody has come who may have what could not be had, or others are to hold it.
+pub(crate) fn try_all_again(cx: &mut Context) {
+    cx.repairs.refused.clear();
 }
 
 /// A record has been fetched, or cannot be now.
@@ -170,6 +197,7 @@ pub(crate) fn on_pulled(cx: &mut Context, record: &SignedRecord, outcome: PullOu
         }
         PullOutcome::Stored { .. } => {
             let Some(want) = cx.repairs.active.remove(&record.id) else { return };
+            cx.repairs.refused.remove(&record.id);
             sometimes!(cx.simulation, "repair.done");
             if record.record.owner != cx.owner && !want.sources.iter().any(|node| is_device(cx, *node, record)) {
                 sometimes!(cx.simulation, "repair.without-the-owner");

@@ -40,7 +40,6 @@ impl Task for Status {
             files: names::are_complete(cx).then(|| cx.names.count()),
             file_bytes: cx.names.bytes(),
             is_full: usage.as_ref().is_some_and(|usage| space::is_full(cx, usage)),
-            cached_bytes: cx.cache.reclaimable(),
             cache_max_bytes: cx.config.cache_bytes,
             disk: usage,
             quota_bytes: cx.config.quota_bytes,

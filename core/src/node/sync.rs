@@ -100,6 +100,9 @@ type Part = (Scope, u8);
 pub(crate) struct Sync {
     /// Peers to compare with soon.
     dirty: BTreeSet<NodeId>,
+    /// Peers to compare with again, not at once; and whether the last turn was that of one of them.
+    later: BTreeSet<NodeId>,
+    was_again: bool,
     /// The peer whose turn came last.
     last: Option<NodeId>,
     asking: Option<Asking>,
@@ -123,17 +126,20 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 2] {
 
 /// A peer can be talked to.
 pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
+    repair::try_all_again(cx);
     mark(cx, node);
 }
 
 /// A peer can no longer be talked to. What it was told it may have forgotten when it comes back.
 pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     cx.sync.dirty.remove(&node);
+    cx.sync.later.remove(&node);
     cx.sync.settled.remove(&node);
 }
 
 /// Who holds what may have changed.
 pub(crate) fn on_membership(cx: &mut Context) {
+    repair::try_all_again(cx);
     cx.sync.settled.clear();
     for node in cx.links.ready_nodes() {
         mark(cx, node);
@@ -149,12 +155,7 @@ pub(crate) fn mark(cx: &mut Context, node: NodeId) {
 /// A peer has what could not be had from it now: it is compared with again, not at once.
 pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
     cx.sync.settled.remove(&node);
-    if cx.sync.asking.is_none() && cx.timers.deadline(&Timer::Sync).is_none() {
-        schedule(cx);
-    }
-    if cx.links.of(node).is_some() {
-        cx.sync.dirty.insert(node);
-    }
+    cx.sync.later.insert(node);
 }
 
 /// Sets the time of the next comparison.
@@ -180,6 +181,7 @@ pub(crate) fn on_timer(cx: &mut Context) {
     cx.sync.last = Some(node);
     // What marks it from now on is about a later comparison.
     cx.sync.dirty.remove(&node);
+    cx.sync.later.remove(&node);
     match cluster::reach(cx, node) {
         Reach::Linked => start(cx, node),
         // It is compared with when it has come.
@@ -187,16 +189,23 @@ pub(crate) fn on_timer(cx: &mut Context) {
     }
 }
 
-/// The next peer that is to be compared with soon; else the next in turn.
-fn next_partner(cx: &Context) -> Option<NodeId> {
-    let members: BTreeSet<NodeId> = cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
-    let after = |nodes: &BTreeSet<NodeId>| {
-        let later = cx.sync.last.and_then(|last| nodes.range(last..).find(|node| **node != last).copied());
+/// The next peer that is to be compared with soon; else, by turns, one with which a comparison came to nothing, and the next of all.
+fn next_partner(cx: &mut Context) -> Option<NodeId> {
+    let after = |nodes: &BTreeSet<NodeId>, last: Option<NodeId>| {
+        let later = last.and_then(|last| nodes.range(last..).find(|node| **node != last).copied());
         later.or_else(|| nodes.first().copied())
     };
-    let linked = |node: &&NodeId| cx.links.of(**node).is_some();
-    let dirty: BTreeSet<NodeId> = cx.sync.dirty.iter().filter(linked).copied().collect();
-    after(&dirty).or_else(|| after(&members))
+    let linked = |nodes: &BTreeSet<NodeId>| -> BTreeSet<NodeId> {
+        nodes.iter().filter(|node| cx.links.of(**node).is_some()).copied().collect()
+    };
+    let last = cx.sync.last;
+    if let Some(node) = after(&linked(&cx.sync.dirty), last) {
+        return Some(node);
+    }
+    let again = after(&linked(&cx.sync.later), last).filter(|_| !cx.sync.was_again);
+    cx.sync.was_again = again.is_some();
+    let members = || cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
+    again.or_else(|| after(&members(), last))
 }
 
 fn start(cx: &mut Context, node: NodeId) {

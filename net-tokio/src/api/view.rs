@@ -316,7 +316,7 @@ pub struct StatusView {
     pub files: Option<u64>,
     /// Their plain bytes.
     pub file_bytes: u64,
-    /// Blobs on this disk, of all owners; null if it could not be measured.
+    /// Blobs on this disk, of all owners, cached ones aside; null if it could not be measured.
     pub blobs: Option<u64>,
     /// Their bytes.
     pub blob_bytes: Option<u64>,
@@ -328,7 +328,7 @@ pub struct StatusView {
     pub quota_bytes: u64,
     /// What all blobs together may take here, in bytes; 0 for no limit.
     pub store_max_bytes: u64,
-    /// What cached chunks take, of all blobs, in bytes. They give way to all others.
+    /// What cached chunks take, in bytes. They give way to all others.
     pub cached_bytes: u64,
     /// What they may take; 0 for none.
     pub cache_max_bytes: u64,
@@ -620,14 +620,16 @@ impl StatusView {
         let problems = problems(&status);
         let of_owner = |usage: &OwnerUsage| OwnerView { owner: usage.owner, blobs: usage.blobs, bytes: usage.bytes };
         let disk = status.disk.as_ref();
-        let owners = disk.into_iter().flat_map(|disk| &disk.owners);
+        let (cached, owners): (Vec<&OwnerUsage>, Vec<&OwnerUsage>) =
+            disk.into_iter().flat_map(|disk| &disk.owners).partition(|usage| usage.owner == CACHE_OWNER);
+        let cached = cached.first().map_or((0, 0), |usage| (usage.blobs, usage.bytes));
         Self {
             full: status.is_full,
             quota_bytes: status.quota_bytes,
             store_max_bytes: status.store_max_bytes,
-            cached_bytes: status.cached_bytes,
+            cached_bytes: cached.1,
             cache_max_bytes: status.cache_max_bytes,
-            owners: owners.filter(|usage| usage.owner != CACHE_OWNER).map(of_owner).collect(),
+            owners: owners.into_iter().map(of_owner).collect(),
             node: status.node,
             owner: status.owner,
             listen: context.listen.clone(),
@@ -637,8 +639,8 @@ impl StatusView {
             problems,
             files: status.files,
             file_bytes: status.file_bytes,
-            blobs: disk.map(|disk| disk.blobs),
-            blob_bytes: disk.map(|disk| disk.blob_bytes),
+            blobs: disk.map(|disk| disk.blobs.saturating_sub(cached.0)),
+            blob_bytes: disk.map(|disk| disk.blob_bytes.saturating_sub(cached.1)),
             free_bytes: disk.and_then(|disk| disk.free_bytes),
             peers_connected: status.peers_connected,
             members: status.members,

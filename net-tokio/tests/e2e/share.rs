@@ -61,6 +61,7 @@ fn a_ticket_opens_one_version_on_another_owners_node_and_nothing_else() {
     assert!(get(reader, &ticket, &[]) == first);
     assert!(get(reader, &ticket, &["--range", "65530-65545"]) == first[65_530..=65_545]);
     assert_eq!(reader.count("blobs"), before, "what a ticket opens is not kept");
+    assert!(reader.count("cached_bytes") > 5 * CHUNK as u64, "but cached");
     assert!(reader.names().is_empty());
     reader.try_get(&["letters/dear-diary.txt"]).fails(3, "not_found", &[]);
     owner.put("letters/dear-diary.txt", &second);
@@ -89,7 +90,9 @@ fn a_ticket_expires_and_is_void_once_its_file_is_deleted() {
     });
     expired.fails(1, "ticket_expired", &["ask whoever gave it to you"]);
     assert_eq!(get(reader, &ticket, &[]), b"for a short time");
+    assert!(reader.count("cached_bytes") > 0);
     owner.forever(&["rm", "letters/dear-diary.txt"]).exits(0);
+    reader.wait_for("cached_bytes", |bytes| bytes == 0);
     let (got, _) = try_get(reader, &ticket, &[]);
     got.fails(3, "ticket_gone", &["its owner has deleted it"]);
     for expires in ["0s", "soon", "11y"] {

@@ -394,7 +394,6 @@ fn status() -> StatusInfo {
         is_full: false,
         quota_bytes: 0,
         store_max_bytes: 0,
-        cached_bytes: 0,
         cache_max_bytes: 0,
         mended: 0,
         unmended: 0,
