@@ -10,13 +10,14 @@
 //! And nothing is missing: every record has its pages, and, unless it was evicted or is light there, every page of it has a reference to each of
 //! its chunks, and each of those is there, unless the plan destroyed it.
 //!
-//! Not looked at: disks that lie, or of which nobody knows what they lost; a core that has not come to rest in time, since
+//! Not looked at: what is cached, which needs no reason but room; disks that lie, or of which nobody knows what they lost; a core that has not come to rest in time, since
 //! that is the convergence oracle's business.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use forever_core::disk::CACHE_OWNER;
 use forever_core::ids::{BlobKey, ChunkId, OwnerId, PageId, RecordId};
 use forever_core::manifest::{Children, check_page};
 use forever_core::record::{RecordBody, SignedRecord};
@@ -158,7 +159,7 @@ impl Collection {
         self.check_pages(node, &contents, &disk)?;
         let lease_ms = u64::try_from(view.scenario().config.lease.as_millis()).unwrap_or(u64::MAX);
         let is_over = |since_ms: u64| disk.lived_ms.saturating_sub(since_ms) > lease_ms + lease_ms / 4 + LEASE_SLACK_MS;
-        for blob in contents.blobs.keys() {
+        for blob in contents.blobs.keys().filter(|blob| blob.owner != CACHE_OWNER) {
             let from = (blob.owner, blob.chunk, PageId([0; 32]));
             let has_reference = disk
                 .references
