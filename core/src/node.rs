@@ -656,6 +656,21 @@ impl Node {
         self.run_all(|task, cx| task.on_peer_gone(cx, node));
     }
 
+    /// A peer answered, or did not.
+    fn on_answered(&mut self, client: AskClient, node: NodeId, answer: Option<Answer>) {
+        let cx = &mut self.cx;
+        match client {
+            AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
+            AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
+            AskClient::Checkpoint(record) => checkpoints::on_answered(cx, node, record, answer),
+            AskClient::Sync(id) => sync::on_answered(cx, id, node, answer),
+            AskClient::Nobody => {}
+            AskClient::Members => exchange::on_answered(cx, node, answer),
+            AskClient::Promise(record) => collect::on_answered(cx, record, node, answer),
+            AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
+        }
+    }
+
     fn on_signal(&mut self, signal: Signal) {
         let cx = &mut self.cx;
         match signal {
@@ -697,16 +712,7 @@ impl Node {
                     self.run(request, |task, cx| task.on_located(cx, located));
                 }
             }
-            Signal::Answered { client, node, answer } => match client {
-                AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
-                AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
-                AskClient::Checkpoint(record) => checkpoints::on_answered(cx, node, record, answer),
-                AskClient::Sync(id) => sync::on_answered(cx, id, node, answer),
-                AskClient::Nobody => {}
-                AskClient::Members => exchange::on_answered(cx, node, answer),
-                AskClient::Promise(record) => collect::on_answered(cx, record, node, answer),
-                AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
-            },
+            Signal::Answered { client, node, answer } => self.on_answered(client, node, answer),
             Signal::Pulled { client, record, outcome } => match client {
                 PullClient::Announce { link, request } => announce::on_pulled(cx, link, request, &record, outcome),
                 PullClient::Promise { link, request } => {

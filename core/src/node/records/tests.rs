@@ -92,7 +92,11 @@ impl Rig {
                 }
                 DiskDone::Committed
             }
-            other => panic!("{other:?}"),
+            other @ (DiskOp::WriteBlob { .. }
+            | DiskOp::ReadBlob { .. }
+            | DiskOp::HasBlobs { .. }
+            | DiskOp::Usage
+            | DiskOp::ListBlobs { .. }) => panic!("{other:?}"),
         })
     }
 
