@@ -35,7 +35,7 @@ const WAITING_BYTES_MAX: u64 = 4 << 20;
 const PARTS: u64 = 16;
 
 /// Chunks that are listed or dropped at once.
-const BATCH: usize = 256;
+const BATCH: u32 = 256;
 
 /// Operations that the cache may have under way: a drop, a listing, and writes, each of what a get has under way.
 pub(crate) const OPERATIONS_MAX: u64 = 2 + 1_024;
@@ -277,7 +277,7 @@ fn drop_leaving(cx: &mut Context) {
         return;
     }
     cx.cache.dropping = true;
-    let chunks: Vec<ChunkId> = cx.cache.leaving.keys().take(BATCH).copied().collect();
+    let chunks: Vec<ChunkId> = cx.cache.leaving.keys().take(BATCH as usize).copied().collect();
     let writes = chunks.iter().map(|chunk| Write::drop_blob(blob_of(*chunk))).collect();
     let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes };
     cx.disk(commit, Pending::Cache(CacheStep::Dropped(chunks)));
@@ -338,7 +338,7 @@ fn add_waiting(cx: &mut Context) {
 
 fn list_left(cx: &mut Context) {
     let after = Some(blob_of(ChunkId([0; 32])));
-    cx.disk(DiskOp::ListBlobs { after, limit: BATCH as u32 }, Pending::Cache(CacheStep::Left));
+    cx.disk(DiskOp::ListBlobs { after, limit: BATCH }, Pending::Cache(CacheStep::Left));
 }
 
 fn on_left(cx: &mut Context, result: DiskResult) {

@@ -325,7 +325,6 @@ fn the_openapi_document_has_every_endpoint() {
         "/v1/status",
         "/v1/peers",
         "/v1/failures/{request}",
-        "/v1/fsck",
         "/v1/openapi.json",
         "/healthz",
     ] {
@@ -338,6 +337,7 @@ fn the_openapi_document_has_every_endpoint() {
         "/v1/tickets/get",
         "/v1/restore",
         "/v1/scrub",
+        "/v1/fsck",
         "/v1/leave",
         "/v1/forget/{node}",
     ];
