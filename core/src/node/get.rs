@@ -462,7 +462,8 @@ impl Task for Get {
                 cluster::reach(cx, node);
             }
         }
-        let is_deleted = located.records.winner().is_some_and(|newest| newest.record.body == RecordBody::Tombstone);
+        let deletes = |other: &SignedRecord| other.record.body == RecordBody::Tombstone && other.rank() > record.rank();
+        let is_deleted = located.records.iter().any(deletes);
         if !is_deleted && cx.cache.deletions() == self.deletions {
             cache::begin(cx, self.id, (record.record.owner, record.record.name_id));
         }
