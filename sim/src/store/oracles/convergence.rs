@@ -4,8 +4,8 @@
 //! anything. And the healed core works: each of its nodes that can reach
 //! another puts a file, evicts it if it can reach two, and deletes it.
 //!
-//! Present limit of the core: only the writer brings its records to others, and only to those that it knew when it wrote;
-//! so a record is demanded of a node if its writer is in the core, has its disk since, and had met the node before the write
+//! Repair among the others is the placed oracle's business (`placed.rs`). Here it is looked at what the writer owes; so a record is
+//! demanded of a node if its writer is in the core, has its disk since, and had met the node before the write
 //! began. A node that lies, or that lost its disk after it was told, is not told again; nor is a record demanded
 //! whose chunks no disk of the core can give any more.
 

@@ -4,8 +4,8 @@
 //! Deletes and puts are ordered by their versions. That no device stamps a delete below what it has written before is the
 //! sessions oracle's business.
 //!
-//! Present limits of the core: that the deleted file's chunks are gone is not checked, because nothing collects them yet;
-//! and a device that only the writer could have told of the delete may not know of it (see the durability oracle).
+//! That the deleted file's chunks are gone once its keep is over is the collection oracle's business. A device that only the writer
+//! could have told of the delete may not know of it (see the durability oracle).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
