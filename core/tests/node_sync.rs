@@ -398,3 +398,27 @@ fn digests_of_a_wrong_number_are_a_lie() {
     let forever_core::event::What::Status(status) = world.ask(0, Command::Status) else { panic!() };
     assert!(status.protocol_errors > 0);
 }
+
+#[test]
+fn what_one_node_has_pruned_and_another_keeps_a_while_longer_does_not_come_back() {
+    let day = Duration::from_secs(20);
+    let retention = Retention { keep_versions: 1, keep_days: 1, replicas: Replicas::ALL };
+    let mut world = World::with(3, |_, config| Config { retention, day, sync_interval: day / 10, ..config });
+    // The first believes that it is five minutes ago.
+    world.set_back(0, 300_000);
+    let checkpoints = |world: &mut World, host| records(world, host).len();
+    world.put(1, "file", &content(5_000, 1)).unwrap();
+    world.put(1, "file", &content(5_000, 2)).unwrap();
+    world.run_for(day * 4);
+    assert_eq!([0, 1, 2].map(|host| checkpoints(&mut world, host)), [3, 2, 2]);
+    assert_eq!([0, 1, 2].map(|host| world.disk(host).blobs.len()), [10, 5, 5]);
+    let heard = listen(&mut world);
+    world.run_for(day * 3);
+    let mut kinds = std::collections::BTreeMap::<String, usize>::new();
+    heard.borrow().iter().for_each(|(kind, _)| *kinds.entry(kind.clone()).or_default() += 1);
+    eprintln!("{kinds:?}");
+    assert_eq!([0, 1, 2].map(|host| checkpoints(&mut world, host)), [3, 2, 2]);
+    world.run_for(day * 20);
+    assert_eq!([0, 1, 2].map(|host| checkpoints(&mut world, host)), [2, 2, 2]);
+    assert_eq!([0, 1, 2].map(|host| world.disk(host).blobs.len()), [5, 5, 5]);
+}

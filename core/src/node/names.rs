@@ -17,7 +17,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pages::file_info;
 use crate::node::pending::Pending;
 use crate::node::signal::Signal;
-use crate::node::{cache, checkpoints, schema};
+use crate::node::{cache, checkpoints, collect, schema};
 use crate::placement::Replicas;
 use crate::record::{Rank, RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
@@ -222,6 +222,8 @@ pub(crate) fn on_stored(cx: &mut Context, record: SignedRecord) {
     if record.record.body == RecordBody::Tombstone {
         cache::on_deleted(cx, &record);
     }
+    // Older ones of the name may have to go.
+    collect::look_at(cx, record.record.owner, record.record.name_id);
     if record.record.owner == cx.owner {
         cx.signal(Signal::OwnRecordStored(record));
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::disk::{DiskError, Write};
 use crate::event::{RequestError, WriteReport};
-use crate::ids::{NameId, NodeId, RecordId, RequestId};
+use crate::ids::{NodeId, RecordId, RequestId};
 use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
 use crate::node::page_store::RecordPages;
@@ -20,7 +20,7 @@ use crate::node::records::{self, With};
 use crate::node::signal::{Delivery, Signal};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, collect, outbox, schema};
+use crate::node::{answers, asks, outbox, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::version::{ClockError, Version};
 use crate::work::{WorkOp, WorkResult};
@@ -29,8 +29,8 @@ use crate::{buggify, planted, sometimes};
 /// What a publication waits for.
 #[derive(Debug)]
 pub(crate) enum PublishStep {
-    /// The record of this name, and the deliveries that its commit notes as owed.
-    Commit(u64, NameId),
+    /// The record, and the deliveries that its commit notes as owed.
+    Commit(u64),
     /// The record that a peer says supersedes the one published.
     Verify(NodeId, RecordId),
 }
@@ -108,7 +108,7 @@ pub(crate) fn start(
     );
     writes.extend(pages.taken_over(cx.owner));
     let require_keys = pages.required(cx.owner);
-    let step = PublishStep::Commit(owed, name);
+    let step = PublishStep::Commit(owed);
     let publish = Publish {
         record: record.clone(),
         targets,
@@ -134,12 +134,11 @@ pub(crate) fn cancel(cx: &mut Context, request: RequestId) {
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: PublishStep, completion: Completion) {
     match step {
-        PublishStep::Commit(owed, name) => {
+        PublishStep::Commit(owed) => {
             let committed = completion.committed();
             if committed == Ok(true) {
                 cx.counters.owed += owed;
             }
-            collect::look_at(cx, cx.owner, name);
             on_committed(cx, request, committed);
         }
         PublishStep::Verify(node, record) => on_verified(cx, request, node, record, completion.work()),

@@ -16,10 +16,10 @@ use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskOp, Write};
 use crate::frame::Refusal;
-use crate::ids::{BlobKey, ChunkId, LinkId, NameId, NodeId, ObjectId, ObjectKey, OwnerId, PageId, RecordId, RequestId};
+use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, PageId, RecordId, RequestId};
 use crate::manifest::{Children, ChunkRef, PAGE_LEN_MAX, PageContext, PageRef};
 use crate::node::cluster::Part;
-use crate::node::collect::{self, ChunkLease};
+use crate::node::collect::ChunkLease;
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::judge::{self, Judging, Verdict};
@@ -105,8 +105,7 @@ pub(crate) enum PullStep {
     /// A chunk that a peer gave is written; this is its length.
     Write(BlobKey, u32, NodeId),
     CommitPage,
-    /// The record of this name.
-    CommitRecord(OwnerId, NameId),
+    CommitRecord,
 }
 
 #[derive(Debug)]
@@ -453,14 +452,11 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
             }
             Err(error) => refuse_disk(cx, id, &error),
         },
-        PullStep::CommitRecord(owner, name) => {
-            collect::look_at(cx, owner, name);
-            match completion.committed() {
-                Ok(true) => on_record_stored(cx, id),
-                Ok(false) => refuse(cx, id, Refusal::Disk),
-                Err(error) => refuse_disk(cx, id, &error),
-            }
-        }
+        PullStep::CommitRecord => match completion.committed() {
+            Ok(true) => on_record_stored(cx, id),
+            Ok(false) => refuse(cx, id, Refusal::Disk),
+            Err(error) => refuse_disk(cx, id, &error),
+        },
     }
 }
 
@@ -619,8 +615,7 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
         require_keys.push(schema::record_key(&record));
     }
     let with = With { require_keys, writes, ..With::default() };
-    let step = PullStep::CommitRecord(owner, record.record.name_id);
-    records::add(cx, record, with, Pending::Pull(id, step));
+    records::add(cx, record, with, Pending::Pull(id, PullStep::CommitRecord));
 }
 
 fn on_record_stored(cx: &mut Context, id: PullId) {

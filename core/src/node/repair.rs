@@ -4,21 +4,16 @@
 //! Nothing of this is remembered across a restart: the next comparison finds again what is still missing, and chunks that came stay.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::vec::Vec;
 use core::time::Duration;
-
-use bytes::Bytes;
 
 use crate::disk::DiskOp;
 use crate::ids::{NodeId, RecordId};
-use crate::merge::{Age, RecordSet};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
-use crate::node::locate::RECORDS_MAX;
 use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::timers::Timer;
-use crate::node::{age, answers, cluster, mend, schema, sync};
+use crate::node::{answers, cluster, mend, schema, sync};
 use crate::record::SignedRecord;
 use crate::time::Monotonic;
 use crate::{planted, sometimes};
@@ -28,9 +23,6 @@ const ACTIVE_MAX: usize = 4;
 
 /// Records that wait for their turn. Comparisons wait while there are half as many.
 const WAITING_MAX: usize = 4_096;
-
-/// Bytes of a record's key that say its name.
-const NAME_KEY_LEN: usize = 1 + 32 + 32;
 
 /// The first and the longest wait before a record is fetched again that could not be had; each is twice the last.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -51,14 +43,24 @@ struct Want {
     sources: BTreeSet<NodeId>,
 }
 
+/// A record that is not fetched for a while.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    /// When it may be fetched again, and the wait that was.
+    again: Monotonic,
+    wait: Duration,
+    /// Its name would not keep it, as far as newer records here say.
+    is_obsolete: bool,
+}
+
 /// What is being repaired, and what waits.
 #[derive(Debug, Default)]
 pub(crate) struct Repairs {
     queue: BTreeMap<Place, Want>,
     places: BTreeMap<RecordId, Place>,
     active: BTreeMap<RecordId, Want>,
-    /// Records that could not be had: when they are fetched again, and the wait that was.
-    refused: BTreeMap<RecordId, (Monotonic, Duration)>,
+    /// Records that could not be had, or that their names would not keep.
+    refused: BTreeMap<RecordId, Refused>,
     /// Bytes that may be fetched now; below nothing after one that was longer.
     tokens: i64,
     counted_at: Monotonic,
@@ -92,8 +94,11 @@ pub(crate) fn want(cx: &mut Context, record: SignedRecord, from: NodeId) {
         want.sources.insert(from);
         return;
     }
-    let waits = cx.repairs.refused.get(&id).is_some_and(|(again, _)| cx.now.mono < *again);
-    if waits || cx.repairs.queue.len() >= WAITING_MAX || cx.evicting.contains(&id) {
+    let waits = cx.repairs.refused.get(&id).filter(|refused| cx.now.mono < refused.again).copied();
+    if waits.is_some_and(|refused| refused.is_obsolete) {
+        return;
+    }
+    if waits.is_some() || cx.repairs.queue.len() >= WAITING_MAX || cx.evicting.contains(&id) {
         return sync::mark_later(cx, from);
     }
     // The fewer of its holders live, the more is it in danger.
@@ -109,26 +114,24 @@ fn pump(cx: &mut Context) {
         let Some((_, want)) = cx.repairs.queue.pop_first() else { return };
         let id = want.record.id;
         cx.repairs.places.remove(&id);
-        let from = schema::name_records(want.record.record.owner, want.record.record.name_id);
+        let keys = alloc::vec![schema::record_key(&want.record)];
         cx.repairs.active.insert(id, want);
-        let scan = DiskOp::Scan { to: schema::end_of(&from), from, limit: RECORDS_MAX, reverse: true };
-        cx.disk(scan, Pending::Repair(id));
+        cx.disk(DiskOp::Lookup { keys }, Pending::Repair(id));
     }
 }
 
-/// The disk has told what it has of the name.
+/// The disk has told whether it has the record.
 pub(crate) fn on_completion(cx: &mut Context, id: RecordId, completion: Completion) {
     let Some(Want { record, sources }) = cx.repairs.active.get(&id) else { return };
     let (record, mut sources) = (record.clone(), sources.clone());
-    let entries = match completion.entries() {
-        Ok((entries, _)) => entries,
+    let is_here = match completion.values() {
+        Ok(values) => values.iter().any(Option::is_some),
         Err(error) => {
             answers::note_disk_error(cx, &error);
             return put_off(cx, id);
         }
     };
-    let age = age::of_versions(cx);
-    let part = cluster::part_here(cx, &record.record).filter(|_| is_missing(entries, &record, age));
+    let part = cluster::part_here(cx, &record.record).filter(|_| !is_here);
     let Some(part) = part.filter(|_| !cx.evicting.contains(&id)) else {
         cx.repairs.active.remove(&id);
         return pump(cx);
@@ -140,23 +143,11 @@ pub(crate) fn on_completion(cx: &mut Context, id: RecordId, completion: Completi
     pull::start(cx, record, part, PullClient::Repair, sources);
 }
 
-/// Whether a record is not among those of its name, and would be kept with them.
-fn is_missing(entries: Vec<(Bytes, Bytes)>, record: &SignedRecord, age: Age) -> bool {
-    let key = schema::record_key(record);
-    if entries.iter().any(|(other, _)| *other == key) {
-        return false;
-    }
-    let records = entries.into_iter().filter_map(|(_, bytes)| SignedRecord::decode(bytes).ok());
-    let of_name = |other: &SignedRecord| schema::record_key(other).starts_with(&key[..NAME_KEY_LEN]);
-    let names: RecordSet = records.filter(of_name).chain([record.clone()]).collect();
-    names.kept(age).iter().any(|kept| kept.id == record.id)
-}
-
 /// It cannot be had now: whoever has it is compared with again.
 fn put_off(cx: &mut Context, id: RecordId) {
     sometimes!(cx.simulation, "repair.put-off");
     let Some(want) = cx.repairs.active.remove(&id) else { return };
-    refuse(cx, id);
+    refuse(cx, id, false);
     for node in want.sources {
         if !planted!(cx.simulation, RepairNotRearmed) {
             sync::mark_later(cx, node);
@@ -169,15 +160,23 @@ fn put_off(cx: &mut Context, id: RecordId) {
     pump(cx);
 }
 
-/// A record could not be had: the next try is later than the last was.
-fn refuse(cx: &mut Context, id: RecordId) {
+/// A record could not be had: the next try is later than the last was. Or its name would not keep it: then it is not looked at
+/// again for the longest wait.
+fn refuse(cx: &mut Context, id: RecordId, is_obsolete: bool) {
     let (first, longest) = AGAIN;
-    let wait = cx.repairs.refused.remove(&id).map_or(first, |(_, wait)| (wait * 2).min(longest));
+    let before = cx.repairs.refused.remove(&id);
+    let next = before.map_or(first, |refused| (refused.wait * 2).min(longest));
+    let wait = if is_obsolete { longest } else { next };
     if cx.repairs.refused.len() >= REFUSED_MAX {
         cx.repairs.refused.pop_first();
     }
     let again = cx.now.mono + cx.jitter(wait);
-    cx.repairs.refused.insert(id, (again, wait));
+    cx.repairs.refused.insert(id, Refused { again, wait, is_obsolete });
+}
+
+/// Whether a record's name was found not to keep it, a moment ago: who lacks it lacks nothing.
+pub(crate) fn is_obsolete(cx: &Context, id: RecordId) -> bool {
+    cx.repairs.refused.get(&id).is_some_and(|refused| refused.is_obsolete && cx.now.mono < refused.again)
 }
 
 /// Somebody has come who may have what could not be had, or others are to hold it.
@@ -193,6 +192,7 @@ pub(crate) fn on_pulled(cx: &mut Context, record: &SignedRecord, outcome: PullOu
         PullOutcome::Obsolete(_) => {
             sometimes!(cx.simulation, "repair.obsolete");
             cx.repairs.active.remove(&record.id);
+            refuse(cx, record.id, true);
             pump(cx);
         }
         PullOutcome::Stored { .. } => {

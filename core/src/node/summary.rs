@@ -117,7 +117,8 @@ impl Summary {
 }
 
 fn take<K: Ord>(sums: &mut BTreeMap<K, Sum>, key: K, sum: Sum) {
-    let held = sums.get_mut(&key).expect("only records that were counted are taken off");
+    // A disk that acknowledged a removal which it did not make has the record gone again: the next start counts anew.
+    let Some(held) = sums.get_mut(&key) else { return };
     held.remove(sum);
     if held.is_empty() {
         sums.remove(&key);

@@ -3,7 +3,7 @@
 //! whoever wrote it and wherever it was brought first; a file's with all its pages and chunks, if the disks of the core have
 //! an intact copy between them; and a deletion is on all nodes of the core.
 //!
-//! Excused is what a holder evicted, what may not fit into the room that it has or gives an owner, and what the plan destroyed on its disk and it has not read since. Nodes that lie, and disks
+//! Excused is what a holder evicted or may have had no room for, and what the plan destroyed on its disk and it has not read since. Nodes that lie, and disks
 //! that acknowledged what they did not store, are neither asked for anything nor taken for a source.
 //!
 //! Holders are the first in rank among all nodes: whoever of them is in the core is a holder, whether or not the others count as
@@ -79,8 +79,8 @@ fn lacking(view: &dyn View, disks: &Disks, record: &SignedRecord) -> Vec<Misplac
     let holders = holders(view, record);
     let mut lacking = Vec::new();
     for (node, contents) in disks.iter().filter(|(node, _)| holders.contains(node)) {
-        let may_refuse = |owner| history::may_lack_room(view, *node, owner);
-        if is_file && (is_evicted(contents, record) || may_refuse(record.record.owner)) {
+        let may_lack_room = history::may_lack_room(view, *node, record.record.owner);
+        if is_file && (is_evicted(contents, record) || may_lack_room) {
             continue;
         }
         let broken = match holding(contents, record) {
