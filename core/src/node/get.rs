@@ -462,7 +462,9 @@ impl Task for Get {
                 cluster::reach(cx, node);
             }
         }
-        let is_deleted = located.records.winner().is_some_and(|newest| newest.record.body == RecordBody::Tombstone);
+        // A version below a deletion is deleted even if the name has been written again.
+        let is_deletion = |other: &SignedRecord| other.record.body == RecordBody::Tombstone;
+        let is_deleted = located.records.iter().any(|other| is_deletion(other) && other.rank() > record.rank());
         if !is_deleted && cx.cache.deletions() == self.deletions {
             cache::begin(cx, self.id, (record.record.owner, record.record.name_id));
         }

@@ -177,7 +177,8 @@ pub(crate) fn on_told_looked(
             return links::answer(cx, tale.link, Frame::Told { request: tale.request, lacking: None });
         }
     };
-    let is_lacking = |(record, value): &(SignedRecord, _)| Option::is_none(value) && !repair::is_obsolete(cx, record.id);
+    let is_lacking =
+        |(record, value): &(SignedRecord, _)| Option::is_none(value) && !repair::is_obsolete(cx, record.id);
     let lacking = records.into_iter().zip(values).filter(is_lacking);
     let records: Vec<Bytes> = lacking.map(|(record, _)| record.bytes).collect();
     if records.is_empty() {
