@@ -462,8 +462,9 @@ impl Task for Get {
                 cluster::reach(cx, node);
             }
         }
-        let deletes = |other: &SignedRecord| other.record.body == RecordBody::Tombstone && other.rank() > record.rank();
-        let is_deleted = located.records.iter().any(deletes);
+        // A version below a deletion is deleted even if the name has been written again.
+        let is_deletion = |other: &SignedRecord| other.record.body == RecordBody::Tombstone;
+        let is_deleted = located.records.iter().any(|other| is_deletion(other) && other.rank() > record.rank());
         if !is_deleted && cx.cache.deletions() == self.deletions {
             cache::begin(cx, self.id, (record.record.owner, record.record.name_id));
         }

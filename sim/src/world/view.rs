@@ -12,6 +12,7 @@ use forever_net_tokio::link::CONTROL_WAITING_MAX;
 
 use super::World;
 use super::net::EndState;
+use crate::store::oracles::bounds;
 use crate::store::{Contents, Holding, Scenario, View, machine};
 
 impl View for World {
@@ -95,13 +96,14 @@ impl World {
         let own = host.secrets.keys.owner_id();
         let others = owners.iter().filter(|usage| usage.owner != own && usage.owner != CACHE_OWNER);
         let others = others.map(|usage| usage.bytes);
+        let [cached_bytes, others_bytes, all_bytes] = bounds::ROOM;
         let cached = owners.iter().find(|usage| usage.owner == CACHE_OWNER).map_or(0, |usage| usage.bytes);
-        let mut room = vec![("bytes of cached chunks", cached, cache)];
+        let mut room = vec![(cached_bytes, cached, cache)];
         if quota > 0 {
-            room.push(("bytes of another owner's blobs", others.max().unwrap_or(0), quota));
+            room.push((others_bytes, others.max().unwrap_or(0), quota));
         }
         if max > 0 {
-            room.push(("bytes of all blobs", owners.iter().map(|usage| usage.bytes).sum(), max));
+            room.push((all_bytes, owners.iter().map(|usage| usage.bytes).sum(), max));
         }
         room
     }
