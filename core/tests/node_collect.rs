@@ -121,7 +121,7 @@ fn chunks_that_another_file_or_version_shares_stay() {
     for host in 0..2 {
         assert_eq!((rows(&mut world, host).as_str(), blobs(&mut world, host)), ("R2 P1 F4", 4), "host {host}");
     }
-    assert_eq!(world.get(0 + 1, "one").unwrap(), changed);
+    assert_eq!(world.get(1, "one").unwrap(), changed);
 }
 
 #[test]

@@ -63,10 +63,8 @@ pub(crate) fn before_deletion(cx: &mut Context, located: &Located) -> Result<Sig
     if let Some(before) = kept.iter().rev().find(|record| record.record.body.is_file()) {
         return Ok(before.clone());
     }
-    match nothing_found(cx, located) {
-        RequestError::NotFound => Err(RequestError::NotKept),
-        error => Err(error),
-    }
+    let error = nothing_found(cx, located);
+    Err(if error == RequestError::NotFound { RequestError::NotKept } else { error })
 }
 
 /// The record that a ticket names, and no other of its name.

@@ -1,5 +1,6 @@
 //! Whether a name would keep a record, by the records of the name that are here.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -28,7 +29,7 @@ pub(crate) struct Judging {
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// More records must be read.
-    Unknown(Judging),
+    Unknown(Box<Judging>),
     /// The name would keep it, or it is here.
     Kept,
     /// It would not, because of the records above it: this is the newest.
@@ -52,7 +53,7 @@ impl Judging {
 }
 
 /// Records of the name are read, the newest first.
-pub(crate) fn go_on(mut judging: Judging, entries: Vec<(Bytes, Bytes)>, more: bool) -> Verdict {
+pub(crate) fn go_on(mut judging: Box<Judging>, entries: Vec<(Bytes, Bytes)>, more: bool) -> Verdict {
     for (key, bytes) in entries {
         judging.before = key;
         let Ok(record) = SignedRecord::decode(bytes.clone()) else { continue };

@@ -27,6 +27,7 @@ pub(crate) enum PagesStep {
 
 /// What came of a page.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub(crate) enum PageProgress {
     /// The next is under way.
     More,

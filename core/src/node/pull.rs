@@ -9,6 +9,7 @@
 //! the owner that does not hold the file: the record is marked, so that nobody takes it for whole, and its pages need no chunks
 //! here. A record that is here already stays as it is. One that was marked and is pulled whole loses its mark.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
@@ -98,7 +99,7 @@ pub(crate) enum PullOutcome {
 #[derive(Debug)]
 pub(crate) enum PullStep {
     /// Whether the name would keep the record.
-    Judge(Judging),
+    Judge(Box<Judging>),
     /// What is here of an own record: it, and its mark.
     Own,
     Has,
@@ -289,11 +290,11 @@ fn begin(cx: &mut Context, id: PullId) {
     let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return cx.activities.end(activity) };
     pull.activity = Some(activity);
     let record = pull.record.clone();
-    let judging = Judging::new(cx, &record);
+    let judging = Box::new(Judging::new(cx, &record));
     judge_on(cx, id, judging);
 }
 
-fn judge_on(cx: &mut Context, id: PullId, judging: Judging) {
+fn judge_on(cx: &mut Context, id: PullId, judging: Box<Judging>) {
     let scan = judging.scan();
     cx.disk(scan, Pending::Pull(id, PullStep::Judge(judging)));
 }

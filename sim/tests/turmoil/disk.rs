@@ -178,10 +178,10 @@ fn an_index_of_which_bits_have_flipped_is_refused_or_says_what_it_said() {
         assert!(run.has_bitten(id) && !run.is_up(1));
         run.end(id, &fault);
         run.until_linked();
-        let losses = run.events.iter().filter_map(|event| match event {
-            Event::Lost { node: 1, what } => Some(what.clone()),
-            _ => None,
-        });
+        let losses = run
+            .events
+            .iter()
+            .filter_map(|event| if let Event::Lost { node: 1, what } = event { Some(what.clone()) } else { None });
         let losses: Vec<DiskLoss> = losses.collect();
         match losses.as_slice() {
             [] => {

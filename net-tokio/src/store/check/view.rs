@@ -32,6 +32,7 @@ pub(super) struct View<'a> {
     owners: BTreeMap<OwnerId, Counters>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one in a check")]
 enum Source<'a> {
     /// Of one moment.
     Rest {
