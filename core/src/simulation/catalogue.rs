@@ -82,6 +82,7 @@ pub const PROBES: &[(&str, &str)] = &[
     ("records.changed-while-counted", "a record changed while the scan at start read it"),
     ("records.in-doubt", "the commit of a record failed, and the disk is asked whether it was made"),
     ("repair.done", "a record that was to be here was fetched"),
+    ("repair.obsolete", "a record was to be repaired that its name would not keep here"),
     ("repair.put-off", "a record that was to be here could not be had"),
     ("repair.without-the-owner", "a record was repaired from a peer that is no device of its owner"),
     ("restore.file-restored", "a restore brought a record back"),

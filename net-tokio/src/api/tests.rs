@@ -344,5 +344,5 @@ fn the_openapi_document_has_every_endpoint() {
     for path in posts {
         assert_eq!(methods(path), ["post"], "{path}");
     }
-    assert_eq!(paths.len(), 17);
+    assert_eq!(paths.len(), 18);
 }

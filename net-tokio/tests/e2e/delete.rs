@@ -30,6 +30,7 @@ fn what_is_deleted_is_found_nowhere() {
 fn a_peer_that_was_away_learns_of_the_delete_when_it_is_back() {
     let mut cluster = Cluster::start(3);
     cluster[2].put("secret", &content("secret", 1000));
+    cluster[2].wait_for("pending", |pending| pending == 0);
     cluster[0].kill9();
     cluster[2].wait_for_peers(1);
     let deleted = cluster[2].forever(&["rm", "secret"]).json();

@@ -170,9 +170,15 @@ impl Host {
     /// The bytes of a name.
     #[track_caller]
     pub(crate) fn get(&self, name: &str) -> Vec<u8> {
+        let (code, bytes) = self.try_get(name);
+        assert_eq!(code, Some(0), "{name}");
+        bytes
+    }
+
+    /// How a get of a name ends, and what it gives.
+    pub(crate) fn try_get(&self, name: &str) -> (Option<i32>, Vec<u8>) {
         let ended = self.command().args(["get", name, "-o", "-"]).output().unwrap();
-        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-        ended.stdout
+        (ended.status.code(), ended.stdout)
     }
 
     /// What `status` says.

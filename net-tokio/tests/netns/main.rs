@@ -67,10 +67,9 @@ fn two_that_were_cut_off_and_the_other_three_agree_once_they_are_joined_again() 
     second.put("right", b"of the two");
     second.put("both", b"as the two have it");
     // Its holders may all be among the three: then it cannot be had, and that is what it says.
-    let got = second.run(&["get", "common", "-o", "-"]);
-    match got.code {
-        Some(0) => assert_eq!(got.stdout, b"before the cut"),
-        code => assert_eq!(code, Some(4), "{got:?}"),
+    match second.try_get("common") {
+        (Some(0), bytes) => assert_eq!(bytes, b"before the cut"),
+        (code, _) => assert_eq!(code, Some(4)),
     }
     assert_eq!(second.get("both"), b"as the two have it");
 
@@ -87,7 +86,7 @@ fn two_that_were_cut_off_and_the_other_three_agree_once_they_are_joined_again() 
         assert_eq!(host.get("left"), b"of the three");
         assert_eq!(host.get("right"), b"of the two");
         assert_eq!(host.get("common"), b"before the cut");
-        assert_eq!(host.run(&["get", "gone", "-o", "-"]).code, Some(3), "what was deleted stays deleted");
+        assert_eq!(host.try_get("gone").0, Some(3), "what was deleted stays deleted");
         eventually("both histories to have both", || (host.lines(&["versions", "both"]).len() == 3).then_some(()));
     }
     for name in &all {

@@ -173,7 +173,7 @@ fn an_index_of_which_bits_have_flipped_is_refused_or_says_what_it_said() {
             rows.into_iter().filter(|(key, _)| matches!(key.first(), Some(b'R' | b'P' | b'F'))).collect()
         };
         let before = files(&mut run);
-        let fault = Fault::IndexRot { node: 1, bits: 1 + u32::try_from(seed).unwrap() };
+        let fault = Fault::IndexRot { node: 1, bits: 200 * (1 + u32::try_from(seed).unwrap()) };
         let id = run.begin(&fault);
         assert!(run.has_bitten(id) && !run.is_up(1));
         run.end(id, &fault);
