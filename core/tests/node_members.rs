@@ -14,6 +14,8 @@ use forever_core::command::Command;
 use forever_core::config::Config;
 use forever_core::event::{PeerInfo, PeerState, RequestError, StatusInfo, What};
 use forever_core::output::Output;
+use forever_core::placement::Replicas;
+use forever_core::record::Retention;
 use forever_core::secrets::OwnerSecret;
 use harness::{World, address, content};
 
@@ -236,6 +238,32 @@ fn a_node_that_leaves_counts_no_longer_and_is_not_dialled() {
     world.run_for(Duration::from_secs(2));
     assert_all_connected(&mut world, &[0, 1]);
     assert_eq!(status(&mut world, 0).write_quorum, 2);
+}
+
+#[test]
+fn a_node_that_leaves_hands_over_what_it_holds() {
+    let retention = Retention { replicas: Replicas::new(2).unwrap(), ..Retention::default() };
+    let mut world = World::with(5, |_, config| Config { retention, ..config });
+    let files: Vec<String> = (0..12).map(|number| format!("file {number}")).collect();
+    for (salt, file) in files.iter().enumerate() {
+        world.put(0, file, &content(5_000, u8::try_from(salt).unwrap())).unwrap();
+    }
+    world.run_for(Duration::from_secs(5));
+    let held_by =
+        |world: &mut World, host: usize| world.disk(host).index.keys().filter(|key| key.starts_with(b"R")).count();
+    let leaving = (1..5).max_by_key(|host| held_by(&mut world, *host)).unwrap();
+    assert!(held_by(&mut world, leaving) > 0);
+    assert_eq!(leave(&mut world, leaving), What::Left);
+    // At this very moment, with its disk and the writer's gone, all of it is there.
+    world.crash(leaving);
+    world.crash(0);
+    let owner = world.keys(0).owner_id();
+    let rest: Vec<usize> = (1..5).filter(|host| *host != leaving).collect();
+    let mut chunks = std::collections::BTreeSet::new();
+    for host in rest {
+        chunks.extend(world.disk(host).blobs.keys().filter(|blob| blob.owner == owner).map(|blob| blob.chunk));
+    }
+    assert_eq!(chunks.len(), 12 * 5, "each file's chunks are its own");
 }
 
 #[test]

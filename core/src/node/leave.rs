@@ -1,7 +1,8 @@
 //! Leaving the cluster, and forgetting a node that will not come back.
 //!
-//! A node that leaves says so first, durably, so that placement passes it over; then it waits until nothing is owed by it any
-//! more; then it stops. Whoever breaks that off stays a member.
+//! A node that leaves says so first, durably, so that placement passes it over. Then it hands over: it waits until it owes nobody anything
+//! any more, and until each live member that is to hold something now, and is reached, has fetched what this node has of it. Then it stops.
+//! Whoever breaks that off stays a member.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -17,9 +18,9 @@ use crate::node::pending::Completion;
 use crate::node::swim::Liveness;
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
-use crate::node::{answers, cluster, exchange, query, swim};
+use crate::node::{answers, cluster, exchange, query, swim, sync};
 
-/// How often it is looked whether nothing is owed any more.
+/// How often it is looked whether all has been handed over.
 const LOOK: Duration = Duration::from_millis(250);
 
 fn disk_failed(cx: &mut Context, request: RequestId, error: &DiskError) -> Flow {
@@ -32,7 +33,7 @@ fn disk_failed(cx: &mut Context, request: RequestId, error: &DiskError) -> Flow 
 #[derive(Debug)]
 pub(crate) struct Leave {
     id: RequestId,
-    /// What was owed when it was looked last.
+    /// What was owed or had to be handed over when it was looked last.
     owed: u64,
     is_done: bool,
 }
@@ -43,7 +44,7 @@ impl Leave {
     }
 
     fn look(&mut self, cx: &mut Context) -> Flow {
-        let owed = cluster::owed_before_leaving(cx);
+        let owed = cluster::owed_before_leaving(cx) + sync::to_hand_over(cx);
         if owed == 0 {
             self.is_done = true;
             swim::leave(cx);

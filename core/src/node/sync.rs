@@ -46,6 +46,9 @@ const SOON: Duration = Duration::from_millis(500);
 /// Into how many parts the buckets of one comparison are cut at most: enough for a hundred million records.
 const SPLITS_MAX: u32 = 16_384;
 
+/// A peer that lacks no more records than this of what it is to be handed over is compared with again soon.
+const HAND_OVER_SOON: u64 = 1_024;
+
 /// How often it is looked whether there is room for more to repair.
 const ROOM: Duration = Duration::from_millis(500);
 
@@ -88,6 +91,8 @@ struct Asking {
     /// Items that only this node has, and those that only the peer has, as far as not dealt with.
     here: VecDeque<Item>,
     there: VecDeque<Item>,
+    /// How many records the peer was told of and lacks.
+    lacking: u64,
     /// It waits until there is room for more to repair.
     waits: bool,
 }
@@ -109,6 +114,9 @@ pub(crate) struct Sync {
     /// Buckets that differ although all has been said about them, as long as they stay as they were: a peer may have more of an
     /// owner's records than it should, and what it is to have may not be had.
     settled: BTreeMap<NodeId, BTreeMap<Part, (Digest, Digest)>>,
+    /// Of peers with which a comparison was completed since the members were last others: how many records they lacked then of
+    /// those that they are to have and this node has.
+    lacking: BTreeMap<NodeId, u64>,
     reads: Reads,
     serving: Serving,
 }
@@ -135,12 +143,14 @@ pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     cx.sync.dirty.remove(&node);
     cx.sync.later.remove(&node);
     cx.sync.settled.remove(&node);
+    cx.sync.lacking.remove(&node);
 }
 
 /// Who holds what may have changed.
 pub(crate) fn on_membership(cx: &mut Context) {
     repair::try_all_again(cx);
     cx.sync.settled.clear();
+    cx.sync.lacking.clear();
     for node in cx.links.ready_nodes() {
         mark(cx, node);
     }
@@ -156,6 +166,22 @@ pub(crate) fn mark(cx: &mut Context, node: NodeId) {
 pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
     cx.sync.settled.remove(&node);
     cx.sync.later.insert(node);
+}
+
+/// How much the live members still lack of what they are to have and this node has, as far as it knows; one for each that it has not
+/// compared with since the members were last others. Those that lack something are compared with again.
+pub(crate) fn to_hand_over(cx: &mut Context) -> u64 {
+    let members: Vec<NodeId> = cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
+    let mut rest = 0;
+    for node in members.into_iter().filter(|node| cx.links.of(*node).is_some()) {
+        let lacking = cx.sync.lacking.get(&node).copied();
+        if lacking != Some(0) {
+            rest += lacking.unwrap_or(1);
+            // To tell of many again and again costs more than to wait.
+            if lacking.is_none_or(|lacking| lacking <= HAND_OVER_SOON) { mark(cx, node) } else { mark_later(cx, node) }
+        }
+    }
+    rest
 }
 
 /// Sets the time of the next comparison.
@@ -226,6 +252,7 @@ fn start(cx: &mut Context, node: NodeId) {
         comparison: None,
         here: VecDeque::new(),
         there: VecDeque::new(),
+        lacking: 0,
         waits: false,
     });
     let frame = |request| Frame::Sync { request, shared: shared_root, owner, own: own_root };
@@ -234,8 +261,11 @@ fn start(cx: &mut Context, node: NodeId) {
 
 /// The comparison is over; if it was cut short, it is begun anew after a while.
 fn finish(cx: &mut Context, complete: bool) {
-    let Some(Asking { node, .. }) = cx.sync.asking.take() else { return };
+    let Some(Asking { node, lacking, .. }) = cx.sync.asking.take() else { return };
     schedule(cx);
+    if complete {
+        cx.sync.lacking.insert(node, lacking);
+    }
     if !complete {
         sometimes!(cx.simulation, "sync.cut-short");
         // The others come first: it is busy, or has just gone.

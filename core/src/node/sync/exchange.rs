@@ -114,6 +114,9 @@ pub(super) fn on_told(cx: &mut Context, id: u64, lacking: Option<u32>) {
     if lacking > 0 {
         is_open(cx);
     }
+    if let Some(asking) = asking(cx, id) {
+        asking.lacking += u64::from(lacking);
+    }
     go_on(cx);
 }
 
