@@ -242,8 +242,9 @@ fn a_node_that_leaves_counts_no_longer_and_is_not_dialled() {
 
 #[test]
 fn a_node_that_leaves_hands_over_what_it_holds() {
-    let retention = Retention { replicas: Replicas::new(2).unwrap(), ..Retention::default() };
-    let mut world = World::with(5, |_, config| Config { retention, ..config });
+    let replicas = Replicas::new(2).unwrap();
+    let mut world =
+        World::with(5, |_, config| Config { retention: Retention { replicas, ..config.retention }, ..config });
     let files: Vec<String> = (0..12).map(|number| format!("file {number}")).collect();
     for (salt, file) in files.iter().enumerate() {
         world.put(0, file, &content(5_000, u8::try_from(salt).unwrap())).unwrap();

@@ -171,9 +171,10 @@ pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
 /// How much the live members still lack of what they are to have and this node has, as far as it knows; one for each that it has not
 /// compared with since the members were last others. Those that lack something are compared with again.
 pub(crate) fn to_hand_over(cx: &mut Context) -> u64 {
-    let members: Vec<NodeId> = cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
+    let is_other = |node: &NodeId| *node != cx.me && cx.links.of(*node).is_some();
+    let reached: Vec<NodeId> = cx.service.members().keys().copied().filter(is_other).collect();
     let mut rest = 0;
-    for node in members.into_iter().filter(|node| cx.links.of(*node).is_some()) {
+    for node in reached {
         let lacking = cx.sync.lacking.get(&node).copied();
         if lacking != Some(0) {
             rest += lacking.unwrap_or(1);
