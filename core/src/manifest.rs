@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ChunkId, NameId, OwnerId, PageId};
+use crate::record::Record;
 use crate::seal::BLOB_LEN_MAX;
 use crate::secrets::{ChunkKey, OwnerKeys, PageKey};
 use crate::version::Version;
@@ -121,6 +122,14 @@ pub struct PageContext {
     pub name_id: NameId,
     /// The version.
     pub version: Version,
+}
+
+impl PageContext {
+    /// That of all pages of a record's manifest.
+    #[must_use]
+    pub const fn of(record: &Record) -> Self {
+        Self { owner: record.owner, name_id: record.name_id, version: record.version }
+    }
 }
 
 /// A page sealed.

@@ -45,6 +45,12 @@ impl RecordSet {
         self.records.values()
     }
 
+    /// On how many nodes the name is kept: as many as any of the records says, and at least `usual`.
+    #[must_use]
+    pub fn replicas(&self, usual: Replicas) -> Replicas {
+        self.iter().map(|record| record.record.retention.replicas).fold(usual, Replicas::max)
+    }
+
     /// How many records.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -100,7 +100,6 @@ use crate::secrets::OwnerKeys;
 use crate::time::{Monotonic, Time};
 use crate::{buggify, planted};
 use boot::Boot;
-use collect::RemoveClient;
 use context::Context;
 pub use fetch::FetchId;
 use pending::{Completion, Pending};
@@ -729,7 +728,7 @@ impl Node {
             Signal::Delivered { node, record, outcome } => publish::on_delivered(cx, node, record, outcome),
             Signal::Superseded { request, by } => self.run(request, |task, cx| task.on_superseded(cx, &by)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
-            Signal::Removed { client: RemoveClient::Collector, record, outcome } => {
+            Signal::Removed { record, outcome } => {
                 collect::on_removed(cx, &record, outcome);
             }
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),

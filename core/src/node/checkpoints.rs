@@ -356,32 +356,24 @@ pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
 /// A peer answered, or did not.
 pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answer: Option<Answer>) {
     let is_current = own(cx).is_some_and(|own| own.id == record);
-    match answer {
-        Some(Answer::Announced(AnnounceOutcome::Stored)) if is_current => {
+    match answer.map(Answer::announced) {
+        Some(Some(AnnounceOutcome::Stored)) if is_current => {
             cx.checkpoints.delivered.insert(node);
         }
-        Some(Answer::Announced(AnnounceOutcome::Superseded { by } | AnnounceOutcome::Obsolete { by })) => {
+        Some(Some(AnnounceOutcome::Superseded { by } | AnnounceOutcome::Obsolete { by })) => {
             // Signed in an earlier life of this device, or it crossed the next one on its way.
             let verify = WorkOp::VerifyRecords { records: alloc::vec![by] };
             cx.work(verify, Pending::Checkpoint(CheckpointStep::Verify(node)));
         }
-        Some(Answer::Announced(AnnounceOutcome::Refused(_))) | None if is_current => {
+        Some(Some(AnnounceOutcome::Refused(_))) | None if is_current => {
             cx.checkpoints.told.remove(&node);
             if let Some(targets) = &mut cx.checkpoints.targets {
                 targets.fail(node);
             }
             look_again(cx);
         }
-        Some(Answer::Announced(_)) | None => {}
-        Some(
-            Answer::Records { .. }
-            | Answer::Promised(_)
-            | Answer::Members { .. }
-            | Answer::Synced(_)
-            | Answer::Compared(_)
-            | Answer::Found(_)
-            | Answer::Told(_),
-        ) => asks::on_lie(cx, node),
+        Some(Some(AnnounceOutcome::Stored | AnnounceOutcome::Refused(_))) | None => {}
+        Some(None) => asks::on_lie(cx, node),
     }
 }
 

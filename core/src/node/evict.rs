@@ -306,21 +306,13 @@ impl Task for Evict {
             }
         }
         cx.expect_progress(self.id);
-        match answer {
-            Some(Answer::Promised(true)) => *self.promises.entry(node).or_default() += 1,
-            Some(Answer::Promised(false)) if planted!(cx.simulation, EvictCountsRefusals) => {
+        match answer.map(Answer::promised) {
+            Some(Some(true)) => *self.promises.entry(node).or_default() += 1,
+            Some(Some(false)) if planted!(cx.simulation, EvictCountsRefusals) => {
                 *self.promises.entry(node).or_default() += 1;
             }
-            Some(Answer::Promised(false)) | None => {}
-            Some(
-                Answer::Records { .. }
-                | Answer::Announced(_)
-                | Answer::Members { .. }
-                | Answer::Synced(_)
-                | Answer::Compared(_)
-                | Answer::Found(_)
-                | Answer::Told(_),
-            ) => asks::on_lie(cx, node),
+            Some(Some(false)) | None => {}
+            Some(None) => asks::on_lie(cx, node),
         }
         self.check_promises(cx)
     }

@@ -103,8 +103,8 @@ fn ask(cx: &mut Context, node: NodeId, after: Option<NodeId>) {
 
 /// A peer gave a page of its table, or no answer.
 pub(crate) fn on_answered(cx: &mut Context, node: NodeId, answer: Option<Answer>) {
-    match answer {
-        Some(Answer::Members { members, more }) => {
+    match answer.map(Answer::members) {
+        Some(Some((members, more))) => {
             let in_order = members.is_sorted_by(|one, next| one.member.node < next.member.node);
             let last = members.last().map(|row| row.member.node).filter(|_| more);
             if !in_order || !are_sane(members.iter().map(|row| &row.member)) || (more && last.is_none()) {
@@ -119,15 +119,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, answer: Option<Answer>
                 None => end(cx, node),
             }
         }
-        Some(
-            Answer::Records { .. }
-            | Answer::Announced(_)
-            | Answer::Promised(_)
-            | Answer::Synced(_)
-            | Answer::Compared(_)
-            | Answer::Found(_)
-            | Answer::Told(_),
-        ) => {
+        Some(None) => {
             end(cx, node);
             asks::on_lie(cx, node);
         }

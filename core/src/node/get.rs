@@ -149,7 +149,7 @@ impl Get {
 
     fn open_root(&mut self, cx: &mut Context, page: LoadedPage) -> Flow {
         let Some(record) = &self.record else { return Flow::Continue };
-        let context = context_of(record);
+        let context = PageContext::of(&record.record);
         let (meta, page_refs, list) = match (page.secrets, page.public.children) {
             (Some(PageSecrets::RootOfChunks { meta, keys }), Children::Chunks(chunks)) => {
                 (meta, Vec::new(), Some(chunks.into_iter().zip(keys).collect::<Vec<_>>()))
@@ -399,11 +399,6 @@ impl Get {
     }
 }
 
-fn context_of(record: &SignedRecord) -> PageContext {
-    let SignedRecord { record, .. } = record;
-    PageContext { owner: record.owner, name_id: record.name_id, version: record.version }
-}
-
 /// A range that takes its last byte for its end: the bug `range-off-by-one`.
 fn exclusive(range: RangeRequest) -> RangeRequest {
     match range {
@@ -452,7 +447,7 @@ impl Task for Get {
         let RecordBody::File { root, root_len } = record.record.body else {
             return self.fail(cx, RequestError::NotFound);
         };
-        let opening = self.source.opening(context_of(&record));
+        let opening = self.source.opening(PageContext::of(&record.record));
         sync::tell_holders(cx, &record, &located.without(record.id));
         let said = located.holders.get(&record.id).cloned();
         self.likely = said.unwrap_or_else(|| cluster::likely_of(cx, &record.record));

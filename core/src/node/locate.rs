@@ -16,7 +16,6 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Signal};
 use crate::node::timers::Timer;
 use crate::node::{asks, cluster, schema};
-use crate::placement::Replicas;
 use crate::planted;
 use crate::record::RecordBody;
 use crate::work::{WorkOp, WorkResult};
@@ -307,9 +306,8 @@ pub(crate) fn on_timeout(cx: &mut Context, request: RequestId) {
 /// whole, everybody else who is connected.
 fn next_peers(cx: &mut Context, locate: &Locate) -> BTreeSet<NodeId> {
     let all: BTreeSet<NodeId> = cx.links.ready_nodes().difference(&locate.asked).copied().collect();
-    let replicas = locate.found.records.iter().map(|record| record.record.retention.replicas);
-    let usual = cx.config.retention.replicas;
-    let likely = cluster::likely(cx, locate.owner, locate.name, replicas.fold(usual, Replicas::max));
+    let replicas = locate.found.records.replicas(cx.config.retention.replicas);
+    let likely = cluster::likely(cx, locate.owner, locate.name, replicas);
     let likely: BTreeSet<NodeId> = likely.intersection(&all).copied().collect();
     let is_enough = locate.scope != Scope::Everybody && locate.found.is_whole_somewhere();
     if likely.is_empty() && !is_enough || locate.scope == Scope::Everybody { all } else { likely }
@@ -319,23 +317,15 @@ fn next_peers(cx: &mut Context, locate: &Locate) -> BTreeSet<NodeId> {
 pub(crate) fn on_answered(cx: &mut Context, request: RequestId, node: NodeId, answer: Option<Answer>) {
     let Some(locate) = cx.locates.locates.get_mut(&request) else { return };
     locate.waiting.remove(&node);
-    match answer {
-        Some(Answer::Records { records, .. }) => {
+    match answer.map(Answer::records) {
+        Some(Some((records, _))) => {
             locate.answered.insert(node);
             locate.found.answered.entry(node).or_default();
             let complete = records.iter().map(|held| held.complete).collect();
             let records = records.into_iter().map(|HeldRecord { record, .. }| record).collect();
             verify(cx, request, Some(node), records, complete);
         }
-        Some(
-            Answer::Announced(_)
-            | Answer::Promised(_)
-            | Answer::Members { .. }
-            | Answer::Synced(_)
-            | Answer::Compared(_)
-            | Answer::Found(_)
-            | Answer::Told(_),
-        ) => {
+        Some(None) => {
             asks::on_lie(cx, node);
             finish_if_done(cx, request);
         }

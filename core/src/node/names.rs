@@ -205,7 +205,7 @@ fn count_out(cx: &mut Context, newer: &SignedRecord) -> (Option<String>, Option<
 /// Opens the manifest of a newest record.
 fn open(cx: &mut Context, record: SignedRecord, page: PageRef) {
     let number = cx.number();
-    let context = PageContext { owner: cx.owner, name_id: record.record.name_id, version: record.record.version };
+    let context = PageContext::of(&record.record);
     cx.names.opening.insert(number, record);
     let order = PageOrder {
         client: PageClient::Names(number),

@@ -211,20 +211,12 @@ fn go_on(cx: &mut Context, node: NodeId) {
 pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answer: Option<Answer>) {
     let under_way = cx.outbox.under_way.get(&node).and_then(|records| records.get(&record));
     let Some(record_key) = under_way.cloned() else { return };
-    let outcome = match answer {
-        Some(Answer::Announced(AnnounceOutcome::Stored)) => Delivery::Stored,
-        Some(Answer::Announced(AnnounceOutcome::Superseded { by })) => Delivery::Superseded(by),
-        Some(Answer::Announced(AnnounceOutcome::Obsolete { by })) => Delivery::Obsolete(by),
-        Some(Answer::Announced(AnnounceOutcome::Refused(reason))) => Delivery::Refused(reason),
-        Some(
-            Answer::Records { .. }
-            | Answer::Promised(_)
-            | Answer::Members { .. }
-            | Answer::Synced(_)
-            | Answer::Compared(_)
-            | Answer::Found(_)
-            | Answer::Told(_),
-        ) => {
+    let outcome = match answer.map(Answer::announced) {
+        Some(Some(AnnounceOutcome::Stored)) => Delivery::Stored,
+        Some(Some(AnnounceOutcome::Superseded { by })) => Delivery::Superseded(by),
+        Some(Some(AnnounceOutcome::Obsolete { by })) => Delivery::Obsolete(by),
+        Some(Some(AnnounceOutcome::Refused(reason))) => Delivery::Refused(reason),
+        Some(None) => {
             asks::on_lie(cx, node);
             Delivery::Lost
         }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::disk::{DiskError, Write};
 use crate::event::{RequestError, WriteReport};
 use crate::ids::{NodeId, RecordId, RequestId};
+use crate::name::Name;
 use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
 use crate::node::page_store::RecordPages;
@@ -21,7 +22,8 @@ use crate::node::signal::{Delivery, Signal};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
 use crate::node::{answers, asks, outbox, schema};
-use crate::record::{RecordBody, SignedRecord};
+use crate::placement::Replicas;
+use crate::record::{Record, RecordBody, Retention, SignedRecord};
 use crate::version::{ClockError, Version};
 use crate::work::{WorkOp, WorkResult};
 use crate::{buggify, planted, sometimes};
@@ -77,6 +79,18 @@ pub(crate) fn stamp(cx: &mut Context, stamps: u32) -> Result<Version, RequestErr
         return Ok(Version { wall_ms: now, counter: 0, node: me });
     }
     cx.clock.stamp(now, me).map_err(|ClockError::TooFarAhead { .. }| RequestError::ClockBehind)
+}
+
+/// The record of a write of this node, signed.
+pub(crate) fn sign(cx: &Context, name: &Name, version: Version, replicas: Replicas, body: RecordBody) -> SignedRecord {
+    let record = Record {
+        owner: cx.owner,
+        name_id: cx.keys.name_id(name),
+        version,
+        retention: Retention { replicas, ..cx.config.retention },
+        body,
+    };
+    SignedRecord::sign(&cx.keys, record)
 }
 
 /// Starts a publication. `carriers` have all chunks already. Answered by [`Signal::Published`].

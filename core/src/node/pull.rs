@@ -129,13 +129,6 @@ struct Pull {
     activity: Option<u64>,
 }
 
-impl Pull {
-    fn place(&self) -> PageContext {
-        let record = &self.record.record;
-        PageContext { owner: record.owner, name_id: record.name_id, version: record.version }
-    }
-}
-
 #[derive(Debug)]
 struct Root {
     id: PageId,
@@ -166,9 +159,8 @@ impl Pulls {
     /// Takes the first of those waiting whose record is not being pulled already: two pulls of one record, of which one is light,
     /// would not agree on its mark.
     fn next_waiting(&mut self) -> Option<PullId> {
-        let is_active = |id: &PullId| !self.waiting.contains(id);
-        let active = self.pulls.iter().filter(|(id, _)| is_active(id)).map(|(_, pull)| pull.record.id);
-        let active: BTreeSet<RecordId> = active.collect();
+        let active = self.pulls.values().filter(|pull| pull.activity.is_some());
+        let active: BTreeSet<RecordId> = active.map(|pull| pull.record.id).collect();
         let may_begin = |id: &PullId| self.pulls.get(id).is_some_and(|pull| !active.contains(&pull.record.id));
         let place = self.waiting.iter().position(may_begin)?;
         self.waiting.remove(place)
@@ -398,7 +390,7 @@ fn next_page(cx: &mut Context, id: PullId) {
     }
     let (data, pages): (_, Vec<PageId>) = (root.data.clone(), root.pages.iter().map(|page| page.id).collect());
     root.stored = true;
-    let page = NewPage { place: pull.place(), id: root_id, data };
+    let page = NewPage { place: PageContext::of(&pull.record.record), id: root_id, data };
     page_store::commit_root(cx, page, &pages, Pending::Pull(id, PullStep::CommitPage));
 }
 
@@ -406,7 +398,7 @@ fn next_page(cx: &mut Context, id: PullId) {
 fn commit_light_page(cx: &mut Context, id: PullId) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let Some(page) = &pull.page else { return };
-    let page = NewPage { place: pull.place(), id: page.id, data: page.data.clone() };
+    let page = NewPage { place: PageContext::of(&pull.record.record), id: page.id, data: page.data.clone() };
     page_store::commit_page(cx, page, &[], ChunkLease::PEERS, Pending::Pull(id, PullStep::CommitPage));
 }
 
@@ -526,7 +518,7 @@ fn pump(cx: &mut Context, id: PullId) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let Some(page) = pull.page.as_ref().filter(|page| page.active.is_empty()) else { return };
     let chunks: Vec<ChunkId> = page.chunks.keys().copied().collect();
-    let new = NewPage { place: pull.place(), id: page.id, data: page.data.clone() };
+    let new = NewPage { place: PageContext::of(&pull.record.record), id: page.id, data: page.data.clone() };
     page_store::commit_page(cx, new, &chunks, ChunkLease::PEERS, Pending::Pull(id, PullStep::CommitPage));
 }
 

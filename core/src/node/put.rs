@@ -28,7 +28,7 @@ use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
 use crate::node::{answers, publish, space};
 use crate::placement::Replicas;
-use crate::record::{Record, RecordBody, Retention, SignedRecord};
+use crate::record::{RecordBody, SignedRecord};
 use crate::seal::SealedChunk;
 use crate::secrets::ChunkKey;
 use crate::work::{WorkOp, WorkResult};
@@ -256,14 +256,8 @@ impl Put {
         match progress {
             Ok(PageProgress::More) => Flow::Continue,
             Ok(PageProgress::Root { root, root_len, pages, info }) => {
-                let record = Record {
-                    owner: cx.owner,
-                    name_id: cx.keys.name_id(&self.name),
-                    version: info.version,
-                    retention: Retention { replicas: self.replicas, ..cx.config.retention },
-                    body: RecordBody::File { root, root_len },
-                };
-                let record = SignedRecord::sign(&cx.keys, record);
+                let body = RecordBody::File { root, root_len };
+                let record = publish::sign(cx, &self.name, info.version, self.replicas, body);
                 // Should it be stamped anew, its chunks are still needed here.
                 cx.in_use.hold(self.id, &record);
                 let gone = core::mem::replace(&mut self.stage, Stage::Streaming);

@@ -22,7 +22,7 @@ use crate::record::{RecordBody, SignedRecord};
 /// Loads the root page of a record of this node's owner, opened.
 pub(crate) fn load_root(cx: &mut Context, request: RequestId, number: u64, record: &SignedRecord) {
     let RecordBody::File { root, root_len } = record.record.body else { return };
-    let context = PageContext { owner: cx.owner, name_id: record.record.name_id, version: record.record.version };
+    let context = PageContext::of(&record.record);
     let order = PageOrder {
         client: PageClient::Request(request, number),
         owner: cx.owner,

@@ -13,7 +13,7 @@ use crate::node::publish::{self, stamp};
 use crate::node::task::{Flow, Task};
 use crate::placement::Replicas;
 use crate::planted;
-use crate::record::{Record, RecordBody, Retention, SignedRecord};
+use crate::record::{RecordBody, SignedRecord};
 use crate::version::Version;
 
 /// A delete.
@@ -42,14 +42,7 @@ impl Delete {
                 return Flow::Done;
             }
         };
-        let record = Record {
-            owner: cx.owner,
-            name_id: cx.keys.name_id(&self.name),
-            version,
-            retention: Retention { replicas: self.replicas, ..cx.config.retention },
-            body: RecordBody::Tombstone,
-        };
-        let record = SignedRecord::sign(&cx.keys, record);
+        let record = publish::sign(cx, &self.name, version, self.replicas, RecordBody::Tombstone);
         publish::start(cx, self.id, record, &RecordPages::default(), BTreeSet::new());
         Flow::Continue
     }
@@ -67,9 +60,8 @@ impl Task for Delete {
             cx.fail(self.id, error);
             return Flow::Done;
         }
-        let of_versions = located.records.iter().map(|record| record.record.retention.replicas);
         if !planted!(cx.simulation, TombstoneAsConfigured) {
-            self.replicas = of_versions.fold(self.replicas, Replicas::max);
+            self.replicas = located.records.replicas(self.replicas);
         }
         self.publish(cx)
     }

@@ -573,17 +573,9 @@ impl Task for Restore {
     }
 
     fn on_answered(&mut self, cx: &mut Context, node: NodeId, answer: Option<Answer>) -> Flow {
-        match answer {
-            Some(Answer::Records { records, next }) => self.on_page_of_records(cx, node, records, next),
-            Some(
-                Answer::Announced(_)
-                | Answer::Promised(_)
-                | Answer::Members { .. }
-                | Answer::Synced(_)
-                | Answer::Compared(_)
-                | Answer::Found(_)
-                | Answer::Told(_),
-            ) => {
+        match answer.map(Answer::records) {
+            Some(Some((records, next))) => self.on_page_of_records(cx, node, records, next),
+            Some(None) => {
                 asks::on_lie(cx, node);
                 self.tellers.on_lie();
                 self.ask(cx)

@@ -9,7 +9,7 @@ use crate::bulk::Bulk;
 use crate::event::{RequestError, WriteReport};
 use crate::frame::{AnnounceOutcome, CompareOutcome, HeldRecord, MemberRow, Refusal, SyncOutcome};
 use crate::ids::{BlobKey, ChunkId, NodeId, RecordId, RequestId};
-use crate::node::collect::{RemoveClient, RemoveOutcome};
+use crate::node::collect::RemoveOutcome;
 use crate::node::locate::Located;
 use crate::node::page_loader::{LoadedPage, PageClient, PageFailure};
 use crate::node::pull::{PullClient, PullId, PullOutcome};
@@ -48,7 +48,7 @@ pub(crate) enum Signal {
     /// A record is on some disk, but one of a higher version was known before: it must be stamped anew to win.
     Superseded { request: RequestId, by: SignedRecord },
     /// A record has been removed from this disk, or not.
-    Removed { client: RemoveClient, record: SignedRecord, outcome: RemoveOutcome },
+    Removed { record: SignedRecord, outcome: RemoveOutcome },
     /// The names of this node's owner are all known.
     NamesLoaded,
     /// Nothing that could be had is still to be mended.
@@ -115,6 +115,25 @@ pub(crate) enum Answer {
     Compared(CompareOutcome),
     Found(Vec<Bytes>),
     Told(Option<u32>),
+}
+
+/// Each tells what answers one kind of question; `None` if this answers another: a lie.
+impl Answer {
+    pub(crate) fn records(self) -> Option<(Vec<HeldRecord>, Bytes)> {
+        if let Self::Records { records, next } = self { Some((records, next)) } else { None }
+    }
+
+    pub(crate) fn announced(self) -> Option<AnnounceOutcome> {
+        if let Self::Announced(outcome) = self { Some(outcome) } else { None }
+    }
+
+    pub(crate) fn promised(self) -> Option<bool> {
+        if let Self::Promised(given) = self { Some(given) } else { None }
+    }
+
+    pub(crate) fn members(self) -> Option<(Vec<MemberRow>, bool)> {
+        if let Self::Members { members, more } = self { Some((members, more)) } else { None }
+    }
 }
 
 /// What became of a delivery.

@@ -24,7 +24,7 @@ use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::{answers, choose, query};
 use crate::placement::Replicas;
-use crate::record::{Record, RecordBody, Retention, SignedRecord};
+use crate::record::{RecordBody, SignedRecord};
 use crate::secrets::{ChunkKey, PageKey};
 
 /// How far it has come.
@@ -91,7 +91,7 @@ impl Undelete {
             let Some(meta) = meta.take() else { return self.damaged(cx) };
             return self.seal(cx, meta);
         };
-        let context = PageContext { owner: cx.owner, name_id: old.record.name_id, version: old.record.version };
+        let context = PageContext::of(&old.record);
         let order = PageOrder {
             client: PageClient::Request(self.id, 1),
             owner: cx.owner,
@@ -122,14 +122,8 @@ impl Undelete {
         match progress {
             Ok(PageProgress::More) => Flow::Continue,
             Ok(PageProgress::Root { root, root_len, pages, info }) => {
-                let record = Record {
-                    owner: cx.owner,
-                    name_id: cx.keys.name_id(&self.name),
-                    version: info.version,
-                    retention: Retention { replicas: self.replicas, ..cx.config.retention },
-                    body: RecordBody::File { root, root_len },
-                };
-                let record = SignedRecord::sign(&cx.keys, record);
+                let body = RecordBody::File { root, root_len };
+                let record = publish::sign(cx, &self.name, info.version, self.replicas, body);
                 // Should it be stamped anew, its chunks are still needed here.
                 cx.in_use.hold(self.id, &record);
                 if let Stage::Paging(builder) = core::mem::replace(&mut self.stage, Stage::Bringing) {
@@ -161,8 +155,7 @@ impl Task for Undelete {
             Ok(old) => old,
             Err(error) => return self.fail(cx, error),
         };
-        let of_versions = located.records.iter().map(|record| record.record.retention.replicas);
-        self.replicas = of_versions.fold(self.replicas, Replicas::max);
+        self.replicas = located.records.replicas(self.replicas);
         // It stays while it is read, even if the deletion comes of age meanwhile.
         cx.in_use.hold(self.id, &old);
         let mut holders = cluster::likely_of(cx, &old.record);

@@ -18,8 +18,7 @@ use crate::record::{Rank, RecordBody, SignedRecord};
 use crate::{planted, sometimes};
 
 use super::{
-    ASKED_MAX, Address, CollectStep, Pass, RemoveClient, RemoveOutcome, look_at, pass_on, remove, retry, rows,
-    step_done, step_failed,
+    ASKED_MAX, Address, CollectStep, Pass, RemoveOutcome, look_at, pass_on, remove, retry, rows, step_done, step_failed,
 };
 
 /// Records of a name that one look removes.
@@ -145,7 +144,7 @@ fn remove_next(cx: &mut Context) {
     let Some(look) = &mut cx.collector.look else { return };
     if let Some(record) = look.doomed.pop_front() {
         let newest = look.newest.clone();
-        return remove(cx, record, newest.as_ref(), RemoveClient::Collector);
+        return remove(cx, record, newest.as_ref());
     }
     let ((owner, name), failed, more) = (look.address, look.failed, look.more);
     cx.collector.look = None;

@@ -31,13 +31,6 @@ const PROMISES_MAX: u32 = 64;
 /// Other records of the same version that are looked at.
 const SIBLINGS_MAX: u32 = 16;
 
-/// Who wants a record removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RemoveClient {
-    /// Its name no longer keeps it.
-    Collector,
-}
-
 /// How a removal ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RemoveOutcome {
@@ -67,7 +60,6 @@ pub(crate) enum RemoveStep {
 #[derive(Debug)]
 struct Removal {
     record: SignedRecord,
-    client: RemoveClient,
     /// The record that is owed in its place.
     heir: Option<SignedRecord>,
     /// The root page, unless another record needs it.
@@ -88,16 +80,16 @@ pub(crate) struct Removals {
 
 /// Removes a record that is on this disk. Who is owed it is owed `heir` instead, which must be here, too. Answered by
 /// [`Signal::Removed`].
-pub(crate) fn remove(cx: &mut Context, record: SignedRecord, heir: Option<&SignedRecord>, client: RemoveClient) {
+pub(crate) fn remove(cx: &mut Context, record: SignedRecord, heir: Option<&SignedRecord>) {
     let id = record.id;
     if cx.in_use.contains(id) || cx.fresh.is_promising(id) || !cx.evicting.insert(id) {
-        return cx.signal(Signal::Removed { client, record, outcome: RemoveOutcome::Busy });
+        return cx.signal(Signal::Removed { record, outcome: RemoveOutcome::Busy });
     }
     let from = schema::promises(record.record.owner, id);
     let root = root_of(&record);
     let heir = heir.cloned();
     let (members, owed) = (Vec::new(), Vec::new());
-    let removal = Removal { record, client, heir, root, evicted: false, members, owed, inherited: 0 };
+    let removal = Removal { record, heir, root, evicted: false, members, owed, inherited: 0 };
     cx.removals.removals.insert(id, removal);
     scan(cx, id, from, PROMISES_MAX, RemoveStep::Promises);
 }
@@ -116,8 +108,8 @@ fn scan(cx: &mut Context, id: RecordId, from: Bytes, limit: u32, step: RemoveSte
 
 fn finish(cx: &mut Context, id: RecordId, outcome: RemoveOutcome) {
     cx.evicting.remove(&id);
-    if let Some(Removal { record, client, .. }) = cx.removals.removals.remove(&id) {
-        cx.signal(Signal::Removed { client, record, outcome });
+    if let Some(Removal { record, .. }) = cx.removals.removals.remove(&id) {
+        cx.signal(Signal::Removed { record, outcome });
     }
 }
 

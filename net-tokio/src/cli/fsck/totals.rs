@@ -14,7 +14,7 @@ pub(super) fn exit(totals: &Totals) -> Exit {
 
 pub(super) fn text(totals: &Totals, deep: bool) -> String {
     let how = if deep {
-        format!("all {} read and hashed", human_bytes(totals.hashed_bytes))
+        format!("all {} read and hashed", human_bytes(totals.summary.hashed_bytes))
     } else {
         "not read: --deep hashes every one".to_owned()
     };
@@ -25,19 +25,19 @@ pub(super) fn text(totals: &Totals, deep: bool) -> String {
          blobs     {} ({}), {} damaged, {} that no record needs ({}); {how}\n\
          files     {} that the index does not know, {} unfinished, {} in quarantine\n\
          result    {}",
-        totals.records,
-        totals.tombstones,
-        totals.checkpoints,
-        totals.whole,
-        totals.evicted,
-        totals.incomplete,
-        totals.pages,
-        totals.unreferenced_pages,
-        totals.blobs,
-        human_bytes(totals.blob_bytes),
-        totals.damaged_blobs,
-        totals.unreferenced_blobs,
-        human_bytes(totals.unreferenced_bytes),
+        totals.summary.records,
+        totals.summary.tombstones,
+        totals.summary.checkpoints,
+        totals.summary.whole,
+        totals.summary.evicted,
+        totals.summary.incomplete,
+        totals.summary.pages,
+        totals.summary.unreferenced_pages,
+        totals.summary.blobs,
+        human_bytes(totals.summary.blob_bytes),
+        totals.summary.damaged_blobs,
+        totals.summary.unreferenced_blobs,
+        human_bytes(totals.summary.unreferenced_bytes),
         totals.orphans,
         totals.temp_files,
         totals.quarantined,
@@ -59,8 +59,8 @@ fn result(totals: &Totals) -> String {
     if totals.mended > 0 {
         parts.push(format!("{} given back by peers", totals.mended));
     }
-    if totals.unlisted > 0 {
-        parts.push(format!("{} more that are not listed: repair, then check again", totals.unlisted));
+    if totals.summary.unlisted > 0 {
+        parts.push(format!("{} more that are not listed: repair, then check again", totals.summary.unlisted));
     }
     if totals.in_order {
         parts.push("in order".to_owned());

@@ -92,22 +92,12 @@ pub fn repair(fs: Arc<dyn Fs>, config: &StoreConfig, report: &mut Report) -> Res
 /// that no row points to.
 pub fn repair_open(store: &Store, report: &Report) {
     for finding in &report.findings {
-        let done = match &finding.problem {
-            Problem::Blob { blob, place, fault: fault @ BlobFault::BadRow } => store.repair_blob(blob, place, fault),
-            Problem::References { owner, page, .. } => store.write_references(*owner, *page),
-            Problem::Blob { .. }
-            | Problem::Page { .. }
-            | Problem::Record { .. }
-            | Problem::Incomplete { .. }
-            | Problem::WrongCounters { .. }
-            | Problem::Unlistable { .. }
-            | Problem::Unknown { .. }
-            | Problem::Orphan { .. }
-            | Problem::Temp { .. }
-            | Problem::Foreign { .. }
-            | Problem::Quarantined { .. }
-            | Problem::Unclean
-            | Problem::Doubtful => Ok(()),
+        let done = if let Problem::Blob { blob, place, fault: fault @ BlobFault::BadRow } = &finding.problem {
+            store.repair_blob(blob, place, fault)
+        } else if let Problem::References { owner, page, .. } = &finding.problem {
+            store.write_references(*owner, *page)
+        } else {
+            continue;
         };
         if let Err(error) = done {
             tracing::warn!(%error, problem = %finding.problem, "not repaired");

@@ -1,5 +1,7 @@
 //! What a check found, one by one and in numbers.
 
+use serde::{Deserialize, Serialize};
+
 use super::problem::{BlobFault, Problem, RecordPlace, Severity};
 
 /// The most findings that are kept one by one; the rest is counted. A disk that is gone altogether has millions.
@@ -44,7 +46,7 @@ pub struct Finding {
 }
 
 /// What there is, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// Records that are in order.
     pub records: u64,
@@ -77,6 +79,7 @@ pub struct Summary {
     /// Findings that are not listed, because there are too many.
     pub unlisted: u64,
     /// Whether any of those is beyond repair.
+    #[serde(skip)]
     pub unlisted_lost: bool,
 }
 

@@ -158,21 +158,8 @@ pub struct Totals {
     pub orphans: u64,
     pub temp_files: u64,
     pub quarantined: u64,
-    pub unlisted: u64,
-    pub records: u64,
-    pub tombstones: u64,
-    pub checkpoints: u64,
-    pub whole: u64,
-    pub evicted: u64,
-    pub incomplete: u64,
-    pub pages: u64,
-    pub unreferenced_pages: u64,
-    pub blobs: u64,
-    pub blob_bytes: u64,
-    pub damaged_blobs: u64,
-    pub unreferenced_blobs: u64,
-    pub unreferenced_bytes: u64,
-    pub hashed_bytes: u64,
+    #[serde(flatten)]
+    pub summary: Summary,
     /// Whether something is lost here, listed or not.
     pub beyond_repair: bool,
 }
@@ -183,9 +170,6 @@ impl Totals {
     pub fn of(found: &Report) -> Self {
         let count = |is: &dyn Fn(&Finding) -> bool| found.findings.iter().filter(|one| is(one)).count() as u64;
         let is_lost = |one: &Finding| one.problem.severity() == Severity::Lost && one.outcome != Outcome::Mended;
-        let Summary { records, tombstones, checkpoints, whole, evicted, incomplete, .. } = found.summary;
-        let Summary { pages, unreferenced_pages, blobs, blob_bytes, damaged_blobs, .. } = found.summary;
-        let Summary { unreferenced_blobs, unreferenced_bytes, hashed_bytes, unlisted, .. } = found.summary;
         Self {
             in_order: found.is_in_order(),
             lost: count(&is_lost),
@@ -195,21 +179,7 @@ impl Totals {
             orphans: count(&|one| matches!(one.problem, Problem::Orphan { .. })),
             temp_files: count(&|one| matches!(one.problem, Problem::Temp { .. })),
             quarantined: count(&|one| matches!(one.problem, Problem::Quarantined { .. })),
-            unlisted,
-            records,
-            tombstones,
-            checkpoints,
-            whole,
-            evicted,
-            incomplete,
-            pages,
-            unreferenced_pages,
-            blobs,
-            blob_bytes,
-            damaged_blobs,
-            unreferenced_blobs,
-            unreferenced_bytes,
-            hashed_bytes,
+            summary: found.summary,
             beyond_repair: found.is_lossy(),
         }
     }
