@@ -255,9 +255,15 @@ fn make_room(cx: &mut Context, len: u64) -> bool {
 /// Drops so many bytes, those read longest ago first, counting what is being dropped already.
 fn give_way(cx: &mut Context, bytes: u64) {
     let wanted = bytes.max(cx.config.cache_bytes / PARTS);
-    while cx.cache.leaving_bytes() < wanted {
-        let is_written = |chunk: &&ChunkId| cx.cache.chunks.get(chunk).is_some_and(|cached| cached.writing.is_none());
-        let Some(chunk) = cx.cache.by_use.values().find(is_written).copied() else { break };
+    let mut leaving = cx.cache.leaving_bytes();
+    let written = |chunk: &ChunkId| cx.cache.chunks.get(chunk).filter(|cached| cached.writing.is_none());
+    let oldest = cx.cache.by_use.values().filter_map(|chunk| Some((*chunk, written(chunk)?.len)));
+    let doomed = oldest.take_while(|(_, len)| {
+        let is_wanted = leaving < wanted;
+        leaving += u64::from(*len);
+        is_wanted
+    });
+    for (chunk, _) in doomed.collect::<Vec<_>>() {
         sometimes!(cx.simulation, "cache.gave-way");
         doom(cx, chunk);
     }
