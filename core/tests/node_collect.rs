@@ -284,6 +284,27 @@ fn who_is_owed_a_version_that_goes_is_owed_the_one_that_replaced_it() {
     assert_eq!(status.pending, 0);
 }
 
+/// A deletion that stayed because somebody had not been told of it does not wait for a pass over everything, which may be an hour away.
+#[test]
+fn a_deletion_that_was_owed_goes_when_it_has_been_told() {
+    let mut world = World::with(5, |_, config| Config {
+        retention: Retention { keep_versions: 1, keep_days: 0, replicas: Replicas::new(2).unwrap() },
+        ..config
+    });
+    world.put(0, "file", &content(2_000, 1)).unwrap();
+    soon(&mut world);
+    let away = (1..5).find(|host| blobs(&mut world, *host) == 0).unwrap();
+    world.crash(away);
+    delete(&mut world, 0, "file");
+    world.put(0, "file", &content(2_000, 2)).unwrap();
+    soon(&mut world);
+    assert!(rows(&mut world, 0).starts_with("R2 "), "{}", rows(&mut world, 0));
+    world.start(away);
+    world.run_for(Duration::from_secs(90));
+    assert!(rows(&mut world, 0).starts_with("R1 "), "{}", rows(&mut world, 0));
+    assert!(!rows(&mut world, 0).contains('O'), "nothing is owed");
+}
+
 #[test]
 fn a_put_that_was_given_up_leaves_its_chunks_for_a_lease() {
     let mut world = World::with(2, keeping(1, 0));

@@ -68,7 +68,7 @@ pub(crate) enum CollectStep {
 }
 
 /// A name of an owner.
-type Address = (OwnerId, NameId);
+pub(crate) type Address = (OwnerId, NameId);
 
 /// How far a pass over everything has come.
 #[derive(Clone, Debug, Default)]
@@ -89,6 +89,8 @@ pub(crate) struct Collector {
     last: Option<Address>,
     /// The name being looked at.
     look: Option<names::Look>,
+    /// Names of which only a debt keeps a deletion: they are looked at again when one about them is paid.
+    owed: BTreeSet<Address>,
     /// Whether there may be doomed pages.
     doomed: bool,
     pass: Pass,
@@ -103,9 +105,10 @@ pub(crate) struct Collector {
 }
 
 /// What of its limits is used.
-pub(crate) fn gauges(cx: &Context) -> [Gauge; 2] {
+pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
     [
         ("names to look at", cx.collector.names.len() as u64, NAMES_MAX as u64),
+        ("names with an owed deletion", cx.collector.owed.len() as u64, NAMES_MAX as u64),
         ("promises asked about", cx.collector.asked.len() as u64, ASKED_MAX as u64),
     ]
 }
@@ -126,6 +129,13 @@ pub(crate) fn look_at(cx: &mut Context, owner: OwnerId, name: NameId) {
         cx.collector.names.insert((owner, name));
     }
     wake(cx);
+}
+
+/// A debt about a record of a name is gone.
+pub(crate) fn on_struck(cx: &mut Context, name: Address) {
+    if cx.collector.owed.remove(&name) {
+        look_at(cx, name.0, name.1);
+    }
 }
 
 /// There are doomed pages.

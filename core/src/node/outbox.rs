@@ -11,6 +11,7 @@ use crate::disk::{DiskOp, Write};
 use crate::frame::{AnnounceOutcome, Frame, Refusal};
 use crate::ids::{NodeId, RecordId};
 use crate::node::cluster::{self, Part};
+use crate::node::collect::{self, Address};
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::pending::{Completion, Pending};
@@ -34,12 +35,12 @@ const RETRY: Duration = Duration::from_secs(30);
 pub(crate) enum OutboxStep {
     Owed(NodeId),
     Records(NodeId, Vec<Bytes>),
-    /// A delivery is no longer owed.
-    Settled(NodeId, RecordId),
+    /// A delivery about a record of this name is no longer owed.
+    Settled(NodeId, RecordId, Option<Address>),
     /// What is owed to a node that is no longer a member.
     Forgiven(NodeId),
-    /// So many deliveries to it are no longer owed; there may be more.
-    Struck(NodeId, u64),
+    /// Deliveries to it about records of these names are no longer owed; there may be more.
+    Struck(NodeId, Vec<Option<Address>>),
 }
 
 /// Deliveries under way.
@@ -117,29 +118,38 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
                 go_on(cx, node);
             }
         }
-        OutboxStep::Settled(node, record) => {
+        OutboxStep::Settled(node, record, name) => {
             // A debt that was settled before is missing, and not counted twice.
             if completion.committed() == Ok(true) {
-                cx.counters.owed = cx.counters.owed.saturating_sub(1);
+                on_struck(cx, &[name]);
             }
             forget(cx, node, record);
         }
         OutboxStep::Forgiven(node) => {
             let Ok((entries, _)) = completion.entries() else { return };
+            let record_keys = entries.iter().map(|(key, _)| schema::record_key_of_outbox(key));
+            let struck = record_keys.map(|key| schema::address_of_record(&key)).collect();
             let writes: Vec<Write> = entries.into_iter().map(|(key, _)| Write::Delete { key }).collect();
             if writes.is_empty() || cx.members.is_in(node) {
                 return;
             }
-            let struck = writes.len() as u64;
             let commit = DiskOp::Commit { require_blobs: Vec::new(), require_keys: Vec::new(), writes };
             cx.disk(commit, Pending::Outbox(OutboxStep::Struck(node, struck)));
         }
         OutboxStep::Struck(node, struck) => {
             if completion.committed() == Ok(true) {
-                cx.counters.owed = cx.counters.owed.saturating_sub(struck);
+                on_struck(cx, &struck);
                 forgive(cx, node);
             }
         }
+    }
+}
+
+/// Debts about records of these names are gone from the disk.
+fn on_struck(cx: &mut Context, names: &[Option<Address>]) {
+    cx.counters.owed = cx.counters.owed.saturating_sub(names.len() as u64);
+    for name in names.iter().flatten() {
+        collect::on_struck(cx, *name);
     }
 }
 
@@ -255,5 +265,6 @@ pub(crate) fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_ke
         require_keys: alloc::vec![key.clone()],
         writes: alloc::vec![Write::Delete { key }],
     };
-    cx.disk(commit, Pending::Outbox(OutboxStep::Settled(node, record)));
+    let name = schema::address_of_record(record_key);
+    cx.disk(commit, Pending::Outbox(OutboxStep::Settled(node, record, name)));
 }

@@ -18,7 +18,8 @@ use crate::record::{Rank, RecordBody, SignedRecord};
 use crate::{planted, sometimes};
 
 use super::{
-    ASKED_MAX, Address, CollectStep, Pass, RemoveOutcome, look_at, pass_on, remove, retry, rows, step_done, step_failed,
+    ASKED_MAX, Address, CollectStep, NAMES_MAX, Pass, RemoveOutcome, look_at, pass_on, remove, retry, rows, step_done,
+    step_failed,
 };
 
 /// Records of a name that one look removes.
@@ -160,8 +161,12 @@ pub(super) fn on_removed(cx: &mut Context, record: &SignedRecord, outcome: Remov
         RemoveOutcome::Removed => sometimes!(cx.simulation, "collect.record-removed"),
         // Whoever uses it has the name looked at again afterwards.
         RemoveOutcome::Busy => {}
-        // A later pass looks whether it is owed still.
-        RemoveOutcome::Owed => {}
+        // Beyond so many a later pass looks whether it is owed still.
+        RemoveOutcome::Owed => {
+            if cx.collector.owed.len() < NAMES_MAX {
+                cx.collector.owed.insert((record.record.owner, record.record.name_id));
+            }
+        }
         RemoveOutcome::Promised(nodes) => nodes.into_iter().for_each(|node| ask_whether_relied_on(cx, record, node)),
         RemoveOutcome::Failed => {
             if let Some(look) = &mut cx.collector.look {
