@@ -261,6 +261,7 @@ pub(crate) fn pump(cx: &mut Context) {
         }
     }
     if cx.mends.queue.is_empty() && cx.mends.is_idle() {
+        schedule_retry(cx);
         cx.signal(Signal::MendsIdle);
     }
 }
@@ -309,12 +310,19 @@ fn fail(cx: &mut Context, item: Item) {
     sometimes!(cx.simulation, "mend.nobody-has-it");
     if let Some(state) = cx.mends.state_mut(item) {
         *state = State::Failed;
+    }
+    pump(cx);
+}
+
+/// Sets the time at which what nobody had is asked for again: a while after all has been asked for, however long that took, so that
+/// a node that lacks much is not at it without a pause.
+fn schedule_retry(cx: &mut Context) {
+    if cx.mends.failed() > 0 && cx.timers.deadline(&Timer::Mend).is_none() {
         let (first, longest) = RETRY;
         let wait = (first * 2_u32.saturating_pow(cx.mends.failures.min(16))).min(longest);
         let again = cx.now.mono + cx.jitter(wait);
-        cx.timers.set_if_sooner(Timer::Mend, again);
+        cx.timers.set(Timer::Mend, again);
     }
-    pump(cx);
 }
 
 fn mended(cx: &mut Context, item: Item) {
