@@ -39,6 +39,7 @@ mod fresh;
 mod gauges;
 mod get;
 mod hot;
+mod idle;
 mod in_use;
 mod judge;
 mod keep;
@@ -48,6 +49,7 @@ mod locate;
 mod members;
 mod mend;
 mod names;
+mod neighbours;
 mod outbox;
 mod page_loader;
 mod page_store;
@@ -451,7 +453,7 @@ impl Node {
     #[expect(clippy::wildcard_enum_match_arm, reason = "before the hello, all other frames mean the same")]
     fn on_frame(&mut self, link: LinkId, frame: Frame) {
         let cx = &mut self.cx;
-        if !links::hear(cx, link) {
+        if !links::hear(cx, link, &frame) {
             return match frame {
                 Frame::Hello(hello) => links::on_hello(cx, link, hello),
                 Frame::Goodbye { .. } => {}
@@ -480,8 +482,10 @@ impl Node {
                 links::close(cx, link, Goodbye::Stopping);
             }
             Frame::Ping { nonce } => cx.send(link, Frame::Pong { nonce }),
-            // That it was heard is all that matters of a pong; a goodbye is followed by the end of the connection.
-            Frame::Pong { .. } | Frame::Goodbye { .. } => {}
+            // That it was heard is all that matters of a pong; other goodbyes are followed by the end of the connection.
+            Frame::Pong { .. } => {}
+            Frame::Goodbye { reason: Goodbye::Crowded } => idle::on_parting(cx, link),
+            Frame::Goodbye { .. } => {}
             Frame::OpenUpload { upload, intent } => upload::on_open(cx, link, upload, intent),
             Frame::Offer { upload, chunks } => upload::on_offer(cx, link, upload, chunks),
             Frame::CloseUpload { upload } => upload::on_close(cx, link, upload),
@@ -593,7 +597,9 @@ impl Node {
     fn on_timer(&mut self, timer: Timer) {
         let cx = &mut self.cx;
         match timer {
-            Timer::Dial(address) => dials::dial(cx, address),
+            Timer::Dial(address) => dials::on_timer(cx, address),
+            Timer::Call(node) => asks::on_unreachable(cx, node),
+            Timer::Search => dials::search(cx),
             Timer::Link(link) => links::on_timer(cx, link),
             Timer::Fetch(id) => fetch::on_timeout(cx, id),
             Timer::Question(link, number) => asks::on_timeout(cx, link, number),
@@ -637,12 +643,14 @@ impl Node {
     fn on_peer_ready(&mut self, node: NodeId) {
         let cx = &mut self.cx;
         dials::on_peer_ready(cx, node);
+        asks::on_peer_ready(cx, node);
+        fetch::on_come(cx, node);
         publish::on_peer_ready(cx, node);
         checkpoints::on_peer_ready(cx, node);
         fill::on_peers(cx);
         locate::on_peer_ready(cx, node);
         outbox::flush(cx, node);
-        mend::on_peer_ready(cx);
+        mend::on_peer_ready(cx, node);
         sync::on_peer_ready(cx, node);
         self.run_all(|task, cx| task.on_peer_ready(cx, node));
     }
@@ -677,6 +685,8 @@ impl Node {
             Signal::PeerGone(node) => self.on_peer_gone(node),
             Signal::Unreachable(node) => {
                 swim::on_unreachable(cx, node);
+                asks::on_unreachable(cx, node);
+                fetch::on_come(cx, node);
                 publish::on_unreachable(cx, node);
                 locate::on_unreachable(cx, node);
                 self.run_all(|task, cx| task.on_unreachable(cx, node));

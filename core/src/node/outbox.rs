@@ -17,8 +17,8 @@ use crate::node::gauges::Gauge;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Delivery, Signal};
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, schema};
-use crate::record::SignedRecord;
+use crate::node::{answers, asks, neighbours, schema};
+use crate::record::{Record, SignedRecord};
 use crate::{buggify, planted, sometimes};
 
 /// Deliveries to one node under way at once.
@@ -26,6 +26,9 @@ const BATCH: u32 = 16;
 
 /// Deliveries to a node that is no longer a member that are struck off at once.
 const FORGIVEN_MAX: u32 = 1_024;
+
+/// Nodes without a link that are brought at once what they are owed.
+const VISITS_MAX: usize = 4;
 
 /// When deliveries that a peer refused, or that could not be read, are tried again.
 const RETRY: Duration = Duration::from_secs(30);
@@ -51,6 +54,9 @@ pub(crate) struct Outbox {
     reading: BTreeSet<NodeId>,
     /// Where to go on reading when the batch under way is done with.
     next: BTreeMap<NodeId, Bytes>,
+    /// Nodes without a link that may be owed something, and those of them that are brought it now.
+    due: BTreeSet<NodeId>,
+    visiting: BTreeSet<NodeId>,
 }
 
 /// What of its limits is used: a batch that was read, and the publications under way.
@@ -70,7 +76,7 @@ pub(crate) fn deliver(cx: &mut Context, node: NodeId, record: RecordId, record_k
 
 /// A node can be reached: deliver what it is owed.
 pub(crate) fn flush(cx: &mut Context, node: NodeId) {
-    if cx.links.of(node).is_none() || !cx.outbox.reading.insert(node) {
+    if !neighbours::can_be_asked(cx, node) || !cx.outbox.reading.insert(node) {
         return;
     }
     let prefix = schema::outbox(node);
@@ -80,8 +86,62 @@ pub(crate) fn flush(cx: &mut Context, node: NodeId) {
     cx.disk(scan, Pending::Outbox(OutboxStep::Owed(node)));
 }
 
+/// A record is owed to others: those of them without a link are brought it one after the other.
+pub(crate) fn owe(cx: &mut Context, record: &Record) {
+    if neighbours::are_all(cx) || planted!(cx.simulation, VisitsForgotten) {
+        return;
+    }
+    let owed_to = cluster::owed_to(cx, record);
+    cx.outbox.due.extend(owed_to.into_iter().filter(|node| neighbours::is_on_demand(cx, *node)).collect::<Vec<_>>());
+    visit(cx);
+}
+
+/// A member is alive again. Without a link to it nobody else would bring it what it is owed.
+pub(crate) fn on_member_up(cx: &mut Context, node: NodeId) {
+    if planted!(cx.simulation, VisitsForgotten) {
+        return;
+    }
+    if neighbours::is_on_demand(cx, node) && cx.counters.owed > 0 {
+        cx.outbox.due.insert(node);
+        visit(cx);
+    }
+}
+
+/// Brings the next nodes without a link what they are owed.
+fn visit(cx: &mut Context) {
+    while cx.outbox.visiting.len() < VISITS_MAX {
+        let Some(node) = cx.outbox.due.pop_first() else { return };
+        flush(cx, node);
+        if is_busy(cx, node) {
+            cx.outbox.visiting.insert(node);
+        }
+    }
+}
+
+fn is_busy(cx: &Context, node: NodeId) -> bool {
+    cx.outbox.reading.contains(&node) || cx.outbox.under_way.contains_key(&node)
+}
+
+/// A node has been brought all that could be, or nothing could.
+fn end_visit_if_idle(cx: &mut Context, node: NodeId) {
+    if !is_busy(cx, node) && cx.outbox.visiting.remove(&node) {
+        visit(cx);
+    }
+}
+
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Completion) {
+    let node = match &step {
+        OutboxStep::Owed(node)
+        | OutboxStep::Records(node, _)
+        | OutboxStep::Settled(node, ..)
+        | OutboxStep::Forgiven(node)
+        | OutboxStep::Struck(node, _) => *node,
+    };
+    complete(cx, step, completion);
+    end_visit_if_idle(cx, node);
+}
+fn complete(cx: &mut Context, step: OutboxStep, completion: Completion) {
     match step {
         OutboxStep::Owed(node) => {
             let Ok((entries, more)) = completion.entries() else { return read_again(cx, node) };
@@ -253,8 +313,13 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         Delivery::Lost => {
             cx.outbox.next.remove(&node);
             forget(cx, node, record);
+            if neighbours::is_on_demand(cx, node) {
+                // It need not go and come back for the next try.
+                retry(cx, node);
+            }
         }
     }
+    end_visit_if_idle(cx, node);
 }
 
 /// A delivery is no longer owed: it stays under way until the disk has forgotten it, so that it is not read again meanwhile.

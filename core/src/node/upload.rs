@@ -129,6 +129,13 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
     ]
 }
 
+impl Uploads {
+    /// Whether any comes over a link.
+    pub(crate) fn is_any_on(&self, link: LinkId) -> bool {
+        self.uploads.range(UploadKey { link, upload: 0 }..=UploadKey { link, upload: u64::MAX }).next().is_some()
+    }
+}
+
 /// A peer opens an upload.
 pub(crate) fn on_open(cx: &mut Context, link: LinkId, upload: u64, intent: Bytes) {
     let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
