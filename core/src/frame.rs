@@ -443,7 +443,8 @@ pub enum Goodbye {
     Protocol,
     /// The peer broke the protocol repeatedly and is not welcome for a while.
     Banned,
-    /// Nothing happened on the link, and another is needed more; or all that may stand are in use.
+    /// Nothing happened on the link for a while. Whoever says so asks nothing over it any more, and the other end closes it, unless it
+    /// has something under way there.
     Crowded,
 }
 

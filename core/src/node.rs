@@ -178,6 +178,13 @@ impl Node {
         summary.map(Summary::total)
     }
 
+    /// Whether another node can be asked something: over a link that stands or, if it is a member taken for alive that this node keeps no
+    /// link to, over one that is made for it.
+    #[must_use]
+    pub fn can_ask(&self, node: NodeId) -> bool {
+        neighbours::can_be_asked(&self.cx, node)
+    }
+
     /// What is under way and ends by itself: name and number. Of a node at rest each number is 0, if not at every moment then again
     /// and again. Only looks.
     #[must_use]

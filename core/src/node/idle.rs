@@ -124,5 +124,6 @@ pub(crate) fn on_parting(cx: &mut Context, id: LinkId) {
         let node = link.node;
         dials::rest(cx, node, heartbeats(cx, IDLE));
     }
+    dials::on_parted(cx, id);
     links::close(cx, id, Goodbye::Crowded);
 }

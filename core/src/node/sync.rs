@@ -242,7 +242,8 @@ fn next_partner(cx: &mut Context) -> Option<NodeId> {
         nodes.iter().copied().filter(|node| is_one(*node)).collect()
     };
     let (linked, able) = (|node| cx.links.of(node).is_some(), |node| neighbours::can_be_asked(cx, node));
-    let last = cx.sync.last;
+    // Where links are made for comparisons, nodes begin at different places, so that they do not all ask one.
+    let last = cx.sync.last.or_else(|| (!neighbours::are_all(cx)).then_some(cx.me));
     let first = after(&those(&cx.sync.dirty, &linked), last);
     if let Some(node) = first.or_else(|| after(&those(&cx.sync.dirty, &able), last)) {
         return Some(node);

@@ -8,6 +8,7 @@ use core::time::Duration;
 use crate::ids::{NameId, NodeId};
 use crate::node::cluster::{self, Reach};
 use crate::node::context::Context;
+use crate::node::neighbours;
 use crate::placement::Replicas;
 use crate::sometimes;
 use crate::time::Monotonic;
@@ -50,7 +51,7 @@ impl Targets {
             if self.failed.contains(&node) {
                 continue;
             }
-            if having.contains(&node) {
+            if having.contains(&node) && neighbours::is_on_demand(cx, node) {
                 fit += 1;
                 continue;
             }
