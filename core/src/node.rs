@@ -675,7 +675,7 @@ impl Node {
         let cx = &mut self.cx;
         match client {
             AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
-            AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
+            AskClient::Outbox(record, part) => outbox::on_answered(cx, node, record, part, answer),
             AskClient::Checkpoint(record) => checkpoints::on_answered(cx, node, record, answer),
             AskClient::Sync(id) => sync::on_answered(cx, id, node, answer),
             AskClient::Nobody => {}
@@ -742,7 +742,9 @@ impl Node {
             Signal::Offered { request, node, reply } => {
                 self.run(request, |task, cx| task.on_offer_reply(cx, node, reply));
             }
-            Signal::Delivered { node, record, outcome } => publish::on_delivered(cx, node, record, outcome),
+            Signal::Delivered { node, record, part, outcome } => {
+                publish::on_delivered(cx, node, record, part, outcome);
+            }
             Signal::Superseded { request, by } => self.run(request, |task, cx| task.on_superseded(cx, &by)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
             Signal::Removed { record, outcome } => {

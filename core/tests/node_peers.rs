@@ -68,7 +68,8 @@ fn what_one_puts_its_holders_have_and_everybody_of_the_cluster_can_read() {
     let report = world.put(3, "file", &bytes).unwrap();
     assert_eq!((report.write.replicas >= 3, report.write.pending), (true, 0), "{report:?}");
     world.run_for(Duration::from_secs(200));
-    let ticket = match world.ask(3, Command::Share { name: harness::name("file"), version: None, valid_ms: 3_600_000 }) {
+    let ticket = match world.ask(3, Command::Share { name: harness::name("file"), version: None, valid_ms: 3_600_000 })
+    {
         What::Shared(shared) => shared.ticket,
         other => panic!("{other:?}"),
     };

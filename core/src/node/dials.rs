@@ -27,6 +27,9 @@ const ADDRESSES_MAX: usize = 2 * MEMBERS_MAX;
 /// How often an address at which a node was found is dialled in vain before it is given up.
 const FOUND_DIALS: u32 = 4;
 
+/// A neighbour that is to dial this node is dialled as late as after so many dials in vain.
+const ITS_TURN: u32 = 5;
+
 /// How long the first dials may take before requests no longer wait for them.
 const SETTLE: Duration = Duration::from_secs(6);
 
@@ -252,14 +255,15 @@ pub(crate) fn on_discovered(cx: &mut Context, name: String) {
     }
 }
 
-/// Keeps a link to a node from now on. It is dialled soon; later if it is likely to dial this node first.
-pub(crate) fn keep(cx: &mut Context, node: NodeId, later: bool) {
+/// Keeps a link to a node from now on. It is dialled soon; later if it is to dial this node.
+pub(crate) fn keep(cx: &mut Context, node: NodeId) {
     if !cx.dials.has_started || cx.links.is_linking(node) {
         return;
     }
     for name in cx.members.addresses(node) {
         if cx.dials.addresses.get(&name).is_some_and(|address| address.state == State::Waiting) {
-            wait(cx, name, if later { 3 } else { 1 });
+            let failures = if neighbours::dials_me(cx, node) { ITS_TURN } else { 1 };
+            wait(cx, name, failures);
         }
     }
 }
@@ -431,8 +435,9 @@ pub(crate) fn on_link_gone(cx: &mut Context, link: LinkId, reason: &str) {
 pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     let idle = |(_, address): &(&String, &Address)| address.node == Some(node) && address.state == State::Waiting;
     let names: Vec<String> = cx.dials.addresses.iter().filter(idle).map(|(name, _)| name.clone()).collect();
+    let failures = if neighbours::dials_me(cx, node) { ITS_TURN } else { 1 };
     for name in names {
-        wait(cx, name, 1);
+        wait(cx, name, failures);
     }
 }
 

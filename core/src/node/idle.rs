@@ -65,19 +65,14 @@ fn heartbeats(cx: &Context, count: u32) -> Duration {
 
 /// What of its limits is used: links of this node's own making that should have been closed when it was looked last.
 pub(crate) fn gauge(cx: &Context) -> Gauge {
-    let looked_at = cx.links.tidied_at();
-    let (mine, _) = count(cx);
-    let limit = heartbeats(cx, if mine > cx.config.max_peers { IDLE_IF_CROWDED } else { IDLE });
-    let is_overdue = |spare: &Spare| spare.is_mine && spare.last_used + limit <= looked_at;
-    ("idle links", spare(cx).into_iter().filter(is_overdue).count() as u64, 0)
+    ("idle links", cx.links.overdue(), 0)
 }
 
 /// Looks for links that nobody needs.
 pub(crate) fn tidy(cx: &mut Context) {
     if neighbours::are_all(cx) {
-        return;
+        return cx.links.set_overdue(0);
     }
-    cx.links.set_tidied(cx.now.mono);
     let (mut mine, mut all) = count(cx);
     let (idle, crowded) = (heartbeats(cx, IDLE), heartbeats(cx, IDLE_IF_CROWDED));
     let (cap, crowd) = (cx.config.max_peers, cx.config.max_peers.saturating_mul(CROWD));
@@ -93,6 +88,12 @@ pub(crate) fn tidy(cx: &mut Context) {
             all -= 1;
         }
     }
+    let is_overdue = |spare: &Spare| {
+        let since = cx.now.mono - spare.last_used;
+        spare.is_mine && (since >= idle || mine > cap && since >= crowded)
+    };
+    let overdue = spare(cx).into_iter().filter(is_overdue).count() as u64;
+    cx.links.set_overdue(overdue);
     let has_waited = |(id, link): (&LinkId, &Link)| {
         let since = link.parting_since()?;
         (cx.now.mono - since >= heartbeats(cx, 1) && is_free(cx, *id, link)).then_some(*id)
@@ -124,6 +125,10 @@ pub(crate) fn on_parting(cx: &mut Context, id: LinkId) {
         let node = link.node;
         dials::rest(cx, node, heartbeats(cx, IDLE));
     }
+    let node = links::set_apart(cx, id);
     dials::on_parted(cx, id);
     links::close(cx, id, Goodbye::Crowded);
+    if let Some(node) = node {
+        cx.signal(Signal::PeerGone(node));
+    }
 }

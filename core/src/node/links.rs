@@ -102,10 +102,10 @@ pub(crate) struct Links {
     links: BTreeMap<LinkId, Link>,
     by_node: BTreeMap<NodeId, LinkId>,
     conduct: BTreeMap<NodeId, Conduct>,
-    /// Under which generation each member was met last.
+    /// Under which generation each member was met last, unless it was lost since.
     met: BTreeMap<NodeId, u64>,
-    /// When it was last looked for links that nobody needs.
-    tidied_at: Monotonic,
+    /// Links of this node's own making that nobody needed when it was looked last, and that were not closed.
+    overdue: u64,
 }
 
 impl Links {
@@ -152,13 +152,13 @@ impl Links {
         self.links.values().any(|link| link.node == node && !link.is_parting())
     }
 
-    /// When it was last looked for links that nobody needs.
-    pub(crate) fn tidied_at(&self) -> Monotonic {
-        self.tidied_at
+    /// Links of this node's own making that nobody needed when it was looked last, and that were not closed.
+    pub(crate) fn overdue(&self) -> u64 {
+        self.overdue
     }
 
-    pub(crate) fn set_tidied(&mut self, now: Monotonic) {
-        self.tidied_at = now;
+    pub(crate) fn set_overdue(&mut self, overdue: u64) {
+        self.overdue = overdue;
     }
 
     /// A link to a node, whether it has said hello or not.
@@ -311,6 +311,11 @@ pub(crate) fn note_sent(cx: &mut Context, id: LinkId, frame: &Frame) {
     }
 }
 
+/// A node was lost: its link broke, it could not be connected to, or it is down. If it comes again, that is news.
+pub(crate) fn on_lost(cx: &mut Context, node: NodeId) {
+    cx.links.met.remove(&node);
+}
+
 /// From now on nothing is asked over a link any more. Its node, if it could be talked to over it.
 pub(crate) fn set_apart(cx: &mut Context, id: LinkId) -> Option<NodeId> {
     let now = cx.now.mono;
@@ -402,6 +407,9 @@ fn forget(cx: &mut Context, id: LinkId, reason: &CloseReason) {
     let Some(link) = cx.links.links.remove(&id) else { return };
     cx.timers.cancel(&Timer::Link(id));
     let was_ready = cx.links.by_node.get(&link.node) == Some(&id);
+    if !link.is_parting() {
+        on_lost(cx, link.node);
+    }
     if was_ready {
         cx.links.by_node.remove(&link.node);
     }

@@ -21,7 +21,7 @@ use crate::sometimes;
 /// Each ring gives a node two neighbours.
 const LINKS_OF_RING: u32 = 2;
 
-/// Where a neighbour stands. Whoever precedes a node dials it, so that no node dials more than half of its neighbours.
+/// Where a neighbour stands on a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {
     Before,
@@ -38,6 +38,11 @@ pub(crate) struct Neighbours {
 /// Whether a link is kept to a node as long as it is a member.
 pub(crate) fn is_neighbour(cx: &Context, node: NodeId) -> bool {
     cx.neighbours.chosen.as_ref().is_none_or(|chosen| chosen.contains_key(&node))
+}
+
+/// Whether a neighbour is the one of the two that dials, so that no node has made more than half of its neighbours' links.
+pub(crate) fn dials_me(cx: &Context, node: NodeId) -> bool {
+    cx.neighbours.chosen.as_ref().is_some_and(|chosen| chosen.get(&node) == Some(&Side::Before))
 }
 
 /// Whether links are kept to all members.
@@ -85,9 +90,7 @@ pub(crate) fn refresh(cx: &mut Context) {
     let is_new = |node: &NodeId| before.as_ref().is_some_and(|before| !before.contains_key(node));
     let new: Vec<NodeId> = cx.members.nodes().filter(|node| is_neighbour(cx, *node) && is_new(node)).collect();
     for node in new {
-        let dials_me = |chosen: &BTreeMap<NodeId, Side>| chosen.get(&node) == Some(&Side::Before);
-        let later = cx.neighbours.chosen.as_ref().is_some_and(dials_me);
-        dials::keep(cx, node, later);
+        dials::keep(cx, node);
     }
     if are_all(cx) {
         cx.timers.cancel(&Timer::Search);

@@ -39,7 +39,7 @@ pub(crate) enum OutboxStep {
     Owed(NodeId),
     Records(NodeId, Vec<Bytes>),
     /// A delivery about a record of this name is no longer owed.
-    Settled(NodeId, RecordId, Option<Address>),
+    Settled(NodeId, RecordId, Part, Option<Address>),
     /// What is owed to a node that is no longer a member.
     Forgiven(NodeId),
     /// Deliveries to it about records of these names are no longer owed; there may be more.
@@ -49,7 +49,8 @@ pub(crate) enum OutboxStep {
 /// Deliveries under way.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    under_way: BTreeMap<NodeId, BTreeMap<RecordId, Bytes>>,
+    /// With the key of each record, and how much of it was announced.
+    under_way: BTreeMap<NodeId, BTreeMap<RecordId, (Bytes, Part)>>,
     /// Nodes whose owed deliveries are being read.
     reading: BTreeSet<NodeId>,
     /// Where to go on reading when the batch under way is done with.
@@ -65,12 +66,17 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 1] {
     [("deliveries to one node", most as u64, u64::from(BATCH + cx.config.requests_max))]
 }
 
-/// Announces a record to a node. Answered by [`Signal::Delivered`].
+/// Announces a record to a node, unless as much of it is being announced already. Answered by [`Signal::Delivered`].
 pub(crate) fn deliver(cx: &mut Context, node: NodeId, record: RecordId, record_key: Bytes, bytes: Bytes, part: Part) {
     let whole = part == Part::Whole;
     let under_way = cx.outbox.under_way.entry(node).or_default();
-    if under_way.insert(record, record_key).is_none() {
-        asks::ask(cx, AskClient::Outbox(record), node, |request| Frame::Announce { request, record: bytes, whole });
+    if under_way.get(&record).is_none_or(|(_, announced)| *announced < part) {
+        under_way.insert(record, (record_key, part));
+        asks::ask(cx, AskClient::Outbox(record, part), node, |request| Frame::Announce {
+            request,
+            record: bytes,
+            whole,
+        });
     }
 }
 
@@ -168,7 +174,7 @@ fn complete(cx: &mut Context, step: OutboxStep, completion: Completion) {
                 match (schema::record_id_of(&key), value) {
                     (Some(record), Some(bytes)) => deliver_owed(cx, node, record, key, bytes),
                     // The record has been pruned since: nothing is owed any more.
-                    (Some(record), None) => settle(cx, node, record, &key),
+                    (Some(record), None) => settle(cx, node, record, &key, Part::Whole),
                     (None, _) => {
                         answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::outbox_key(node, &key) }])
                     }
@@ -178,12 +184,12 @@ fn complete(cx: &mut Context, step: OutboxStep, completion: Completion) {
                 go_on(cx, node);
             }
         }
-        OutboxStep::Settled(node, record, name) => {
+        OutboxStep::Settled(node, record, part, name) => {
             // A debt that was settled before is missing, and not counted twice.
             if completion.committed() == Ok(true) {
                 on_struck(cx, &[name]);
             }
-            forget(cx, node, record);
+            forget(cx, node, record, part);
         }
         OutboxStep::Forgiven(node) => {
             let Ok((entries, _)) = completion.entries() else { return };
@@ -221,7 +227,7 @@ fn deliver_owed(cx: &mut Context, node: NodeId, id: RecordId, key: Bytes, bytes:
         // Others are to hold it now, and who holds what is theirs brings it to them.
         None if cluster::rank(cx, record.name_id).contains(&node) => {
             sometimes!(cx.simulation, "outbox.no-longer-a-holder");
-            settle(cx, node, id, &key);
+            settle(cx, node, id, &key, Part::Whole);
         }
         // It has just come back, and is not in service yet.
         None => retry(cx, node),
@@ -261,8 +267,12 @@ fn retry(cx: &mut Context, node: NodeId) {
 }
 
 /// A delivery is no longer under way. After the last of a batch the next is read, if there is one.
-fn forget(cx: &mut Context, node: NodeId, record: RecordId) {
+fn forget(cx: &mut Context, node: NodeId, record: RecordId, part: Part) {
     let Some(under_way) = cx.outbox.under_way.get_mut(&node) else { return };
+    if under_way.get(&record).is_some_and(|(_, announced)| *announced > part) {
+        // More of it is under way by now.
+        return;
+    }
     under_way.remove(&record);
     if under_way.is_empty() {
         cx.outbox.under_way.remove(&node);
@@ -278,9 +288,9 @@ fn go_on(cx: &mut Context, node: NodeId) {
 }
 
 /// A node answered an announcement, or did not.
-pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answer: Option<Answer>) {
+pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, part: Part, answer: Option<Answer>) {
     let under_way = cx.outbox.under_way.get(&node).and_then(|records| records.get(&record));
-    let Some(record_key) = under_way.cloned() else { return };
+    let Some((record_key, announced)) = under_way.cloned() else { return };
     let outcome = match answer.map(Answer::announced) {
         Some(Some(AnnounceOutcome::Stored)) => Delivery::Stored,
         Some(Some(AnnounceOutcome::Superseded { by })) => Delivery::Superseded(by),
@@ -292,19 +302,25 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         }
         None => Delivery::Lost,
     };
-    cx.signal(Signal::Delivered { node, record, outcome: outcome.clone() });
+    cx.signal(Signal::Delivered { node, record, part, outcome: outcome.clone() });
+    if part < announced {
+        // The debt is paid by what is still under way.
+        return;
+    }
     match outcome {
-        Delivery::Stored | Delivery::Superseded(_) | Delivery::Obsolete(_) => settle(cx, node, record, &record_key),
+        Delivery::Stored | Delivery::Superseded(_) | Delivery::Obsolete(_) => {
+            settle(cx, node, record, &record_key, part);
+        }
         Delivery::Refused(Refusal::Busy) if planted!(cx.simulation, BusyIsStored) => {
-            settle(cx, node, record, &record_key);
+            settle(cx, node, record, &record_key, part);
         }
         Delivery::Refused(Refusal::Full) if planted!(cx.simulation, FullIsSettled) => {
-            settle(cx, node, record, &record_key);
+            settle(cx, node, record, &record_key, part);
         }
-        Delivery::Lost if planted!(cx.simulation, LostIsDelivered) => settle(cx, node, record, &record_key),
+        Delivery::Lost if planted!(cx.simulation, LostIsDelivered) => settle(cx, node, record, &record_key, part),
         Delivery::Refused(_) => {
             sometimes!(cx.simulation, "outbox.refused");
-            forget(cx, node, record);
+            forget(cx, node, record, part);
             if planted!(cx.simulation, TimerNotRearmed) {
                 return;
             }
@@ -312,7 +328,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         }
         Delivery::Lost => {
             cx.outbox.next.remove(&node);
-            forget(cx, node, record);
+            forget(cx, node, record, part);
             if neighbours::is_on_demand(cx, node) {
                 // It need not go and come back for the next try.
                 retry(cx, node);
@@ -323,7 +339,7 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
 }
 
 /// A delivery is no longer owed: it stays under way until the disk has forgotten it, so that it is not read again meanwhile.
-pub(crate) fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8]) {
+pub(crate) fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8], part: Part) {
     let key = schema::outbox_key(node, record_key);
     let commit = DiskOp::Commit {
         require_blobs: Vec::new(),
@@ -331,5 +347,5 @@ pub(crate) fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_ke
         writes: alloc::vec![Write::Delete { key }],
     };
     let name = schema::address_of_record(record_key);
-    cx.disk(commit, Pending::Outbox(OutboxStep::Settled(node, record, name)));
+    cx.disk(commit, Pending::Outbox(OutboxStep::Settled(node, record, part, name)));
 }

@@ -245,13 +245,17 @@ fn tell_all(cx: &mut Context) {
 }
 
 /// A delivery was answered.
-pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, outcome: Delivery) {
+pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, part: Part, outcome: Delivery) {
     let of_record = |(_, publish): &(&RequestId, &Publish)| publish.record.id == record;
     let Some(request) = cx.publishes.publishes.iter().find(of_record).map(|(id, _)| *id) else { return };
     if let Some(publish) = cx.publishes.publishes.get_mut(&request) {
+        if publish.told.get(&node).is_some_and(|told| *told > part) {
+            // It is to have more than what this is about, and will answer that, too.
+            return;
+        }
         publish.waiting.remove(&node);
         let light_counts = planted!(cx.simulation, LightIsReplica);
-        let has_all = light_counts || publish.told.get(&node) == Some(&Part::Whole);
+        let has_all = light_counts || part == Part::Whole;
         let is_obsolete = matches!(outcome, Delivery::Obsolete(_));
         match outcome {
             Delivery::Stored => {
@@ -343,7 +347,7 @@ fn check(cx: &mut Context, request: RequestId) {
         let pending = u32::try_from(lacking.len()).unwrap_or(u32::MAX);
         if planted!(cx.simulation, StandInIsHolder) {
             let (id, key) = (publish.record.id, schema::record_key(&publish.record));
-            lacking.iter().for_each(|node| outbox::settle(cx, *node, id, &key));
+            lacking.iter().for_each(|node| outbox::settle(cx, *node, id, &key, Part::Whole));
         }
         let report = WriteReport { version: record.version, replicas, pending };
         finish(cx, request, Ok(report));

@@ -233,6 +233,7 @@ fn on_notification(cx: &mut Context, notification: OwnedNotification<SwimId>) ->
             }
             cx.swim.liveness.insert(id.node, Liveness::Down(cx.now.mono));
             cx.swim.doubted.remove(&id.node);
+            links::on_lost(cx, id.node);
             true
         }
         OwnedNotification::Rejoin(id) => {
@@ -360,6 +361,7 @@ pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId, generation: u64) {
 /// A node cannot be connected to: what waits for it is lost, as packets may be. If it is taken for alive, it is probed.
 pub(crate) fn on_unreachable(cx: &mut Context, node: NodeId) {
     cx.swim.waiting.remove(&node);
+    links::on_lost(cx, node);
     if cx.swim.liveness(node) == Liveness::Alive {
         cx.swim.doubted.insert(node);
     }
