@@ -357,7 +357,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: MendStep, completion: Comple
         },
         MendStep::Written(blob, len, from) => {
             let written = completion.written();
-            space::arrived(cx, blob.owner, len.into(), written == Ok(true));
+            space::arrived(cx, blob.owner, len.into(), &written);
             on_written(cx, blob, from, written);
         }
         MendStep::Record(id) => match completion.values() {

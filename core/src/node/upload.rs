@@ -226,7 +226,7 @@ pub(crate) fn on_completion(cx: &mut Context, key: UploadKey, step: UploadStep, 
         UploadStep::Lease(chunks) => on_leased(cx, key, chunks, completion.committed()),
         UploadStep::Write(blob, len) => {
             let written = completion.written();
-            space::arrived(cx, blob.owner, len.into(), written == Ok(true));
+            space::arrived(cx, blob.owner, len.into(), &written);
             on_written(cx, key, blob.chunk, written);
         }
     }

@@ -73,7 +73,7 @@ struct Running {
 async fn run(cluster_key: Option<&[u8; 32]>) -> Running {
     let data = tempfile::tempdir().unwrap();
     let path = data.path().join("data");
-    create(&path, Owner::New, cluster_key.copied()).unwrap();
+    create(&path, Owner::New, cluster_key.map(|key| zeroize::Zeroizing::new(*key))).unwrap();
     let folder = Folder::at(&path).unwrap().open().unwrap();
     let settings = Settings { listen: "0.0.0.0:0".to_owned(), ..Settings::default() };
     let StartedNode { handle, listen, driver, .. } = start_node(&folder, &settings).await.unwrap();
