@@ -19,8 +19,8 @@ pub struct Config {
     pub listen: Vec<String>,
     /// Addresses to dial at start and for ever after. One of a cluster is enough.
     pub bootstrap: Vec<String>,
-    /// Links that this node keeps by itself, at least 2. In a cluster with more other members it keeps so many at most, to neighbours
-    /// that all nodes make out alike, and connects to the others on demand.
+    /// Links that this node keeps by itself, at least 4 (with less, those on demand are beyond them). In a cluster with more other members
+    /// it keeps so many at most: to neighbours that all nodes make out alike, and to others on demand.
     #[serde(default = "max_peers")]
     pub max_peers: u32,
     /// How much this node takes of what is stored, compared with others; 0 for nothing.

@@ -21,6 +21,9 @@ use crate::sometimes;
 /// Each ring gives a node two neighbours.
 const LINKS_OF_RING: u32 = 2;
 
+/// So many of the links that a node may have of its own making are left for those that are made on demand, if it may have more than two.
+const ON_DEMAND: u32 = 2;
+
 /// Where a neighbour stands on a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {
@@ -81,7 +84,7 @@ pub(crate) fn is_anybody_away(cx: &Context) -> bool {
 
 /// Something has changed that may concern who the neighbours are.
 pub(crate) fn refresh(cx: &mut Context) {
-    let rings = (cx.config.max_peers / LINKS_OF_RING).max(1);
+    let rings = (cx.config.max_peers.saturating_sub(ON_DEMAND) / LINKS_OF_RING).max(1);
     let chosen = (cx.members.count() > cx.config.max_peers).then(|| choose(cx, rings));
     if chosen == cx.neighbours.chosen {
         return;

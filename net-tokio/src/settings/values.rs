@@ -89,10 +89,10 @@ pub(super) fn positive_u32<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D:
     in_range(from, 1, u64::from(u32::MAX)).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
 }
 
-/// Two neighbours at least, so that all nodes hang together; as many as there can be members at most.
+/// Two neighbours at least, so that all nodes hang together, and two links on demand; as many as there can be members at most.
 pub(super) fn max_peers<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let most = u64::try_from(MEMBERS_MAX).unwrap_or(u64::MAX);
-    in_range(from, 2, most).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
+    in_range(from, 4, most).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
 }
 
 pub(super) fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
