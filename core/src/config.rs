@@ -19,6 +19,10 @@ pub struct Config {
     pub listen: Vec<String>,
     /// Addresses to dial at start and for ever after. One of a cluster is enough.
     pub bootstrap: Vec<String>,
+    /// Links that this node keeps by itself, at least 4 (with less, those on demand are beyond them). In a cluster with more other members
+    /// it keeps so many at most: to neighbours that all nodes make out alike, and to others on demand.
+    #[serde(default = "max_peers")]
+    pub max_peers: u32,
     /// How much this node takes of what is stored, compared with others; 0 for nothing.
     pub weight: u32,
     /// What this node has in common with others that may fail together with it; at most 64 bytes.
@@ -94,6 +98,11 @@ pub struct Config {
 }
 
 /// What configurations say that do not tell.
+fn max_peers() -> u32 {
+    64
+}
+
+/// What configurations say that do not tell.
 fn sync_interval() -> Duration {
     Duration::from_secs(10)
 }
@@ -149,6 +158,7 @@ impl Default for Config {
         Self {
             listen: Vec::new(),
             bootstrap: Vec::new(),
+            max_peers: max_peers(),
             weight: 100,
             zone: String::new(),
             swim_period: Duration::from_secs(2),

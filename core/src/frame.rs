@@ -298,6 +298,47 @@ pub enum Frame {
     },
 }
 
+impl Frame {
+    /// Whether it is one of those that go over every link all the time, whether or not anybody needs the link.
+    pub(crate) const fn is_upkeep(&self) -> bool {
+        match self {
+            Self::Hello(_)
+            | Self::Ping { .. }
+            | Self::Pong { .. }
+            | Self::Goodbye { .. }
+            | Self::AskMembers { .. }
+            | Self::Members { .. }
+            | Self::News { .. }
+            | Self::Swim { .. } => true,
+            Self::OpenUpload { .. }
+            | Self::Offer { .. }
+            | Self::Stored { .. }
+            | Self::Refused { .. }
+            | Self::CloseUpload { .. }
+            | Self::Want { .. }
+            | Self::Unwant { .. }
+            | Self::Data { .. }
+            | Self::Unavailable { .. }
+            | Self::Announce { .. }
+            | Self::Announced { .. }
+            | Self::Find { .. }
+            | Self::Scan { .. }
+            | Self::Records { .. }
+            | Self::AskPromise { .. }
+            | Self::Promise { .. }
+            | Self::ReleasePromise { .. }
+            | Self::Sync { .. }
+            | Self::Synced { .. }
+            | Self::Compare { .. }
+            | Self::Compared { .. }
+            | Self::FindItems { .. }
+            | Self::Found { .. }
+            | Self::Tell { .. }
+            | Self::Told { .. } => false,
+        }
+    }
+}
+
 /// A part of a set of records: those of one bucket whose items lie in a range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetRange {
@@ -402,7 +443,8 @@ pub enum Goodbye {
     Protocol,
     /// The peer broke the protocol repeatedly and is not welcome for a while.
     Banned,
-    /// Nothing happened on the link, and another is needed more; or all that may stand are in use.
+    /// Nothing happened on the link for a while. Whoever says so asks nothing over it any more, and the other end closes it, unless it
+    /// has something under way there.
     Crowded,
 }
 

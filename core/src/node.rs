@@ -39,6 +39,7 @@ mod fresh;
 mod gauges;
 mod get;
 mod hot;
+mod idle;
 mod in_use;
 mod judge;
 mod keep;
@@ -48,6 +49,7 @@ mod locate;
 mod members;
 mod mend;
 mod names;
+mod neighbours;
 mod outbox;
 mod page_loader;
 mod page_store;
@@ -174,6 +176,13 @@ impl Node {
     pub fn record_sum(&self) -> Option<Sum> {
         let summary = self.cx.records.summary().filter(|_| self.cx.records.is_certain());
         summary.map(Summary::total)
+    }
+
+    /// Whether another node can be asked something: over a link that stands or, if it is a member taken for alive that this node keeps no
+    /// link to, over one that is made for it.
+    #[must_use]
+    pub fn can_ask(&self, node: NodeId) -> bool {
+        neighbours::can_be_asked(&self.cx, node)
     }
 
     /// What is under way and ends by itself: name and number. Of a node at rest each number is 0, if not at every moment then again
@@ -451,7 +460,7 @@ impl Node {
     #[expect(clippy::wildcard_enum_match_arm, reason = "before the hello, all other frames mean the same")]
     fn on_frame(&mut self, link: LinkId, frame: Frame) {
         let cx = &mut self.cx;
-        if !links::hear(cx, link) {
+        if !links::hear(cx, link, &frame) {
             return match frame {
                 Frame::Hello(hello) => links::on_hello(cx, link, hello),
                 Frame::Goodbye { .. } => {}
@@ -480,8 +489,10 @@ impl Node {
                 links::close(cx, link, Goodbye::Stopping);
             }
             Frame::Ping { nonce } => cx.send(link, Frame::Pong { nonce }),
-            // That it was heard is all that matters of a pong; a goodbye is followed by the end of the connection.
-            Frame::Pong { .. } | Frame::Goodbye { .. } => {}
+            // That it was heard is all that matters of a pong; other goodbyes are followed by the end of the connection.
+            Frame::Pong { .. } => {}
+            Frame::Goodbye { reason: Goodbye::Crowded } => idle::on_parting(cx, link),
+            Frame::Goodbye { .. } => {}
             Frame::OpenUpload { upload, intent } => upload::on_open(cx, link, upload, intent),
             Frame::Offer { upload, chunks } => upload::on_offer(cx, link, upload, chunks),
             Frame::CloseUpload { upload } => upload::on_close(cx, link, upload),
@@ -593,7 +604,9 @@ impl Node {
     fn on_timer(&mut self, timer: Timer) {
         let cx = &mut self.cx;
         match timer {
-            Timer::Dial(address) => dials::dial(cx, address),
+            Timer::Dial(address) => dials::on_timer(cx, address),
+            Timer::Call(node) => asks::on_unreachable(cx, node),
+            Timer::Search => dials::search(cx),
             Timer::Link(link) => links::on_timer(cx, link),
             Timer::Fetch(id) => fetch::on_timeout(cx, id),
             Timer::Question(link, number) => asks::on_timeout(cx, link, number),
@@ -637,12 +650,14 @@ impl Node {
     fn on_peer_ready(&mut self, node: NodeId) {
         let cx = &mut self.cx;
         dials::on_peer_ready(cx, node);
+        asks::on_peer_ready(cx, node);
+        fetch::on_come(cx, node);
         publish::on_peer_ready(cx, node);
         checkpoints::on_peer_ready(cx, node);
         fill::on_peers(cx);
         locate::on_peer_ready(cx, node);
         outbox::flush(cx, node);
-        mend::on_peer_ready(cx);
+        mend::on_peer_ready(cx, node);
         sync::on_peer_ready(cx, node);
         self.run_all(|task, cx| task.on_peer_ready(cx, node));
     }
@@ -660,7 +675,7 @@ impl Node {
         let cx = &mut self.cx;
         match client {
             AskClient::Locate(request) => locate::on_answered(cx, request, node, answer),
-            AskClient::Outbox(record) => outbox::on_answered(cx, node, record, answer),
+            AskClient::Outbox(record, part) => outbox::on_answered(cx, node, record, part, answer),
             AskClient::Checkpoint(record) => checkpoints::on_answered(cx, node, record, answer),
             AskClient::Sync(id) => sync::on_answered(cx, id, node, answer),
             AskClient::Nobody => {}
@@ -677,6 +692,8 @@ impl Node {
             Signal::PeerGone(node) => self.on_peer_gone(node),
             Signal::Unreachable(node) => {
                 swim::on_unreachable(cx, node);
+                asks::on_unreachable(cx, node);
+                fetch::on_come(cx, node);
                 publish::on_unreachable(cx, node);
                 locate::on_unreachable(cx, node);
                 self.run_all(|task, cx| task.on_unreachable(cx, node));
@@ -725,7 +742,9 @@ impl Node {
             Signal::Offered { request, node, reply } => {
                 self.run(request, |task, cx| task.on_offer_reply(cx, node, reply));
             }
-            Signal::Delivered { node, record, outcome } => publish::on_delivered(cx, node, record, outcome),
+            Signal::Delivered { node, record, part, outcome } => {
+                publish::on_delivered(cx, node, record, part, outcome);
+            }
             Signal::Superseded { request, by } => self.run(request, |task, cx| task.on_superseded(cx, &by)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
             Signal::Removed { record, outcome } => {

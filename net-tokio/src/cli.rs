@@ -143,6 +143,9 @@ struct NodeArgs {
     /// A node to connect to; may be repeated
     #[arg(long = "peer", value_name = "ADDR")]
     peers: Vec<String>,
+    /// Find nodes of the same cluster on the local network, and be found there: no `--peer` is needed then
+    #[arg(long)]
+    mdns: bool,
     /// On how many nodes to keep files, 1 to 255, or `all`
     #[arg(long, value_name = "N|all")]
     replicas: Option<Replicas>,

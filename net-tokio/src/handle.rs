@@ -57,6 +57,12 @@ impl Handle {
         answered.await.map_err(|_| CommandError::Stopping)?
     }
 
+    /// Tells the node of an address at which a node of its cluster was found.
+    pub async fn discovered(&self, address: String) {
+        // A node that stops looks for nobody any more.
+        let _ = self.call(Command::Discovered { address }, None).await;
+    }
+
     /// Says goodbye to all peers and ends the driver; the future of [`crate::drive`] returns.
     pub async fn stop(&self) {
         let _ = self.call(Command::Stop, None).await;

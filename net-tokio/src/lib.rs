@@ -3,6 +3,7 @@
 //! - [`drive`]: the loop, generic over [`net::Net`], [`disk::Disk`], [`work::Work`] and [`clock::Clock`].
 //! - [`net`], [`channel`], [`peers`], [`link`]: transports, the secure channel, who may connect, and frames over it.
 //! - [`store`]: the storage engine.
+//! - [`mdns`]: finding nodes of the local network.
 //! - [`handle`]: how callers talk to a running node.
 
 pub mod api;
@@ -14,6 +15,7 @@ pub mod drive;
 pub mod folder;
 pub mod handle;
 pub mod link;
+pub mod mdns;
 pub mod net;
 pub mod observe;
 pub mod peers;

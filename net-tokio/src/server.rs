@@ -14,6 +14,8 @@ use tokio::sync::watch;
 
 use crate::api::{self, Context};
 use crate::folder::{FolderError, OpenFolder};
+use crate::handle::Handle;
+use crate::mdns::{self, Announcement, Discovery};
 use crate::settings::Settings;
 use crate::store::OpenError;
 
@@ -23,6 +25,9 @@ pub use start::{StartedNode, start_node, start_recorded};
 
 /// How long a stop waits for open requests to end by themselves; then the node ends them.
 const REQUESTS_END_MAX: Duration = Duration::from_secs(2);
+
+/// How long the local network is told for that the node goes.
+const DISCOVERY_ENDS_MAX: Duration = Duration::from_millis(500);
 
 /// How long the node then has to say goodbye; what has not ended by then is cut. Together under the 5 s promised.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
@@ -133,6 +138,7 @@ pub(crate) async fn serve(
     });
     let mut server = tokio::spawn(server.into_future());
     let mut driver = tokio::spawn(driver);
+    let discovery = settings.mdns.then(|| discover(folder, &listen, handle.clone())).flatten();
     folder.publish_api(api)?;
     ready(&Ready { listen, api, node: folder.node_id(), owner: folder.owner_id() });
     let ended = tokio::select! {
@@ -142,6 +148,9 @@ pub(crate) async fn serve(
     };
     folder.retract_api()?;
     let _ = stopping.send(());
+    if let Some(discovery) = discovery {
+        let _ = tokio::time::timeout(DISCOVERY_ENDS_MAX, discovery.stop()).await;
+    }
     let _ = tokio::time::timeout(REQUESTS_END_MAX, &mut server).await;
     let goodbye = async {
         if ended.is_ok() && !driver.is_finished() {
@@ -153,6 +162,13 @@ pub(crate) async fn serve(
         tracing::warn!("some links did not end in time and are cut");
     }
     ended
+}
+
+/// Looks for nodes of the local network. Without it a node works all the same, so trouble is only told.
+fn discover(folder: &OpenFolder, listen: &str, handle: Handle) -> Option<Discovery> {
+    let started = Announcement::new(folder.node_id(), folder.cluster_key(), listen)
+        .and_then(|announcement| Discovery::start(announcement, mdns::PORT, handle));
+    started.map_err(|error| tracing::warn!("nodes of the local network are not looked for: {error}")).ok()
 }
 
 #[cfg(test)]

@@ -38,6 +38,11 @@ pub struct Settings {
     /// Addresses of nodes to connect to.
     #[serde(deserialize_with = "values::addresses")]
     pub peers: Vec<String>,
+    /// Whether nodes of the same cluster are looked for on the local network, and this node can be found there.
+    pub mdns: bool,
+    /// The most links that the node keeps by itself.
+    #[serde(deserialize_with = "values::max_peers")]
+    pub max_peers: u32,
     /// What this node has in common with others that may fail together with it.
     #[serde(deserialize_with = "values::zone")]
     pub zone: String,
@@ -108,6 +113,8 @@ impl Default for Settings {
             listen: "0.0.0.0:7000".to_owned(),
             advertise: Vec::new(),
             peers: Vec::new(),
+            mdns: false,
+            max_peers: core.max_peers,
             zone: core.zone,
             weight: core.weight,
             repair_after_s: core.repair_after.as_secs(),
@@ -147,6 +154,9 @@ pub struct Flags {
     /// See [`Settings::peers`]. Replaces the list of the other sources when not empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<String>,
+    /// See [`Settings::mdns`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mdns: Option<bool>,
     /// See [`Settings::replicas`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<String>,
@@ -236,6 +246,7 @@ impl Settings {
         Config {
             listen,
             bootstrap: self.peers.clone(),
+            max_peers: self.max_peers,
             zone: self.zone.clone(),
             weight: self.weight,
             repair_after: Duration::from_secs(self.repair_after_s),

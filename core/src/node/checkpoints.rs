@@ -24,7 +24,7 @@ use crate::node::schema::{self, Vouched};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, cluster, collect, fill, publish};
+use crate::node::{answers, asks, cluster, collect, fill, neighbours, publish};
 use crate::record::{Record, RecordBody, Retention, SignedRecord};
 use crate::sometimes;
 use crate::time::Monotonic;
@@ -331,11 +331,12 @@ fn tell_all(cx: &mut Context) {
         return;
     }
     let mut targets = cx.checkpoints.targets.take().unwrap_or_else(|| Targets::new(name, replicas));
-    let mut nodes = targets.pick(cx);
+    let delivered = cx.checkpoints.delivered.clone();
+    let mut nodes = targets.pick(cx, &delivered);
     cx.checkpoints.targets = Some(targets);
     nodes.extend(cluster::owner_devices(cx, cx.owner));
     for node in nodes {
-        let is_reached = cx.links.of(node).is_some();
+        let is_reached = neighbours::can_be_asked(cx, node);
         if is_reached && !cx.checkpoints.delivered.contains(&node) && cx.checkpoints.told.insert(node) {
             let record = bytes.clone();
             let announce = |request| Frame::Announce { request, record, whole: true };
@@ -346,7 +347,9 @@ fn tell_all(cx: &mut Context) {
 
 /// A peer can be reached: tell it of the newest checkpoint.
 pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
-    cx.checkpoints.told.remove(&node);
+    if cx.links.is_news(node) {
+        cx.checkpoints.told.remove(&node);
+    }
     if let Some(targets) = &mut cx.checkpoints.targets {
         targets.on_ready(node);
     }

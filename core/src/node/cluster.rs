@@ -111,6 +111,20 @@ pub(crate) fn alive_holders(cx: &mut Context, name: NameId, replicas: Replicas) 
     others.filter(|node| cx.swim.liveness(*node) == Liveness::Alive).count()
 }
 
+/// Whom a record of this node's owner is owed: its holders, now and if all members were in service, the owner's other devices, and
+/// everybody if it is a deletion.
+pub(crate) fn owed_to(cx: &mut Context, record: &Record) -> BTreeSet<NodeId> {
+    let (name, replicas) = (record.name_id, record.retention.replicas);
+    let mut owed_to: BTreeSet<NodeId> = holders(cx, name, replicas).into_iter().collect();
+    owed_to.extend(holders_of_all(cx, name, replicas));
+    owed_to.extend(cx.members.devices(cx.owner));
+    if record.body == RecordBody::Tombstone {
+        owed_to.extend(cx.members.nodes());
+    }
+    owed_to.remove(&cx.me);
+    owed_to
+}
+
 /// The other devices of an owner.
 pub(crate) fn owner_devices(cx: &Context, owner: OwnerId) -> Vec<NodeId> {
     cx.members.devices(owner).collect()

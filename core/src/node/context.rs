@@ -13,6 +13,7 @@ use crate::event::{Event, RequestError, What};
 use crate::frame::Frame;
 use crate::ids::{LinkId, NodeId, OpId, OwnerId, RecordId, RequestId};
 use crate::node::age::AgeClock;
+use crate::node::asks::Asks;
 use crate::node::boot::Failed;
 use crate::node::cache::{self, Cache};
 use crate::node::checkpoints::Checkpoints;
@@ -25,11 +26,12 @@ use crate::node::fill::Fill;
 use crate::node::fresh::Fresh;
 use crate::node::hot::HotBlobs;
 use crate::node::in_use::InUse;
-use crate::node::links::Links;
+use crate::node::links::{self, Links};
 use crate::node::locate::Locates;
 use crate::node::members::Members;
 use crate::node::mend::Mends;
 use crate::node::names::Names;
+use crate::node::neighbours::Neighbours;
 use crate::node::outbox::Outbox;
 use crate::node::page_loader::PageLoads;
 use crate::node::pending::Pending;
@@ -76,6 +78,8 @@ pub(crate) struct Context {
     pub(crate) clock: HybridClock,
     pub(crate) timers: Timers,
     pub(crate) links: Links,
+    pub(crate) neighbours: Neighbours,
+    pub(crate) asks: Asks,
     pub(crate) dials: Dials,
     pub(crate) members: Members,
     pub(crate) exchange: Exchange,
@@ -151,6 +155,8 @@ impl Context {
             clock: HybridClock::default(),
             timers: Timers::default(),
             links: Links::default(),
+            neighbours: Neighbours::default(),
+            asks: Asks::default(),
             dials,
             members: Members::new(&config, owner),
             exchange: Exchange::default(),
@@ -235,6 +241,7 @@ impl Context {
     /// Sends a frame, if the link still stands.
     pub(crate) fn send(&mut self, link: LinkId, frame: Frame) {
         if self.links.get(link).is_some() {
+            links::note_sent(self, link, &frame);
             self.outputs.push_back(Output::Send { link, frame });
         }
     }

@@ -1,4 +1,6 @@
-//! Addresses to dial: configured ones, and those of members. Each is dialled for ever, ever more rarely, unless its node is connected.
+//! Addresses to dial: configured ones, and those of members. Those of neighbours (`neighbours`) are dialled for ever, ever more rarely,
+//! unless the node is connected; so are configured ones as long as it is not known who is there. Other members are dialled when something
+//! is to be asked of them; and those that are not known to live, by turns, in case they have come back.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
@@ -10,9 +12,10 @@ use crate::input::DialError;
 use crate::member::MEMBERS_MAX;
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
-use crate::node::links::Links;
 use crate::node::members::Members;
+use crate::node::neighbours;
 use crate::node::signal::Signal;
+use crate::node::swim::Liveness;
 use crate::node::timers::Timer;
 use crate::output::Output;
 use crate::time::Monotonic;
@@ -23,6 +26,9 @@ const ADDRESSES_MAX: usize = 2 * MEMBERS_MAX;
 
 /// How often an address at which a node was found is dialled in vain before it is given up.
 const FOUND_DIALS: u32 = 4;
+
+/// A neighbour that is to dial this node is dialled as late as after so many dials in vain.
+const ITS_TURN: u32 = 5;
 
 /// How long the first dials may take before requests no longer wait for them.
 const SETTLE: Duration = Duration::from_secs(6);
@@ -48,11 +54,22 @@ struct Address {
     dialled_at: Option<Monotonic>,
     /// A node was found there, and it has not been dialled so often in vain since.
     found: u32,
+    /// Its node said that it has links enough: it is not dialled before without need.
+    rests_until: Monotonic,
 }
 
 impl Address {
     fn new(node: Option<NodeId>, configured: bool) -> Self {
-        Self { node, configured, state: State::Waiting, failures: 0, error: None, dialled_at: None, found: 0 }
+        Self {
+            node,
+            configured,
+            state: State::Waiting,
+            failures: 0,
+            error: None,
+            dialled_at: None,
+            found: 0,
+            rests_until: Monotonic(0),
+        }
     }
 }
 
@@ -64,6 +81,8 @@ pub(crate) struct Dials {
     settled: bool,
     /// Nodes that somebody waits for.
     reaching: BTreeSet<NodeId>,
+    /// The address that was dialled last to see whether its node is back.
+    searched: Option<String>,
 }
 
 impl Dials {
@@ -74,6 +93,7 @@ impl Dials {
             has_started: false,
             settled: false,
             reaching: BTreeSet::new(),
+            searched: None,
         }
     }
 
@@ -133,15 +153,29 @@ impl Dials {
             address.error = None;
         }
     }
+}
 
-    fn undecided(&self, links: &Links) -> bool {
-        self.addresses.values().any(|address| match address.state {
-            State::Waiting | State::Dialling(_) => {
-                address.failures == 0 && address.node.is_none_or(|node| links.of(node).is_none())
-            }
-            State::Up(_) | State::Myself => false,
-        })
+/// Whether the first dial of an address that is kept up has not come to anything yet.
+fn is_undecided(cx: &Context, address: &Address) -> bool {
+    match address.state {
+        State::Waiting | State::Dialling(_) => {
+            let is_linked = address.node.is_some_and(|node| cx.links.of(node).is_some());
+            address.failures == 0 && !is_linked && is_kept(cx, address)
+        }
+        State::Up(_) | State::Myself => false,
     }
+}
+
+/// Whether an address is dialled without any need.
+fn is_kept(cx: &Context, address: &Address) -> bool {
+    let member = address.node.filter(|node| cx.members.is_in(*node));
+    member.is_none_or(|node| neighbours::is_neighbour(cx, node))
+}
+
+/// Whether a node was dialled in vain and has not been connected to since.
+pub(crate) fn has_failed(cx: &Context, node: NodeId) -> bool {
+    let has_failed = |name: &String| cx.dials.addresses.get(name).is_some_and(|address| address.failures > 0);
+    cx.members.addresses(node).iter().any(has_failed)
 }
 
 /// How many addresses are known.
@@ -157,7 +191,8 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 1] {
 /// Starts to dial all addresses known so far.
 pub(crate) fn start(cx: &mut Context) {
     cx.dials.has_started = true;
-    let names: Vec<String> = cx.dials.addresses.keys().cloned().collect();
+    let kept = |(_, address): &(&String, &Address)| is_kept(cx, address);
+    let names: Vec<String> = cx.dials.addresses.iter().filter(kept).map(|(name, _)| name.clone()).collect();
     for name in names {
         dial(cx, name);
     }
@@ -172,7 +207,8 @@ pub(crate) fn check_settled(cx: &mut Context) {
         return;
     }
     let greeting = cx.links.iter().any(|(_, link)| !link.ready);
-    if !cx.dials.undecided(&cx.links) && !greeting && cx.exchange.is_idle() {
+    let undecided = cx.dials.addresses.values().any(|address| is_undecided(cx, address));
+    if !undecided && !greeting && cx.exchange.is_idle() {
         settle(cx);
     }
 }
@@ -214,7 +250,75 @@ pub(crate) fn on_discovered(cx: &mut Context, name: String) {
     let address = cx.dials.addresses.entry(name.clone()).or_insert_with(|| Address::new(None, false));
     // What was found leads to somebody now, whatever became of it before.
     address.found = FOUND_DIALS;
-    if cx.dials.has_started {
+    if cx.dials.has_started && cx.links.ready_count() < cx.config.max_peers {
+        dial(cx, name);
+    }
+}
+
+/// Keeps a link to a node from now on. It is dialled soon; later if it is to dial this node.
+pub(crate) fn keep(cx: &mut Context, node: NodeId) {
+    if !cx.dials.has_started || cx.links.is_linking(node) {
+        return;
+    }
+    for name in cx.members.addresses(node) {
+        if cx.dials.addresses.get(&name).is_some_and(|address| address.state == State::Waiting) {
+            let failures = if neighbours::dials_me(cx, node) { ITS_TURN } else { 1 };
+            wait(cx, name, failures);
+        }
+    }
+}
+
+/// Begins to look for members that are back, unless it has begun.
+pub(crate) fn search_on(cx: &mut Context) {
+    if cx.timers.deadline(&Timer::Search).is_none() {
+        let (_, pause) = cx.config.redial;
+        let due = cx.now.mono + cx.jitter(pause);
+        cx.timers.set(Timer::Search, due);
+    }
+}
+
+/// Dials the next of the addresses that are not kept and whose nodes are not known to live.
+pub(crate) fn search(cx: &mut Context) {
+    if !cx.dials.has_started {
+        return search_on(cx);
+    }
+    let is_sought = |(_, address): &(&String, &Address)| {
+        let is_alive = address.node.is_some_and(|node| cx.swim.liveness(node) == Liveness::Alive);
+        address.state == State::Waiting && !is_kept(cx, address) && !is_alive
+    };
+    let sought = || cx.dials.addresses.iter().filter(is_sought).map(|(name, _)| name);
+    let next = sought().find(|name| cx.dials.searched.as_ref().is_none_or(|last| *name > last));
+    if let Some(name) = next.or_else(|| sought().next()).cloned() {
+        cx.dials.searched = Some(name.clone());
+        dial(cx, name);
+    }
+    search_on(cx);
+}
+
+/// A node has links enough, and this one is none of its neighbours as it sees that: it is not dialled for a while without need.
+pub(crate) fn rest(cx: &mut Context, node: NodeId, pause: Duration) {
+    let until = cx.now.mono + pause;
+    for address in cx.dials.addresses.values_mut().filter(|address| address.node == Some(node)) {
+        address.rests_until = until;
+    }
+}
+
+/// Whether a node wanted no link a moment ago.
+pub(crate) fn is_resting(cx: &Context, node: NodeId) -> bool {
+    let rests = |name: &String| cx.dials.addresses.get(name).is_some_and(|address| address.rests_until > cx.now.mono);
+    cx.members.addresses(node).iter().any(rests)
+}
+
+/// A link is about to be closed because nobody needs it: whoever needs its node from now on dials.
+pub(crate) fn on_parted(cx: &mut Context, link: LinkId) {
+    if let Some(address) = cx.dials.addresses.values_mut().find(|address| address.state == State::Up(link)) {
+        address.state = State::Waiting;
+    }
+}
+
+/// The timer of an address.
+pub(crate) fn on_timer(cx: &mut Context, name: String) {
+    if cx.dials.addresses.get(&name).is_some_and(|address| is_kept(cx, address)) {
         dial(cx, name);
     }
 }
@@ -226,8 +330,8 @@ fn is_wanted(cx: &Context, name: &String, address: &Address) -> bool {
         || address.node.is_some_and(|node| cx.members.addresses(node).contains(name))
 }
 
-/// The timer of an address, or its start: dial it unless its node is connected.
-pub(crate) fn dial(cx: &mut Context, name: String) {
+/// Dials an address unless its node is connected.
+fn dial(cx: &mut Context, name: String) {
     let Some(address) = cx.dials.addresses.get(&name) else { return };
     let connected = address.node.is_some_and(|node| cx.links.of(node).is_some());
     if connected || address.state != State::Waiting {
@@ -249,7 +353,7 @@ pub(crate) fn dial(cx: &mut Context, name: String) {
 /// Connects to a member, if no link stands: [`Signal::PeerReady`] follows, or [`Signal::Unreachable`]. False if no address of it
 /// is known, or all have just been tried in vain; nothing follows then.
 pub(crate) fn reach(cx: &mut Context, node: NodeId) -> bool {
-    if cx.links.any_of(node).is_some() {
+    if cx.links.is_linking(node) {
         return true;
     }
     let mut is_tried = false;
@@ -299,6 +403,9 @@ pub(crate) fn on_failed(cx: &mut Context, dial: DialId, error: &DialError) {
     }
     if let Some(node) = node {
         check_reached(cx, node);
+        if failures == 1 && !neighbours::are_all(cx) {
+            neighbours::refresh(cx);
+        }
     }
     check_settled(cx);
 }
@@ -328,17 +435,20 @@ pub(crate) fn on_link_gone(cx: &mut Context, link: LinkId, reason: &str) {
 pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     let idle = |(_, address): &(&String, &Address)| address.node == Some(node) && address.state == State::Waiting;
     let names: Vec<String> = cx.dials.addresses.iter().filter(idle).map(|(name, _)| name.clone()).collect();
+    let failures = if neighbours::dials_me(cx, node) { ITS_TURN } else { 1 };
     for name in names {
-        wait(cx, name, 1);
+        wait(cx, name, failures);
     }
 }
 
-/// Exponential back-off with jitter.
+/// Exponential back-off with jitter. What is not kept is not dialled again by itself.
 fn wait(cx: &mut Context, name: String, failures: u32) {
+    let Some(address) = cx.dials.addresses.get(&name).filter(|address| is_kept(cx, address)) else { return };
+    let rests_until = address.rests_until;
     let (first, longest) = cx.config.redial;
     let factor = 1 << failures.saturating_sub(1).min(16);
     let pause = cx.jitter(first.saturating_mul(factor).min(longest));
     let at_once = buggify!(cx.simulation, "dials.redial-at-once");
     let due = cx.now.mono + if at_once { Duration::from_millis(1) } else { pause };
-    cx.timers.set(Timer::Dial(name), due);
+    cx.timers.set(Timer::Dial(name), due.max(rests_until));
 }

@@ -22,7 +22,7 @@ use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailur
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
-use crate::node::{age, answers, asks, choose, cluster, collect, mend, pull, schema, space};
+use crate::node::{age, answers, asks, choose, cluster, collect, mend, neighbours, pull, schema, space};
 use crate::record::{RecordBody, SignedRecord};
 use crate::{buggify, planted, sometimes};
 
@@ -122,7 +122,7 @@ impl Evict {
     fn ask_next(&mut self, cx: &mut Context, count: usize) {
         let Some(name) = self.records.values().next().map(|record| record.record.name_id) else { return };
         let ranked = cluster::rank(cx, name);
-        let can_be_asked = |node: &&NodeId| cx.links.of(**node).is_some() && !self.asked.contains(*node);
+        let can_be_asked = |node: &&NodeId| neighbours::can_be_asked(cx, **node) && !self.asked.contains(*node);
         let peers: Vec<NodeId> = ranked.iter().filter(can_be_asked).take(count).copied().collect();
         for node in peers {
             self.asked.insert(node);

@@ -79,7 +79,7 @@ impl Fanout {
     /// Opens uploads to all who are to have the file and have none. Latecomers are not waited for: they have all chunks to
     /// catch up on.
     pub(crate) fn recruit(&mut self, cx: &mut Context, late: bool) {
-        for node in self.places.pick(cx) {
+        for node in self.places.pick(cx, &BTreeSet::new()) {
             if !self.targets.contains_key(&node) {
                 self.add(cx, node, late);
             }

@@ -6,9 +6,9 @@ use crate::bulk::Bulk;
 use crate::frame::{Frame, WANTS_MAX};
 use crate::ids::{LinkId, NodeId, ObjectKey};
 use crate::node::context::Context;
-use crate::node::links;
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::timers::Timer;
+use crate::node::{dials, links, neighbours};
 use crate::{buggify, planted, sometimes};
 
 /// A fetch, numbered.
@@ -21,6 +21,9 @@ pub(crate) const WANTED_BYTES_MAX: u64 = 16 << 20;
 /// Rounds over all holders before a fetch that only ever times out is given up. (Its client may try again.)
 const ROUNDS_MAX: u32 = 3;
 
+/// Holders without a link that are connected to at once for one fetch.
+const CALLS_MAX: usize = 3;
+
 /// What to fetch.
 #[derive(Debug)]
 pub(crate) struct Order {
@@ -31,7 +34,7 @@ pub(crate) struct Order {
     pub(crate) lane: u64,
     /// Who is likely to hold it: these are asked first.
     pub(crate) holders: BTreeSet<NodeId>,
-    /// Whether everybody else who is connected is asked when none of them has it.
+    /// Whether everybody else who can be asked is when none of them has it.
     pub(crate) wide: bool,
     /// Who is not asked: they gave wrong bytes before.
     pub(crate) liars: BTreeSet<NodeId>,
@@ -46,6 +49,9 @@ struct Fetch {
     timed_out: BTreeSet<NodeId>,
     rounds: u32,
     wanted: Option<Wanted>,
+    /// Holders without a link that were to be connected to, and those that are still coming.
+    called: BTreeSet<NodeId>,
+    coming: BTreeSet<NodeId>,
 }
 
 #[derive(Debug)]
@@ -68,7 +74,15 @@ pub(crate) struct Fetches {
 pub(crate) fn start(cx: &mut Context, order: Order) {
     let id = FetchId(cx.number());
     let without = order.liars.clone();
-    let fetch = Fetch { order, without, timed_out: BTreeSet::new(), rounds: 0, wanted: None };
+    let fetch = Fetch {
+        order,
+        without,
+        timed_out: BTreeSet::new(),
+        rounds: 0,
+        wanted: None,
+        called: BTreeSet::new(),
+        coming: BTreeSet::new(),
+    };
     cx.fetches.fetches.insert(id, fetch);
     place(cx, id);
 }
@@ -132,14 +146,54 @@ fn place(cx: &mut Context, id: FetchId) {
     match choose(cx, id) {
         Choice::Ask(link) => want(cx, id, link),
         Choice::Wait => wait_or_new_round(cx, id),
+        Choice::Nobody if call(cx, id) => cx.fetches.waiting.push_back(id),
         Choice::Nobody if widen(cx, id) => place(cx, id),
         Choice::Nobody => finish(cx, id, FetchResult::Nowhere),
     }
 }
 
-/// Nobody who is likely to have it gives it: from now on everybody who is connected is asked. False if they are already.
+/// Nobody who is connected gives it: the next holders without a link are connected to. False if none can be.
+fn call(cx: &mut Context, id: FetchId) -> bool {
+    if neighbours::are_all(cx) {
+        return false;
+    }
+    let Some(fetch) = cx.fetches.fetches.get(&id) else { return false };
+    let is_left = |node: &NodeId| !fetch.called.contains(node) && !fetch.without.contains(node);
+    // Nodes begin at different places, so that they do not all ask one.
+    let in_turn = fetch.order.holders.range(cx.me..).chain(fetch.order.holders.range(..cx.me)).copied();
+    let room = CALLS_MAX.saturating_sub(fetch.coming.len());
+    let left: BTreeSet<NodeId> =
+        in_turn.filter(|node| is_left(node) && neighbours::is_on_demand(cx, *node)).take(room).collect();
+    for node in left {
+        let comes = cx.links.of(node).is_none() && dials::reach(cx, node);
+        let Some(fetch) = cx.fetches.fetches.get_mut(&id) else { return false };
+        fetch.called.insert(node);
+        if comes {
+            fetch.coming.insert(node);
+        }
+    }
+    let is_coming = cx.fetches.fetches.get(&id).is_some_and(|fetch| !fetch.coming.is_empty());
+    if is_coming {
+        let patience = cx.now.mono + cx.config.fetch_timeout;
+        cx.timers.set_if_sooner(Timer::Fetch(id), patience);
+    }
+    is_coming
+}
+
+/// A node has come, or does not come: whatever waits for it goes on.
+pub(crate) fn on_come(cx: &mut Context, node: NodeId) {
+    let mut has_waited = false;
+    for fetch in cx.fetches.fetches.values_mut() {
+        has_waited |= fetch.coming.remove(&node);
+    }
+    if has_waited {
+        place_waiting(cx);
+    }
+}
+
+/// Nobody who is likely to have it gives it: from now on everybody who can be asked is. False if they are already.
 fn widen(cx: &mut Context, id: FetchId) -> bool {
-    let all = cx.links.ready_nodes();
+    let all = neighbours::reachable(cx);
     let Some(fetch) = cx.fetches.fetches.get_mut(&id) else { return false };
     if !core::mem::take(&mut fetch.order.wide) {
         return false;
@@ -156,6 +210,10 @@ fn wait_or_new_round(cx: &mut Context, id: FetchId) {
     let Some(fetch) = cx.fetches.fetches.get_mut(&id) else { return };
     let left = fetch.order.holders.iter().filter(|node| !fetch.without.contains(node) && cx.links.of(**node).is_some());
     let all_timed_out = left.clone().all(|node| fetch.timed_out.contains(node));
+    if all_timed_out && call(cx, id) {
+        return cx.fetches.waiting.push_back(id);
+    }
+    let Some(fetch) = cx.fetches.fetches.get_mut(&id) else { return };
     if all_timed_out && fetch.order.wide {
         widen(cx, id);
         return place(cx, id);
@@ -272,6 +330,12 @@ pub(crate) fn on_unavailable(cx: &mut Context, link_id: LinkId, want: u64) {
 
 /// Nothing came for too long: ask somebody else. As long as data of other wants flows, this one is only queued behind them.
 pub(crate) fn on_timeout(cx: &mut Context, id: FetchId) {
+    let coming = cx.fetches.fetches.get_mut(&id).filter(|fetch| fetch.wanted.is_none());
+    if let Some(fetch) = coming {
+        // Those that should come do not.
+        fetch.coming.clear();
+        return place_waiting(cx);
+    }
     let link = cx.fetches.fetches.get(&id).and_then(|fetch| fetch.wanted.as_ref()).map(|wanted| wanted.link);
     let last_data = link.and_then(|link| cx.links.get(link)).map(|link| link.last_data).unwrap_or_default();
     let deadline = last_data + cx.config.fetch_timeout;

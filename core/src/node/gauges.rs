@@ -14,7 +14,7 @@ use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
 use crate::node::{
-    cache, collect, dials, members, mend, outbox, pull, records, repair, scrub, space, swim, sync, upload,
+    cache, collect, dials, idle, members, mend, outbox, pull, records, repair, scrub, space, swim, sync, upload,
 };
 use crate::seal::BLOB_LEN_MAX;
 
@@ -63,6 +63,7 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     gauges.extend(deadlines);
     gauges.extend(of_links(cx));
     gauges.extend(dials::gauges(cx));
+    gauges.push(idle::gauge(cx));
     gauges.extend(members::gauges(cx));
     gauges.extend(swim::gauges(cx));
     gauges.extend(pull::gauges(cx));
@@ -119,12 +120,12 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
     ]
 }
 
-/// One for each address, link, question, want, and node with deliveries; three for each request; `Boot`, `Settle`, `Swim`,
-/// `Service`, `Mend`, `Presence`, `Scrub`, `Space`, `Checkpoint`, `Fill`, `Records`, `Sync`, `Repair`, `Collect` and `Age`.
+/// One for each address, link, question, want, node with deliveries, and node that questions wait for; three for each request; `Boot`,
+/// `Settle`, `Search`, `Swim`, `Service`, `Mend`, `Presence`, `Scrub`, `Space`, `Checkpoint`, `Fill`, `Records`, `Sync`, `Repair`, `Collect` and `Age`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
     // A fill is a request that nobody asked for.
-    (dials::addresses(cx) + of_links + cx.members.entries() + 3 * (requests + 1) + 15) as u64
+    (dials::addresses(cx) + of_links + 2 * cx.members.entries() + 3 * (requests + 1) + 16) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.

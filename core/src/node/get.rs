@@ -26,7 +26,7 @@ use crate::node::source::Source;
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
 use crate::node::window::Window;
-use crate::node::{answers, asks, cache, cluster, fetch, space, sync};
+use crate::node::{answers, asks, cache, cluster, fetch, neighbours, space, sync};
 use crate::range::{chunk_count, chunk_len};
 use crate::record::{RecordBody, SignedRecord};
 use crate::seal::SealError;
@@ -516,7 +516,7 @@ impl Task for Get {
                 self.decrypt(cx, index, data.clone(), Origin::Peer(from, data));
                 Flow::Continue
             }
-            FetchResult::Nowhere if cx.links.ready_count() < cx.members.count() && !self.damaged => {
+            FetchResult::Nowhere if neighbours::is_anybody_away(cx) && !self.damaged => {
                 // A member is away that may have it: give it a little time to come back.
                 let patience = cx.now.mono + cx.config.answer_timeout;
                 cx.timers.set(Timer::Request(self.id), patience);
@@ -530,8 +530,10 @@ impl Task for Get {
         }
     }
 
-    fn on_peer_ready(&mut self, cx: &mut Context, _node: NodeId) -> Flow {
-        self.retry_stuck(cx);
+    fn on_peer_ready(&mut self, cx: &mut Context, node: NodeId) -> Flow {
+        if cx.links.is_news(node) {
+            self.retry_stuck(cx);
+        }
         Flow::Continue
     }
 

@@ -1,11 +1,10 @@
 //! Keeping what a get fetched: its blobs are stored, and a file that is whole again no longer relies on promises.
 
-use alloc::vec::Vec;
-
 use crate::frame::Frame;
 use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
 use crate::node::pull::{self, PullClient};
+use crate::node::{asks, neighbours};
 use crate::record::SignedRecord;
 use crate::sometimes;
 
@@ -72,8 +71,10 @@ pub(crate) fn release_promises(cx: &mut Context, record: &SignedRecord) {
 /// Gives back the promises that peers gave to this node about a record.
 pub(crate) fn release(cx: &mut Context, record: &SignedRecord) {
     let (owner, id, name_id) = (record.record.owner, record.id, record.record.name_id);
-    let links: Vec<_> = cx.links.ready_nodes().into_iter().filter_map(|node| cx.links.of(node)).collect();
-    for link in links {
-        cx.send(link, Frame::ReleasePromise { owner, name_id, record: id });
+    let mut nodes = cx.links.ready_nodes();
+    let likely = cluster::likely_of(cx, &record.record);
+    nodes.extend(likely.into_iter().filter(|node| neighbours::is_on_demand(cx, *node)));
+    for node in nodes {
+        asks::tell(cx, node, Frame::ReleasePromise { owner, name_id, record: id });
     }
 }

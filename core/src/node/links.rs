@@ -12,7 +12,7 @@ use crate::node::context::Context;
 use crate::node::serve::Serving;
 use crate::node::signal::{AskClient, Signal};
 use crate::node::timers::Timer;
-use crate::node::{exchange, fetch, members, swim, upload};
+use crate::node::{exchange, fetch, idle, members, neighbours, swim, upload};
 use crate::output::Output;
 use crate::time::Monotonic;
 use crate::{buggify, planted, sometimes};
@@ -43,6 +43,12 @@ pub(crate) struct Link {
     answering: u32,
     /// Questions that this node has open, by number.
     pub(crate) questions: BTreeMap<u64, AskClient>,
+    /// When something last went over it that is not on every link.
+    last_used: Monotonic,
+    /// Since when it may be closed and nothing is asked over it any more.
+    parting_since: Option<Monotonic>,
+    /// The peer has come, or is back, and was not merely connected to once more.
+    is_news: bool,
     /// The peer let a fetch time out; others are asked first until then.
     pub(crate) slow_until: Monotonic,
     /// When data came last, of whatever want.
@@ -55,6 +61,31 @@ impl Link {
     /// Questions of the peer that this node has not answered yet.
     pub(crate) fn answering(&self) -> u32 {
         self.answering
+    }
+
+    pub(crate) fn is_dialled_by_me(&self) -> bool {
+        self.dialled_by_me
+    }
+
+    /// When something last went over it that is not on every link.
+    pub(crate) fn last_used(&self) -> Monotonic {
+        self.last_used
+    }
+
+    /// Whether it may be closed, and nothing is asked over it any more.
+    pub(crate) fn is_parting(&self) -> bool {
+        self.parting_since.is_some()
+    }
+
+    /// Since when that is so.
+    pub(crate) fn parting_since(&self) -> Option<Monotonic> {
+        self.parting_since
+    }
+
+    /// Whether no question and no transfer is under way.
+    pub(crate) fn is_free(&self) -> bool {
+        let is_serving = self.serving.wants() > 0 || self.serving.reads() > 0 || self.serving.in_flight() > 0;
+        self.wants.is_empty() && self.questions.is_empty() && self.answering == 0 && !is_serving
     }
 }
 
@@ -71,6 +102,10 @@ pub(crate) struct Links {
     links: BTreeMap<LinkId, Link>,
     by_node: BTreeMap<NodeId, LinkId>,
     conduct: BTreeMap<NodeId, Conduct>,
+    /// Under which generation each member was met last, unless it was lost since.
+    met: BTreeMap<NodeId, u64>,
+    /// Links of this node's own making that nobody needed when it was looked last, and that were not closed.
+    overdue: u64,
 }
 
 impl Links {
@@ -107,8 +142,27 @@ impl Links {
         self.links.values().map(|link| count(link.node)).max().unwrap_or(0)
     }
 
+    /// Whether the node at the other end has come, or is back, and was not merely connected to once more.
+    pub(crate) fn is_news(&self, node: NodeId) -> bool {
+        self.of(node).and_then(|id| self.get(id)).is_some_and(|link| link.is_news)
+    }
+
+    /// Whether a link to a node stands or is about to.
+    pub(crate) fn is_linking(&self, node: NodeId) -> bool {
+        self.links.values().any(|link| link.node == node && !link.is_parting())
+    }
+
+    /// Links of this node's own making that nobody needed when it was looked last, and that were not closed.
+    pub(crate) fn overdue(&self) -> u64 {
+        self.overdue
+    }
+
+    pub(crate) fn set_overdue(&mut self, overdue: u64) {
+        self.overdue = overdue;
+    }
+
     /// A link to a node, whether it has said hello or not.
-    pub(crate) fn any_of(&self, node: NodeId) -> Option<LinkId> {
+    fn any_of(&self, node: NodeId) -> Option<LinkId> {
         self.links.iter().find(|(_, link)| link.node == node).map(|(id, _)| *id)
     }
 
@@ -131,6 +185,9 @@ pub(crate) fn on_connected(cx: &mut Context, id: LinkId, node: NodeId, dial: Opt
         wanted_bytes: 0,
         answering: 0,
         questions: BTreeMap::new(),
+        last_used: cx.now.mono,
+        parting_since: None,
+        is_news: false,
         slow_until: Monotonic::default(),
         last_data: cx.now.mono,
         sent_bytes: 0,
@@ -219,15 +276,53 @@ pub(crate) fn on_hello(cx: &mut Context, id: LinkId, hello: Hello) {
     members::on_hello(cx, node, &remote, member, &seen);
     exchange::on_hello(cx, node, table);
     swim::on_peer_ready(cx, node, generation);
+    let is_new = cx.members.contains(node) && cx.links.met.insert(node, generation) != Some(generation);
+    let is_news = is_new || neighbours::is_neighbour(cx, node);
+    if let Some(link) = cx.links.get_mut(id) {
+        link.is_news = is_news;
+    }
     cx.signal(Signal::PeerReady(node));
+    idle::tidy(cx);
 }
 
 /// Notes that something was heard. False if the link is unknown or the peer must say hello first.
-pub(crate) fn hear(cx: &mut Context, id: LinkId) -> bool {
+pub(crate) fn hear(cx: &mut Context, id: LinkId, frame: &Frame) -> bool {
     let now = cx.now.mono;
     let Some(link) = cx.links.get_mut(id) else { return false };
     link.last_heard = now;
-    link.ready
+    if !frame.is_upkeep() {
+        link.last_used = now;
+        if link.ready && link.parting_since.take().is_some() {
+            // The peer needs it still.
+            link.is_news = false;
+            let node = link.node;
+            cx.links.by_node.entry(node).or_insert(id);
+            cx.signal(Signal::PeerReady(node));
+        }
+    }
+    cx.links.get(id).is_some_and(|link| link.ready)
+}
+
+/// Notes that something goes out.
+pub(crate) fn note_sent(cx: &mut Context, id: LinkId, frame: &Frame) {
+    let now = cx.now.mono;
+    if let Some(link) = cx.links.get_mut(id).filter(|_| !frame.is_upkeep()) {
+        link.last_used = now;
+    }
+}
+
+/// A node was lost: its link broke, it could not be connected to, or it is down. If it comes again, that is news.
+pub(crate) fn on_lost(cx: &mut Context, node: NodeId) {
+    cx.links.met.remove(&node);
+}
+
+/// From now on nothing is asked over a link any more. Its node, if it could be talked to over it.
+pub(crate) fn set_apart(cx: &mut Context, id: LinkId) -> Option<NodeId> {
+    let now = cx.now.mono;
+    let link = cx.links.get_mut(id)?;
+    link.parting_since = Some(now);
+    let node = link.node;
+    (cx.links.by_node.get(&node) == Some(&id)).then(|| cx.links.by_node.remove(&node)).map(|_| node)
 }
 
 /// A peer asks something. False if it has too many questions open.
@@ -267,6 +362,7 @@ pub(crate) fn on_timer(cx: &mut Context, id: LinkId) {
     let pause = if buggify!(cx.simulation, "links.early-look") { cx.config.heartbeat / 8 } else { cx.config.heartbeat };
     let look = now + pause;
     cx.timers.set(Timer::Link(id), look);
+    idle::tidy(cx);
 }
 
 /// The peer broke the protocol: close, count, and ban it after repeats.
@@ -311,6 +407,9 @@ fn forget(cx: &mut Context, id: LinkId, reason: &CloseReason) {
     let Some(link) = cx.links.links.remove(&id) else { return };
     cx.timers.cancel(&Timer::Link(id));
     let was_ready = cx.links.by_node.get(&link.node) == Some(&id);
+    if !link.is_parting() {
+        on_lost(cx, link.node);
+    }
     if was_ready {
         cx.links.by_node.remove(&link.node);
     }

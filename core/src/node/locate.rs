@@ -1,5 +1,5 @@
 //! The search for the records of a name: on this disk, then among the peers. Who is to hold it is asked first, all of them, since any
-//! of them may have the newest; if they have nothing that is whole, everybody who is connected is.
+//! of them may have the newest; if they have nothing that is whole, everybody who is connected is, and then everybody who can be.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -15,13 +15,16 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Signal};
 use crate::node::timers::Timer;
-use crate::node::{asks, cluster, schema};
+use crate::node::{asks, cluster, neighbours, schema};
 use crate::planted;
 use crate::record::RecordBody;
 use crate::work::{WorkOp, WorkResult};
 
 /// The most records of a name that are looked at, newest first.
 pub(crate) const RECORDS_MAX: u32 = 256;
+
+/// Peers without a link that are asked at once when nobody who is connected has it.
+const WIDE_MAX: usize = 16;
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,7 +262,9 @@ fn ask_peers(cx: &mut Context, request: RequestId) {
 
 /// Connects to those who are likely to hold it and have no link, since only so many links stand at once.
 fn call(cx: &mut Context, request: RequestId, locate: &mut Locate) {
-    for node in cluster::likely(cx, locate.owner, locate.name, cx.config.retention.replicas) {
+    let likely = cluster::likely(cx, locate.owner, locate.name, cx.config.retention.replicas);
+    // The question itself connects to the others.
+    for node in likely.into_iter().filter(|node| !neighbours::is_on_demand(cx, *node)).collect::<Vec<NodeId>>() {
         if cluster::reach(cx, node) == Reach::Coming {
             locate.coming.insert(node);
         }
@@ -303,14 +308,28 @@ pub(crate) fn on_timeout(cx: &mut Context, request: RequestId) {
 }
 
 /// Whom to ask next: those that are likely to hold the name, for what is known of it; once these are asked and have nothing
-/// whole, everybody else who is connected.
+/// whole, everybody else who is connected; and then, some at a time, everybody who can be.
 fn next_peers(cx: &mut Context, locate: &Locate) -> BTreeSet<NodeId> {
-    let all: BTreeSet<NodeId> = cx.links.ready_nodes().difference(&locate.asked).copied().collect();
+    let all: BTreeSet<NodeId> = neighbours::reachable(cx).difference(&locate.asked).copied().collect();
     let replicas = locate.found.records.replicas(cx.config.retention.replicas);
     let likely = cluster::likely(cx, locate.owner, locate.name, replicas);
     let likely: BTreeSet<NodeId> = likely.intersection(&all).copied().collect();
     let is_enough = locate.scope != Scope::Everybody && locate.found.is_whole_somewhere();
-    if likely.is_empty() && !is_enough || locate.scope == Scope::Everybody { all } else { likely }
+    if neighbours::are_all(cx) {
+        return if likely.is_empty() && !is_enough || locate.scope == Scope::Everybody { all } else { likely };
+    }
+    if !likely.is_empty() || is_enough {
+        return likely;
+    }
+    let (linked, others): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
+        all.into_iter().partition(|node| cx.links.of(*node).is_some());
+    if !linked.is_empty() {
+        return linked;
+    }
+    let ranked = cluster::rank(cx, locate.name);
+    let next: BTreeSet<NodeId> = ranked.iter().filter(|node| others.contains(node)).take(WIDE_MAX).copied().collect();
+    // Those that are to hold nothing come last.
+    if next.is_empty() { others.into_iter().take(WIDE_MAX).collect() } else { next }
 }
 
 /// A peer answered, or did not.

@@ -27,7 +27,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, fetch, names, repair, schema, space};
+use crate::node::{answers, asks, cluster, fetch, names, repair, schema, space};
 use crate::record::SignedRecord;
 use crate::sometimes;
 
@@ -343,9 +343,9 @@ pub(crate) fn on_timer(cx: &mut Context) {
     pump(cx);
 }
 
-/// A peer can be talked to, that may have what others had not.
-pub(crate) fn on_peer_ready(cx: &mut Context) {
-    if cx.mends.failed() > 0 {
+/// A peer has come that may have what others had not.
+pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
+    if cx.mends.failed() > 0 && cx.links.is_news(node) {
         cx.mends.failures = 0;
         let soon = cx.now.mono + RETRY_WITH_PEER;
         cx.timers.set_if_sooner(Timer::Mend, soon);
@@ -365,7 +365,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: MendStep, completion: Comple
         },
         MendStep::Written(blob, len, from) => {
             let written = completion.written();
-            space::arrived(cx, blob.owner, len.into(), written == Ok(true));
+            space::arrived(cx, blob.owner, len.into(), &written);
             on_written(cx, blob, from, written);
         }
         MendStep::Record(id) => match completion.values() {
@@ -495,7 +495,11 @@ fn on_written(cx: &mut Context, blob: BlobKey, from: NodeId, written: Result<boo
 
 /// What the disk says of a record that lacks something: whether it is to be whole here.
 fn on_record(cx: &mut Context, id: RecordId, to_be_whole: bool) {
-    let holders = sources(cx);
+    let mut holders = sources(cx);
+    if let Some(Record { what: Broken::Lacking(record), .. }) = cx.mends.records.get(&id) {
+        let record = record.record;
+        holders.extend(cluster::likely_of(cx, &record));
+    }
     let Some(Record { what: Broken::Lacking(record), .. }) = cx.mends.records.get(&id) else { return };
     if !to_be_whole || cx.evicting.contains(&id) {
         return settle(cx, Item::Record(id));

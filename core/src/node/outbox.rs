@@ -17,8 +17,8 @@ use crate::node::gauges::Gauge;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Delivery, Signal};
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, schema};
-use crate::record::SignedRecord;
+use crate::node::{answers, asks, neighbours, schema};
+use crate::record::{Record, SignedRecord};
 use crate::{buggify, planted, sometimes};
 
 /// Deliveries to one node under way at once.
@@ -26,6 +26,9 @@ const BATCH: u32 = 16;
 
 /// Deliveries to a node that is no longer a member that are struck off at once.
 const FORGIVEN_MAX: u32 = 1_024;
+
+/// Nodes without a link that are brought at once what they are owed.
+const VISITS_MAX: usize = 4;
 
 /// When deliveries that a peer refused, or that could not be read, are tried again.
 const RETRY: Duration = Duration::from_secs(30);
@@ -36,7 +39,7 @@ pub(crate) enum OutboxStep {
     Owed(NodeId),
     Records(NodeId, Vec<Bytes>),
     /// A delivery about a record of this name is no longer owed.
-    Settled(NodeId, RecordId, Option<Address>),
+    Settled(NodeId, RecordId, Part, Option<Address>),
     /// What is owed to a node that is no longer a member.
     Forgiven(NodeId),
     /// Deliveries to it about records of these names are no longer owed; there may be more.
@@ -46,11 +49,15 @@ pub(crate) enum OutboxStep {
 /// Deliveries under way.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    under_way: BTreeMap<NodeId, BTreeMap<RecordId, Bytes>>,
+    /// With the key of each record, and how much of it was announced.
+    under_way: BTreeMap<NodeId, BTreeMap<RecordId, (Bytes, Part)>>,
     /// Nodes whose owed deliveries are being read.
     reading: BTreeSet<NodeId>,
     /// Where to go on reading when the batch under way is done with.
     next: BTreeMap<NodeId, Bytes>,
+    /// Nodes without a link that may be owed something, and those of them that are brought it now.
+    due: BTreeSet<NodeId>,
+    visiting: BTreeSet<NodeId>,
 }
 
 /// What of its limits is used: a batch that was read, and the publications under way.
@@ -59,18 +66,23 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 1] {
     [("deliveries to one node", most as u64, u64::from(BATCH + cx.config.requests_max))]
 }
 
-/// Announces a record to a node. Answered by [`Signal::Delivered`].
+/// Announces a record to a node, unless as much of it is being announced already. Answered by [`Signal::Delivered`].
 pub(crate) fn deliver(cx: &mut Context, node: NodeId, record: RecordId, record_key: Bytes, bytes: Bytes, part: Part) {
     let whole = part == Part::Whole;
     let under_way = cx.outbox.under_way.entry(node).or_default();
-    if under_way.insert(record, record_key).is_none() {
-        asks::ask(cx, AskClient::Outbox(record), node, |request| Frame::Announce { request, record: bytes, whole });
+    if under_way.get(&record).is_none_or(|(_, announced)| *announced < part) {
+        under_way.insert(record, (record_key, part));
+        asks::ask(cx, AskClient::Outbox(record, part), node, |request| Frame::Announce {
+            request,
+            record: bytes,
+            whole,
+        });
     }
 }
 
 /// A node can be reached: deliver what it is owed.
 pub(crate) fn flush(cx: &mut Context, node: NodeId) {
-    if cx.links.of(node).is_none() || !cx.outbox.reading.insert(node) {
+    if !neighbours::can_be_asked(cx, node) || !cx.outbox.reading.insert(node) {
         return;
     }
     let prefix = schema::outbox(node);
@@ -80,8 +92,62 @@ pub(crate) fn flush(cx: &mut Context, node: NodeId) {
     cx.disk(scan, Pending::Outbox(OutboxStep::Owed(node)));
 }
 
+/// A record is owed to others: those of them without a link are brought it one after the other.
+pub(crate) fn owe(cx: &mut Context, record: &Record) {
+    if neighbours::are_all(cx) || planted!(cx.simulation, VisitsForgotten) {
+        return;
+    }
+    let owed_to = cluster::owed_to(cx, record);
+    cx.outbox.due.extend(owed_to.into_iter().filter(|node| neighbours::is_on_demand(cx, *node)).collect::<Vec<_>>());
+    visit(cx);
+}
+
+/// A member is alive again. Without a link to it nobody else would bring it what it is owed.
+pub(crate) fn on_member_up(cx: &mut Context, node: NodeId) {
+    if planted!(cx.simulation, VisitsForgotten) {
+        return;
+    }
+    if neighbours::is_on_demand(cx, node) && cx.counters.owed > 0 {
+        cx.outbox.due.insert(node);
+        visit(cx);
+    }
+}
+
+/// Brings the next nodes without a link what they are owed.
+fn visit(cx: &mut Context) {
+    while cx.outbox.visiting.len() < VISITS_MAX {
+        let Some(node) = cx.outbox.due.pop_first() else { return };
+        flush(cx, node);
+        if is_busy(cx, node) {
+            cx.outbox.visiting.insert(node);
+        }
+    }
+}
+
+fn is_busy(cx: &Context, node: NodeId) -> bool {
+    cx.outbox.reading.contains(&node) || cx.outbox.under_way.contains_key(&node)
+}
+
+/// A node has been brought all that could be, or nothing could.
+fn end_visit_if_idle(cx: &mut Context, node: NodeId) {
+    if !is_busy(cx, node) && cx.outbox.visiting.remove(&node) {
+        visit(cx);
+    }
+}
+
 /// An operation is complete.
 pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Completion) {
+    let node = match &step {
+        OutboxStep::Owed(node)
+        | OutboxStep::Records(node, _)
+        | OutboxStep::Settled(node, ..)
+        | OutboxStep::Forgiven(node)
+        | OutboxStep::Struck(node, _) => *node,
+    };
+    complete(cx, step, completion);
+    end_visit_if_idle(cx, node);
+}
+fn complete(cx: &mut Context, step: OutboxStep, completion: Completion) {
     match step {
         OutboxStep::Owed(node) => {
             let Ok((entries, more)) = completion.entries() else { return read_again(cx, node) };
@@ -108,7 +174,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
                 match (schema::record_id_of(&key), value) {
                     (Some(record), Some(bytes)) => deliver_owed(cx, node, record, key, bytes),
                     // The record has been pruned since: nothing is owed any more.
-                    (Some(record), None) => settle(cx, node, record, &key),
+                    (Some(record), None) => settle(cx, node, record, &key, Part::Whole),
                     (None, _) => {
                         answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::outbox_key(node, &key) }])
                     }
@@ -118,12 +184,12 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
                 go_on(cx, node);
             }
         }
-        OutboxStep::Settled(node, record, name) => {
+        OutboxStep::Settled(node, record, part, name) => {
             // A debt that was settled before is missing, and not counted twice.
             if completion.committed() == Ok(true) {
                 on_struck(cx, &[name]);
             }
-            forget(cx, node, record);
+            forget(cx, node, record, part);
         }
         OutboxStep::Forgiven(node) => {
             let Ok((entries, _)) = completion.entries() else { return };
@@ -161,7 +227,7 @@ fn deliver_owed(cx: &mut Context, node: NodeId, id: RecordId, key: Bytes, bytes:
         // Others are to hold it now, and who holds what is theirs brings it to them.
         None if cluster::rank(cx, record.name_id).contains(&node) => {
             sometimes!(cx.simulation, "outbox.no-longer-a-holder");
-            settle(cx, node, id, &key);
+            settle(cx, node, id, &key, Part::Whole);
         }
         // It has just come back, and is not in service yet.
         None => retry(cx, node),
@@ -201,8 +267,12 @@ fn retry(cx: &mut Context, node: NodeId) {
 }
 
 /// A delivery is no longer under way. After the last of a batch the next is read, if there is one.
-fn forget(cx: &mut Context, node: NodeId, record: RecordId) {
+fn forget(cx: &mut Context, node: NodeId, record: RecordId, part: Part) {
     let Some(under_way) = cx.outbox.under_way.get_mut(&node) else { return };
+    if under_way.get(&record).is_some_and(|(_, announced)| *announced > part) {
+        // More of it is under way by now.
+        return;
+    }
     under_way.remove(&record);
     if under_way.is_empty() {
         cx.outbox.under_way.remove(&node);
@@ -218,9 +288,9 @@ fn go_on(cx: &mut Context, node: NodeId) {
 }
 
 /// A node answered an announcement, or did not.
-pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answer: Option<Answer>) {
+pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, part: Part, answer: Option<Answer>) {
     let under_way = cx.outbox.under_way.get(&node).and_then(|records| records.get(&record));
-    let Some(record_key) = under_way.cloned() else { return };
+    let Some((record_key, announced)) = under_way.cloned() else { return };
     let outcome = match answer.map(Answer::announced) {
         Some(Some(AnnounceOutcome::Stored)) => Delivery::Stored,
         Some(Some(AnnounceOutcome::Superseded { by })) => Delivery::Superseded(by),
@@ -232,19 +302,25 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         }
         None => Delivery::Lost,
     };
-    cx.signal(Signal::Delivered { node, record, outcome: outcome.clone() });
+    cx.signal(Signal::Delivered { node, record, part, outcome: outcome.clone() });
+    if part < announced {
+        // The debt is paid by what is still under way.
+        return;
+    }
     match outcome {
-        Delivery::Stored | Delivery::Superseded(_) | Delivery::Obsolete(_) => settle(cx, node, record, &record_key),
+        Delivery::Stored | Delivery::Superseded(_) | Delivery::Obsolete(_) => {
+            settle(cx, node, record, &record_key, part);
+        }
         Delivery::Refused(Refusal::Busy) if planted!(cx.simulation, BusyIsStored) => {
-            settle(cx, node, record, &record_key);
+            settle(cx, node, record, &record_key, part);
         }
         Delivery::Refused(Refusal::Full) if planted!(cx.simulation, FullIsSettled) => {
-            settle(cx, node, record, &record_key);
+            settle(cx, node, record, &record_key, part);
         }
-        Delivery::Lost if planted!(cx.simulation, LostIsDelivered) => settle(cx, node, record, &record_key),
+        Delivery::Lost if planted!(cx.simulation, LostIsDelivered) => settle(cx, node, record, &record_key, part),
         Delivery::Refused(_) => {
             sometimes!(cx.simulation, "outbox.refused");
-            forget(cx, node, record);
+            forget(cx, node, record, part);
             if planted!(cx.simulation, TimerNotRearmed) {
                 return;
             }
@@ -252,13 +328,18 @@ pub(crate) fn on_answered(cx: &mut Context, node: NodeId, record: RecordId, answ
         }
         Delivery::Lost => {
             cx.outbox.next.remove(&node);
-            forget(cx, node, record);
+            forget(cx, node, record, part);
+            if neighbours::is_on_demand(cx, node) {
+                // It need not go and come back for the next try.
+                retry(cx, node);
+            }
         }
     }
+    end_visit_if_idle(cx, node);
 }
 
 /// A delivery is no longer owed: it stays under way until the disk has forgotten it, so that it is not read again meanwhile.
-pub(crate) fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8]) {
+pub(crate) fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_key: &[u8], part: Part) {
     let key = schema::outbox_key(node, record_key);
     let commit = DiskOp::Commit {
         require_blobs: Vec::new(),
@@ -266,5 +347,5 @@ pub(crate) fn settle(cx: &mut Context, node: NodeId, record: RecordId, record_ke
         writes: alloc::vec![Write::Delete { key }],
     };
     let name = schema::address_of_record(record_key);
-    cx.disk(commit, Pending::Outbox(OutboxStep::Settled(node, record, name)));
+    cx.disk(commit, Pending::Outbox(OutboxStep::Settled(node, record, part, name)));
 }

@@ -21,7 +21,7 @@ use crate::node::records::{self, With};
 use crate::node::signal::{Delivery, Signal};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, outbox, schema};
+use crate::node::{answers, asks, neighbours, outbox, schema};
 use crate::placement::Replicas;
 use crate::record::{Record, RecordBody, Retention, SignedRecord};
 use crate::version::{ClockError, Version};
@@ -105,14 +105,7 @@ pub(crate) fn start(
     let key = schema::record_key(&record);
     let clock = Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) };
     let mut writes = alloc::vec![clock];
-    let mut owed_to: BTreeSet<NodeId> = targets.holders(cx).into_iter().collect();
-    let (name, replicas) = (record.record.name_id, record.record.retention.replicas);
-    let of_all = cluster::holders_of_all(cx, name, replicas);
-    owed_to.extend(of_all.into_iter().filter(|node| *node != cx.me));
-    owed_to.extend(cluster::owner_devices(cx, cx.owner));
-    if record.record.body == RecordBody::Tombstone {
-        owed_to.extend(cx.members.nodes());
-    }
+    let mut owed_to = cluster::owed_to(cx, &record.record);
     if planted!(cx.simulation, OutboxSkipsAbsent) {
         owed_to.retain(|node| cx.links.of(*node).is_some());
     }
@@ -165,7 +158,9 @@ fn on_committed(cx: &mut Context, request: RequestId, committed: Result<bool, Di
     match committed {
         Ok(true) => {
             publish.durable_here = true;
+            let record = publish.record.record;
             tell(cx, request);
+            outbox::owe(cx, &record);
             let hasty = buggify!(cx.simulation, "publish.no-patience");
             let patience = if hasty { Duration::ZERO } else { cx.config.straggler_timeout };
             let deadline = cx.now.mono + patience;
@@ -194,10 +189,10 @@ fn tell(cx: &mut Context, request: RequestId) {
         if publish.record.record.body == RecordBody::Tombstone {
             parts.extend(cx.links.ready_nodes().into_iter().map(|node| (node, Part::Whole)));
         }
-        parts.extend(publish.targets.pick(cx).into_iter().map(|node| (node, Part::Whole)));
+        parts.extend(publish.targets.pick(cx, &publish.stored).into_iter().map(|node| (node, Part::Whole)));
         parts.extend(publish.carriers.iter().map(|node| (*node, Part::Whole)));
         for (node, part) in parts {
-            if cx.links.of(node).is_some() {
+            if neighbours::can_be_asked(cx, node) {
                 announce(cx, &mut publish, node, part);
             }
         }
@@ -250,13 +245,17 @@ fn tell_all(cx: &mut Context) {
 }
 
 /// A delivery was answered.
-pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, outcome: Delivery) {
+pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, part: Part, outcome: Delivery) {
     let of_record = |(_, publish): &(&RequestId, &Publish)| publish.record.id == record;
     let Some(request) = cx.publishes.publishes.iter().find(of_record).map(|(id, _)| *id) else { return };
     if let Some(publish) = cx.publishes.publishes.get_mut(&request) {
+        if publish.told.get(&node).is_some_and(|told| *told > part) {
+            // It is to have more than what this is about, and will answer that, too.
+            return;
+        }
         publish.waiting.remove(&node);
         let light_counts = planted!(cx.simulation, LightIsReplica);
-        let has_all = light_counts || publish.told.get(&node) == Some(&Part::Whole);
+        let has_all = light_counts || part == Part::Whole;
         let is_obsolete = matches!(outcome, Delivery::Obsolete(_));
         match outcome {
             Delivery::Stored => {
@@ -348,7 +347,7 @@ fn check(cx: &mut Context, request: RequestId) {
         let pending = u32::try_from(lacking.len()).unwrap_or(u32::MAX);
         if planted!(cx.simulation, StandInIsHolder) {
             let (id, key) = (publish.record.id, schema::record_key(&publish.record));
-            lacking.iter().for_each(|node| outbox::settle(cx, *node, id, &key));
+            lacking.iter().for_each(|node| outbox::settle(cx, *node, id, &key, Part::Whole));
         }
         let report = WriteReport { version: record.version, replicas, pending };
         finish(cx, request, Ok(report));

@@ -433,7 +433,7 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
         },
         PullStep::Write(blob, len, from) => {
             let written = completion.written();
-            space::arrived(cx, blob.owner, len.into(), written == Ok(true));
+            space::arrived(cx, blob.owner, len.into(), &written);
             on_written(cx, id, blob.chunk, from, written);
         }
         PullStep::CommitPage => match completion.committed() {

@@ -30,7 +30,7 @@ use crate::node::pull::{self, PullClient, PullOutcome};
 use crate::node::signal::{Answer, AskClient};
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, checkpoints, cluster, fill, query, schema};
+use crate::node::{answers, asks, checkpoints, cluster, fill, neighbours, query, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::work::{WorkOp, WorkResult};
 use crate::{planted, sometimes};
@@ -145,8 +145,8 @@ impl Restore {
     }
 
     fn begin(&mut self, cx: &mut Context) -> Flow {
-        let peers = cx.links.ready_nodes();
-        if !matches!(self.stage, Stage::Gathering) || !cx.dials.settled() || peers.is_empty() {
+        let peers = neighbours::reachable(cx);
+        if !matches!(self.stage, Stage::Gathering) || !cx.dials.settled() || cx.links.ready_count() == 0 {
             return Flow::Continue;
         }
         // A fill asks those again who have told all only if something is missing all the same.
@@ -156,7 +156,8 @@ impl Restore {
                 self.tellers.add(node);
             }
         }
-        let members: Vec<NodeId> = cx.members.nodes().collect();
+        // The others are connected to when it is their turn to be asked.
+        let members: Vec<NodeId> = cx.members.nodes().filter(|node| !neighbours::is_on_demand(cx, *node)).collect();
         self.coming = members.into_iter().filter(|node| cluster::reach(cx, *node) == Reach::Coming).collect();
         if self.aim == Aim::Fill && cx.fill.has_filled() {
             // Perhaps what was missing has come meanwhile.
@@ -388,7 +389,7 @@ impl Restore {
         let is_everybody = cx.strangers() == 0 && !cx.members.nodes().any(|node| is_silent_yet(&node));
         let is_everybody = is_everybody && self.report.missing == 0 && cx.members.count() > 0;
         let told: Vec<NodeId> =
-            cx.links.ready_nodes().into_iter().filter(|node| self.tellers.has_told(*node)).collect();
+            neighbours::reachable(cx).into_iter().filter(|node| self.tellers.has_told(*node)).collect();
         if self.aim != Aim::List {
             checkpoints::on_audited(cx, &verdicts);
             fill::on_told(cx, told.into_iter(), is_everybody);
@@ -549,8 +550,8 @@ impl Task for Restore {
             Stage::Gathering => self.begin(cx),
             Stage::Asking | Stage::Auditing(_) | Stage::Patience => {
                 self.tellers.add(node);
-                self.is_worth_a_try = true;
-                if !matches!(self.stage, Stage::Patience) {
+                self.is_worth_a_try |= cx.links.is_news(node);
+                if !matches!(self.stage, Stage::Patience) || !cx.links.is_news(node) {
                     return Flow::Continue;
                 }
                 sometimes!(cx.simulation, "restore.late-peer");

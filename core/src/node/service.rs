@@ -6,11 +6,11 @@ use alloc::string::String;
 
 use crate::ids::{NodeId, OwnerId};
 use crate::member::{MemberInfo, MemberStatus};
-use crate::node::cluster;
 use crate::node::context::Context;
 use crate::node::signal::Signal;
 use crate::node::swim::Liveness;
 use crate::node::timers::Timer;
+use crate::node::{cluster, neighbours};
 use crate::time::Monotonic;
 
 /// What placement needs to know of a member in service.
@@ -81,4 +81,5 @@ pub(crate) fn refresh(cx: &mut Context) {
         cluster::on_membership(cx);
         cx.signal(Signal::MembershipChanged);
     }
+    neighbours::refresh(cx);
 }

@@ -9,6 +9,7 @@ use crate::bulk::Bulk;
 use crate::event::{RequestError, WriteReport};
 use crate::frame::{AnnounceOutcome, CompareOutcome, HeldRecord, MemberRow, Refusal, SyncOutcome};
 use crate::ids::{BlobKey, ChunkId, NodeId, RecordId, RequestId};
+use crate::node::cluster::Part;
 use crate::node::collect::RemoveOutcome;
 use crate::node::locate::Located;
 use crate::node::page_loader::{LoadedPage, PageClient, PageFailure};
@@ -42,7 +43,7 @@ pub(crate) enum Signal {
     /// Chunks offered to a peer are stored there, or refused.
     Offered { request: RequestId, node: NodeId, reply: OfferReply },
     /// A delivery was acknowledged, or not.
-    Delivered { node: NodeId, record: RecordId, outcome: Delivery },
+    Delivered { node: NodeId, record: RecordId, part: Part, outcome: Delivery },
     /// A record is durable here and announced to all who can be reached; or the disk failed.
     Published { request: RequestId, result: Result<WriteReport, RequestError> },
     /// A record is on some disk, but one of a higher version was known before: it must be stamped anew to win.
@@ -90,8 +91,8 @@ pub(crate) enum AskClient {
     Locate(RequestId),
     /// A request, directly.
     Request(RequestId),
-    /// The deliveries owed to a node: the one of this record.
-    Outbox(RecordId),
+    /// The deliveries owed to a node: the one of this record, of so much of it.
+    Outbox(RecordId, Part),
     /// The announcement of this device's checkpoint.
     Checkpoint(RecordId),
     /// The exchange of tables of members.

@@ -7,7 +7,7 @@
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
-use crate::disk::{DiskDone, DiskOp, DiskResult, Usage};
+use crate::disk::{DiskDone, DiskError, DiskOp, DiskResult, Usage};
 use crate::frame::Refusal;
 use crate::ids::{OpId, OwnerId};
 use crate::node::context::Context;
@@ -171,11 +171,17 @@ pub(crate) fn withdrawn(cx: &mut Context, owner: OwnerId, bytes: u64) {
     }
 }
 
-/// Bytes that were let in have been written; `new` if the disk did not have them.
-pub(crate) fn arrived(cx: &mut Context, owner: OwnerId, bytes: u64, new: bool) {
+/// Bytes that were let in have been written, or have not: what is `Ok(true)` the disk did not have before. A write that failed may have
+/// left them there all the same; they count as taken until the disk has been measured.
+pub(crate) fn arrived(cx: &mut Context, owner: OwnerId, bytes: u64, written: &Result<bool, DiskError>) {
     withdrawn(cx, owner, bytes);
-    if new {
-        grew(cx, owner, bytes);
+    match written {
+        Ok(true) => grew(cx, owner, bytes),
+        Err(DiskError::Io(_) | DiskError::Degraded(_)) => {
+            grew(cx, owner, bytes);
+            measure(cx);
+        }
+        Ok(false) | Err(DiskError::NotFound | DiskError::Corrupt | DiskError::Mismatch | DiskError::Full) => {}
     }
 }
 

@@ -1,19 +1,23 @@
 //! Who of the members is alive: SWIM, by `foca`, which is a state machine like this node. Its packets are frames on links; a
 //! link that does not stand is made for them.
 //!
+//! In a cluster where nodes keep links to their neighbours only (`neighbours`), each is probed by its neighbours: a probe of another
+//! member that is taken for alive is not sent, unless it could not be connected to lately. What would be gossiped to such a member goes
+//! to a peer instead. So SWIM makes no links but to find out whether somebody is down.
+//!
 //! What is said of a node that is in no table here is not believed: so what `foca` remembers has a bound. Nor is a packet that
 //! speaks for another than the peer from whom it comes.
 
 mod packet;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::{NonZeroU8, NonZeroUsize};
 use core::time::Duration;
 
 use bytes::Bytes;
-use foca::{AccumulatingRuntime, Foca, OwnedNotification, PeriodicParams, State};
+use foca::{AccumulatingRuntime, Foca, Header, Message, OwnedNotification, PeriodicParams, State};
 use rand_chacha::ChaCha12Rng;
 
 use crate::frame::{Frame, Life, SWIM_PACKET_MAX};
@@ -23,7 +27,7 @@ use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::members::{self, Heard};
 use crate::node::timers::Timer;
-use crate::node::{dials, exchange, links, service};
+use crate::node::{dials, exchange, links, neighbours, outbox, service};
 use crate::time::Monotonic;
 use crate::{planted, sometimes};
 use packet::{Carrier, PacketCodec, SwimId};
@@ -73,6 +77,8 @@ pub(crate) struct Swim {
     next_reminder: u64,
     liveness: BTreeMap<NodeId, Liveness>,
     waiting: BTreeMap<NodeId, Waiting>,
+    /// Members taken for alive that could not be connected to.
+    doubted: BTreeSet<NodeId>,
     /// The number of members that the configuration was made for, in orders of magnitude.
     scale: u32,
 }
@@ -91,6 +97,7 @@ impl Swim {
             next_reminder: 0,
             liveness: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            doubted: BTreeSet::new(),
             scale: 0,
         }
     }
@@ -216,6 +223,7 @@ fn on_notification(cx: &mut Context, notification: OwnedNotification<SwimId>) ->
     match notification {
         OwnedNotification::MemberUp(id) => {
             cx.swim.liveness.insert(id.node, Liveness::Alive);
+            outbox::on_member_up(cx, id.node);
             true
         }
         OwnedNotification::MemberDown(id) => {
@@ -224,6 +232,8 @@ fn on_notification(cx: &mut Context, notification: OwnedNotification<SwimId>) ->
                 return false;
             }
             cx.swim.liveness.insert(id.node, Liveness::Down(cx.now.mono));
+            cx.swim.doubted.remove(&id.node);
+            links::on_lost(cx, id.node);
             true
         }
         OwnedNotification::Rejoin(id) => {
@@ -251,11 +261,70 @@ fn announce(cx: &mut Context, node: NodeId) {
     let _ = act(cx, |foca, runtime| foca.announce(SwimId { node, generation: 0 }, runtime));
 }
 
+/// Sends a packet over a link.
+fn send_over(cx: &mut Context, link: LinkId, packet: Bytes) {
+    let table = cx.members.fingerprint(cx.me);
+    cx.send(link, Frame::Swim { table, packet });
+}
+
+/// What becomes of a packet to a member that is none of this node's business. False if it is to be sent all the same.
+fn spare(cx: &mut Context, node: NodeId, packet: &Bytes) -> bool {
+    let is_alive = cx.swim.liveness(node) == Liveness::Alive && !cx.swim.doubted.contains(&node);
+    if neighbours::is_neighbour(cx, node) || !is_alive {
+        return false;
+    }
+    let Some((header, rest)) = packet::header(packet) else { return false };
+    match header.message {
+        Message::Gossip | Message::Announce => gossip_instead(cx, header, rest),
+        Message::Ping(number) => take_for_answered(cx, header, number),
+        // Whether somebody is down is found out, whatever it takes; the others are answers.
+        Message::PingReq { .. }
+        | Message::IndirectPing { .. }
+        | Message::IndirectAck { .. }
+        | Message::ForwardedAck { .. }
+        | Message::Ack(_)
+        | Message::Feed
+        | Message::Broadcast
+        | Message::TurnUndead => return false,
+    }
+    true
+}
+
+/// Sends a peer what was meant for a member without a link.
+fn gossip_instead(cx: &mut Context, mut header: Header<SwimId>, rest: &[u8]) {
+    let peers = cx.links.ready_nodes();
+    let Some(count) = u64::try_from(peers.len()).ok().filter(|count| *count > 0) else { return };
+    let place = usize::try_from(cx.draw() % count).unwrap_or(0);
+    let Some((peer, link)) = peers.into_iter().nth(place).and_then(|peer| Some((peer, cx.links.of(peer)?))) else {
+        return;
+    };
+    let Some(foca) = &cx.swim.foca else { return };
+    let Some(known) = foca.iter_membership_state().find(|member| member.id().node == peer) else { return };
+    header.dst = *known.id();
+    let packet = packet::with_header(&header, rest);
+    if packet.len() <= SWIM_PACKET_MAX {
+        send_over(cx, link, packet.into());
+    }
+}
+
+/// A member that its neighbours look after counts as having answered a probe.
+fn take_for_answered(cx: &mut Context, ping: Header<SwimId>, number: foca::ProbeNumber) {
+    let Some(foca) = &cx.swim.foca else { return };
+    let Some(known) = foca.iter_membership_state().find(|member| *member.id() == ping.dst) else { return };
+    let ack =
+        Header { src: ping.dst, src_incarnation: known.incarnation(), dst: ping.src, message: Message::Ack(number) };
+    let packet = packet::with_header(&ack, &[]);
+    // An error says that the probe is over.
+    let _ = act(cx, |foca, runtime| foca.handle_data(&packet, runtime));
+}
+
 /// Sends a packet, over a link that is made for it if need be.
 fn send(cx: &mut Context, node: NodeId, packet: Bytes) {
     if let Some(link) = cx.links.of(node) {
-        let table = cx.members.fingerprint(cx.me);
-        return cx.send(link, Frame::Swim { table, packet });
+        return send_over(cx, link, packet);
+    }
+    if spare(cx, node, &packet) {
+        return;
     }
     let now = cx.now.mono;
     cx.swim.waiting.retain(|_, waiting| waiting.until > now);
@@ -275,6 +344,7 @@ fn send(cx: &mut Context, node: NodeId, packet: Bytes) {
 /// A peer can be talked to: it lives.
 pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId, generation: u64) {
     let id = SwimId { node, generation };
+    cx.swim.doubted.remove(&node);
     if cx.members.contains(node) {
         let _ = act(cx, |foca, runtime| foca.apply_many(core::iter::once(foca::Member::alive(id)), true, runtime));
     }
@@ -288,9 +358,13 @@ pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId, generation: u64) {
     }
 }
 
-/// A node cannot be connected to: what waits for it is lost, as packets may be.
+/// A node cannot be connected to: what waits for it is lost, as packets may be. If it is taken for alive, it is probed.
 pub(crate) fn on_unreachable(cx: &mut Context, node: NodeId) {
     cx.swim.waiting.remove(&node);
+    links::on_lost(cx, node);
+    if cx.swim.liveness(node) == Liveness::Alive {
+        cx.swim.doubted.insert(node);
+    }
 }
 
 /// A packet comes in.

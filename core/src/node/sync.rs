@@ -28,7 +28,7 @@ use crate::node::gauges::Gauge;
 use crate::node::pending::Completion;
 use crate::node::signal::{Answer, AskClient};
 use crate::node::timers::Timer;
-use crate::node::{asks, cluster, repair};
+use crate::node::{asks, cluster, neighbours, repair};
 use crate::reconcile::{Asker, BUCKETS, Digest, Item, Sum};
 use crate::record::SignedRecord;
 use crate::{buggify, planted, sometimes};
@@ -132,18 +132,28 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 2] {
     ]
 }
 
-/// A peer can be talked to.
+/// A peer can be talked to. One that was merely connected to once more is compared with in its turn.
 pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
-    repair::try_all_again(cx);
-    mark(cx, node);
+    if cx.links.is_news(node) {
+        on_peer_back(cx, node);
+        repair::try_all_again(cx);
+        mark(cx, node);
+    }
 }
 
-/// A peer can no longer be talked to. What it was told it may have forgotten when it comes back.
-pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
-    cx.sync.dirty.remove(&node);
-    cx.sync.later.remove(&node);
+/// What a peer was told it may have forgotten.
+fn on_peer_back(cx: &mut Context, node: NodeId) {
     cx.sync.settled.remove(&node);
     cx.sync.lacking.remove(&node);
+}
+
+/// A peer can no longer be talked to over a link. One that can be connected to again is as good as linked.
+pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
+    if !neighbours::is_on_demand(cx, node) {
+        cx.sync.dirty.remove(&node);
+        cx.sync.later.remove(&node);
+        on_peer_back(cx, node);
+    }
 }
 
 /// Who holds what may have changed.
@@ -151,7 +161,7 @@ pub(crate) fn on_membership(cx: &mut Context) {
     repair::try_all_again(cx);
     cx.sync.settled.clear();
     cx.sync.lacking.clear();
-    for node in cx.links.ready_nodes() {
+    for node in neighbours::reachable(cx) {
         mark(cx, node);
     }
 }
@@ -171,7 +181,7 @@ pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
 /// How much the live members still lack of what they are to have and this node has, as far as it knows; one for each that it has not
 /// compared with since the members were last others. Those that lack something are compared with again.
 pub(crate) fn to_hand_over(cx: &mut Context) -> u64 {
-    let is_other = |node: &NodeId| *node != cx.me && cx.links.of(*node).is_some();
+    let is_other = |node: &NodeId| *node != cx.me && neighbours::can_be_asked(cx, *node);
     let reached: Vec<NodeId> = cx.service.members().keys().copied().filter(is_other).collect();
     let mut rest = 0;
     for node in reached {
@@ -209,6 +219,10 @@ pub(crate) fn on_timer(cx: &mut Context) {
     // What marks it from now on is about a later comparison.
     cx.sync.dirty.remove(&node);
     cx.sync.later.remove(&node);
+    if neighbours::is_on_demand(cx, node) {
+        // The question makes a link.
+        return start(cx, node);
+    }
     match cluster::reach(cx, node) {
         Reach::Linked => start(cx, node),
         // It is compared with when it has come.
@@ -218,18 +232,23 @@ pub(crate) fn on_timer(cx: &mut Context) {
 
 /// The next peer that is to be compared with soon; else, by turns, one with which a comparison came to nothing, and the next of all.
 fn next_partner(cx: &mut Context) -> Option<NodeId> {
+    let dirty = core::mem::take(&mut cx.sync.dirty);
+    cx.sync.dirty = dirty.into_iter().filter(|node| neighbours::can_be_asked(cx, *node)).collect();
     let after = |nodes: &BTreeSet<NodeId>, last: Option<NodeId>| {
         let later = last.and_then(|last| nodes.range(last..).find(|node| **node != last).copied());
         later.or_else(|| nodes.first().copied())
     };
-    let linked = |nodes: &BTreeSet<NodeId>| -> BTreeSet<NodeId> {
-        nodes.iter().filter(|node| cx.links.of(**node).is_some()).copied().collect()
+    let those = |nodes: &BTreeSet<NodeId>, is_one: &dyn Fn(NodeId) -> bool| -> BTreeSet<NodeId> {
+        nodes.iter().copied().filter(|node| is_one(*node)).collect()
     };
-    let last = cx.sync.last;
-    if let Some(node) = after(&linked(&cx.sync.dirty), last) {
+    let (linked, able) = (|node| cx.links.of(node).is_some(), |node| neighbours::can_be_asked(cx, node));
+    // Where links are made for comparisons, nodes begin at different places, so that they do not all ask one.
+    let last = cx.sync.last.or_else(|| (!neighbours::are_all(cx)).then_some(cx.me));
+    let first = after(&those(&cx.sync.dirty, &linked), last);
+    if let Some(node) = first.or_else(|| after(&those(&cx.sync.dirty, &able), last)) {
         return Some(node);
     }
-    let again = after(&linked(&cx.sync.later), last).filter(|_| !cx.sync.was_again);
+    let again = after(&those(&cx.sync.later, &able), last).filter(|_| !cx.sync.was_again);
     cx.sync.was_again = again.is_some();
     let members = || cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
     again.or_else(|| after(&members(), last))

@@ -8,6 +8,7 @@ use core::time::Duration;
 use crate::ids::{NameId, NodeId};
 use crate::node::cluster::{self, Reach};
 use crate::node::context::Context;
+use crate::node::neighbours;
 use crate::placement::Replicas;
 use crate::sometimes;
 use crate::time::Monotonic;
@@ -35,8 +36,8 @@ impl Targets {
     }
 
     /// Whom to bring it to now, over links that stand: every holder, and as many of those behind them as it takes until so many
-    /// nodes that may come to have it are to hold it, and a write can be acknowledged.
-    pub(crate) fn pick(&mut self, cx: &mut Context) -> Vec<NodeId> {
+    /// nodes that may come to have it are to hold it, and a write can be acknowledged. Those in `having` have it and need no link.
+    pub(crate) fn pick(&mut self, cx: &mut Context, having: &BTreeSet<NodeId>) -> Vec<NodeId> {
         let ranked = cluster::rank(cx, self.name);
         let holders = self.holders(cx).len();
         let wanted = holders.max(cx.write_quorum() as usize - 1);
@@ -48,6 +49,10 @@ impl Targets {
                 break;
             }
             if self.failed.contains(&node) {
+                continue;
+            }
+            if having.contains(&node) && neighbours::is_on_demand(cx, node) {
+                fit += 1;
                 continue;
             }
             match cluster::reach(cx, node) {

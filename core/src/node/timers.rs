@@ -40,6 +40,10 @@ pub enum Timer {
     Repair,
     /// The first dials should have come to something.
     Settle,
+    /// A node for which questions wait should have been connected to.
+    Call(NodeId),
+    /// A member that is not known to live is dialled.
+    Search,
     /// A checkpoint is due, or peers are to be told of it again.
     Checkpoint,
     /// Peers are to be asked for what is not known of the owner's names.

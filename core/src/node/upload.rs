@@ -129,6 +129,13 @@ pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
     ]
 }
 
+impl Uploads {
+    /// Whether any comes over a link.
+    pub(crate) fn is_any_on(&self, link: LinkId) -> bool {
+        self.uploads.range(UploadKey { link, upload: 0 }..=UploadKey { link, upload: u64::MAX }).next().is_some()
+    }
+}
+
 /// A peer opens an upload.
 pub(crate) fn on_open(cx: &mut Context, link: LinkId, upload: u64, intent: Bytes) {
     let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
@@ -219,7 +226,7 @@ pub(crate) fn on_completion(cx: &mut Context, key: UploadKey, step: UploadStep, 
         UploadStep::Lease(chunks) => on_leased(cx, key, chunks, completion.committed()),
         UploadStep::Write(blob, len) => {
             let written = completion.written();
-            space::arrived(cx, blob.owner, len.into(), written == Ok(true));
+            space::arrived(cx, blob.owner, len.into(), &written);
             on_written(cx, key, blob.chunk, written);
         }
     }

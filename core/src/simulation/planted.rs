@@ -190,6 +190,10 @@ bugs! {
         "What lies with a node that is not to hold it is never told to the holders.";
     RepairNotRearmed "repair-not-rearmed" in "core/node/repair.rs" needs ["process"],
         "A record that could not be had when it was to be repaired is never asked for again.";
+    IdleLinksKept "idle-links-kept" in "core/node/idle.rs" needs [],
+        "Links that were made on demand are never closed again.";
+    VisitsForgotten "visits-forgotten" in "core/node/outbox.rs" needs [],
+        "What is owed to a member without a link is brought to it only when somebody connects to it for another reason.";
     RepairStops "repair-stops" in "core/node/repair.rs" needs [],
         "After a record that could not be had, those that wait for their repair are forgotten.";
     CancelForgotten "cancel-forgotten" in "core/node.rs" needs [],

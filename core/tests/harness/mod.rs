@@ -75,6 +75,8 @@ pub struct World {
     hosts: Vec<Host>,
     /// Both ends of every link that stands.
     ends: BTreeMap<End, End>,
+    /// Those of them at the host that dialled.
+    dialled: BTreeSet<End>,
     /// Pairs of hosts that cannot reach each other.
     cut: BTreeSet<(usize, usize)>,
     /// Hosts whose frames are held back.
@@ -109,6 +111,7 @@ impl World {
             next: 0,
             hosts: Vec::new(),
             ends: BTreeMap::new(),
+            dialled: BTreeSet::new(),
             cut: BTreeSet::new(),
             meddle: None,
             sent: Vec::new(),
@@ -139,6 +142,12 @@ impl World {
 
     pub fn id(&self, host: usize) -> NodeId {
         self.hosts[host].id
+    }
+
+    /// How many links of its own making a host has, and how many in all.
+    pub fn links(&self, host: usize) -> (usize, usize) {
+        let of_host = || self.ends.keys().filter(|end| end.host == host);
+        (of_host().filter(|end| self.dialled.contains(end)).count(), of_host().count())
     }
 
     pub fn config(&mut self, host: usize) -> &mut Config {
@@ -356,6 +365,7 @@ impl World {
         let (mine, theirs) = (LinkId(self.next), LinkId(self.next + 1));
         let (here, there) = (End { host, link: mine }, End { host: other, link: theirs });
         self.ends.insert(here, there);
+        self.dialled.insert(here);
         self.ends.insert(there, here);
         let (my_id, their_id) = (self.hosts[host].id, self.hosts[other].id);
         let connected = Input::Connected { link: mine, node: their_id, dial: Some(dial), remote: to.into() };

@@ -27,7 +27,8 @@ pub(crate) fn run(data: &Path, args: NodeArgs, report: &Report) -> Result<Exit, 
         }
     };
     let replicas = args.replicas.map(|replicas| replicas.to_string());
-    let flags = Flags { listen: args.listen, api: args.api, peers: args.peers, replicas };
+    let flags =
+        Flags { listen: args.listen, api: args.api, peers: args.peers, mdns: args.mdns.then_some(true), replicas };
     let settings = Settings::load(&folder.config_path(), environment(), &flags)?;
     let folder = folder.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;

@@ -6,10 +6,12 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::SettingsError;
 
 /// All keys, in the order of `default.toml`.
-pub(super) const KEYS: [&str; 26] = [
+pub(super) const KEYS: [&str; 28] = [
     "listen",
     "advertise",
     "peers",
+    "mdns",
+    "max_peers",
     "zone",
     "weight",
     "repair_after_s",

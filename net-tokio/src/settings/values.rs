@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use forever_core::ids::NodeId;
 use forever_core::key_hash::KeyHash;
-use forever_core::member::ZONE_LEN_MAX;
+use forever_core::member::{MEMBERS_MAX, ZONE_LEN_MAX};
 use forever_core::path::PathTransform;
 use forever_core::placement::{Replicas, WEIGHT_MAX};
 use serde::de::Error;
@@ -87,6 +87,12 @@ pub(super) fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Err
 
 pub(super) fn positive_u32<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     in_range(from, 1, u64::from(u32::MAX)).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
+}
+
+/// Two neighbours at least, so that all nodes hang together, and two links on demand; as many as there can be members at most.
+pub(super) fn max_peers<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let most = u64::try_from(MEMBERS_MAX).unwrap_or(u64::MAX);
+    in_range(from, 4, most).and_then(|number| u32::try_from(number).map_err(D::Error::custom))
 }
 
 pub(super) fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {

@@ -124,6 +124,10 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
     Config {
         listen: Vec::new(),
         bootstrap: Vec::new(),
+        max_peers: match tier {
+            Tier::World => *knob(42).pick(&[64, 64, 64, 64, 2, 3, 4]),
+            Tier::Turmoil => 64,
+        },
         weight: 100,
         zone: String::new(),
         swim_period: ms(&mut knob(18), 1_500, 4_000),

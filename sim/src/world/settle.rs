@@ -116,14 +116,18 @@ impl World {
         }
     }
 
-    /// Whether a node of the core lacks a link to another, or owes it a record.
+    /// Whether a node of the core cannot reach another, or owes it a record.
     fn is_anything_owed(&self) -> bool {
         let core = &self.scenario.core;
         core.iter().any(|a| {
             let linked = self.linked(*a);
+            let can_link = |b: usize| {
+                let process = self.hosts[*a].process.as_ref();
+                process.is_some_and(|process| process.node.can_ask(self.hosts[b].id))
+            };
             core.iter().filter(|b| *b != a).any(|b| {
                 let owed = [&b"O"[..], &self.hosts[*b].id.0].concat();
-                !linked.contains(b) || self.hosts[*a].disk.has_key_from(&owed)
+                !linked.contains(b) && !can_link(*b) || self.hosts[*a].disk.has_key_from(&owed)
             })
         })
     }

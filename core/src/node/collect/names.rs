@@ -13,7 +13,7 @@ use crate::merge::Keeper;
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient};
-use crate::node::{age, answers, asks, schema};
+use crate::node::{age, answers, asks, neighbours, schema};
 use crate::record::{Rank, RecordBody, SignedRecord};
 use crate::{planted, sometimes};
 
@@ -180,7 +180,7 @@ pub(super) fn on_removed(cx: &mut Context, record: &SignedRecord, outcome: Remov
 /// Whether a node still relies on a promise that keeps an old record here: what it does not have itself it does not rely on.
 /// A node that is away is asked in a later pass.
 fn ask_whether_relied_on(cx: &mut Context, record: &SignedRecord, node: NodeId) {
-    let is_away = cx.links.of(node).is_none();
+    let is_away = !neighbours::can_be_asked(cx, node);
     if is_away || cx.collector.asked.len() >= ASKED_MAX || cx.collector.asked.contains_key(&(record.id, node)) {
         return;
     }

@@ -225,7 +225,7 @@ fn on_removed(cx: &mut Context, id: RecordId) {
     cx.counters.owed += removal.inherited;
     let record_key = schema::record_key(&record);
     for node in owed {
-        outbox::settle(cx, node, id, &record_key);
+        outbox::settle(cx, node, id, &record_key, Part::Whole);
         outbox::flush(cx, node);
     }
     if evicted {

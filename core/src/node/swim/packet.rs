@@ -123,6 +123,20 @@ pub(crate) struct Packet {
     pub(crate) news: Vec<Member>,
 }
 
+/// The header of a packet of this node's own, and what follows it.
+pub(crate) fn header(mut data: &[u8]) -> Option<(Header<SwimId>, &[u8])> {
+    let header = take(&mut data).ok()?;
+    Some((header, data))
+}
+
+/// A packet with another header.
+pub(crate) fn with_header(header: &Header<SwimId>, rest: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_onto(header, &mut bytes);
+    bytes.extend_from_slice(rest);
+    bytes
+}
+
 /// Takes a packet apart; `None` if it is none.
 pub(crate) fn split(mut data: &[u8]) -> Option<Packet> {
     if data.len() > SWIM_PACKET_MAX {

@@ -1,7 +1,8 @@
 //! Rule: queues and memory counters stay under their named limits at all times; a frame is shorter than 64 KiB; no request
 //! goes on after its deadline, or for nobody; what ends by itself (questions, transfers, disk operations, bytes in flight) has ended
 //! once the core has come to rest; after settling, one link stands between two nodes of the core at most, and none to a node
-//! that has been unreachable for longer than the time after which a link is dead.
+//! that has been unreachable for longer than the time after which a link is dead. Where a node keeps fewer links than there are members,
+//! one that it has made on demand is closed when it has been idle for a while, sooner while it has more than `max_peers` of its own.
 //!
 //! A request's deadline moves with its progress, which nobody outside sees. That it has one, no further away than it may be, is
 //! among the gauges; what is held against the request here is the time that faults lasted while it ran, the way of each of its
