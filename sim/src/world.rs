@@ -31,7 +31,7 @@ use forever_core::work::WorkOp;
 
 use crate::draw::{Draw, Draws, Site, fold};
 use crate::store::inspect::Inspector;
-use crate::store::{Asked, Contents, Event, Fault, Op, OpError, OpResult, Scenario, View};
+use crate::store::{Asked, Event, Fault, Op, OpError, OpResult, Scenario, View};
 use crate::system::System;
 use crate::trace::Trace;
 
@@ -83,8 +83,6 @@ pub struct World {
     encoded: Vec<u8>,
     worker: Worker,
     inspector: Inspector,
-    /// What oracles have read from disks since something last happened.
-    contents: BTreeMap<usize, Arc<Contents>>,
     ops: Ops,
     /// The faults that go on.
     active: BTreeMap<usize, Fault>,
@@ -164,7 +162,6 @@ impl World {
             encoded: Vec::new(),
             worker: Worker::default(),
             inspector: Inspector::knowing(hosts.iter().map(|host| host.secrets.keys.clone())),
-            contents: BTreeMap::new(),
             hosts,
             ops: Ops::default(),
             active: BTreeMap::new(),
@@ -212,7 +209,6 @@ impl World {
 
     /// Ends whatever lets something happen.
     fn hand_over(&mut self, events: &mut Vec<Event>) {
-        self.contents.clear();
         if events.is_empty() {
             std::mem::swap(events, &mut self.events);
         } else {

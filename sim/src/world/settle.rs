@@ -130,7 +130,6 @@ impl World {
 
     /// Whether all names lie where they belong.
     fn is_everything_placed(&mut self) -> bool {
-        self.contents.clear();
         placed::misplaced(self, |view, node| !view.scenario().lies(node)).is_empty()
     }
 
