@@ -58,7 +58,7 @@ use callers::Ops;
 use host::Host;
 use net::Net;
 use queue::Queue;
-use settle::Phase;
+use settle::{Phase, Placed};
 use signatures::Signatures;
 use work::Worker;
 
@@ -91,6 +91,7 @@ pub struct World {
     /// Disk operations that wait for a stall to end, by host.
     stalled: BTreeMap<usize, Vec<Happening>>,
     phase: Phase,
+    placed: Placed,
     /// The interesting states that nodes have reached.
     probes: BTreeSet<&'static str>,
     watches_frames: bool,
@@ -168,6 +169,7 @@ impl World {
             bitten: BTreeSet::new(),
             stalled: BTreeMap::new(),
             phase: Phase::Plan,
+            placed: None,
             probes: BTreeSet::new(),
             watches_frames: true,
             events: Vec::new(),
