@@ -125,44 +125,76 @@ pub struct Candidate {
 /// come first, then the second of each zone, and so on, each time by cost; the order does not depend on how many are wanted.
 #[must_use]
 pub fn rank(group: Group, candidates: &[Candidate]) -> Vec<NodeId> {
-    let able = candidates.iter().filter(|candidate| candidate.weight > 0);
-    let mut ranked: Vec<(Cost, &Candidate)> = able.map(|candidate| (Cost::of(group, candidate), candidate)).collect();
-    ranked.sort_by(|(cost, candidate), (other_cost, other)| cost.cmp(other_cost).then(candidate.node.cmp(&other.node)));
+    order(group, candidates).into_iter().map(|index| candidates[index].node).collect()
+}
+
+/// The same, as places in the list of candidates.
+pub(crate) fn order(group: Group, candidates: &[Candidate]) -> Vec<usize> {
+    let able = || candidates.iter().enumerate().filter(|(_, candidate)| candidate.weight > 0);
+    let weight = able().next().map(|(_, candidate)| candidate.weight);
+    let are_alike = able().all(|(_, candidate)| Some(candidate.weight) == weight);
+    let costs = able().map(|(index, candidate)| (Cost::of(group, candidate, !are_alike), index));
+    let mut ranked: Vec<(Cost, usize)> = costs.collect();
+    ranked.sort_by(|(cost, index), (other_cost, other)| {
+        cost.cmp(other_cost).then_with(|| candidates[*index].node.cmp(&candidates[*other].node))
+    });
+    let ranked = ranked.into_iter().map(|(_, index)| index);
+    if able().all(|(_, candidate)| candidate.zone.is_empty()) {
+        return ranked.collect();
+    }
     let mut of_zone: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut rounds: Vec<(usize, NodeId)> = Vec::with_capacity(ranked.len());
-    for (_, candidate) in ranked {
-        let round = if candidate.zone.is_empty() {
+    let mut rounds: Vec<(usize, usize)> = Vec::with_capacity(candidates.len());
+    for index in ranked {
+        let zone = candidates[index].zone.as_str();
+        let round = if zone.is_empty() {
             0
         } else {
-            let before = of_zone.entry(&candidate.zone).or_default();
+            let before = of_zone.entry(zone).or_default();
             core::mem::replace(before, *before + 1)
         };
-        rounds.push((round, candidate.node));
+        rounds.push((round, index));
     }
     // Stable, so nodes of one round stay in the order of their costs.
     rounds.sort_by_key(|(round, _)| *round);
-    rounds.into_iter().map(|(_, node)| node).collect()
+    rounds.into_iter().map(|(_, index)| index).collect()
 }
+
+/// Hashes that differ by more than one part in 2 to this power have logarithms that differ by some hundred of their last bits.
+const FAR_APART: u32 = 24;
 
 /// `-log2(u) / weight`, for a hash `u` between 0 and 1: numerator and denominator, compared without dividing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cost {
-    bits: u64,
+    hash: u64,
+    /// The numerator, if it will be needed.
+    bits: Option<u64>,
     weight: u32,
 }
 
 impl Cost {
-    fn of(group: Group, candidate: &Candidate) -> Self {
+    fn of(group: Group, candidate: &Candidate, with_bits: bool) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(DOMAIN).update(&candidate.node.0).update(&group.0.to_be_bytes());
         let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
-        let hash = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        Self { bits: minus_log2(hash), weight: candidate.weight.min(WEIGHT_MAX) }
+        Self::new(u64::from_be_bytes([a, b, c, d, e, f, g, h]), candidate.weight.min(WEIGHT_MAX), with_bits)
+    }
+
+    fn new(hash: u64, weight: u32, with_bits: bool) -> Self {
+        Self { hash, bits: with_bits.then(|| minus_log2(hash)), weight }
+    }
+
+    fn bits(&self) -> u64 {
+        self.bits.unwrap_or_else(|| minus_log2(self.hash))
     }
 
     fn cmp(&self, other: &Self) -> Ordering {
+        // With equal weights the greater hash has the lesser cost, which takes no logarithm, unless both are as good as equal.
+        let is_far = self.hash.abs_diff(other.hash) > self.hash.max(other.hash) >> FAR_APART;
+        if self.weight == other.weight && is_far {
+            return other.hash.cmp(&self.hash);
+        }
         let product = |bits: u64, weight: u32| u128::from(bits) * u128::from(weight);
-        product(self.bits, other.weight).cmp(&product(other.bits, self.weight))
+        product(self.bits(), other.weight).cmp(&product(other.bits(), self.weight))
     }
 }
 

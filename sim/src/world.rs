@@ -31,7 +31,7 @@ use forever_core::work::WorkOp;
 
 use crate::draw::{Draw, Draws, Site, fold};
 use crate::store::inspect::Inspector;
-use crate::store::{Asked, Contents, Event, Fault, Op, OpError, OpResult, Scenario, View};
+use crate::store::{Asked, Event, Fault, Op, OpError, OpResult, Scenario, View};
 use crate::system::System;
 use crate::trace::Trace;
 
@@ -58,7 +58,7 @@ use callers::Ops;
 use host::Host;
 use net::Net;
 use queue::Queue;
-use settle::Phase;
+use settle::{Phase, Placed};
 use signatures::Signatures;
 use work::Worker;
 
@@ -83,8 +83,6 @@ pub struct World {
     encoded: Vec<u8>,
     worker: Worker,
     inspector: Inspector,
-    /// What oracles have read from disks since something last happened.
-    contents: BTreeMap<usize, Arc<Contents>>,
     ops: Ops,
     /// The faults that go on.
     active: BTreeMap<usize, Fault>,
@@ -93,6 +91,7 @@ pub struct World {
     /// Disk operations that wait for a stall to end, by host.
     stalled: BTreeMap<usize, Vec<Happening>>,
     phase: Phase,
+    placed: Placed,
     /// The interesting states that nodes have reached.
     probes: BTreeSet<&'static str>,
     watches_frames: bool,
@@ -164,13 +163,13 @@ impl World {
             encoded: Vec::new(),
             worker: Worker::default(),
             inspector: Inspector::knowing(hosts.iter().map(|host| host.secrets.keys.clone())),
-            contents: BTreeMap::new(),
             hosts,
             ops: Ops::default(),
             active: BTreeMap::new(),
             bitten: BTreeSet::new(),
             stalled: BTreeMap::new(),
             phase: Phase::Plan,
+            placed: None,
             probes: BTreeSet::new(),
             watches_frames: true,
             events: Vec::new(),
@@ -212,7 +211,6 @@ impl World {
 
     /// Ends whatever lets something happen.
     fn hand_over(&mut self, events: &mut Vec<Event>) {
-        self.contents.clear();
         if events.is_empty() {
             std::mem::swap(events, &mut self.events);
         } else {

@@ -1,7 +1,7 @@
 //! Where names belong: the placement of groups over the members of the cluster, computed once for each membership.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{NameId, NodeId, OwnerId};
@@ -20,7 +20,28 @@ const SPARES: usize = 2;
 /// The rank lists asked for since the membership changed last: at most one for each of the 65,536 groups.
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
-    ranks: BTreeMap<Group, Arc<[NodeId]>>,
+    /// Who is ranked, in order of their ids; empty when that is not known yet.
+    candidates: Vec<Candidate>,
+    /// Places in that list, best first: two bytes for each node, since there may be many lists.
+    ranks: BTreeMap<Group, Box<[u16]>>,
+}
+
+/// A rank list.
+struct Ranked<'a> {
+    candidates: &'a [Candidate],
+    order: &'a [u16],
+}
+
+impl Ranked<'_> {
+    fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.order.iter().map(|place| self.candidates[usize::from(*place)].node)
+    }
+
+    /// How many come before a node; `None` if it is not among them.
+    fn place_of(&self, node: NodeId) -> Option<usize> {
+        let candidate = self.candidates.binary_search_by_key(&node, |candidate| candidate.node).ok()?;
+        self.order.iter().position(|place| usize::from(*place) == candidate)
+    }
 }
 
 /// What a node is to have of a record.
@@ -58,6 +79,7 @@ fn candidates(cx: &Context) -> Vec<Candidate> {
 
 /// The members in service changed: what was computed of the earlier ones is void.
 pub(crate) fn on_membership(cx: &mut Context) {
+    cx.cluster.candidates.clear();
     cx.cluster.ranks.clear();
 }
 
@@ -67,24 +89,34 @@ pub(crate) fn owed_before_leaving(cx: &Context) -> u64 {
 }
 
 /// All nodes that may hold a name, best first; this node may be among them.
-pub(crate) fn rank(cx: &mut Context, name: NameId) -> Arc<[NodeId]> {
-    rank_of(cx, Group::of(name))
+pub(crate) fn rank(cx: &mut Context, name: NameId) -> Vec<NodeId> {
+    ranked(cx, Group::of(name)).nodes().collect()
 }
 
-/// All nodes that may hold the names of a group, best first; this node may be among them.
-pub(crate) fn rank_of(cx: &mut Context, group: Group) -> Arc<[NodeId]> {
-    if let Some(ranked) = cx.cluster.ranks.get(&group).filter(|_| !planted!(cx.simulation, RankByReachable)) {
-        return ranked.clone();
+fn ranked(cx: &mut Context, group: Group) -> Ranked<'_> {
+    if planted!(cx.simulation, RankByReachable) {
+        on_membership(cx);
     }
-    let ranked: Arc<[NodeId]> = placement::rank(group, &candidates(cx)).into();
-    cx.cluster.ranks.insert(group, ranked.clone());
-    ranked
+    if cx.cluster.candidates.is_empty() {
+        cx.cluster.candidates = candidates(cx);
+    }
+    let Cluster { candidates, ranks } = &mut cx.cluster;
+    let order = ranks.entry(group).or_insert_with(|| {
+        // There are fewer members than that.
+        let places = placement::order(group, candidates).into_iter().filter_map(|place| u16::try_from(place).ok());
+        places.collect()
+    });
+    Ranked { candidates, order }
+}
+
+/// How many come before a node in the rank list of a group; `None` if it may hold nothing.
+pub(crate) fn place_of(cx: &mut Context, node: NodeId, group: Group) -> Option<usize> {
+    ranked(cx, group).place_of(node)
 }
 
 /// The nodes that are to hold a name, best first; this node may be among them.
 pub(crate) fn holders(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec<NodeId> {
-    let ranked = rank(cx, name);
-    ranked.iter().take(replicas.limit()).copied().collect()
+    ranked(cx, Group::of(name)).nodes().take(replicas.limit()).collect()
 }
 
 /// The nodes that would be to hold a name if all members were in service: whoever of them comes back, even after long, is to hold
@@ -102,7 +134,7 @@ pub(crate) fn holders_of_all(cx: &mut Context, name: NameId, replicas: Replicas)
 
 /// Whether a node is to hold a name.
 pub(crate) fn is_holder(cx: &mut Context, node: NodeId, name: NameId, replicas: Replicas) -> bool {
-    rank(cx, name).iter().take(replicas.limit()).any(|holder| *holder == node)
+    place_of(cx, node, Group::of(name)).is_some_and(|place| place < replicas.limit())
 }
 
 /// Of the nodes that would hold a name if all members were in service, how many live; this node not among them.
@@ -135,9 +167,10 @@ pub(crate) fn owner_devices(cx: &Context, owner: OwnerId) -> Vec<NodeId> {
 pub(crate) fn likely(cx: &mut Context, owner: OwnerId, name: NameId, replicas: Replicas) -> BTreeSet<NodeId> {
     let me = cx.me;
     let first = cx.config.retention.replicas.max(replicas).limit().saturating_add(SPARES);
-    let ranked = rank(cx, name);
-    let others = ranked.iter().copied().filter(|node| *node != me);
-    others.take(first).chain(cx.members.devices(owner)).collect()
+    let mut likely: BTreeSet<NodeId> =
+        ranked(cx, Group::of(name)).nodes().filter(|node| *node != me).take(first).collect();
+    likely.extend(cx.members.devices(owner));
+    likely
 }
 
 /// Who is likely to have a record.

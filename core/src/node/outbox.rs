@@ -18,6 +18,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Delivery, Signal};
 use crate::node::timers::Timer;
 use crate::node::{answers, asks, neighbours, schema};
+use crate::placement::Group;
 use crate::record::{Record, SignedRecord};
 use crate::{buggify, planted, sometimes};
 
@@ -225,7 +226,7 @@ fn deliver_owed(cx: &mut Context, node: NodeId, id: RecordId, key: Bytes, bytes:
     match cluster::part(cx, node, &record) {
         Some(part) => deliver(cx, node, id, key, bytes, part),
         // Others are to hold it now, and who holds what is theirs brings it to them.
-        None if cluster::rank(cx, record.name_id).contains(&node) => {
+        None if cluster::place_of(cx, node, Group::of(record.name_id)).is_some() => {
             sometimes!(cx.simulation, "outbox.no-longer-a-holder");
             settle(cx, node, id, &key, Part::Whole);
         }

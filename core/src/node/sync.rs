@@ -20,7 +20,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::frame::{CompareOutcome, Frame, SyncOutcome};
+use crate::frame::{CompareOutcome, Frame, SetRange, SyncOutcome};
 use crate::ids::NodeId;
 use crate::node::cluster::Reach;
 use crate::node::context::Context;
@@ -33,7 +33,7 @@ use crate::reconcile::{Asker, BUCKETS, Digest, Item, Sum};
 use crate::record::SignedRecord;
 use crate::{buggify, planted, sometimes};
 use reads::{ReadClient, Reads};
-use scope::{Scope, Selection};
+use scope::{Ranges, Scope, Selection, Sums};
 use serve::Serving;
 
 pub(crate) use exchange::tell_holders;
@@ -80,12 +80,14 @@ struct Task {
 struct Asking {
     id: u64,
     node: NodeId,
-    /// The digests of this node's buckets.
-    mine: BTreeMap<Scope, Vec<Digest>>,
+    /// This node's sums, until the peer has told its own.
+    mine: BTreeMap<Scope, Sums>,
     /// What was found of each bucket that is dealt with: the digests of both nodes.
     differing: BTreeMap<Part, (Digest, Digest)>,
     tasks: VecDeque<Task>,
     task: Option<Task>,
+    /// What the peer is to read of that part.
+    range: Option<SetRange>,
     splits: u32,
     comparison: Option<Asker>,
     /// Items that only this node has, and those that only the peer has, as far as not dealt with.
@@ -264,10 +266,11 @@ fn start(cx: &mut Context, node: NodeId) {
     cx.sync.asking = Some(Asking {
         id,
         node,
-        mine: mine.into_iter().map(|(scope, sums)| (scope, sums.digests())).collect(),
+        mine: mine.into(),
         differing: BTreeMap::new(),
         tasks: VecDeque::new(),
         task: None,
+        range: None,
         splits: 0,
         comparison: None,
         here: VecDeque::new(),
@@ -329,20 +332,26 @@ fn on_synced(cx: &mut Context, id: u64, outcome: SyncOutcome) {
         finish(cx, false);
         return asks::on_lie(cx, node);
     }
-    plan(cx, Scope::Shared, &shared);
-    plan(cx, Scope::Own, &own);
-    if !planted!(cx.simulation, AstrayForgotten) {
-        plan(cx, Scope::Astray, &[Sum::default().digest(); BUCKETS]);
-    }
+    let mut mine = core::mem::take(&mut asking.mine);
+    let mut plan_of = |scope, theirs: &[Digest]| {
+        if let Some(mine) = mine.remove(&scope).filter(|_| !theirs.is_empty()) {
+            plan(cx, scope, &mine.digests(), theirs);
+        }
+    };
+    plan_of(Scope::Shared, &shared);
+    plan_of(Scope::Own, &own);
+    plan_of(Scope::Astray, &[Sum::default().digest(); BUCKETS]);
     next_task(cx);
 }
 
 /// Notes the buckets of a set that are to be dealt with: those that differ, and about which not all has been said.
-fn plan(cx: &mut Context, scope: Scope, theirs: &[Digest]) {
+fn plan(cx: &mut Context, scope: Scope, mine: &[Digest], theirs: &[Digest]) {
+    if scope == Scope::Astray && planted!(cx.simulation, AstrayForgotten) {
+        return;
+    }
     let buckets = if planted!(cx.simulation, SyncSkipsBuckets) { BUCKETS / 2 } else { BUCKETS };
     let Some(asking) = &mut cx.sync.asking else { return };
     let settled = cx.sync.settled.get(&asking.node);
-    let mine = asking.mine.get(&scope).map(Vec::as_slice).unwrap_or_default();
     let pairs = (0..=u8::MAX).zip(mine.iter().copied().zip(theirs.iter().copied())).take(buckets);
     for (bucket, pair) in pairs.filter(|(_, (mine, theirs))| mine != theirs) {
         let part = (scope, bucket);
@@ -368,8 +377,11 @@ fn next_task(cx: &mut Context) {
     asking.task = Some(task);
     asking.comparison = None;
     let (id, node) = (asking.id, asking.node);
-    let range = scope::range(cx, node, task).mine;
-    reads::items(cx, ReadClient::Ask(id), range);
+    let Ranges { mine, theirs } = scope::range(cx, node, task);
+    if let Some(asking) = &mut cx.sync.asking {
+        asking.range = Some(theirs);
+    }
+    reads::items(cx, ReadClient::Ask(id), mine);
 }
 
 /// Something of the part that is dealt with is on its way, and may not arrive: it is looked at again the next time.
@@ -413,9 +425,8 @@ fn on_items(cx: &mut Context, id: u64, items: Result<Vec<Item>, reads::Failed>) 
 }
 
 fn compare(cx: &mut Context, message: Vec<u8>) {
-    let Some(Asking { id, node, task: Some(task), .. }) = &cx.sync.asking else { return };
-    let (id, node, task) = (*id, *node, *task);
-    let range = scope::range(cx, node, task).theirs;
+    let Some(Asking { id, node, range: Some(range), .. }) = &cx.sync.asking else { return };
+    let (id, node, range) = (*id, *node, range.clone());
     asks::ask(cx, AskClient::Sync(id), node, |request| Frame::Compare { request, range, message: message.into() });
 }
 

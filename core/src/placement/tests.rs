@@ -42,6 +42,19 @@ fn logarithms_are_right_to_the_last_bit_but_one() {
 }
 
 #[test]
+fn nodes_of_equal_weight_are_ranked_without_logarithms_as_with_them() {
+    let far: Vec<u64> = (0..300_u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let near = far.iter().flat_map(|hash| (0..64).map(move |shift| hash.wrapping_add(1 << shift)));
+    let hashes: Vec<u64> = far.iter().copied().chain(near).chain([0, 1, 2, 3, u64::MAX, u64::MAX - 1]).collect();
+    for (place, hash) in hashes.iter().enumerate() {
+        for other in [place / 64, place / 3, place.saturating_sub(1)].map(|other| hashes[other]) {
+            let exact = minus_log2(*hash).cmp(&minus_log2(other));
+            assert_eq!(Cost::new(*hash, 7, false).cmp(&Cost::new(other, 7, false)), exact, "{hash:#x} and {other:#x}");
+        }
+    }
+}
+
+#[test]
 fn a_hundred_equal_nodes_hold_equal_shares_within_ten_percent() {
     let candidates = candidates([1; 100]);
     let fair = f64::from(GROUPS) * 3.0 / 100.0;

@@ -4,13 +4,15 @@
 //! once. A crash in between lets each take effect as a whole or not at all; commits do so in the order they were issued.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult};
-use forever_core::ids::{BlobKey, OpId};
+use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, OwnerUsage};
+use forever_core::ids::{BlobKey, OpId, OwnerId};
 use forever_net_tokio::store::assert_bounds;
 
 use crate::draw::Draw;
+use crate::store::Contents;
 
 mod look;
 mod perform;
@@ -41,6 +43,10 @@ pub struct MemoryDisk {
     index: BTreeMap<Bytes, Bytes>,
     blob_bytes: u64,
     index_bytes: u64,
+    /// What each owner's blobs take: of those that have any.
+    owners: BTreeMap<OwnerId, OwnerUsage>,
+    /// What those who look from outside have read of it since it last changed.
+    seen: Option<Arc<Contents>>,
     under_way: BTreeMap<OpId, DiskOp>,
     /// Commits and writes whose sync failed: after a crash they may turn out to have been done.
     doubtful: Vec<DiskOp>,

@@ -1,12 +1,13 @@
 //! The end of a run: faults end, the core of the cluster comes to rest, and a judge asks every node of it for everything.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::World;
 use super::net::CUT_OFF;
 use crate::store::judge::{Questions, note_least};
 use crate::store::oracles::placed;
-use crate::store::{Event, Fault, Op};
+use crate::store::{Contents, Event, Fault, Op, View as _};
 use crate::system::Step as _;
 
 /// How often it is looked whether the cluster has come to rest.
@@ -14,6 +15,12 @@ const LOOK_US: u64 = 1_000_000;
 
 /// How long nothing must be owed before the judge begins: what is decided later than it is written still gets done.
 const REST_US: u64 = 3_000_000;
+
+/// What lies on the disk of a node that runs.
+type Disk = Option<Arc<Contents>>;
+
+/// What the disks of the core had when it was last looked whether all names lie where they belong, and whether they did.
+pub(super) type Placed = Option<(Vec<Disk>, bool)>;
 
 /// How far the end has come.
 #[derive(Debug, Default)]
@@ -132,10 +139,23 @@ impl World {
         })
     }
 
-    /// Whether all names lie where they belong.
+    /// Whether all names lie where they belong. Looked at again only when a disk of the core has changed, or who runs.
     fn is_everything_placed(&mut self) -> bool {
-        self.contents.clear();
-        placed::misplaced(self, |view, node| !view.scenario().lies(node)).is_empty()
+        let core = self.scenario.core.clone();
+        let disks: Vec<_> = core.iter().map(|node| self.is_up(*node).then(|| self.contents(*node))).collect();
+        let is_same = |(one, other): (&Disk, &Disk)| match (one, other) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if let Some((seen, is_placed)) = &self.placed
+            && seen.iter().zip(&disks).all(is_same)
+        {
+            return *is_placed;
+        }
+        let is_placed = placed::misplaced(self, |view, node| !view.scenario().lies(node)).is_empty();
+        self.placed = Some((disks, is_placed));
+        is_placed
     }
 
     /// Whether a node of the core has something on its disk that will go within the time there is: a doomed page, or a lease.

@@ -41,9 +41,7 @@ impl View for World {
     }
 
     fn contents(&mut self, node: usize) -> Arc<Contents> {
-        let disk = &self.hosts[node].disk;
-        let look = || Arc::new(self.inspector.contents(disk.rows(), disk.states()));
-        self.contents.entry(node).or_insert_with(look).clone()
+        self.hosts[node].disk.contents(&mut self.inspector)
     }
 
     fn holding(&mut self, node: usize, owner: OwnerId, name: NameId, version: &Version) -> Holding {
@@ -66,7 +64,7 @@ impl View for World {
 
     fn usage(&self, node: usize) -> BTreeMap<OwnerId, u64> {
         // Cached chunks give way to all others.
-        let owners = self.hosts[node].disk.owners().into_iter().filter(|usage| usage.owner != CACHE_OWNER);
+        let owners = self.hosts[node].disk.owners().filter(|usage| usage.owner != CACHE_OWNER);
         owners.map(|usage| (usage.owner, usage.bytes)).collect()
     }
 
@@ -92,18 +90,18 @@ impl World {
         if quota == 0 && max == 0 && cache == 0 {
             return Vec::new();
         }
-        let owners = host.disk.owners();
+        let owners = || host.disk.owners();
         let own = host.secrets.keys.owner_id();
-        let others = owners.iter().filter(|usage| usage.owner != own && usage.owner != CACHE_OWNER);
+        let others = owners().filter(|usage| usage.owner != own && usage.owner != CACHE_OWNER);
         let others = others.map(|usage| usage.bytes);
         let [cached_bytes, others_bytes, all_bytes] = bounds::ROOM;
-        let cached = owners.iter().find(|usage| usage.owner == CACHE_OWNER).map_or(0, |usage| usage.bytes);
+        let cached = owners().find(|usage| usage.owner == CACHE_OWNER).map_or(0, |usage| usage.bytes);
         let mut room = vec![(cached_bytes, cached, cache)];
         if quota > 0 {
             room.push((others_bytes, others.max().unwrap_or(0), quota));
         }
         if max > 0 {
-            room.push((all_bytes, owners.iter().map(|usage| usage.bytes).sum(), max));
+            room.push((all_bytes, owners().map(|usage| usage.bytes).sum(), max));
         }
         room
     }

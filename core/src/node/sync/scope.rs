@@ -37,6 +37,7 @@ pub(super) enum Selection {
 }
 
 /// The sums of a set, by bucket.
+#[derive(Debug)]
 pub(super) struct Sums(Vec<Sum>);
 
 impl Sums {
@@ -49,7 +50,9 @@ impl Sums {
 
     /// The digest of each bucket.
     pub(super) fn digests(&self) -> Vec<Digest> {
-        self.0.iter().map(Sum::digest).collect()
+        let of_nothing = Sum::default().digest();
+        let digest = |sum: &Sum| if *sum == Sum::default() { of_nothing } else { sum.digest() };
+        self.0.iter().map(digest).collect()
     }
 }
 
@@ -60,9 +63,8 @@ pub(super) fn belongs(replicas: Replicas, level: u16) -> bool {
 
 /// From how many replicas on a node holds a group: its place in the rank list.
 fn level_of(cx: &mut Context, node: NodeId, group: Group) -> u16 {
-    let ranked = cluster::rank_of(cx, group);
+    let place = cluster::place_of(cx, node, group);
     let first = if planted!(cx.simulation, LastHolderNotCompared) { 2 } else { 1 };
-    let place = ranked.iter().position(|other| *other == node);
     place.and_then(|place| u16::try_from(place + first).ok()).unwrap_or(LEVEL_NONE)
 }
 
@@ -131,6 +133,7 @@ fn levels(cx: &mut Context, selection: Selection, group: Group) -> Levels {
 }
 
 /// A part of a set, as it is read on both disks.
+#[derive(Debug)]
 pub(super) struct Ranges {
     pub(super) mine: SetRange,
     pub(super) theirs: SetRange,

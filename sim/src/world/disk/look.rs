@@ -1,6 +1,7 @@
 //! What lies on the disk, for those who look from outside, and what they do to it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use forever_core::ids::{BlobKey, NameId, OwnerId};
@@ -8,8 +9,20 @@ use forever_core::version::Version;
 
 use super::{MemoryDisk, State, Stored};
 use crate::draw::Draw;
+use crate::store::Contents;
+use crate::store::inspect::Inspector;
 
 impl MemoryDisk {
+    /// All that lies on it. Read again only when it has changed since.
+    pub(in crate::world) fn contents(&mut self, inspector: &mut Inspector) -> Arc<Contents> {
+        if let Some(seen) = &self.seen {
+            return seen.clone();
+        }
+        let seen = Arc::new(inspector.contents(self.rows(), self.states()));
+        self.seen = Some(seen.clone());
+        seen
+    }
+
     /// The blobs that are present.
     pub fn blobs(&self) -> impl Iterator<Item = BlobKey> {
         self.blobs.keys().copied()
@@ -73,6 +86,7 @@ impl MemoryDisk {
         let mut bytes = stored.bytes.to_vec();
         let place = draw.index(bytes.len());
         bytes[place] ^= 1 << draw.below(8);
+        self.seen = None;
         *stored = Stored { bytes: bytes.into(), state: State::Damaged };
         true
     }
@@ -80,8 +94,11 @@ impl MemoryDisk {
     /// Takes the file of a blob away and leaves its row. False if it is not there.
     pub fn lose_name(&mut self, blob: &BlobKey) -> bool {
         let Some(stored) = self.blobs.get_mut(blob) else { return false };
-        self.blob_bytes -= stored.bytes.len() as u64;
+        let len = stored.bytes.len() as u64;
         *stored = Stored { bytes: Bytes::new(), state: State::Gone };
+        self.seen = None;
+        self.blob_bytes -= len;
+        self.account(blob.owner, |usage| usage.bytes -= len);
         true
     }
 }

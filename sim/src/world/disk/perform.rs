@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use forever_core::disk::{DiskDone, DiskError, DiskOp, DiskResult, OwnerUsage, Usage, Write};
-use forever_core::ids::BlobKey;
+use forever_core::ids::{BlobKey, OwnerId};
 use forever_net_tokio::store::assert_bounds;
 
 use super::{MemoryDisk, RESERVE_BYTES, State, Stored};
@@ -45,7 +45,7 @@ impl MemoryDisk {
                 blob_bytes: self.blob_bytes,
                 index_bytes: self.index_bytes,
                 free_bytes: self.free_bytes(),
-                owners: self.owners(),
+                owners: self.owners().collect(),
             })),
         }
     }
@@ -72,7 +72,12 @@ impl MemoryDisk {
             let rest = room.checked_sub(len).filter(|rest| *rest >= RESERVE_BYTES);
             *room = rest.ok_or(DiskError::Full)?;
         }
+        self.seen = None;
         self.blob_bytes += len;
+        self.account(blob.owner, |usage| {
+            usage.blobs += 1;
+            usage.bytes += len;
+        });
         self.phantoms.remove(&blob);
         self.blobs.insert(blob, Stored { bytes, state });
         Ok(DiskDone::Written { new: true })
@@ -85,18 +90,17 @@ impl MemoryDisk {
     }
 
     /// What each owner's blobs take, in order of owners.
-    pub(in crate::world) fn owners(&self) -> Vec<OwnerUsage> {
-        let mut owners: Vec<OwnerUsage> = Vec::new();
-        for (blob, stored) in &self.blobs {
-            if owners.last().is_none_or(|last| last.owner != blob.owner) {
-                owners.push(OwnerUsage { owner: blob.owner, blobs: 0, bytes: 0 });
-            }
-            if let Some(last) = owners.last_mut() {
-                last.blobs += 1;
-                last.bytes += stored.bytes.len() as u64;
-            }
+    pub(in crate::world) fn owners(&self) -> impl Iterator<Item = OwnerUsage> {
+        self.owners.values().copied()
+    }
+
+    /// What a blob takes is taken, or given back.
+    pub(super) fn account(&mut self, owner: OwnerId, count: impl FnOnce(&mut OwnerUsage)) {
+        let usage = self.owners.entry(owner).or_insert(OwnerUsage { owner, blobs: 0, bytes: 0 });
+        count(usage);
+        if usage.blobs == 0 {
+            self.owners.remove(&owner);
         }
-        owners
     }
 
     fn read(&mut self, blob: &BlobKey) -> DiskResult {
@@ -112,7 +116,12 @@ impl MemoryDisk {
         self.phantoms.remove(blob);
         if let Some(stored) = self.blobs.remove(blob) {
             let len = stored.bytes.len() as u64;
+            self.seen = None;
             self.blob_bytes -= len;
+            self.account(blob.owner, |usage| {
+                usage.blobs -= 1;
+                usage.bytes -= len;
+            });
             self.room_bytes = self.room_bytes.map(|room| room + len);
         }
     }
@@ -191,11 +200,13 @@ impl MemoryDisk {
     }
 
     fn take_room(&mut self, len: usize) {
+        self.seen = None;
         self.index_bytes += len as u64;
         self.room_bytes = self.room_bytes.map(|room| room.saturating_sub(len as u64));
     }
 
     fn give_room(&mut self, len: usize) {
+        self.seen = None;
         self.index_bytes -= len as u64;
         self.room_bytes = self.room_bytes.map(|room| room + len as u64);
     }
