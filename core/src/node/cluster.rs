@@ -21,6 +21,8 @@ const SPARES: usize = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
     ranks: BTreeMap<Group, Arc<[NodeId]>>,
+    /// Those that were known before it changed, until somebody has compared.
+    before: Option<BTreeMap<Group, Arc<[NodeId]>>>,
 }
 
 /// What a node is to have of a record.
@@ -58,7 +60,13 @@ fn candidates(cx: &Context) -> Vec<Candidate> {
 
 /// The members in service changed: what was computed of the earlier ones is void.
 pub(crate) fn on_membership(cx: &mut Context) {
-    cx.cluster.ranks.clear();
+    let ranks = core::mem::take(&mut cx.cluster.ranks);
+    cx.cluster.before.get_or_insert(ranks);
+}
+
+/// The rank lists that were known before the membership changed, as far as they had been asked for.
+pub(crate) fn take_ranks_before(cx: &mut Context) -> BTreeMap<Group, Arc<[NodeId]>> {
+    cx.cluster.before.take().unwrap_or_default()
 }
 
 /// How much this node still owes others before it may leave: deliveries that some member has not acknowledged.
@@ -103,6 +111,12 @@ pub(crate) fn holders_of_all(cx: &mut Context, name: NameId, replicas: Replicas)
 /// Whether a node is to hold a name.
 pub(crate) fn is_holder(cx: &mut Context, node: NodeId, name: NameId, replicas: Replicas) -> bool {
     rank(cx, name).iter().take(replicas.limit()).any(|holder| *holder == node)
+}
+
+/// Whether this node is to hold the records of a group that are kept on so many nodes. What is kept on all is in its place everywhere.
+pub(crate) fn keeps(cx: &mut Context, group: Group, replicas: Replicas) -> bool {
+    let me = cx.me;
+    replicas == Replicas::ALL || rank_of(cx, group).iter().take(replicas.limit()).any(|holder| *holder == me)
 }
 
 /// Of the nodes that would hold a name if all members were in service, how many live; this node not among them.
