@@ -12,7 +12,7 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
 use crate::node::{
-    age, answers, checkpoints, collect, dials, fill, links, members, names, outbox, presence, records,
+    age, answers, checkpoints, collect, dials, fill, links, members, names, outbox, presence, rebalance, records,
     scrub, service, space, swim, sync,
 };
 use crate::version::HybridClock;
@@ -190,6 +190,7 @@ fn take_part(cx: &mut Context) {
     presence::start(cx);
     collect::start(cx);
     sync::start(cx);
+    rebalance::start(cx);
     scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
 }
 
