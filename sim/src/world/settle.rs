@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::World;
 use super::net::CUT_OFF;
 use crate::store::judge::{Questions, note_least};
-use crate::store::oracles::placed;
-use crate::store::{Event, Fault, Op};
+use crate::store::oracles::{collection, placed};
+use crate::store::{Event, Fault, Op, View};
 use crate::system::Step as _;
 
 /// How often it is looked whether the cluster has come to rest.
@@ -128,10 +128,11 @@ impl World {
         })
     }
 
-    /// Whether all names lie where they belong.
+    /// Whether all names lie where they belong, and nowhere else, as far as it is to be so.
     fn is_everything_placed(&mut self) -> bool {
         self.contents.clear();
-        placed::misplaced(self, |view, node| !view.scenario().lies(node)).is_empty()
+        let is_honest = |view: &dyn View, node| !view.scenario().lies(node);
+        placed::misplaced(self, is_honest).is_empty() && collection::out_of_place(self, is_honest).is_empty()
     }
 
     /// Whether a node of the core has something on its disk that will go within the time there is: a doomed page, or a lease.
