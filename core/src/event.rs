@@ -363,6 +363,9 @@ pub struct StatusInfo {
     pub mended: u64,
     /// Chunks and records that are damaged or missing here and that no peer has given back so far.
     pub unmended: u64,
+    /// Records of other owners that are not to be here: they go once those nodes that are to hold them have them. 0 while it is not
+    /// known after a start.
+    pub out_of_place: u64,
 }
 
 /// What is known of a peer's life.

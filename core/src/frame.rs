@@ -181,20 +181,21 @@ pub enum Frame {
         /// Where to go on ([`Frame::Scan`]); empty at the end.
         next: Bytes,
     },
-    /// Asks for a durable promise to keep a record and all its chunks for as long as the asker relies on it. The receiver fetches
-    /// what it lacks of it, from the asker if nobody else has it.
+    /// Asks for a durable promise to keep a record and all its chunks for as long as the asker relies on it.
     AskPromise {
         /// Numbered by the sender, unique on the link.
         request: u64,
         /// A [`crate::record::SignedRecord`].
         record: Bytes,
+        /// Whether the receiver fetches the chunks that it lacks, from the asker if nobody else has them; otherwise it refuses.
+        fetch: bool,
     },
     /// Answers [`Frame::AskPromise`].
     Promise {
         /// The question.
         request: u64,
-        /// Whether the promise is given, durably.
-        given: bool,
+        /// What came of it.
+        outcome: PromiseOutcome,
     },
     /// Gives a promise back.
     ReleasePromise {
@@ -463,6 +464,17 @@ pub enum Refusal {
     Unavailable,
     /// It is not what its address or format says.
     Invalid,
+}
+
+/// What came of a request for a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PromiseOutcome {
+    /// It is not given.
+    Refused,
+    /// It is given, and durable: so are the record and all that it names.
+    Given,
+    /// It is not needed: the name would not keep the record here, where a deletion or a newer version lies whole in its place.
+    Obsolete,
 }
 
 /// What came of an announcement.

@@ -10,7 +10,7 @@
 //! - Transfers: `fetch` (wants of this node), `serve` (wants of peers), `upload` (offers of peers), `hot`.
 //! - Records: `announce`, `answers`, `judge`, `locate`, `page_loader`, `page_store`, `pull`, `publish`, `outbox`, `records` (with
 //!   `summary`), `names`, `checkpoints`, `disk_audit`, `fill`, `schema`.
-//! - What other nodes have: `sync` compares, `repair` fetches.
+//! - What other nodes have: `sync` compares, `repair` fetches, `rebalance` drops what lies out of place.
 //! - This disk: `presence` (what records need), `scrub` (what blobs hold), `mend` (what comes back), `space` (room for more),
 //!   `cache` (what gets brought), `collect` (what goes, with `age`, `in_use` and `fresh`).
 //! - Requests of callers: `put` (with `fanout`, `pages`), `get` (with `source`, `window` and `keep`), `share`, `remove`, `undelete`, `query`,
@@ -60,6 +60,7 @@ mod publish;
 mod pull;
 mod put;
 mod query;
+mod rebalance;
 mod records;
 mod remove;
 mod repair;
@@ -515,8 +516,8 @@ impl Node {
             Frame::Records { request, records, next } => {
                 asks::on_answer(cx, link, request, Answer::Records { records, next });
             }
-            Frame::AskPromise { request, record } => announce::on_ask_promise(cx, link, request, record),
-            Frame::Promise { request, given } => asks::on_answer(cx, link, request, Answer::Promised(given)),
+            Frame::AskPromise { request, record, fetch } => announce::on_ask_promise(cx, link, request, record, fetch),
+            Frame::Promise { request, outcome } => asks::on_answer(cx, link, request, Answer::Promised(outcome)),
             Frame::ReleasePromise { owner, name_id, record } => answers::on_release(cx, link, owner, name_id, record),
             Frame::AskMembers { request, after } => exchange::on_ask(cx, link, request, after),
             Frame::Members { request, members, more } => {
@@ -585,6 +586,7 @@ impl Node {
             Pending::Checkpoint(step) => checkpoints::on_completion(cx, step, completion),
             Pending::Sync(step) => sync::on_completion(cx, step, completion),
             Pending::Repair(record) => repair::on_completion(cx, record, completion),
+            Pending::Rebalance => rebalance::on_read(cx, completion),
             Pending::Records(step) => {
                 if let Some((then, completion)) = records::on_completion(cx, step, completion) {
                     self.complete(then, completion);
@@ -617,6 +619,7 @@ impl Node {
             Timer::Records => records::on_timer(cx),
             Timer::Sync => sync::on_timer(cx),
             Timer::Repair => repair::on_timer(cx),
+            Timer::Rebalance => rebalance::on_timer(cx),
             Timer::Settle => dials::settle(cx),
             Timer::Checkpoint => checkpoints::on_timer(cx),
             Timer::Fill => {
@@ -681,6 +684,7 @@ impl Node {
             AskClient::Nobody => {}
             AskClient::Members => exchange::on_answered(cx, node, answer),
             AskClient::Promise(record) => collect::on_answered(cx, record, node, answer),
+            AskClient::Move(record) => rebalance::on_answered(cx, record, node, answer),
             AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
         }
     }
@@ -701,6 +705,7 @@ impl Node {
             Signal::MembershipChanged => {
                 fill::on_membership(cx);
                 sync::on_membership(cx);
+                rebalance::on_membership(cx);
             }
             Signal::Settled => {
                 locate::on_settled(cx);
@@ -731,7 +736,7 @@ impl Node {
             Signal::Answered { client, node, answer } => self.on_answered(client, node, answer),
             Signal::Pulled { client, record, outcome } => match client {
                 PullClient::Announce { link, request } => announce::on_pulled(cx, link, request, &record, outcome),
-                PullClient::Promise { link, request } => {
+                PullClient::Promise { link, request, .. } => {
                     announce::on_promise_pulled(cx, link, request, &record, outcome);
                 }
                 PullClient::Mend => mend::on_pulled(cx, record, outcome),
@@ -747,9 +752,8 @@ impl Node {
             }
             Signal::Superseded { request, by } => self.run(request, |task, cx| task.on_superseded(cx, &by)),
             Signal::Published { request, result } => self.run(request, |task, cx| task.on_published(cx, result)),
-            Signal::Removed { record, outcome } => {
-                collect::on_removed(cx, &record, outcome);
-            }
+            Signal::Removed { record, out_of_place: false, outcome } => collect::on_removed(cx, &record, outcome),
+            Signal::Removed { record, out_of_place: true, outcome } => rebalance::on_removed(cx, &record, outcome),
             Signal::NamesLoaded => self.run_all(|task, cx| task.on_names(cx)),
             Signal::PresenceChecked { done } => self.run_all(|task, cx| task.on_presence_checked(cx, done)),
             Signal::MendsIdle => self.run_all(|task, cx| task.on_mends_idle(cx)),

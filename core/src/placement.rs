@@ -50,6 +50,9 @@ impl Replicas {
     /// On all nodes.
     pub const ALL: Self = Self(0);
 
+    /// On one: the fewest.
+    pub(crate) const LEAST: Self = Self(1);
+
     /// On so many; `None` if that is none.
     #[must_use]
     pub const fn new(count: u8) -> Option<Self> {

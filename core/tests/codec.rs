@@ -6,7 +6,7 @@ use bytes::Bytes;
 use forever_core::codec::{Bincode, Codec, DecodeError};
 use forever_core::frame::{
     AnnounceOutcome, CompareOutcome, DATA_LEN_MAX, Frame, Goodbye, HEADER_LEN_MAX, HeldRecord, Hello, Life, MemberRow,
-    OFFER_CHUNKS_MAX, Refusal, SetRange, SyncOutcome,
+    OFFER_CHUNKS_MAX, PromiseOutcome, Refusal, SetRange, SyncOutcome,
 };
 use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::manifest::ChunkRef;
@@ -164,8 +164,15 @@ fn any_record_frame() -> impl Strategy<Value = Frame> {
             records,
             next
         }),
-        (any::<u64>(), any_bytes()).prop_map(|(request, record)| Frame::AskPromise { request, record }),
-        any::<(u64, bool)>().prop_map(|(request, given)| Frame::Promise { request, given }),
+        (any::<(u64, bool)>(), any_bytes()).prop_map(|((request, fetch), record)| Frame::AskPromise {
+            request,
+            record,
+            fetch
+        }),
+        any::<(u64, u8)>().prop_map(|(request, outcome)| {
+            let outcomes = [PromiseOutcome::Refused, PromiseOutcome::Given, PromiseOutcome::Obsolete];
+            Frame::Promise { request, outcome: outcomes[usize::from(outcome) % outcomes.len()] }
+        }),
         any_place().prop_map(|(owner, name_id, record)| Frame::ReleasePromise { owner, name_id, record }),
     ]
 }

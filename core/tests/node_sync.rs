@@ -196,7 +196,7 @@ fn what_lies_where_it_is_not_to_be_is_brought_to_its_holders_and_then_there_is_q
             assert!(world.disk(host).index.contains_key(&key), "host {host}");
         }
         let copies = hosts.iter().filter(|host| world.disk(**host).index.contains_key(&key)).count();
-        assert!(copies <= 3, "its holders, and where it lay");
+        assert_eq!(copies, 2, "nowhere else, not even where it lay");
     }
     let heard = listen(&mut world);
     world.run_for(MINUTE * 10);

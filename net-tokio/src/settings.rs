@@ -95,7 +95,7 @@ pub struct Settings {
     pub cache_mib: u64,
     /// In how many days of running time every blob is read and checked once; 0 for never.
     pub scrub_days: u32,
-    /// One peer after the other is compared with at such intervals, in seconds.
+    /// One peer after the other is compared with at such intervals, in seconds, and those that share what has changed so long after.
     #[serde(deserialize_with = "values::positive")]
     pub sync_interval_s: u64,
     /// How much repair may fetch in a second, in MiB.

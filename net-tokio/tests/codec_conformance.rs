@@ -5,8 +5,8 @@ use forever_core::bulk::Bulk;
 use forever_core::codec::{Bincode, Codec, DecodeError};
 use forever_core::frame::{
     ANSWER_MEMBERS_MAX, ANSWER_RECORDS_MAX, AnnounceOutcome, CompareOutcome, DATA_LEN_MAX, FOUND_MAX, Frame, Goodbye,
-    HEADER_LEN_MAX, HeldRecord, Hello, LEVEL_NONE, Life, MemberRow, OFFER_CHUNKS_MAX, Refusal, SWIM_PACKET_MAX,
-    SetRange, SyncOutcome,
+    HEADER_LEN_MAX, HeldRecord, Hello, LEVEL_NONE, Life, MemberRow, OFFER_CHUNKS_MAX, PromiseOutcome, Refusal,
+    SWIM_PACKET_MAX, SetRange, SyncOutcome,
 };
 use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::manifest::ChunkRef;
@@ -85,8 +85,8 @@ fn record_samples() -> Vec<Frame> {
         Frame::Find { request: 10, owner: OWNER, name_id: NAME },
         Frame::Scan { request: 11, owner: OWNER, after: Bytes::new() },
         Frame::Records { request: 12, records: vec![held; ANSWER_RECORDS_MAX], next: bytes() },
-        Frame::AskPromise { request: 13, record: bytes() },
-        Frame::Promise { request: 14, given: true },
+        Frame::AskPromise { request: 13, record: bytes(), fetch: true },
+        Frame::Promise { request: 14, outcome: PromiseOutcome::Given },
         Frame::ReleasePromise { owner: OWNER, name_id: NAME, record: RECORD },
     ]
 }

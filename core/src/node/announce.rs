@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::disk::{DiskOp, Write};
-use crate::frame::{AnnounceOutcome, Frame, Refusal};
+use crate::frame::{AnnounceOutcome, Frame, PromiseOutcome, Refusal};
 use crate::ids::{LinkId, NodeId, OwnerId, RecordId};
 use crate::node::cluster::{self, Part};
 use crate::node::context::Context;
@@ -37,9 +37,23 @@ pub(crate) enum AnnounceStep {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "promises are rare")]
 pub(crate) enum PromiseStep {
-    Verify { link: LinkId, request: u64 },
-    Mark { asked: Asked, record: SignedRecord },
-    Commit { asked: Asked },
+    Verify {
+        link: LinkId,
+        request: u64,
+        fetch: bool,
+    },
+    Mark {
+        asked: Asked,
+        record: SignedRecord,
+        fetch: bool,
+    },
+    /// The mark of the newest record of its name, if that is what keeps it away.
+    Newest {
+        asked: Asked,
+    },
+    Commit {
+        asked: Asked,
+    },
 }
 
 /// A request for a promise.
@@ -122,43 +136,58 @@ pub(crate) fn on_pulled(cx: &mut Context, link: LinkId, request: u64, record: &S
 }
 
 /// A peer asks for a promise to keep a record.
-pub(crate) fn on_ask_promise(cx: &mut Context, link: LinkId, request: u64, record: Bytes) {
-    let step = PromiseStep::Verify { link, request };
+pub(crate) fn on_ask_promise(cx: &mut Context, link: LinkId, request: u64, record: Bytes, fetch: bool) {
+    let step = PromiseStep::Verify { link, request, fetch };
     cx.work(WorkOp::VerifyRecords { records: alloc::vec![record] }, Pending::Promise(step));
 }
 
-fn answer(cx: &mut Context, asked: Asked, given: bool) {
-    links::answer(cx, asked.link, Frame::Promise { request: asked.request, given });
+fn answer(cx: &mut Context, asked: Asked, outcome: PromiseOutcome) {
+    links::answer(cx, asked.link, Frame::Promise { request: asked.request, outcome });
+}
+
+/// The name would not keep the record here. Whoever has it needs no promise if what replaces it lies here whole, or is a deletion.
+fn on_obsolete(cx: &mut Context, asked: Asked, by: Bytes) {
+    match SignedRecord::decode(by) {
+        Ok(by) => {
+            let keys = alloc::vec![schema::evicted_key(asked.owner, by.id)];
+            cx.disk(DiskOp::Lookup { keys }, Pending::Promise(PromiseStep::Newest { asked }));
+        }
+        Err(_) => answer(cx, asked, PromiseOutcome::Refused),
+    }
 }
 
 /// An operation is complete.
 pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, completion: Completion) {
     match step {
-        PromiseStep::Verify { link, request } => {
+        PromiseStep::Verify { link, request, fetch } => {
             let WorkResult::RecordsVerified(mut records) = completion.work() else { return };
             let Some(Ok(record)) = records.pop() else { return links::offend(cx, link) };
             let asked = Asked { link, request, owner: record.record.owner, record: record.id };
             let keys = alloc::vec![schema::evicted_key(asked.owner, asked.record)];
-            cx.disk(DiskOp::Lookup { keys }, Pending::Promise(PromiseStep::Mark { asked, record }));
+            cx.disk(DiskOp::Lookup { keys }, Pending::Promise(PromiseStep::Mark { asked, record, fetch }));
         }
-        PromiseStep::Mark { asked, record } => {
+        PromiseStep::Mark { asked, record, fetch } => {
             // What is here without its chunks is fetched like anything else that is missing, and is light no more when it is promised.
             let is_evicted = |mark: &Bytes| mark != schema::LIGHT;
             let evicted = completion.values().map_or(true, |marks| marks.iter().flatten().any(is_evicted));
             let evicting = cx.evicting.contains(&asked.record) && !planted!(cx.simulation, PromiseWhileEvicting);
             if evicted || evicting {
                 sometimes!(cx.simulation, "promise.refused");
-                return answer(cx, asked, false);
+                return answer(cx, asked, PromiseOutcome::Refused);
             }
-            // What is missing or damaged here is fetched: the asker still has it.
-            let client = PullClient::Promise { link: asked.link, request: asked.request };
+            // What is missing or damaged here is fetched, if the asker wants that: it still has it.
+            let client = PullClient::Promise { link: asked.link, request: asked.request, fetch };
             let holders = likely(cx, asked.link, &record);
             pull::start(cx, record, Part::Whole, client, holders);
         }
+        PromiseStep::Newest { asked } => {
+            let is_whole = completion.values().is_ok_and(|marks| marks.iter().all(Option::is_none));
+            answer(cx, asked, if is_whole { PromiseOutcome::Obsolete } else { PromiseOutcome::Refused });
+        }
         PromiseStep::Commit { asked } => {
             cx.fresh.end_promise(asked.record);
-            let given = completion.committed() == Ok(true);
-            answer(cx, asked, given);
+            let is_given = completion.committed() == Ok(true);
+            answer(cx, asked, if is_given { PromiseOutcome::Given } else { PromiseOutcome::Refused });
         }
     }
 }
@@ -174,11 +203,13 @@ pub(crate) fn on_promise_pulled(
     let asked = Asked { link, request, owner: record.record.owner, record: record.id };
     let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
     let evicting = cx.evicting.contains(&record.id) && !planted!(cx.simulation, PromiseWhileEvicting);
-    if !matches!(outcome, PullOutcome::Stored { .. }) || evicting {
-        return answer(cx, asked, false);
+    match outcome {
+        PullOutcome::Obsolete(by) => return on_obsolete(cx, asked, by),
+        PullOutcome::Stored { .. } if !evicting => {}
+        PullOutcome::Stored { .. } | PullOutcome::Refused(_) => return answer(cx, asked, PromiseOutcome::Refused),
     }
     if planted!(cx.simulation, PromiseNotDurable) {
-        return answer(cx, asked, true);
+        return answer(cx, asked, PromiseOutcome::Given);
     }
     let promise = Write::Put { key: schema::promise_key(asked.owner, asked.record, node), value: Bytes::new() };
     let commit = DiskOp::Commit {

@@ -11,6 +11,7 @@ use crate::ids::{BlobKey, LinkId, NameId, OwnerId, RecordId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::{cache, links, mend, schema, space};
+use crate::record::SignedRecord;
 
 /// What an answer waits for.
 #[derive(Debug)]
@@ -57,7 +58,15 @@ pub(crate) fn on_completion(cx: &mut Context, step: AnswerStep, completion: Comp
         }
         AnswerStep::Marks { link, request, records, next } => {
             let Ok(marks) = completion.values() else { return links::end_answer(cx, link) };
-            let held = |(record, mark): (Bytes, Option<Bytes>)| HeldRecord { record, complete: mark.is_none() };
+            // What is about to go from here is no copy that anybody should count on.
+            let is_going = |record: &Bytes| {
+                let decoded = || SignedRecord::decode(record.clone());
+                !cx.evicting.is_empty() && decoded().is_ok_and(|record| cx.evicting.contains(&record.id))
+            };
+            let held = |(record, mark): (Bytes, Option<Bytes>)| {
+                let complete = mark.is_none() && !is_going(&record);
+                HeldRecord { record, complete }
+            };
             let records = records.into_iter().zip(marks).map(held).collect();
             links::answer(cx, link, Frame::Records { request, records, next });
         }

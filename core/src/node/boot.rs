@@ -12,8 +12,8 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
 use crate::node::{
-    age, answers, checkpoints, collect, dials, fill, links, members, names, outbox, presence, records, scrub, service,
-    space, swim,
+    age, answers, checkpoints, collect, dials, fill, links, members, names, outbox, presence, rebalance, records,
+    scrub, service, space, swim, sync,
 };
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -189,6 +189,8 @@ fn take_part(cx: &mut Context) {
     space::measure(cx);
     presence::start(cx);
     collect::start(cx);
+    sync::start(cx);
+    rebalance::start(cx);
     scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
 }
 

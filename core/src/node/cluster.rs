@@ -24,6 +24,23 @@ pub(crate) struct Cluster {
     candidates: Vec<Candidate>,
     /// Places in that list, best first: two bytes for each node, since there may be many lists.
     ranks: BTreeMap<Group, Box<[u16]>>,
+    /// What was known before the membership changed, until somebody has compared.
+    before: Option<Former>,
+}
+
+/// The rank lists of an earlier membership, as far as they had been asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Former {
+    candidates: Vec<Candidate>,
+    ranks: BTreeMap<Group, Box<[u16]>>,
+}
+
+impl Former {
+    /// The first so many of a group then; `None` if nobody had asked.
+    pub(crate) fn first(&self, group: Group, count: usize) -> Option<Vec<NodeId>> {
+        let ranked = Ranked { candidates: &self.candidates, order: self.ranks.get(&group)? };
+        Some(ranked.nodes().take(count).collect())
+    }
 }
 
 /// A rank list.
@@ -79,8 +96,14 @@ fn candidates(cx: &Context) -> Vec<Candidate> {
 
 /// The members in service changed: what was computed of the earlier ones is void.
 pub(crate) fn on_membership(cx: &mut Context) {
-    cx.cluster.candidates.clear();
-    cx.cluster.ranks.clear();
+    let candidates = core::mem::take(&mut cx.cluster.candidates);
+    let ranks = core::mem::take(&mut cx.cluster.ranks);
+    cx.cluster.before.get_or_insert(Former { candidates, ranks });
+}
+
+/// The rank lists that were known before the membership changed.
+pub(crate) fn take_former(cx: &mut Context) -> Former {
+    cx.cluster.before.take().unwrap_or_default()
 }
 
 /// How much this node still owes others before it may leave: deliveries that some member has not acknowledged.
@@ -100,7 +123,7 @@ fn ranked(cx: &mut Context, group: Group) -> Ranked<'_> {
     if cx.cluster.candidates.is_empty() {
         cx.cluster.candidates = candidates(cx);
     }
-    let Cluster { candidates, ranks } = &mut cx.cluster;
+    let Cluster { candidates, ranks, .. } = &mut cx.cluster;
     let order = ranks.entry(group).or_insert_with(|| {
         // There are fewer members than that.
         let places = placement::order(group, candidates).into_iter().filter_map(|place| u16::try_from(place).ok());
@@ -114,9 +137,14 @@ pub(crate) fn place_of(cx: &mut Context, node: NodeId, group: Group) -> Option<u
     ranked(cx, group).place_of(node)
 }
 
+/// The first so many in the rank list of a group, best first; this node may be among them.
+pub(crate) fn first(cx: &mut Context, group: Group, count: usize) -> Vec<NodeId> {
+    ranked(cx, group).nodes().take(count).collect()
+}
+
 /// The nodes that are to hold a name, best first; this node may be among them.
 pub(crate) fn holders(cx: &mut Context, name: NameId, replicas: Replicas) -> Vec<NodeId> {
-    ranked(cx, Group::of(name)).nodes().take(replicas.limit()).collect()
+    first(cx, Group::of(name), replicas.limit())
 }
 
 /// The nodes that would be to hold a name if all members were in service: whoever of them comes back, even after long, is to hold
@@ -135,6 +163,12 @@ pub(crate) fn holders_of_all(cx: &mut Context, name: NameId, replicas: Replicas)
 /// Whether a node is to hold a name.
 pub(crate) fn is_holder(cx: &mut Context, node: NodeId, name: NameId, replicas: Replicas) -> bool {
     place_of(cx, node, Group::of(name)).is_some_and(|place| place < replicas.limit())
+}
+
+/// Whether this node is to hold the records of a group that are kept on so many nodes. What is kept on all is in its place everywhere.
+pub(crate) fn keeps(cx: &mut Context, group: Group, replicas: Replicas) -> bool {
+    let me = cx.me;
+    replicas == Replicas::ALL || place_of(cx, me, group).is_some_and(|place| place < replicas.limit())
 }
 
 /// Of the nodes that would hold a name if all members were in service, how many live; this node not among them.

@@ -32,9 +32,11 @@ use crate::time::Monotonic;
 use crate::{buggify, sometimes};
 
 pub(crate) use leases::{Activities, ChunkLease, PageLease};
-pub(crate) use names::on_answered;
+pub(crate) use names::{ask_whether_relied_on, on_answered};
 pub(crate) use pages::{release, unreference};
-pub(crate) use removal::{Removals, RemoveOutcome, RemoveStep, on_completion as on_removal_completion, remove};
+pub(crate) use removal::{
+    Removals, RemoveOutcome, RemoveStep, Why, confirmed, give_up, on_completion as on_removal_completion, remove,
+};
 
 /// Names that wait to be looked at; beyond it they are left to a pass over all records.
 const NAMES_MAX: usize = 4_096;

@@ -38,6 +38,7 @@ use crate::node::pending::Pending;
 use crate::node::presence::Presence;
 use crate::node::publish::Publishes;
 use crate::node::pull::Pulls;
+use crate::node::rebalance::Rebalance;
 use crate::node::records::Records;
 use crate::node::repair::Repairs;
 use crate::node::scrub::Scrub;
@@ -96,6 +97,7 @@ pub(crate) struct Context {
     pub(crate) records: Records,
     pub(crate) sync: Sync,
     pub(crate) repairs: Repairs,
+    pub(crate) rebalance: Rebalance,
     pub(crate) names: Names,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) fill: Fill,
@@ -148,6 +150,7 @@ impl Context {
             records: Records::new(owner),
             sync: Sync::default(),
             repairs: Repairs::default(),
+            rebalance: Rebalance::default(),
             owner,
             me,
             keys,

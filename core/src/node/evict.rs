@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskOp, Write};
 use crate::event::{RequestError, What};
-use crate::frame::Frame;
+use crate::frame::{Frame, PromiseOutcome};
 use crate::ids::{BlobKey, ChunkId, NodeId, PageId, RecordId, RequestId};
 use crate::manifest::{Children, ChunkRef, PAGE_ENTRIES_MAX, PageRef};
 use crate::name::Name;
@@ -128,7 +128,7 @@ impl Evict {
             self.asked.insert(node);
             self.waiting.insert(node, u32::try_from(self.records.len()).unwrap_or(u32::MAX));
             for record in self.records.values() {
-                let frame = |request| Frame::AskPromise { request, record: record.bytes.clone() };
+                let frame = |request| Frame::AskPromise { request, record: record.bytes.clone(), fetch: true };
                 asks::ask(cx, AskClient::Request(self.id), node, frame);
             }
         }
@@ -307,11 +307,11 @@ impl Task for Evict {
         }
         cx.expect_progress(self.id);
         match answer.map(Answer::promised) {
-            Some(Some(true)) => *self.promises.entry(node).or_default() += 1,
-            Some(Some(false)) if planted!(cx.simulation, EvictCountsRefusals) => {
+            Some(Some(PromiseOutcome::Given)) => *self.promises.entry(node).or_default() += 1,
+            Some(Some(PromiseOutcome::Refused)) if planted!(cx.simulation, EvictCountsRefusals) => {
                 *self.promises.entry(node).or_default() += 1;
             }
-            Some(Some(false)) | None => {}
+            Some(Some(PromiseOutcome::Refused | PromiseOutcome::Obsolete)) | None => {}
             Some(None) => asks::on_lie(cx, node),
         }
         self.check_promises(cx)
@@ -346,8 +346,12 @@ impl Task for Evict {
                     self.own_promises -= 1;
                     if self.own_promises == 0 { self.ask_promises(cx) } else { Flow::Continue }
                 }
-                Ok(_) => {
+                Ok((entries, _)) => {
                     sometimes!(cx.simulation, "evict.relied-on-by-another");
+                    let nodes = entries.iter().filter_map(|(key, _)| schema::node_at_end(key));
+                    for (node, kept) in nodes.filter_map(|node| Some((node, self.records.get(&record)?))) {
+                        collect::ask_whether_relied_on(cx, kept, node);
+                    }
                     let why = alloc::format!("another device relies on this node's copy of record {record}");
                     self.fail(cx, RequestError::Unavailable(why))
                 }

@@ -14,7 +14,8 @@ use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
 use crate::node::{
-    cache, collect, dials, idle, members, mend, outbox, pull, records, repair, scrub, space, swim, sync, upload,
+    cache, collect, dials, idle, members, mend, outbox, pull, rebalance, records, repair, scrub, space, swim, sync,
+    upload,
 };
 use crate::seal::BLOB_LEN_MAX;
 
@@ -75,6 +76,7 @@ pub(crate) fn of(cx: &Context, requests: &[RequestId]) -> Vec<Gauge> {
     gauges.push(scrub::gauge(cx));
     gauges.extend(sync::gauges(cx));
     gauges.extend(repair::gauges(cx));
+    gauges.extend(rebalance::gauges(cx));
     gauges.extend(collect::gauges(cx));
     gauges
 }
@@ -121,11 +123,12 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
 }
 
 /// One for each address, link, question, want, node with deliveries, and node that questions wait for; three for each request; `Boot`,
-/// `Settle`, `Search`, `Swim`, `Service`, `Mend`, `Presence`, `Scrub`, `Space`, `Checkpoint`, `Fill`, `Records`, `Sync`, `Repair`, `Collect` and `Age`.
+/// `Settle`, `Search`, `Swim`, `Service`, `Mend`, `Presence`, `Scrub`, `Space`, `Checkpoint`, `Fill`, `Records`, `Sync`, `Repair`,
+/// `Rebalance`, `Collect` and `Age`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
     // A fill is a request that nobody asked for.
-    (dials::addresses(cx) + of_links + 2 * cx.members.entries() + 3 * (requests + 1) + 16) as u64
+    (dials::addresses(cx) + of_links + 2 * cx.members.entries() + 3 * (requests + 1) + 17) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.
@@ -141,6 +144,7 @@ fn operations_max(cx: &Context) -> u64 {
         + records::OPERATIONS_MAX
         + sync::OPERATIONS_MAX
         + repair::OPERATIONS_MAX
+        + rebalance::OPERATIONS_MAX
         + cache::OPERATIONS_MAX
         + collect::OPERATIONS_MAX
         + CHECKS_MAX

@@ -73,6 +73,7 @@ impl Task for Leave {
         match completion.committed() {
             Ok(_) => {
                 exchange::tell_own(cx);
+                sync::begin_to_hand_over(cx);
                 self.look(cx)
             }
             Err(error) => disk_failed(cx, self.id, &error),

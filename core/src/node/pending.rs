@@ -46,6 +46,8 @@ pub(crate) enum Pending {
     Sync(SyncStep),
     /// What is here of the name of a record that is to be repaired.
     Repair(RecordId),
+    /// Records that lie out of place are being looked for.
+    Rebalance,
     Mend(MendStep),
     Presence(PresenceStep),
     Scrub(ScrubStep),

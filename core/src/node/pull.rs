@@ -62,6 +62,8 @@ pub(crate) enum PullClient {
     Promise {
         link: LinkId,
         request: u64,
+        /// Whether chunks are fetched that are not here.
+        fetch: bool,
     },
     /// A request, that goes on when it is here.
     Request(RequestId),
@@ -454,11 +456,19 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
 }
 
 fn on_presence(cx: &mut Context, id: PullId, has: &[bool]) {
-    let Some(Pull { record, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
+    let Some(Pull { client, record, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
+    let client = *client;
     let absent = page.chunks.iter().zip(has).filter(|(_, present)| !**present);
     page.queue = absent.map(|((id, len), _)| ChunkRef { id: *id, len: *len }).collect();
     if !page.queue.is_empty() && page.queue.len() < page.chunks.len() {
         sometimes!(cx.simulation, "pull.resumed");
+    }
+    if page.queue.is_empty() {
+        // What is here already is never refused.
+        return pump(cx, id);
+    }
+    if matches!(client, PullClient::Promise { fetch: false, .. }) {
+        return refuse(cx, id, Refusal::Unavailable);
     }
     let bytes = page.queue.iter().map(|chunk| u64::from(chunk.len)).sum();
     let owner = record.record.owner;

@@ -16,7 +16,7 @@ use crate::disk::{DiskDone, DiskError, DiskOp, Write};
 use crate::ids::{BlobKey, OwnerId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
-use crate::node::summary::{Counted, Summary};
+use crate::node::summary::{Counted, Place, Summary};
 use crate::node::timers::Timer;
 use crate::node::{answers, boot, names, schema};
 use crate::record::SignedRecord;
@@ -109,6 +109,8 @@ pub(crate) struct Records {
     doubtful: BTreeMap<Bytes, Doubt>,
     /// Whether the disk is being asked about doubtful records.
     asking: bool,
+    /// Where the sums have changed since it was last asked, and whether there were records of this node's owner among it.
+    changed: BTreeMap<Place, bool>,
     /// Rows that the scan could make nothing of, and so did not count.
     damaged: BTreeSet<Bytes>,
 }
@@ -123,6 +125,7 @@ impl Records {
             waiting: VecDeque::new(),
             doubtful: BTreeMap::new(),
             asking: false,
+            changed: BTreeMap::new(),
             damaged: BTreeSet::new(),
         }
     }
@@ -135,6 +138,12 @@ impl Records {
     /// Whether the sums are exactly those of the disk.
     pub(crate) fn is_certain(&self) -> bool {
         matches!(self.reading, Reading::Done) && self.busy.is_empty() && self.doubtful.is_empty()
+    }
+
+    /// Where records have come or gone since this was last asked: at most the places that there are. True if some of them were of this
+    /// node's owner.
+    pub(crate) fn take_changed(&mut self) -> BTreeMap<Place, bool> {
+        core::mem::take(&mut self.changed)
     }
 
     /// Whether an owner's record may be on the disk that its commit has not told of.
@@ -158,6 +167,7 @@ impl Records {
             self.doubtful.insert(key, Doubt { record, counted: false, failed: false });
         } else if is_there != counted {
             let counted = Counted::of(&record);
+            *self.changed.entry(Place::of(&record)).or_default() |= self.summary.is_own(counted);
             if is_there { self.summary.add(counted) } else { self.summary.remove(counted) }
         }
     }

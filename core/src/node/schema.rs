@@ -24,6 +24,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ChunkId, NameId, NodeId, OwnerId, PageId, RecordId};
+use crate::placement::Group;
 use crate::record::SignedRecord;
 use crate::version::Version;
 
@@ -72,6 +73,11 @@ pub(crate) fn record_key(record: &SignedRecord) -> Bytes {
 /// The prefix of all records of an owner.
 pub(crate) fn owner_records(owner: OwnerId) -> Bytes {
     join(&[b"R", &owner.0])
+}
+
+/// The prefix of all records of an owner whose names are of a group.
+pub(crate) fn group_records(owner: OwnerId, group: Group) -> Bytes {
+    join(&[b"R", &owner.0, &group.0.to_be_bytes()])
 }
 
 /// The prefix of all records of a name.

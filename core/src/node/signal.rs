@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::bulk::Bulk;
 use crate::event::{RequestError, WriteReport};
-use crate::frame::{AnnounceOutcome, CompareOutcome, HeldRecord, MemberRow, Refusal, SyncOutcome};
+use crate::frame::{AnnounceOutcome, CompareOutcome, HeldRecord, MemberRow, PromiseOutcome, Refusal, SyncOutcome};
 use crate::ids::{BlobKey, ChunkId, NodeId, RecordId, RequestId};
 use crate::node::cluster::Part;
 use crate::node::collect::RemoveOutcome;
@@ -49,7 +49,7 @@ pub(crate) enum Signal {
     /// A record is on some disk, but one of a higher version was known before: it must be stamped anew to win.
     Superseded { request: RequestId, by: SignedRecord },
     /// A record has been removed from this disk, or not.
-    Removed { record: SignedRecord, outcome: RemoveOutcome },
+    Removed { record: SignedRecord, out_of_place: bool, outcome: RemoveOutcome },
     /// The names of this node's owner are all known.
     NamesLoaded,
     /// Nothing that could be had is still to be mended.
@@ -101,8 +101,10 @@ pub(crate) enum AskClient {
     Sync(u64),
     /// Nobody: what the peer says to it changes nothing.
     Nobody,
-    /// The collector: whether the promise about this record is still relied on.
+    /// Whether the promise about this record is still relied on.
     Promise(RecordId),
+    /// A holder's promise, so that this record may leave this disk.
+    Move(RecordId),
 }
 
 /// What a peer answered.
@@ -110,7 +112,7 @@ pub(crate) enum AskClient {
 pub(crate) enum Answer {
     Records { records: Vec<HeldRecord>, next: Bytes },
     Announced(AnnounceOutcome),
-    Promised(bool),
+    Promised(PromiseOutcome),
     Members { members: Vec<MemberRow>, more: bool },
     Synced(SyncOutcome),
     Compared(CompareOutcome),
@@ -128,8 +130,8 @@ impl Answer {
         if let Self::Announced(outcome) = self { Some(outcome) } else { None }
     }
 
-    pub(crate) fn promised(self) -> Option<bool> {
-        if let Self::Promised(given) = self { Some(given) } else { None }
+    pub(crate) fn promised(self) -> Option<PromiseOutcome> {
+        if let Self::Promised(outcome) = self { Some(outcome) } else { None }
     }
 
     pub(crate) fn members(self) -> Option<(Vec<MemberRow>, bool)> {

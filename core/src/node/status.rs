@@ -11,6 +11,7 @@ use crate::node::context::Context;
 use crate::node::names;
 use crate::node::pending::{Completion, Pending};
 use crate::node::query::timed_out;
+use crate::node::rebalance;
 use crate::node::space;
 use crate::node::swim::Liveness;
 use crate::node::task::{Flow, Task, TaskStep};
@@ -58,6 +59,7 @@ impl Task for Status {
             damaged_blobs: cx.counters.damaged_blobs,
             mended: cx.counters.mended,
             unmended: cx.mends.failed(),
+            out_of_place: rebalance::out_of_place(cx).unwrap_or(0),
         };
         cx.event(self.id, What::Status(status));
         Flow::Done

@@ -59,6 +59,11 @@ impl Summary {
         Self { owner, all: BTreeMap::new(), own: BTreeMap::new(), owners: BTreeMap::new() }
     }
 
+    /// Whether a record is of this node's owner.
+    pub(crate) fn is_own(&self, counted: Counted) -> bool {
+        counted.owner == self.owner
+    }
+
     /// A record is on the disk that was not.
     pub(crate) fn add(&mut self, counted: Counted) {
         let sum = Sum::of(&counted.id);
@@ -87,6 +92,16 @@ impl Summary {
     /// Those of this node's owner.
     pub(crate) fn own(&self) -> impl Iterator<Item = (Place, Sum)> {
         self.own.iter().map(|(place, sum)| (*place, *sum))
+    }
+
+    /// Groups of which there are records, from one on, in order; not only of other owners.
+    pub(crate) fn groups_from(&self, group: Group) -> impl Iterator<Item = (Place, Sum)> {
+        let from = Place { group, replicas: Replicas::LEAST };
+        self.all.range(from..).map(|(place, sum)| {
+            let mut sum = *sum;
+            sum.remove(self.own.get(place).copied().unwrap_or_default());
+            (*place, sum)
+        })
     }
 
     /// Those of other owners.

@@ -1,4 +1,4 @@
-//! Anti-entropy: with one peer after the other this node compares the records that both should have, fetches what it lacks and
+//! Anti-entropy: with one peer after the other (`turn`) this node compares the records that both should have, fetches what it lacks and
 //! tells the peer what that lacks.
 //!
 //! Two sets are compared at once: the *shared* one, of the records of any owner that placement gives to both; and the *own* one, of
@@ -15,8 +15,9 @@ mod exchange;
 mod reads;
 mod scope;
 mod serve;
+mod turn;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -35,13 +36,11 @@ use crate::{buggify, planted, sometimes};
 use reads::{ReadClient, Reads};
 use scope::{Ranges, Scope, Selection, Sums};
 use serve::Serving;
+use turn::{Turns, schedule};
 
 pub(crate) use exchange::tell_holders;
 pub(crate) use serve::{on_compare, on_find_items, on_sync, on_tell};
-
-/// The longest wait before a peer that has just come, or that may have to hold other records than before, is compared with. Nodes do
-/// not wait equally long, so that they do not all ask one.
-const SOON: Duration = Duration::from_millis(500);
+pub(crate) use turn::{mark, on_membership, start};
 
 /// Into how many parts the buckets of one comparison are cut at most: enough for a hundred million records.
 const SPLITS_MAX: u32 = 16_384;
@@ -105,19 +104,13 @@ type Part = (Scope, u8);
 /// What is under way.
 #[derive(Debug, Default)]
 pub(crate) struct Sync {
-    /// Peers to compare with soon.
-    dirty: BTreeSet<NodeId>,
-    /// Peers to compare with again, not at once; and whether the last turn was that of one of them.
-    later: BTreeSet<NodeId>,
-    was_again: bool,
-    /// The peer whose turn came last.
-    last: Option<NodeId>,
+    turns: Turns,
     asking: Option<Asking>,
     /// Buckets that differ although all has been said about them, as long as they stay as they were: a peer may have more of an
     /// owner's records than it should, and what it is to have may not be had.
     settled: BTreeMap<NodeId, BTreeMap<Part, (Digest, Digest)>>,
-    /// Of peers with which a comparison was completed since the members were last others: how many records they lacked then of
-    /// those that they are to have and this node has.
+    /// Of peers with which a comparison was completed since they last came to share other records with this node: how many records
+    /// they lacked then of those that they are to have and this node has.
     lacking: BTreeMap<NodeId, u64>,
     reads: Reads,
     serving: Serving,
@@ -152,36 +145,30 @@ fn on_peer_back(cx: &mut Context, node: NodeId) {
 /// A peer can no longer be talked to over a link. One that can be connected to again is as good as linked.
 pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     if !neighbours::is_on_demand(cx, node) {
-        cx.sync.dirty.remove(&node);
-        cx.sync.later.remove(&node);
+        cx.sync.turns.forget(node);
         on_peer_back(cx, node);
     }
-}
-
-/// Who holds what may have changed.
-pub(crate) fn on_membership(cx: &mut Context) {
-    repair::try_all_again(cx);
-    cx.sync.settled.clear();
-    cx.sync.lacking.clear();
-    for node in neighbours::reachable(cx) {
-        mark(cx, node);
-    }
-}
-
-/// A peer is to be compared with soon.
-pub(crate) fn mark(cx: &mut Context, node: NodeId) {
-    cx.sync.dirty.insert(node);
-    schedule(cx);
 }
 
 /// A peer has what could not be had from it now: it is compared with again, not at once.
 pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
     cx.sync.settled.remove(&node);
-    cx.sync.later.insert(node);
+    cx.sync.turns.again(node);
+}
+
+/// Whether a peer has been told of all that it is to have and this node has, since they last came to share other records.
+pub(crate) fn has_been_told(cx: &Context, node: NodeId) -> bool {
+    cx.sync.lacking.contains_key(&node)
+}
+
+/// All live members are to be compared with before this node leaves.
+pub(crate) fn begin_to_hand_over(cx: &mut Context) {
+    cx.sync.settled.clear();
+    cx.sync.lacking.clear();
 }
 
 /// How much the live members still lack of what they are to have and this node has, as far as it knows; one for each that it has not
-/// compared with since the members were last others. Those that lack something are compared with again.
+/// compared with since it began to leave. Those that lack something are compared with again.
 pub(crate) fn to_hand_over(cx: &mut Context) -> u64 {
     let is_other = |node: &NodeId| *node != cx.me && neighbours::can_be_asked(cx, *node);
     let reached: Vec<NodeId> = cx.service.members().keys().copied().filter(is_other).collect();
@@ -197,17 +184,6 @@ pub(crate) fn to_hand_over(cx: &mut Context) -> u64 {
     rest
 }
 
-/// Sets the time of the next comparison.
-fn schedule(cx: &mut Context) {
-    if cx.sync.asking.is_some() {
-        return;
-    }
-    let interval = cx.config.sync_interval;
-    let wait = if cx.sync.dirty.is_empty() { interval } else { SOON.min(interval) };
-    let due = cx.now.mono + cx.jitter(wait);
-    cx.timers.set_if_sooner(Timer::Sync, due);
-}
-
 /// Time for the next comparison, or to go on with one.
 pub(crate) fn on_timer(cx: &mut Context) {
     if let Some(asking) = &mut cx.sync.asking {
@@ -216,47 +192,21 @@ pub(crate) fn on_timer(cx: &mut Context) {
         }
         return;
     }
-    let Some(node) = next_partner(cx).filter(|_| cx.records.summary().is_some()) else { return schedule(cx) };
-    cx.sync.last = Some(node);
-    // What marks it from now on is about a later comparison.
-    cx.sync.dirty.remove(&node);
-    cx.sync.later.remove(&node);
+    turn::note_changes(cx);
+    let Some(node) = turn::next(cx) else { return schedule(cx) };
+    cx.sync.turns.begin(node);
     if neighbours::is_on_demand(cx, node) {
         // The question makes a link.
-        return start(cx, node);
+        return begin(cx, node);
     }
     match cluster::reach(cx, node) {
-        Reach::Linked => start(cx, node),
+        Reach::Linked => begin(cx, node),
         // It is compared with when it has come.
         Reach::Coming | Reach::Away => schedule(cx),
     }
 }
 
-/// The next peer that is to be compared with soon; else, by turns, one with which a comparison came to nothing, and the next of all.
-fn next_partner(cx: &mut Context) -> Option<NodeId> {
-    let dirty = core::mem::take(&mut cx.sync.dirty);
-    cx.sync.dirty = dirty.into_iter().filter(|node| neighbours::can_be_asked(cx, *node)).collect();
-    let after = |nodes: &BTreeSet<NodeId>, last: Option<NodeId>| {
-        let later = last.and_then(|last| nodes.range(last..).find(|node| **node != last).copied());
-        later.or_else(|| nodes.first().copied())
-    };
-    let those = |nodes: &BTreeSet<NodeId>, is_one: &dyn Fn(NodeId) -> bool| -> BTreeSet<NodeId> {
-        nodes.iter().copied().filter(|node| is_one(*node)).collect()
-    };
-    let (linked, able) = (|node| cx.links.of(node).is_some(), |node| neighbours::can_be_asked(cx, node));
-    // Where links are made for comparisons, nodes begin at different places, so that they do not all ask one.
-    let last = cx.sync.last.or_else(|| (!neighbours::are_all(cx)).then_some(cx.me));
-    let first = after(&those(&cx.sync.dirty, &linked), last);
-    if let Some(node) = first.or_else(|| after(&those(&cx.sync.dirty, &able), last)) {
-        return Some(node);
-    }
-    let again = after(&those(&cx.sync.later, &able), last).filter(|_| !cx.sync.was_again);
-    cx.sync.was_again = again.is_some();
-    let members = || cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
-    again.or_else(|| after(&members(), last))
-}
-
-fn start(cx: &mut Context, node: NodeId) {
+fn begin(cx: &mut Context, node: NodeId) {
     let shared = scope::sums(cx, Selection::Shared(node));
     let own = scope::sums(cx, Selection::OwnAt(node));
     let astray = scope::sums(cx, Selection::Astray(node));

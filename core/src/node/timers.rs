@@ -38,6 +38,8 @@ pub enum Timer {
     Sync,
     /// The rate of repair allows more.
     Repair,
+    /// Records that lie out of place are looked for, or go.
+    Rebalance,
     /// The first dials should have come to something.
     Settle,
     /// A node for which questions wait should have been connected to.

@@ -196,6 +196,14 @@ bugs! {
         "What is owed to a member without a link is brought to it only when somebody connects to it for another reason.";
     RepairStops "repair-stops" in "core/node/repair.rs" needs [],
         "After a record that could not be had, those that wait for their repair are forgotten.";
+    MoveCountsRefusals "move-counts-refusals" in "core/node/rebalance.rs" needs ["process"],
+        "What lies out of place goes although a holder did not confirm that it has it.";
+    MoveCountsItself "move-counts-itself" in "core/node/rebalance.rs" needs ["network"],
+        "A node that has what is out of place counts its own copy among those that are to be.";
+    MoveUnasked "move-unasked" in "core/node/rebalance.rs" needs ["network"],
+        "What lies out of place goes once its holders have been told of it, before any of them has confirmed that it has it.";
+    MovesOnce "moves-once" in "core/node/rebalance.rs" needs ["network"],
+        "What lies out of place is looked for in the first seconds after a start only.";
     CancelForgotten "cancel-forgotten" in "core/node.rs" needs [],
         "A request whose caller goes away is left to its deadline, which a put that waits for its caller never reaches.";
     AckBeforeFsync "ack-before-fsync" in "net-tokio/store/batch.rs" needs ["process"],

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use forever_core::bulk::PlainChunk;
 use forever_core::checkpoint::{Census, Checkpoint};
 use forever_core::frame::{
-    AnnounceOutcome, CompareOutcome, Frame, Goodbye, HeldRecord, Hello, Life, MemberRow, PROTOCOL_VERSION, Refusal,
-    SetRange, SyncOutcome,
+    AnnounceOutcome, CompareOutcome, Frame, Goodbye, HeldRecord, Hello, Life, MemberRow, PROTOCOL_VERSION,
+    PromiseOutcome, Refusal, SetRange, SyncOutcome,
 };
 use forever_core::ids::{ChunkId, NameId, NodeId, ObjectId, OwnerId, PageId, RecordId};
 use forever_core::intent::{SignedIntent, UploadIntent};
@@ -225,8 +225,8 @@ fn record_frames() -> Vec<Frame> {
             records: vec![HeldRecord { record: Bytes::from_static(b"signed record"), complete: true }],
             next: Bytes::from_static(b"next"),
         },
-        Frame::AskPromise { request: 7, record: Bytes::from_static(b"signed record") },
-        Frame::Promise { request: 7, given: true },
+        Frame::AskPromise { request: 7, record: Bytes::from_static(b"signed record"), fetch: true },
+        Frame::Promise { request: 7, outcome: PromiseOutcome::Given },
         Frame::ReleasePromise { owner: OWNER, name_id: NAME_ID, record: RECORD },
     ]
 }

@@ -121,7 +121,7 @@ impl World {
     /// Adds a node and starts it.
     pub fn add(&mut self, secret: OwnerSecret, config: Config) -> usize {
         let host = self.hosts.len();
-        let id = NodeId([u8::try_from(host).unwrap() + 0xa0; 32]);
+        let id = NodeId([u8::try_from(host).unwrap().wrapping_add(0xa0); 32]);
         self.hosts.push(Host {
             node: None,
             id,

@@ -360,6 +360,8 @@ pub struct StatusView {
     pub mended: u64,
     /// Chunks and records that are damaged or missing here and that no peer has given back so far.
     pub unmended: u64,
+    /// Records of other owners that are not to be here, and go once those nodes that are to hold them have them.
+    pub out_of_place: u64,
 }
 
 /// What an owner's blobs take of a node's disk.
@@ -655,6 +657,7 @@ impl StatusView {
             damaged_blobs: status.damaged_blobs,
             mended: status.mended,
             unmended: status.unmended,
+            out_of_place: status.out_of_place,
         }
     }
 }

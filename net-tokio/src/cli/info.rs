@@ -165,6 +165,10 @@ fn status_text(view: &StatusView) -> String {
         format!("covered   {}", covered_text(view.checkpoint_ms, view.checkpoint_due)),
         format!("faults    {} broken frames, {}", view.protocol_errors, damage_text(view)),
     ];
+    if view.out_of_place > 0 {
+        let count = view.out_of_place;
+        lines.push(format!("moving    {count} records that are not to be here, and go when their holders have them"));
+    }
     lines.extend(room_text(view));
     lines.join("\n")
 }

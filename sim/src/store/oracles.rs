@@ -10,7 +10,7 @@ pub(crate) mod cached;
 pub mod collection;
 pub mod confidentiality;
 pub mod convergence;
-mod copies;
+pub(crate) mod copies;
 pub mod durability;
 pub(crate) mod history;
 mod holders;

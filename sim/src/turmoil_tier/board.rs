@@ -8,6 +8,7 @@ use std::time::Duration;
 use forever_core::ids::NodeId;
 
 use crate::draw::{Draw, Draws, Site, fold};
+use crate::store::oracles::copies::MOVED;
 use crate::store::{DiskLoss, Event, Fault, OpResult, Piece};
 
 /// Clones are the same board.
@@ -108,10 +109,10 @@ impl Board {
         self.emit(Event::Lost { node, what });
     }
 
-    /// Tells of a probe, once.
+    /// Tells of a probe, once; but of what a rule looks at each time.
     pub(crate) fn reach(&self, name: &'static str) {
         let mut state = self.state();
-        if state.probes.insert(name) {
+        if state.probes.insert(name) || name == MOVED {
             state.events.push(Event::Probe { name });
         }
     }

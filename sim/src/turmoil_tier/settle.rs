@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::TurmoilTier;
 use crate::store::judge::Questions;
-use crate::store::oracles::placed;
+use crate::store::oracles::{collection, placed};
 use crate::store::{Event, Op, View};
 use crate::system::Step;
 
@@ -142,9 +142,10 @@ impl TurmoilTier {
         core.iter().any(|node| self.contents(*node).rows.iter().any(|(key, _)| is_owed(key)))
     }
 
-    /// Whether all names lie where they belong.
+    /// Whether all names lie where they belong, and nowhere else, as far as it is to be so.
     fn is_everything_placed(&mut self) -> bool {
-        placed::misplaced(self, |view, node| !view.scenario().lies(node)).is_empty()
+        let is_honest = |view: &dyn View, node| !view.scenario().lies(node);
+        placed::misplaced(self, is_honest).is_empty() && collection::out_of_place(self, is_honest).is_empty()
     }
 
     fn ask(&mut self) {

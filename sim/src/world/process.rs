@@ -15,6 +15,7 @@ use super::host::Process;
 use super::net::end_of;
 use super::{Happening, World, record};
 use crate::draw::Site;
+use crate::store::oracles::copies::MOVED;
 use crate::store::{Event, OpError, OpResult};
 
 const LIFE: Site = Site::new("world.life");
@@ -169,12 +170,14 @@ impl World {
         self.arm_timer(number);
     }
 
-    /// Shows the oracles what a node says it has reached, each once in a run.
+    /// Shows the oracles what a node says it has reached, each once in a run; but what a rule looks at each time.
     fn take_probes(&mut self, number: usize) {
         let Some(process) = &mut self.hosts[number].process else { return };
         for name in process.node.take_probes() {
-            if self.probes.insert(name) {
+            if self.probes.insert(name) || name == MOVED {
                 self.events.push(Event::Probe { name });
+                // What the rule looks at must not have changed since.
+                self.is_urgent |= name == MOVED;
             }
         }
     }

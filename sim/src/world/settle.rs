@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::World;
 use super::net::CUT_OFF;
 use crate::store::judge::{Questions, note_least};
-use crate::store::oracles::placed;
-use crate::store::{Contents, Event, Fault, Op, View as _};
+use crate::store::oracles::{collection, placed};
+use crate::store::{Contents, Event, Fault, Op, View};
 use crate::system::Step as _;
 
 /// How often it is looked whether the cluster has come to rest.
@@ -139,7 +139,8 @@ impl World {
         })
     }
 
-    /// Whether all names lie where they belong. Looked at again only when a disk of the core has changed, or who runs.
+    /// Whether all names lie where they belong, and nowhere else, as far as it is to be so. Looked at again only when a disk of the
+    /// core has changed, or who runs.
     fn is_everything_placed(&mut self) -> bool {
         let core = self.scenario.core.clone();
         let disks: Vec<_> = core.iter().map(|node| self.is_up(*node).then(|| self.contents(*node))).collect();
@@ -153,7 +154,9 @@ impl World {
         {
             return *is_placed;
         }
-        let is_placed = placed::misplaced(self, |view, node| !view.scenario().lies(node)).is_empty();
+        let is_honest = |view: &dyn View, node| !view.scenario().lies(node);
+        let is_placed =
+            placed::misplaced(self, is_honest).is_empty() && collection::out_of_place(self, is_honest).is_empty();
         self.placed = Some((disks, is_placed));
         is_placed
     }

@@ -18,8 +18,8 @@ use crate::record::{Rank, RecordBody, SignedRecord};
 use crate::{planted, sometimes};
 
 use super::{
-    ASKED_MAX, Address, CollectStep, NAMES_MAX, Pass, RemoveOutcome, look_at, pass_on, remove, retry, rows, step_done,
-    step_failed,
+    ASKED_MAX, Address, CollectStep, NAMES_MAX, Pass, RemoveOutcome, Why, look_at, pass_on, remove, retry, rows,
+    step_done, step_failed,
 };
 
 /// Records of a name that one look removes.
@@ -144,8 +144,8 @@ fn on_marks(cx: &mut Context, marks: &[Option<Bytes>]) {
 fn remove_next(cx: &mut Context) {
     let Some(look) = &mut cx.collector.look else { return };
     if let Some(record) = look.doomed.pop_front() {
-        let newest = look.newest.clone();
-        return remove(cx, record, newest.as_ref());
+        let heir = look.newest.clone();
+        return remove(cx, record, Why::NotKept(heir));
     }
     let ((owner, name), failed, more) = (look.address, look.failed, look.more);
     cx.collector.look = None;
@@ -160,7 +160,7 @@ pub(super) fn on_removed(cx: &mut Context, record: &SignedRecord, outcome: Remov
     match outcome {
         RemoveOutcome::Removed => sometimes!(cx.simulation, "collect.record-removed"),
         // Whoever uses it has the name looked at again afterwards.
-        RemoveOutcome::Busy => {}
+        RemoveOutcome::Busy | RemoveOutcome::Unconfirmed => {}
         // Beyond so many a later pass looks whether it is owed still.
         RemoveOutcome::Owed => {
             if cx.collector.owed.len() < NAMES_MAX {
@@ -177,9 +177,12 @@ pub(super) fn on_removed(cx: &mut Context, record: &SignedRecord, outcome: Remov
     remove_next(cx);
 }
 
-/// Whether a node still relies on a promise that keeps an old record here: what it does not have itself it does not rely on.
-/// A node that is away is asked in a later pass.
-fn ask_whether_relied_on(cx: &mut Context, record: &SignedRecord, node: NodeId) {
+/// Whether a node still relies on a promise that keeps a record here: it does if it has the record without the chunks, or is about
+/// to drop them. Who is no longer a member relies on nothing. A node that is away is asked another time.
+pub(crate) fn ask_whether_relied_on(cx: &mut Context, record: &SignedRecord, node: NodeId) {
+    if node != cx.me && !cx.members.is_in(node) {
+        return lapse(cx, record, node);
+    }
     let is_away = !neighbours::can_be_asked(cx, node);
     if is_away || cx.collector.asked.len() >= ASKED_MAX || cx.collector.asked.contains_key(&(record.id, node)) {
         return;
@@ -195,14 +198,22 @@ pub(crate) fn on_answered(cx: &mut Context, id: RecordId, node: NodeId, answer: 
     let Some(answer) = answer else { return };
     let Answer::Records { records, .. } = answer else { return asks::on_lie(cx, node) };
     let is_whole = records.len() < WHOLE_ANSWER_MAX;
-    let decoded = records.into_iter().filter_map(|held| SignedRecord::decode(held.record).ok());
-    let ranks: Vec<_> = decoded.map(|other| other.rank()).collect();
-    let is_covered = is_whole || ranks.iter().any(|rank| *rank < record.rank());
-    if !is_covered || ranks.contains(&record.rank()) || cx.fresh.is_promising(id) {
+    let decoded = records.into_iter().filter_map(|held| Some((SignedRecord::decode(held.record).ok()?, held.complete)));
+    let there: Vec<_> = decoded.map(|(other, complete)| (other.rank(), complete)).collect();
+    let is_covered = is_whole || there.iter().any(|(rank, _)| *rank <= record.rank());
+    let is_relied_on = there.iter().any(|(rank, complete)| *rank == record.rank() && !complete);
+    if is_covered && !is_relied_on {
+        lapse(cx, &record, node);
+    }
+}
+
+/// A promise that nobody relies on goes.
+fn lapse(cx: &mut Context, record: &SignedRecord, node: NodeId) {
+    if cx.fresh.is_promising(record.id) {
         return;
     }
     sometimes!(cx.simulation, "collect.promise-outlived");
-    let key = schema::promise_key(record.record.owner, id, node);
+    let key = schema::promise_key(record.record.owner, record.id, node);
     answers::commit_quietly(cx, alloc::vec![Write::Delete { key }]);
     look_at(cx, record.record.owner, record.record.name_id);
 }

@@ -6,6 +6,8 @@
 //! Who is still owed the record is owed another in its place, if the caller names one: the one that replaced it. A deletion that is
 //! owed to somebody who is not to have that one stays.
 //!
+//! A record that is out of place here goes the same way, once all that are to hold it have confirmed that they do (`rebalance`).
+//!
 //! Not removed is what somebody relies on: a record that this node has promised to keep, that a request is reading, or that
 //! is being evicted. While the removal is under way no promise on it is given.
 
@@ -21,7 +23,7 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::records::{self, With};
 use crate::node::signal::Signal;
-use crate::node::{answers, cluster, keep, mend, outbox, schema};
+use crate::node::{answers, cluster, keep, mend, outbox, rebalance, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::{planted, sometimes};
 
@@ -42,8 +44,19 @@ pub(crate) enum RemoveOutcome {
     Busy,
     /// It is a deletion that some member has not been told of, and would not learn of otherwise.
     Owed,
+    /// It is out of place here, and not all that are to hold it have confirmed that they do.
+    Unconfirmed,
     /// The disk failed, or did not have it.
     Failed,
+}
+
+/// Why a record goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Why {
+    /// Its name does not keep it. Who is owed it is owed this one instead, if one is named, which must be here, too.
+    NotKept(Option<SignedRecord>),
+    /// It is out of place: it goes once `rebalance` finds that it lies where it is to lie.
+    OutOfPlace,
 }
 
 /// What a removal waits for.
@@ -60,6 +73,7 @@ pub(crate) enum RemoveStep {
 #[derive(Debug)]
 struct Removal {
     record: SignedRecord,
+    out_of_place: bool,
     /// The record that is owed in its place.
     heir: Option<SignedRecord>,
     /// The root page, unless another record needs it.
@@ -78,18 +92,21 @@ pub(crate) struct Removals {
     removals: BTreeMap<RecordId, Removal>,
 }
 
-/// Removes a record that is on this disk. Who is owed it is owed `heir` instead, which must be here, too. Answered by
-/// [`Signal::Removed`].
-pub(crate) fn remove(cx: &mut Context, record: SignedRecord, heir: Option<&SignedRecord>) {
+/// Removes a record that is on this disk. Answered by [`Signal::Removed`].
+pub(crate) fn remove(cx: &mut Context, record: SignedRecord, why: Why) {
     let id = record.id;
     if cx.in_use.contains(id) || cx.fresh.is_promising(id) || !cx.evicting.insert(id) {
-        return cx.signal(Signal::Removed { record, outcome: RemoveOutcome::Busy });
+        let out_of_place = matches!(why, Why::OutOfPlace);
+        return cx.signal(Signal::Removed { record, out_of_place, outcome: RemoveOutcome::Busy });
     }
     let from = schema::promises(record.record.owner, id);
     let root = root_of(&record);
-    let heir = heir.cloned();
+    let (heir, out_of_place) = match why {
+        Why::NotKept(heir) => (heir, false),
+        Why::OutOfPlace => (None, true),
+    };
     let (members, owed) = (Vec::new(), Vec::new());
-    let removal = Removal { record, heir, root, evicted: false, members, owed, inherited: 0 };
+    let removal = Removal { record, out_of_place, heir, root, evicted: false, members, owed, inherited: 0 };
     cx.removals.removals.insert(id, removal);
     scan(cx, id, from, PROMISES_MAX, RemoveStep::Promises);
 }
@@ -108,9 +125,19 @@ fn scan(cx: &mut Context, id: RecordId, from: Bytes, limit: u32, step: RemoveSte
 
 fn finish(cx: &mut Context, id: RecordId, outcome: RemoveOutcome) {
     cx.evicting.remove(&id);
-    if let Some(Removal { record, .. }) = cx.removals.removals.remove(&id) {
-        cx.signal(Signal::Removed { record, outcome });
+    if let Some(Removal { record, out_of_place, .. }) = cx.removals.removals.remove(&id) {
+        cx.signal(Signal::Removed { record, out_of_place, outcome });
     }
+}
+
+/// All that are to hold a record which is out of place have confirmed that they do.
+pub(crate) fn confirmed(cx: &mut Context, id: RecordId) {
+    look_for_siblings(cx, id);
+}
+
+/// They have not: it stays.
+pub(crate) fn give_up(cx: &mut Context, id: RecordId) {
+    finish(cx, id, RemoveOutcome::Unconfirmed);
 }
 
 fn fail(cx: &mut Context, id: RecordId, error: &DiskError) {
@@ -122,7 +149,10 @@ fn fail(cx: &mut Context, id: RecordId, error: &DiskError) {
 pub(crate) fn on_completion(cx: &mut Context, id: RecordId, step: RemoveStep, completion: Completion) {
     match step {
         RemoveStep::Promises => match completion.entries() {
-            Ok((entries, _)) if entries.is_empty() => look_for_siblings(cx, id),
+            Ok((entries, _)) if entries.is_empty() => {
+                let out_of_place = cx.removals.removals.get(&id).is_some_and(|removal| removal.out_of_place);
+                if out_of_place { rebalance::confirm(cx, id) } else { look_for_siblings(cx, id) }
+            }
             Ok((entries, _)) => {
                 sometimes!(cx.simulation, "collect.promised-record-kept");
                 let nodes = entries.iter().filter_map(|(key, _)| schema::node_at_end(key)).collect();
@@ -177,6 +207,12 @@ fn on_marks(cx: &mut Context, id: RecordId, values: &[Option<Bytes>]) {
     removal.evicted = mark.is_some();
     let owed = removal.members.iter().zip(debts).filter(|(_, debt)| debt.is_some());
     removal.owed = owed.map(|(node, _)| *node).collect();
+    // Members may have come or gone since it was confirmed.
+    let record = removal.record.clone();
+    if removal.out_of_place && !rebalance::may_go(cx, &record) {
+        sometimes!(cx.simulation, "rebalance.no-longer-out-of-place");
+        return finish(cx, id, RemoveOutcome::Unconfirmed);
+    }
     if is_still_needed(cx, id) {
         sometimes!(cx.simulation, "collect.owed-deletion-kept");
         return finish(cx, id, RemoveOutcome::Owed);

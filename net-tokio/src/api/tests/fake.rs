@@ -397,5 +397,6 @@ fn status() -> StatusInfo {
         cache_max_bytes: 0,
         mended: 0,
         unmended: 0,
+        out_of_place: 0,
     }
 }

@@ -7,6 +7,11 @@
 //! that is not over; marks, promises and debts are about records that are there; and no page is doomed any more.
 //! So the chunks of a deleted file are gone once its keep is over.
 //!
+//! Nothing is out of place, either, that could go: no record of another owner's file or checkpoint is on a disk that is not of its
+//! holders (the first in rank of all nodes), nobody relies on that one, and all of them have it, whole; or do not keep it any
+//! more. The time that the cluster has for it is that of its rest: what was out of place when the core was healed has to have gone by
+//! the end of that.
+//!
 //! And nothing is missing: every record has its pages, and, unless it was evicted or is light there, every page of it has a reference to each of
 //! its chunks, and each of those is there, unless the plan destroyed it.
 //!
@@ -14,15 +19,17 @@
 //! that is the convergence oracle's business.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use forever_core::disk::CACHE_OWNER;
 use forever_core::ids::{BlobKey, ChunkId, OwnerId, PageId, RecordId};
 use forever_core::manifest::{Children, check_page};
-use forever_core::record::{RecordBody, SignedRecord};
+use forever_core::merge::Age;
+use forever_core::record::{Record, RecordBody, SignedRecord};
 
-use super::super::{Contents, Event, View};
+use super::super::{Contents, Event, Holding, View};
 use super::Rule;
 use super::history::History;
 use super::keeping;
@@ -39,6 +46,74 @@ const LEASE_SLACK_MS: u64 = 10_000;
 pub(crate) struct Collection {
     history: History,
     has_looked: bool,
+}
+
+/// A record that is on a disk where it is out of place, although nothing keeps it there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfPlace {
+    node: usize,
+    record: SignedRecord,
+}
+
+impl std::fmt::Display for OutOfPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let record = &self.record.record;
+        let version = super::history::show(&record.version);
+        write!(f, "node {} has version {version} of name {}, which all its holders have", self.node, record.name_id)
+    }
+}
+
+/// All that is out of place on disks of the core and could have gone. `is_trusted` says whose disks count.
+pub(crate) fn out_of_place(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usize) -> bool) -> Vec<OutOfPlace> {
+    let nodes = 0..view.scenario().nodes.len();
+    let core: Vec<usize> =
+        nodes.filter(|node| view.is_core(*node) && view.is_up(*node) && is_trusted(view, *node)).collect();
+    let disks: BTreeMap<usize, Arc<Contents>> = core.into_iter().map(|node| (node, view.contents(node))).collect();
+    let view: &dyn View = view;
+    // Of what a name keeps only that is certain which follows from its records.
+    let day_ms = u64::try_from(view.scenario().config.day.as_millis()).unwrap_or(u64::MAX);
+    let age = Age { now_ms: 0, day_ms };
+    let mut found = Vec::new();
+    for (node, contents) in &disks {
+        let of_others = contents.records.iter().map(|held| &held.record);
+        let of_others = of_others.filter(|record| record.record.owner != view.keys(*node).owner_id());
+        for record in of_others.filter(|record| record.record.body != RecordBody::Tombstone) {
+            let limit = record.record.retention.replicas.limit();
+            let holders = super::history::holders(view, record.record.name_id, limit);
+            if holders.len() < limit || holders.contains(node) {
+                continue;
+            }
+            let has = |holder: &usize| disks.get(holder).is_some_and(|contents| has_or_outlived(contents, record, age));
+            let promise = [&b"K"[..], &record.record.owner.0, &record.id.0].concat();
+            let is_promised = || contents.rows.iter().any(|(key, _)| key.starts_with(&promise));
+            if holders.iter().all(has) && !is_promised() {
+                found.push(OutOfPlace { node: *node, record: record.clone() });
+            }
+        }
+    }
+    found
+}
+
+/// Whether a disk has a record whole, or what replaces it.
+fn has_or_outlived(contents: &Contents, record: &SignedRecord, age: Age) -> bool {
+    let SignedRecord { record: Record { owner, name_id, version, .. }, .. } = record;
+    let is_marked = |id: RecordId| {
+        let mark = [&b"E"[..], &owner.0, &id.0].concat();
+        contents.rows.iter().any(|(key, _)| *key == mark)
+    };
+    let of_name = contents.records.iter().map(|held| &held.record);
+    let of_name = of_name.filter(|other| (other.record.owner, other.record.name_id) == (*owner, *name_id));
+    let newest = of_name.clone().max_by_key(|other| other.rank());
+    let is_replaced = newest.is_some_and(|newest| !is_marked(newest.id))
+        && keeping::is_obsolete(contents, (*owner, *name_id), version, age);
+    let mut same = of_name.filter(|other| other.id == record.id);
+    match contents.holding(*owner, *name_id, version) {
+        Holding::Whole(_) => same.any(|same| !is_marked(same.id)),
+        Holding::Absent => is_replaced,
+        // A checkpoint has no chunks.
+        Holding::Broken(_) => !record.record.body.is_file() && same.next().is_some(),
+        Holding::Light(_) => false,
+    }
 }
 
 /// A disk, by what its rows mean (see `core/FORMAT.md`).
@@ -278,6 +353,10 @@ impl Rule for Collection {
         let begins = matches!(event, Event::Started { .. }) && self.history.healed.is_some();
         if !begins || std::mem::replace(&mut self.has_looked, true) {
             return Ok(());
+        }
+        let out_of_place = out_of_place(view, |view, node| !self.history.is_untrusted(view, node));
+        if let Some(one) = out_of_place.first() {
+            return Err(format!("at rest, {one}"));
         }
         (0..view.scenario().nodes.len()).try_for_each(|node| {
             self.check(node, view).map_err(|what| format!("at rest, the disk of node {node} has {what}"))

@@ -1,6 +1,7 @@
 //! Rule (a part of durability): a copy stays where it was counted. A disk that held all of a version when it was acknowledged
 //! holds it still after settling, unless the plan destroyed some of it, a caller evicted the file there, or newer
-//! versions there have pushed it out. And an evict rests
+//! versions there have pushed it out. A copy out of place (the node is neither among the first in rank nor a device of the owner)
+//! may go, but at that moment as many other disks hold it whole as it is to be kept on. And an evict rests
 //! on promises: when it ends, each node that it names holds what was evicted, whole; and until the evictor has it whole again,
 //! none of them evicts its own copy. And a restore that says that nothing is missing has brought whatever every peer it could
 //! have asked had: what was acknowledged before it began and lay on the disks of all other nodes. And every
@@ -22,13 +23,20 @@ use super::Rule;
 use super::history::{self, FileKey, History};
 use super::keeping;
 
+/// The probe of a node that has dropped what was out of place there.
+pub(crate) const MOVED: &str = "rebalance.moved";
+
 /// A copy that was counted when its version was acknowledged.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Copy {
     key: FileKey,
     version: Version,
     node: usize,
     since: u64,
+    /// On how many nodes it is to be kept.
+    limit: usize,
+    /// It was out of place, and has gone.
+    has_moved: bool,
 }
 
 /// A promise that an evict rests on.
@@ -99,11 +107,53 @@ impl Copies {
         let acked = self.history.acked.get(&key).into_iter().flatten().find(|(_, acked)| acked.op == op);
         let Some((version, _)) = acked.filter(|(_, acked)| !acked.deleted) else { return };
         let version = *version;
+        let limit = self.history.limit(view, op);
         for node in 0..view.scenario().nodes.len() {
             if matches!(Self::holding(view, node, key, &version), Holding::Whole(_)) {
-                self.copies.push(Copy { key, version, node, since: self.history.now });
+                let since = self.history.now;
+                self.copies.push(Copy { key, version, node, since, limit, has_moved: false });
             }
         }
+    }
+
+    /// Some node dropped what was out of place there: which copies are gone that were there, and do enough others hold each?
+    fn on_moved(&mut self, view: &mut dyn View) -> Result<(), String> {
+        for number in 0..self.copies.len() {
+            let Copy { key, version, node, since, limit, has_moved } = self.copies[number];
+            if !history::is_out_of_place(view, node, key, limit) {
+                continue;
+            }
+            let is_gone = Self::holding(view, node, key, &version) == Holding::Absent;
+            self.copies[number].has_moved = is_gone;
+            if has_moved || !is_gone {
+                continue;
+            }
+            let mut held = 0;
+            for other in (0..view.scenario().nodes.len()).filter(|other| *other != node) {
+                let holding = Self::holding(view, other, key, &version);
+                let counts = self.history.is_untrusted(view, other)
+                    || match holding {
+                        Holding::Whole(_) => true,
+                        Holding::Light(_) => false,
+                        // It has rotted, and nobody knows yet.
+                        Holding::Broken(_) => self.is_explained(view, other, 0, &holding),
+                        Holding::Absent => {
+                            self.history.is_wiped(other, since) || self.history.is_pruned(view, other, key, &version)
+                        }
+                    };
+                held += usize::from(counts);
+            }
+            let pruned = self.history.is_pruned(view, node, key, &version);
+            if held < limit && !pruned && !self.is_explained(view, node, since, &Holding::Absent) {
+                return Err(format!(
+                    "node {node} has dropped version {} of file {}, which was out of place there, while only {held} others \
+                     held it of {limit}",
+                    history::show(&version),
+                    key.1
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn on_evicted(&mut self, op: usize, promised_by: &[NodeId], view: &mut dyn View) -> Result<(), String> {
@@ -227,6 +277,7 @@ impl Rule for Copies {
                 self.on_acked(*op, view);
                 Ok(())
             }
+            Event::Probe { name: MOVED } => self.on_moved(view),
             Event::Up { node } => self.check_blobs(*node, view),
             Event::Healed => (0..view.scenario().nodes.len()).try_for_each(|node| self.check_blobs(node, view)),
             Event::Down { .. }
@@ -253,7 +304,8 @@ impl Rule for Copies {
                 let evicted = self.was_evicted(node, copy.key, copy.since);
                 let age = keeping::latest(view, self.history.at);
                 let pruned = keeping::is_obsolete(&contents, (owner, name), &copy.version, age);
-                if !evicted && !pruned && !self.is_explained(view, node, copy.since, &holding) {
+                let moved = copy.has_moved && holding == Holding::Absent;
+                if !evicted && !pruned && !moved && !self.is_explained(view, node, copy.since, &holding) {
                     return Err(format!(
                         "node {node} no longer holds all of version {} of file {}, which it held when that was acknowledged",
                         history::show(&copy.version),

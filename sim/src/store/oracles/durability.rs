@@ -12,6 +12,9 @@
 //! A node keeps of a name what its signed retention says of the records that it has: a version that newer ones have pushed out
 //! there counts as held, since they are there in its place.
 //!
+//! A copy that was out of place may have gone when as many other nodes held it as it is to be kept on: it is as good as destroyed
+//! if so many others are, or may have dropped theirs for the same reason. (That they held it then is looked at in `copies`.)
+//!
 //! Present limit of the core, which this allows and counts (`unrepaired`): a device that holds an older version answers from
 //! its own disk, and only the writer brings newer versions to it. If the writer is dead, has lost its disk, or had never
 //! met that device, the older version is what it reads. Whether the bytes are right is the integrity oracle's business.
@@ -40,6 +43,8 @@ pub const RULE: &str = "what was acknowledged is durable on as many disks as rep
 struct Stored {
     holders: Vec<(usize, u64)>,
     chunks: Vec<BlobKey>,
+    /// On how many nodes it is to be kept.
+    limit: usize,
 }
 
 /// The oracle.
@@ -74,7 +79,7 @@ impl Durability {
                 "operation {op} was acknowledged on {replicas} node although node {writer} knows others"
             ));
         }
-        let mut stored = Stored::default();
+        let mut stored = Stored { limit: self.history.limit(view, op), ..Stored::default() };
         let mut excused = Vec::new();
         for node in 0..view.scenario().nodes.len() {
             let holding = view.holding(node, owner, name, &version);

@@ -291,9 +291,14 @@ impl History {
         let replicas =
             of_name.filter(|record| versions.contains(&record.version)).map(|record| record.retention.replicas);
         let Some(replicas) = replicas.max() else { return false };
-        let candidate = |node| Candidate { node: view.node_id(node), weight: 1, zone: String::new() };
-        let ranked = placement::rank(Group::of(name), &(0..nodes.len()).map(candidate).collect::<Vec<_>>());
-        ranked.iter().take(replicas.limit()).any(|holder| *holder == view.node_id(node))
+        holders(view, name, replicas.limit()).contains(&node)
+    }
+
+    /// On how many nodes what an operation put is to be kept.
+    pub(crate) fn limit(&self, view: &dyn View, op: usize) -> usize {
+        let given = self.ops.get(&op).and_then(|operation| operation.op.what.given());
+        let usual = view.scenario().config.retention.replicas;
+        given.and_then(|(content, said)| said.meta(content.len).replicas).unwrap_or(usual).limit()
     }
 
     /// Whether nobody could have brought what an operation wrote to a node: until there is repair among all holders, only the
@@ -365,6 +370,22 @@ pub(crate) fn address(view: &dyn View, (owner, file): FileKey) -> Option<Address
     let device = view.scenario().nodes.iter().position(|spec| spec.owner == owner)?;
     let keys = view.keys(device);
     Some((keys.owner_id(), keys.name_id(&names::of(file))))
+}
+
+/// Whether what a node has of a file that is kept on so many nodes may be out of place there, and go when its holders have it: the
+/// node is none of them, when all nodes are in service, nor a device of the file's owner.
+pub(crate) fn is_out_of_place(view: &dyn View, node: usize, file: FileKey, limit: usize) -> bool {
+    let nodes = &view.scenario().nodes;
+    let Some((_, name)) = address(view, file).filter(|_| nodes[node].owner != file.0) else { return false };
+    !holders(view, name, limit).contains(&node)
+}
+
+/// The first so many in rank of all nodes for a name.
+pub(crate) fn holders(view: &dyn View, name: NameId, limit: usize) -> Vec<usize> {
+    let candidate = |node| Candidate { node: view.node_id(node), weight: 1, zone: String::new() };
+    let candidates: Vec<Candidate> = (0..view.scenario().nodes.len()).map(candidate).collect();
+    let ranked = placement::rank(Group::of(name), &candidates);
+    ranked.into_iter().take(limit).filter_map(|id| node_of(view, id)).collect()
 }
 
 /// The node of an id.

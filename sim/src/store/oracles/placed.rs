@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::ids::{BlobKey, NameId, OwnerId};
-use forever_core::placement::{self, Candidate, Group};
 use forever_core::record::{RecordBody, SignedRecord};
 
 use super::super::{Contents, Event, Holding, View};
@@ -113,10 +112,7 @@ fn holders(view: &dyn View, record: &SignedRecord) -> BTreeSet<usize> {
     if record.record.body == RecordBody::Tombstone {
         return nodes.collect();
     }
-    let candidate = |node| Candidate { node: view.node_id(node), weight: 1, zone: String::new() };
-    let ranked = placement::rank(Group::of(record.record.name_id), &nodes.map(candidate).collect::<Vec<_>>());
-    let first = ranked.into_iter().take(record.record.retention.replicas.limit());
-    first.filter_map(|id| history::node_of(view, id)).collect()
+    history::holders(view, record.record.name_id, record.record.retention.replicas.limit()).into_iter().collect()
 }
 
 /// Whether a node dropped its copy on purpose: an empty mark says so (see `core/FORMAT.md`).

@@ -222,3 +222,34 @@ fn every_row_is_explained() {
     made.complains_of("that nothing explains");
     assert_eq!(BTreeSet::from([number(&[250]), number(&[0xfb, 1, 1])]), BTreeSet::from([Some(250), Some(257)]));
 }
+
+#[test]
+fn what_is_out_of_place_and_lies_with_all_its_holders_is_left_over() {
+    use super::super::history;
+    use forever_core::placement::Replicas;
+
+    let mut run = Run::new(Collection::default());
+    let two = Replicas::new(2).unwrap();
+    run.view.scenario.config.retention.replicas = two;
+    let file = (1..100).find(|file| history::is_out_of_place(&run.view, 2, (0, *file), 2)).unwrap();
+    let version = run.version(100, 0);
+    for node in 0..3 {
+        run.store(node, 0, file, version, false);
+    }
+    let keys = crate::store::View::keys(&run.view, 0).clone();
+    for disk in &mut run.view.disks {
+        let record = Record {
+            retention: Retention { replicas: two, ..disk.records[0].record.record.retention },
+            ..disk.records[0].record.record
+        };
+        disk.records[0].record = SignedRecord::sign(&keys, record);
+    }
+    assert_eq!(out_of_place(&mut run.view, |_, _| true).len(), 1);
+    // Somebody relies on it; or a holder has it not.
+    let promise = key(b'K', &[&keys.owner_id().0, &run.view.disks[2].records[0].record.id.0, &[0; 32]]);
+    run.view.disks[2].rows.push((promise, Bytes::new()));
+    assert!(out_of_place(&mut run.view, |_, _| true).is_empty());
+    run.view.disks[2].rows.pop();
+    run.remove(1, version);
+    assert!(out_of_place(&mut run.view, |_, _| true).is_empty());
+}

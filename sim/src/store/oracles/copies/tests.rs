@@ -118,3 +118,42 @@ fn bytes_that_are_not_their_address_are_a_violation_wherever_they_came_from() {
         run.judge().unwrap();
     }
 }
+
+/// Files are kept on two nodes; one whose holders node 2 is not among. Its owner has nodes 0 and 1.
+fn kept_on_two() -> (Run<Copies>, u32) {
+    let mut run = run();
+    run.view.scenario.config.retention.replicas = forever_core::placement::Replicas::new(2).unwrap();
+    let file = (1..100).find(|file| history::is_out_of_place(&run.view, 2, (0, *file), 2)).unwrap();
+    (run, file)
+}
+
+#[test]
+fn a_copy_out_of_place_may_go_while_as_many_others_hold_it_as_are_to() {
+    let (mut run, file) = kept_on_two();
+    run.put(0, file, 100, &[0, 1, 2]).unwrap();
+    let version = run.version(100, 0);
+    run.remove(2, version);
+    run.see(Event::Probe { name: MOVED }).unwrap();
+    run.judge().unwrap();
+}
+
+#[test]
+fn a_copy_out_of_place_that_goes_while_too_few_hold_it_is_a_violation() {
+    let (mut run, file) = kept_on_two();
+    run.put(0, file, 100, &[0, 2]).unwrap();
+    let version = run.version(100, 0);
+    run.remove(2, version);
+    let error = run.see(Event::Probe { name: MOVED }).unwrap_err();
+    assert!(error.contains("while only 1 others"), "{error}");
+}
+
+#[test]
+fn a_copy_in_its_place_that_goes_is_a_violation() {
+    let (mut run, file) = kept_on_two();
+    run.put(0, file, 100, &[0, 1, 2]).unwrap();
+    let version = run.version(100, 0);
+    run.remove(1, version);
+    run.see(Event::Probe { name: MOVED }).unwrap();
+    let error = run.judge().unwrap_err();
+    assert!(error.contains("node 1 no longer holds"), "{error}");
+}

@@ -9,7 +9,7 @@ use forever_core::version::Version;
 
 use super::super::super::{Contents, Holding, OpKind, View};
 use super::super::history::{self, Address, FileKey};
-use super::Durability;
+use super::{Durability, Stored};
 
 impl Durability {
     /// Looks for an excuse for a read that did not find the newest acknowledged version.
@@ -94,7 +94,8 @@ impl Durability {
     ) -> Result<(), String> {
         let Some(stored) = self.stored.get(&(key, version)) else { return Ok(()) };
         for (node, since) in &stored.holders {
-            let destroyed = !view.is_core(*node)
+            let destroyed = self.may_have_moved(view, (*node, *since), (key, version), stored)
+                || !view.is_core(*node)
                 || self.history.is_untrusted(view, *node)
                 || self.history.is_destroyed(*node, *since, &stored.chunks);
             if !destroyed && reach.contains(node) && !self.history.is_pruned(view, *node, key, &version) {
@@ -102,6 +103,30 @@ impl Durability {
             }
         }
         Ok(())
+    }
+
+    /// Whether a node may have dropped a version that was out of place there: as many others as must have held it then, or have had
+    /// newer versions in its place, are explained, too.
+    fn may_have_moved(
+        &self,
+        view: &mut dyn View,
+        (node, since): (usize, u64),
+        (key, version): (FileKey, Version),
+        stored: &Stored,
+    ) -> bool {
+        if !history::is_out_of_place(view, node, key, stored.limit) {
+            return false;
+        }
+        let mut explained = 0;
+        for other in (0..view.scenario().nodes.len()).filter(|other| *other != node) {
+            let is_explained = !view.is_core(other)
+                || self.history.is_untrusted(view, other)
+                || self.history.is_destroyed(other, since, &stored.chunks)
+                || history::is_out_of_place(view, other, key, stored.limit)
+                || self.history.is_pruned(view, other, key, &version);
+            explained += usize::from(is_explained);
+        }
+        explained >= stored.limit
     }
 }
 

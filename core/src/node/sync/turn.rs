@@ -1,0 +1,228 @@
+//! Whose turn it is to be compared with.
+//!
+//! What differs between two nodes that have compared all they share is what has changed at one of them since, and that one knows: so
+//! a node compares with those that share a place where its own records have changed, a while after, when the others should have them,
+//! too. When members come or go it compares with those with which it shares something else than before. Neither depends on how many
+//! members there are. Besides, it goes through all that share something with it, one an interval, in case something was missed.
+//! So what a node at rest sends does not grow with the cluster, nor does the time in which a difference is found.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::ids::NodeId;
+use crate::node::context::Context;
+use crate::node::summary::Place;
+use crate::node::timers::Timer;
+use crate::node::{cluster, neighbours, repair};
+use crate::time::Monotonic;
+
+/// The longest wait before a peer that has just come, or that may have to hold other records than before, is compared with. Nodes do
+/// not wait equally long, so that they do not all ask one.
+const SOON: Duration = Duration::from_millis(500);
+
+/// The shortest pause between two comparisons.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How many peers, at least, are compared with in an interval because of changes, if so many are to be.
+const CHANGED_A_ROUND: u32 = 8;
+
+/// With how many peers a node compares because of a change in a place that it shares with many. They do the same, so all have heard of
+/// it after a few rounds.
+const SHARERS_MAX: usize = 4;
+
+/// Every so many turns one goes to any member, whether or not it seems to share something.
+const TURNS_TO_ANYBODY: u64 = 4;
+
+/// With whom to compare, and when.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    /// Peers to compare with soon.
+    soon: BTreeSet<NodeId>,
+    /// Peers that share something that has changed here, and from when on to compare with each.
+    changed: BTreeMap<NodeId, Monotonic>,
+    /// Peers to compare with again, not at once; and whether the last turn was that of one of them.
+    later: BTreeSet<NodeId>,
+    was_again: bool,
+    /// When the next turn is that follows from nothing.
+    due: Monotonic,
+    /// The peer whose turn came last, and the last of those turns that go to anybody.
+    last: Option<NodeId>,
+    last_of_all: Option<NodeId>,
+    /// How many turns there have been that follow from nothing.
+    count: u64,
+}
+
+impl Turns {
+    /// A peer is being compared with: what marks it from now on is about a later comparison.
+    pub(super) fn begin(&mut self, node: NodeId) {
+        self.last = Some(node);
+        self.forget(node);
+    }
+
+    /// A peer is not to be compared with.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        self.soon.remove(&node);
+        self.changed.remove(&node);
+        self.later.remove(&node);
+    }
+
+    /// A peer is to be compared with again, not at once.
+    pub(super) fn again(&mut self, node: NodeId) {
+        self.later.insert(node);
+    }
+}
+
+/// The node starts.
+pub(crate) fn start(cx: &mut Context) {
+    cx.sync.turns.due = cx.now.mono + cx.jitter(cx.config.sync_interval);
+}
+
+/// A peer is to be compared with soon.
+pub(crate) fn mark(cx: &mut Context, node: NodeId) {
+    cx.sync.turns.soon.insert(node);
+    schedule(cx);
+}
+
+/// Sets the time of the next comparison.
+pub(super) fn schedule(cx: &mut Context) {
+    if cx.sync.asking.is_some() {
+        return;
+    }
+    let (now, interval) = (cx.now.mono, cx.config.sync_interval);
+    let turns = &cx.sync.turns;
+    let (is_soon, change, mut due) = (!turns.soon.is_empty(), turns.changed.values().min().copied(), turns.due);
+    if let Some(change) = change {
+        due = due.min(change.max(now + cx.jitter(interval / CHANGED_A_ROUND)));
+    }
+    if is_soon {
+        due = due.min(now + cx.jitter(SOON.min(interval)));
+    }
+    cx.timers.set_if_sooner(Timer::Sync, due.max(now + PAUSE));
+}
+
+/// Who shares what has changed here is compared with in a while.
+pub(super) fn note_changes(cx: &mut Context) {
+    let from = cx.now.mono + cx.config.sync_interval;
+    for (place, is_own) in cx.records.take_changed() {
+        let devices = if is_own { cluster::owner_devices(cx, cx.owner) } else { Vec::new() };
+        let holders = holders(cx, place);
+        let mut concerned = some(cx, holders);
+        concerned.extend(some(cx, devices));
+        for node in concerned {
+            cx.sync.turns.changed.entry(node).or_insert(from);
+        }
+    }
+}
+
+/// Those other nodes that are to hold what is kept in a place.
+fn holders(cx: &mut Context, place: Place) -> Vec<NodeId> {
+    let first = cluster::first(cx, place.group, place.replicas.limit());
+    first.into_iter().filter(|node| *node != cx.me).collect()
+}
+
+/// So many of some nodes as a change is told to at once, those among them that can be talked to.
+fn some(cx: &mut Context, mut nodes: Vec<NodeId>) -> Vec<NodeId> {
+    nodes.retain(|node| neighbours::can_be_asked(cx, *node));
+    if nodes.len() > SHARERS_MAX {
+        let first = usize::try_from(cx.draw() % nodes.len() as u64).unwrap_or(0);
+        nodes.rotate_left(first);
+        nodes.truncate(SHARERS_MAX);
+    }
+    nodes
+}
+
+/// The peer whose turn it is, if it is anybody's: one that is to be compared with soon; or, when one is due that follows from nothing,
+/// by turns one with which a comparison came to nothing, and the next; or one because of a change.
+pub(super) fn next(cx: &mut Context) -> Option<NodeId> {
+    if cx.records.summary().is_none() {
+        cx.sync.turns.due = cx.now.mono + cx.jitter(cx.config.sync_interval);
+        return None;
+    }
+    let is_linked = |node: &&NodeId| cx.links.of(**node).is_some();
+    let can_be_asked = |node: &&NodeId| neighbours::can_be_asked(cx, **node);
+    // Where links are made for comparisons, nodes begin at different places, so that they do not all ask one.
+    let last = cx.sync.turns.last.or_else(|| (!neighbours::are_all(cx)).then_some(cx.me));
+    let now = cx.now.mono;
+    let soon: BTreeSet<NodeId> = cx.sync.turns.soon.iter().filter(can_be_asked).copied().collect();
+    let first = after(&soon.iter().filter(is_linked).copied().collect(), last);
+    if let Some(node) = first.or_else(|| after(&soon, last)) {
+        return Some(node);
+    }
+    if cx.sync.turns.due <= now {
+        let again: BTreeSet<NodeId> = cx.sync.turns.later.iter().filter(can_be_asked).copied().collect();
+        cx.sync.turns.due = now + cx.jitter(cx.config.sync_interval);
+        let turns = &mut cx.sync.turns;
+        let again = after(&again, last).filter(|_| !turns.was_again);
+        turns.was_again = again.is_some();
+        return again.or_else(|| next_of_all(cx));
+    }
+    let changed = cx.sync.turns.changed.iter().filter(|(node, from)| **from <= now && can_be_asked(node));
+    let changed: BTreeSet<NodeId> = changed.map(|(node, _)| *node).collect();
+    after(&changed, last)
+}
+
+/// The next of those that share something with this node; at times the next of all.
+fn next_of_all(cx: &mut Context) -> Option<NodeId> {
+    let all = |cx: &Context| cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
+    cx.sync.turns.count += 1;
+    if cx.sync.turns.count % TURNS_TO_ANYBODY != 0 {
+        let sharing = sharing(cx);
+        if let Some(node) = after(&sharing, cx.sync.turns.last) {
+            return Some(node);
+        }
+    }
+    let next = after(&all(cx), cx.sync.turns.last_of_all);
+    cx.sync.turns.last_of_all = next;
+    next
+}
+
+/// The next of some nodes after one, in a circle.
+fn after(nodes: &BTreeSet<NodeId>, last: Option<NodeId>) -> Option<NodeId> {
+    let later = last.and_then(|last| nodes.range(last..).find(|node| **node != last).copied());
+    later.or_else(|| nodes.first().copied())
+}
+
+/// The nodes that are to hold something that is here, and the owner's devices.
+fn sharing(cx: &mut Context) -> BTreeSet<NodeId> {
+    let places: Vec<Place> =
+        cx.records.summary().map_or(Vec::new(), |summary| summary.all().map(|(place, _)| place).collect());
+    let others = cx.service.members().len().saturating_sub(1);
+    let mut sharing: BTreeSet<NodeId> = cluster::owner_devices(cx, cx.owner).into_iter().collect();
+    for place in places {
+        if sharing.len() >= others {
+            break;
+        }
+        sharing.extend(holders(cx, place));
+    }
+    sharing
+}
+
+/// Who holds what may have changed: those with which this node shares other records than before are compared with soon, and what was
+/// found when they were compared last is void.
+pub(crate) fn on_membership(cx: &mut Context) {
+    repair::try_all_again(cx);
+    let before = cluster::take_former(cx);
+    let places = cx.records.summary().map(|summary| summary.all().map(|(place, _)| place).collect::<Vec<_>>());
+    let concerned: BTreeSet<NodeId> = match places {
+        Some(places) => {
+            let of_place = |place: Place| {
+                let old = before.first(place.group, place.replicas.limit()).unwrap_or_default();
+                let new = cluster::first(cx, place.group, place.replicas.limit());
+                let is_mine = new.contains(&cx.me);
+                let was_mine = old.contains(&cx.me);
+                let is_same = |node: &NodeId| old.contains(node) && is_mine == was_mine;
+                new.into_iter().filter(|node| !is_same(node)).collect::<Vec<_>>()
+            };
+            places.into_iter().flat_map(of_place).collect()
+        }
+        None => neighbours::reachable(cx),
+    };
+    for node in concerned.into_iter().filter(|node| *node != cx.me).collect::<Vec<_>>() {
+        cx.sync.settled.remove(&node);
+        cx.sync.lacking.remove(&node);
+        if neighbours::can_be_asked(cx, node) {
+            mark(cx, node);
+        }
+    }
+}
