@@ -300,6 +300,24 @@ pub enum Frame {
 }
 
 impl Frame {
+    /// Whether its sender waits for an answer, or for something to be done.
+    pub(crate) const fn is_question(&self) -> bool {
+        matches!(
+            self,
+            Self::Announce { .. }
+                | Self::Find { .. }
+                | Self::Scan { .. }
+                | Self::AskPromise { .. }
+                | Self::ReleasePromise { .. }
+                | Self::OpenUpload { .. }
+                | Self::Sync { .. }
+                | Self::Compare { .. }
+                | Self::FindItems { .. }
+                | Self::Tell { .. }
+                | Self::AskMembers { .. }
+        )
+    }
+
     /// Whether it is one of those that go over every link all the time, whether or not anybody needs the link.
     pub(crate) const fn is_upkeep(&self) -> bool {
         match self {

@@ -470,21 +470,7 @@ impl Node {
             };
         }
         match frame {
-            Frame::Announce { .. }
-            | Frame::Find { .. }
-            | Frame::Scan { .. }
-            | Frame::AskPromise { .. }
-            | Frame::ReleasePromise { .. }
-            | Frame::OpenUpload { .. }
-            | Frame::Sync { .. }
-            | Frame::Compare { .. }
-            | Frame::FindItems { .. }
-            | Frame::Tell { .. }
-            | Frame::AskMembers { .. }
-                if !links::begin_answer(cx, link) =>
-            {
-                links::offend(cx, link);
-            }
+            question if question.is_question() && !links::begin_answer(cx, link) => links::offend(cx, link),
             Frame::Hello(_) => links::offend(cx, link),
             Frame::Ping { .. } if buggify!(cx.simulation, "links.polite-close") => {
                 links::close(cx, link, Goodbye::Stopping);
@@ -673,6 +659,17 @@ impl Node {
         self.run_all(|task, cx| task.on_peer_gone(cx, node));
     }
 
+    /// A node that somebody waits for cannot be connected to.
+    fn on_unreachable(&mut self, node: NodeId) {
+        let cx = &mut self.cx;
+        swim::on_unreachable(cx, node);
+        asks::on_unreachable(cx, node);
+        fetch::on_come(cx, node);
+        publish::on_unreachable(cx, node);
+        locate::on_unreachable(cx, node);
+        self.run_all(|task, cx| task.on_unreachable(cx, node));
+    }
+
     /// A peer answered, or did not.
     fn on_answered(&mut self, client: AskClient, node: NodeId, answer: Option<Answer>) {
         let cx = &mut self.cx;
@@ -694,14 +691,7 @@ impl Node {
         match signal {
             Signal::PeerReady(node) => self.on_peer_ready(node),
             Signal::PeerGone(node) => self.on_peer_gone(node),
-            Signal::Unreachable(node) => {
-                swim::on_unreachable(cx, node);
-                asks::on_unreachable(cx, node);
-                fetch::on_come(cx, node);
-                publish::on_unreachable(cx, node);
-                locate::on_unreachable(cx, node);
-                self.run_all(|task, cx| task.on_unreachable(cx, node));
-            }
+            Signal::Unreachable(node) => self.on_unreachable(node),
             Signal::MembershipChanged => {
                 fill::on_membership(cx);
                 sync::on_membership(cx);

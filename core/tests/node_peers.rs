@@ -119,7 +119,7 @@ fn two_halves_that_were_cut_apart_find_each_other() {
     cut(&mut world, true);
     world.run_for(Duration::from_secs(400));
     for host in 0..NODES {
-        assert_eq!(status(&mut world, host).members_down, NODES as u32 / 2, "as {host} sees it");
+        assert_eq!(status(&mut world, host).members_down as usize, NODES / 2, "as {host} sees it");
     }
     cut(&mut world, false);
     world.run_for(Duration::from_secs(120));
