@@ -1,5 +1,10 @@
 //! How soon nodes find what differs, and what that costs them, in clusters of many sizes.
-#![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::cast_precision_loss,
+    reason = "a test fails by panicking"
+)]
 
 mod harness;
 

@@ -52,6 +52,7 @@ pub(crate) enum RemoveOutcome {
 
 /// Why a record goes.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is handed on once, and kept nowhere")]
 pub(crate) enum Why {
     /// Its name does not keep it. Who is owed it is owed this one instead, if one is named, which must be here, too.
     NotKept(Option<SignedRecord>),

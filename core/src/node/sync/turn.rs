@@ -166,7 +166,7 @@ pub(super) fn next(cx: &mut Context) -> Option<NodeId> {
 fn next_of_all(cx: &mut Context) -> Option<NodeId> {
     let all = |cx: &Context| cx.service.members().keys().copied().filter(|node| *node != cx.me).collect();
     cx.sync.turns.count += 1;
-    if cx.sync.turns.count % TURNS_TO_ANYBODY != 0 {
+    if !cx.sync.turns.count.is_multiple_of(TURNS_TO_ANYBODY) {
         let sharing = sharing(cx);
         if let Some(node) = after(&sharing, cx.sync.turns.last) {
             return Some(node);
