@@ -100,6 +100,11 @@ pub(crate) fn note_least(
     }
 }
 
+/// Whether what is under way may say more than that nothing is left over.
+pub(crate) fn is_of_interest(least: &BTreeMap<&'static str, u64>) -> bool {
+    least.is_empty() || least.values().any(|number| *number > 0)
+}
+
 /// The files that a node's owner ever put in the plan.
 fn files(scenario: &Scenario, node: usize) -> BTreeSet<u32> {
     let owner = scenario.nodes[node].owner;
