@@ -80,9 +80,12 @@ const fn is_read(what: &OpKind) -> bool {
         | OpKind::Versions { .. }
         | OpKind::Share { .. }
         | OpKind::Redeem { .. } => true,
-        OpKind::Put { .. } | OpKind::Delete { .. } | OpKind::Evict { .. } | OpKind::Restore | OpKind::Scrub { .. } => {
-            false
-        }
+        OpKind::Put { .. }
+        | OpKind::Delete { .. }
+        | OpKind::Undelete { .. }
+        | OpKind::Evict { .. }
+        | OpKind::Restore
+        | OpKind::Scrub { .. } => false,
     }
 }
 
