@@ -60,7 +60,9 @@ pub(crate) fn before_deletion(cx: &mut Context, located: &Located) -> Result<Sig
         return Err(RequestError::NotDeleted);
     }
     let kept = located.records.kept(age::of_versions(cx));
-    if let Some(before) = kept.iter().rev().find(|record| record.record.body.is_file()) {
+    let mut files = kept.iter().filter(|record| record.record.body.is_file());
+    let before = if planted!(cx.simulation, UndeleteBringsOldest) { files.next() } else { files.next_back() };
+    if let Some(before) = before {
         return Ok(before.clone());
     }
     let error = nothing_found(cx, located);

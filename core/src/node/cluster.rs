@@ -125,9 +125,8 @@ fn ranked(cx: &mut Context, group: Group) -> Ranked<'_> {
     }
     let Cluster { candidates, ranks, .. } = &mut cx.cluster;
     let order = ranks.entry(group).or_insert_with(|| {
-        // There are fewer members than that.
-        let places = placement::order(group, candidates).into_iter().filter_map(|place| u16::try_from(place).ok());
-        places.collect()
+        let places = placement::order(group, candidates).into_iter();
+        places.map(|place| u16::try_from(place).expect("a cluster has at most 4,096 members")).collect()
     });
     Ranked { candidates, order }
 }

@@ -148,6 +148,8 @@ bugs! {
         "Nobody looks when a ticket's time is up.";
     TicketOutlivesDelete "ticket-outlives-delete" in "core/node/choose.rs" needs [],
         "A ticket opens its version although the owner has deleted the file since.";
+    UndeleteBringsOldest "undelete-brings-oldest" in "core/node/choose.rs" needs [],
+        "An undelete puts back the oldest version that is kept, not the one before the deletion.";
     FirstAnswerWins "first-answer-wins" in "core/node/locate.rs" needs ["process", "network"],
         "A search ends with the first peer's answer, even if that has nothing; it shows when the own disk is lost, and a peer is behind.";
     BanNeverEnds "ban-never-ends" in "core/node/links.rs" needs ["network"],

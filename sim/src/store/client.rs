@@ -2,7 +2,7 @@
 
 use forever_core::bulk::PlainChunk;
 use forever_core::command::{Command, CommandError};
-use forever_core::event::{FileInfo, What};
+use forever_core::event::{FileInfo, PutReport, What};
 use forever_core::ids::RequestId;
 
 use super::event::{Got, OpError, OpResult, Piece};
@@ -82,6 +82,7 @@ impl OpClient {
                 }
             }
             OpKind::Delete { file } => Command::Delete { name: names::of(*file) },
+            OpKind::Undelete { file } => Command::Undelete { name: names::of(*file) },
             OpKind::List => list(&Part::ALL),
             OpKind::ListPart(part) => list(part),
             OpKind::Stat { file } => Command::Stat { name: names::of(*file), version: None, holders: true },
@@ -247,6 +248,7 @@ fn list(part: &Part) -> Command {
 fn on_other(what: What) -> Next {
     match what {
         What::Deleted(report) => done(OpResult::Deleted(report)),
+        What::Undeleted { file, write } => done(OpResult::Put(PutReport { file, new_bytes: 0, sent_bytes: 0, write })),
         What::Listed { files, more } => done(OpResult::Listed { files, more }),
         What::Stat(stat) => done(OpResult::Stat(stat)),
         What::Versions(versions) => done(OpResult::Versions(versions)),
@@ -260,7 +262,6 @@ fn on_other(what: What) -> Next {
         | What::GetStart { .. }
         | What::GetData(_)
         | What::GetDone
-        | What::Undeleted { .. }
         | What::RestoreFound(_)
         | What::Left
         | What::Forgotten

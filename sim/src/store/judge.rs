@@ -80,9 +80,12 @@ const fn is_read(what: &OpKind) -> bool {
         | OpKind::Versions { .. }
         | OpKind::Share { .. }
         | OpKind::Redeem { .. } => true,
-        OpKind::Put { .. } | OpKind::Delete { .. } | OpKind::Evict { .. } | OpKind::Restore | OpKind::Scrub { .. } => {
-            false
-        }
+        OpKind::Put { .. }
+        | OpKind::Delete { .. }
+        | OpKind::Undelete { .. }
+        | OpKind::Evict { .. }
+        | OpKind::Restore
+        | OpKind::Scrub { .. } => false,
     }
 }
 
@@ -98,6 +101,11 @@ pub(crate) fn note_least(
     for (name, number) in under_way {
         least.entry(name).and_modify(|least| *least = number.min(*least)).or_insert(number);
     }
+}
+
+/// Whether what is under way may say more than that nothing is left over.
+pub(crate) fn is_of_interest(least: &BTreeMap<&'static str, u64>) -> bool {
+    least.is_empty() || least.values().any(|number| *number > 0)
 }
 
 /// The files that a node's owner ever put in the plan.

@@ -56,6 +56,7 @@ impl Known {
             | OpKind::Share { old: None, .. }
             | OpKind::Put { .. }
             | OpKind::Delete { .. }
+            | OpKind::Undelete { .. }
             | OpKind::List
             | OpKind::ListPart(_)
             | OpKind::Stat { .. }

@@ -48,6 +48,11 @@ pub enum OpKind {
         /// Which.
         file: u32,
     },
+    /// Puts a deleted file back. Answered as a put of it.
+    Undelete {
+        /// Which.
+        file: u32,
+    },
     /// Lists all files.
     List,
     /// Lists some of them.
@@ -116,6 +121,7 @@ impl OpKind {
             Self::Put { content, said, .. } => Some((content, said)),
             Self::Get { .. }
             | Self::Delete { .. }
+            | Self::Undelete { .. }
             | Self::List
             | Self::ListPart(_)
             | Self::Stat { .. }
@@ -332,6 +338,7 @@ impl Step for Op {
                 format!("a caller of node {node} reads{pace} {which}file {file}{part}{end}")
             }
             OpKind::Delete { file } => format!("a caller of node {node} deletes file {file}"),
+            OpKind::Undelete { file } => format!("a caller of node {node} puts deleted file {file} back"),
             OpKind::List => format!("a caller of node {node} lists its files"),
             OpKind::ListPart(part) => {
                 let limit = part.limit;
@@ -365,6 +372,7 @@ impl Step for Op {
             OpKind::Put { .. } => "put",
             OpKind::Get { .. } => "get",
             OpKind::Delete { .. } => "delete",
+            OpKind::Undelete { .. } => "undelete",
             OpKind::List | OpKind::ListPart(_) => "list",
             OpKind::Stat { .. } => "stat",
             OpKind::Versions { .. } => "versions",

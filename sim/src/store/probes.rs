@@ -27,6 +27,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("two devices wrote one name", "a name has acknowledged versions of two devices"),
     ("deleted file asked for", "a read of a deleted file found nothing"),
     ("file put again after a delete", "a put of a deleted name was acknowledged"),
+    ("deleted file put back", "an undelete was acknowledged"),
     ("put for want of peers failed", "a put failed because too few nodes had it"),
     ("write failed on a full disk", "a write failed because the disk was full"),
     ("operation cut off by a crash", "a node went down in the middle of an operation"),
@@ -140,6 +141,9 @@ impl Probes {
         let several = writers.len() > 1;
         self.reach_if("two devices wrote one name", several);
         let OpResult::Put(report) = result else { return };
+        if operation.is_undelete() {
+            return self.reach("deleted file put back");
+        }
         self.reach_if("put acked with a peer down", !self.down.is_empty());
         self.reach_if("same content put again", report.new_bytes == 0 && report.file.size > 0);
         let before =

@@ -183,6 +183,7 @@ fn label(what: &OpKind) -> String {
         OpKind::Put { file, .. } => format!("put {file}"),
         OpKind::Get { file, .. } => format!("get {file}"),
         OpKind::Delete { file } => format!("delete {file}"),
+        OpKind::Undelete { file } => format!("undelete {file}"),
         OpKind::List | OpKind::ListPart(_) => "list".into(),
         OpKind::Stat { file } => format!("stat {file}"),
         OpKind::Versions { file } => format!("versions {file}"),

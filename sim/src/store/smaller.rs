@@ -202,6 +202,7 @@ fn simpler_op(what: &OpKind) -> Vec<OpKind> {
             all
         }
         OpKind::Delete { .. }
+        | OpKind::Undelete { .. }
         | OpKind::List
         | OpKind::Stat { .. }
         | OpKind::Versions { .. }

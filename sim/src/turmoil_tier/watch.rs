@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::board::Board;
 use crate::draw::Draws;
 use crate::store::clear::Clear;
-use crate::store::judge::note_least;
+use crate::store::judge::{is_of_interest, note_least};
 use crate::store::liar::{Fate, Liar};
 use crate::store::{Event, Fault};
 use crate::trace::Tracer;
@@ -211,7 +211,9 @@ impl Observer for Watch {
             if !is_quiet {
                 least.clear();
             }
-            note_least(least, true, node.under_way());
+            if is_of_interest(least) {
+                note_least(least, true, node.under_way());
+            }
         }
         let now = turmoil::sim_elapsed();
         if self.gauged_at != now {

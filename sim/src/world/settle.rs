@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::World;
 use super::net::CUT_OFF;
-use crate::store::judge::{Questions, note_least};
+use crate::store::judge::{Questions, is_of_interest, note_least};
 use crate::store::oracles::{collection, placed};
 use crate::store::{Contents, Event, Fault, Op, View};
 use crate::system::Step as _;
@@ -118,6 +118,9 @@ impl World {
     /// Remembers the least that each node has had under way since the cluster is quiet.
     fn note_left_over(&mut self, is_quiet: bool) {
         for host in &mut self.hosts {
+            if is_quiet && !is_of_interest(&host.left_over) {
+                continue;
+            }
             let under_way = host.process.as_ref().map_or(Vec::new(), |process| process.node.under_way());
             note_least(&mut host.left_over, is_quiet, under_way);
         }

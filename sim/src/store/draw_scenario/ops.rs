@@ -24,6 +24,7 @@ const PART: Site = Site::new("ops.part");
 const SCRUB: Site = Site::new("ops.scrub");
 const SHARE: Site = Site::new("ops.share");
 const REDEEM: Site = Site::new("ops.redeem");
+const UNDELETE: Site = Site::new("ops.undelete");
 const PAGES: Site = Site::new("ops.pages");
 
 /// Contents that several puts share, whoever's they are.
@@ -111,6 +112,7 @@ pub(super) fn draw(
     ops.extend(echoes(draws, nodes, &ops));
     ops.extend(reads_of_evicted(draws, &ops));
     ops.extend(redeems(draws, nodes, &ops));
+    ops.extend(undeletes(draws, nodes, &ops));
     ops.extend(restores(draws, faults));
     ops.extend(scrubs(draws, shape, nodes.len()));
     ops.extend(paged(draws, nodes, config, families, alphabet.files));
@@ -147,6 +149,26 @@ fn reads_of_evicted(draws: Draws, ops: &[(u64, Op)]) -> Vec<(u64, Op)> {
         }
     }
     reads
+}
+
+/// In most scenarios some of what was deleted is wanted back: on the same node, or on another device of its owner.
+fn undeletes(draws: Draws, nodes: &[NodeSpec], ops: &[(u64, Op)]) -> Vec<(u64, Op)> {
+    let mut undeletes = Vec::new();
+    if !draws.at(UNDELETE, 1, 0).per_mille(700) {
+        return undeletes;
+    }
+    for ((at_us, op), nth) in ops.iter().zip(0..) {
+        let OpKind::Delete { file } = op.what else { continue };
+        let mut draw = draws.at(UNDELETE, 0, nth);
+        if draw.per_mille(500) {
+            let of_owner = |other: &usize| nodes[*other].owner == nodes[op.node].owner;
+            let devices: Vec<usize> = (0..nodes.len()).filter(of_owner).collect();
+            let node = if draw.per_mille(700) { op.node } else { *draw.pick(&devices) };
+            let after_us = draw.between(50_000, 8_000_000);
+            undeletes.push((at_us + after_us, Op { node, what: OpKind::Undelete { file } }));
+        }
+    }
+    undeletes
 }
 
 /// What a ticket opens is read on other nodes, mostly another owner's: soon, and again later, when it may be void. On their way some

@@ -95,7 +95,7 @@ impl Bounds {
     fn longest(&self, operation: &Operation, at: Duration) -> Duration {
         let chunks = match &operation.op.what {
             OpKind::Put { content, .. } => content.len.div_ceil(self.chunk_size),
-            OpKind::Get { .. } | OpKind::Redeem { .. } => self.chunks.0,
+            OpKind::Get { .. } | OpKind::Redeem { .. } | OpKind::Undelete { .. } => self.chunks.0,
             // What is dropped may be several versions, and what is brought back, all.
             OpKind::Evict { .. } | OpKind::Restore => self.chunks.1,
             // Every chunk of every owner is read, and some are fetched.

@@ -46,6 +46,7 @@ impl Convergence {
             // Two others must promise.
             OpKind::Evict { .. } => 2,
             OpKind::Get { .. }
+            | OpKind::Undelete { .. }
             | OpKind::List
             | OpKind::ListPart(_)
             | OpKind::Stat { .. }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use forever_core::command::{CommandError, VersionSelector};
+use forever_core::event::RequestError;
 use forever_core::ids::{BlobKey, NameId, NodeId, OwnerId};
 use forever_core::placement::{self, Candidate, Group};
 use forever_core::version::Version;
@@ -56,6 +57,7 @@ impl Operation {
             OpKind::Get { range, .. } | OpKind::Redeem { range, .. } => Some((self.file?, range)),
             OpKind::Put { .. }
             | OpKind::Delete { .. }
+            | OpKind::Undelete { .. }
             | OpKind::List
             | OpKind::ListPart(_)
             | OpKind::Stat { .. }
@@ -76,8 +78,13 @@ impl Operation {
         matches!(self.outcome(), None | Some(Outcome::Unknown))
     }
 
+    /// Whether it makes a version that is no deletion: it puts a file, or puts a deleted one back.
     pub(crate) fn is_put(&self) -> bool {
-        matches!(self.op.what, OpKind::Put { .. })
+        matches!(self.op.what, OpKind::Put { .. }) || self.is_undelete()
+    }
+
+    pub(crate) fn is_undelete(&self) -> bool {
+        matches!(self.op.what, OpKind::Undelete { .. })
     }
 
     pub(crate) fn is_delete(&self) -> bool {
@@ -91,6 +98,7 @@ fn file_of(what: &OpKind) -> Option<u32> {
         OpKind::Put { file, .. }
         | OpKind::Get { file, .. }
         | OpKind::Delete { file }
+        | OpKind::Undelete { file }
         | OpKind::Stat { file }
         | OpKind::Versions { file }
         | OpKind::Evict { file }
@@ -360,6 +368,8 @@ fn outcome_of(result: &OpResult) -> Outcome {
                 | CommandError::ContentType { .. } => Outcome::Refused,
                 CommandError::NoRequest | CommandError::NoCredit | CommandError::ChunkLength { .. } => Outcome::Unknown,
             },
+            // Whoever wanted a file back is told so before anything is written.
+            OpError::Failed(RequestError::NotDeleted | RequestError::NotKept) => Outcome::Answered,
             OpError::Gone | OpError::Failed(_) | OpError::Nonsense(_) => Outcome::Unknown,
         },
     }

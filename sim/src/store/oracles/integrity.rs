@@ -7,6 +7,9 @@
 //! be those of one such put. Each piece is looked at when it is delivered, so that what a get delivers before it fails, or
 //! before its caller goes away, must be right, too.
 //!
+//! What an undelete puts back is the content of some put; and if all writes of the name that began before its end had been
+//! acknowledged before its beginning, and the newest version below the deletion lay on the disk of the node that was asked, it is that one's.
+//!
 //! An acknowledged version that lies whole on an honest disk, all the while that its node is asked for it, exists.
 
 use std::collections::BTreeMap;
@@ -27,7 +30,7 @@ pub const RULE: &str = "no get returns bytes that were not put under that name, 
 const REMEMBERED_BYTES_MAX: usize = 32 << 20;
 
 /// What a version of a file may be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Candidate {
     content: Content,
     said: Said,
@@ -61,20 +64,84 @@ pub(crate) struct Integrity {
     readings: BTreeMap<usize, Vec<Candidate>>,
     /// The versions that lay whole on a node's disk when it was asked for them by number, by operation.
     held: BTreeMap<usize, Version>,
+    /// The version before the deletion, if it lay on a node's disk when that was asked to put the file back, by operation.
+    before: BTreeMap<usize, Version>,
+    /// What came back, by file and by the version that it came back as.
+    put_back: BTreeMap<(FileKey, Version), Vec<Candidate>>,
 }
 
 impl Integrity {
     /// What a version of a file may be.
     fn candidates(&self, view: &dyn View, key: FileKey, version: &Version) -> Vec<Candidate> {
+        if let Some(put_back) = self.put_back.get(&(key, *version)) {
+            return put_back.clone();
+        }
+        let made = |operation: &Operation| self.made_by(view, key, operation);
+        if let Some(acked) = self.history.acked.get(&key).and_then(|versions| versions.get(version)) {
+            return self.history.ops.get(&acked.op).map(made).unwrap_or_default();
+        }
+        self.writers(view, key, version).flat_map(made).collect()
+    }
+
+    /// What a write may have made: what was put, or of what is put back, anything that was put before.
+    fn made_by(&self, view: &dyn View, key: FileKey, operation: &Operation) -> Vec<Candidate> {
         let chunk_size = view.scenario().config.chunk_size;
-        let candidate = |operation: &Operation| {
+        let given = |operation: &Operation| {
             let (content, said) = operation.op.what.given()?;
             (!operation.op.what.comes_to_nothing(chunk_size)).then_some(Candidate { content, said })
         };
-        if let Some(acked) = self.history.acked.get(&key).and_then(|versions| versions.get(version)) {
-            return self.history.ops.get(&acked.op).and_then(candidate).into_iter().collect();
+        if !operation.is_undelete() {
+            return given(operation).into_iter().collect();
         }
-        self.writers(view, key, version).filter_map(candidate).collect()
+        let ended = operation.ended.as_ref().map_or(u64::MAX, |(ended, ..)| *ended);
+        let before = self.history.of_file(key).filter(|(_, other)| other.started < ended);
+        before.filter_map(|(_, other)| given(other)).collect()
+    }
+
+    /// Notes the newest version below a deletion that is to be undone, if it lies on the disk of the node that is asked.
+    fn on_undelete(&mut self, op: usize, view: &mut dyn View) {
+        let Some(operation) = self.history.ops.get(&op) else { return };
+        let Some(key) = operation.file().map(|file| (operation.owner, file)) else { return };
+        let versions = || self.history.acked.get(&key).into_iter().flatten().rev();
+        let is_deleted = versions().next().is_some_and(|(_, acked)| acked.deleted);
+        let before = versions().find(|(_, acked)| !acked.deleted).map(|(version, _)| *version);
+        let Some(before) = before.filter(|_| is_deleted) else { return };
+        let node = operation.op.node;
+        let Some((owner, name)) = history::address(view, key) else { return };
+        if !self.history.is_untrusted(view, node) && view.holding(node, owner, name, &before) != Holding::Absent {
+            self.before.insert(op, before);
+        }
+    }
+
+    /// A deleted file is back.
+    fn check_put_back(
+        &mut self,
+        view: &dyn View,
+        op: usize,
+        operation: &Operation,
+        info: &FileInfo,
+    ) -> Result<(), String> {
+        let mut candidates = self.check_info(view, operation.owner, info)?;
+        let Some(file) = operation.file() else { return Ok(()) };
+        let key = (operation.owner, file);
+        let is_settled = |(number, other): (usize, &Operation)| {
+            let is_before = other.ended.as_ref().is_some_and(|(ended, ..)| *ended < operation.started);
+            number == op || !(other.is_put() || other.is_delete()) || is_before && !other.is_uncertain()
+        };
+        if let Some(before) = self.before.get(&op)
+            && self.history.of_file(key).all(is_settled)
+        {
+            let due = self.candidates(view, key, before);
+            candidates.retain(|candidate| due.contains(candidate));
+            if candidates.is_empty() {
+                let before = history::show(before);
+                return Err(format!(
+                    "another content of file {file} than that of version {before}, the one before the deletion"
+                ));
+            }
+        }
+        self.put_back.insert((key, info.version), candidates);
+        Ok(())
     }
 
     /// The writes that may have made a version which nobody was told of.
@@ -257,6 +324,7 @@ impl Integrity {
                 files.iter().try_for_each(|file| self.check_info(view, owner, file).map(|_| ()))
             }
             OpResult::Stat(stat) => self.check_info(view, owner, &stat.file).map(|_| ()),
+            OpResult::Put(report) if operation.is_undelete() => self.check_put_back(view, op, &operation, &report.file),
             OpResult::Put(report) => self.check_info(view, owner, &report.file).map(|_| ()),
             OpResult::Shared(share) => {
                 check_asked(operation.asked, &share.file.version)?;
@@ -301,6 +369,8 @@ impl Integrity {
             RequestError::Ticket(_) | RequestError::TicketExpired { .. } | RequestError::TicketGone => {
                 Err(format!("nobody has a ticket, and the answer was: {error}"))
             }
+            // Whether it is true is the sessions oracle's business.
+            RequestError::NotDeleted | RequestError::NotKept if operation.is_undelete() => Ok(()),
             RequestError::NotDeleted | RequestError::NotKept => {
                 Err(format!("nobody put a deleted file back, and the answer was: {error}"))
             }
@@ -355,8 +425,11 @@ impl Rule for Integrity {
     fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         self.history.note(at, event, view);
         let (op, checked) = match event {
-            Event::Started { op, .. } => {
+            Event::Started { op, what, .. } => {
                 self.on_started(*op, view);
+                if matches!(&what.what, OpKind::Undelete { .. }) {
+                    self.on_undelete(*op, view);
+                }
                 return Ok(());
             }
             Event::Delivered { op, piece } => (op, self.check_piece(view, *op, piece)),
@@ -364,6 +437,7 @@ impl Rule for Integrity {
                 let checked = self.check(view, *op, result);
                 self.readings.remove(op);
                 self.held.remove(op);
+                self.before.remove(op);
                 (op, checked)
             }
             Event::Up { .. }

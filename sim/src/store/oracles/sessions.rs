@@ -3,7 +3,8 @@
 //! What an operation must see is what had ended on that node before it began: the acknowledged writes, and the versions
 //! that were read there and lie on its disk. (A version that was read from a peer and not kept is seen again only if that
 //! peer can be reached.) "No such file" is right if some delete, by whichever device of the owner, may stand above. A node
-//! that loses its disk starts anew.
+//! that loses its disk starts anew. Where a deletion was written or read, and nothing may have been put above it, whoever wants the
+//! file back is not told that it is not deleted.
 //!
 //! And what a node tells is well formed: a list is in order, has what was asked for and lacks nothing before its end; a history
 //! is in order, its newest version alone is the current one, and it lacks none that lies on the disk.
@@ -102,6 +103,29 @@ impl Sessions {
                 Err(format!("saw no file {file}, where version {version} had been written or read there before"))
             }
         }
+    }
+
+    /// Whoever wants a deleted file back hears that it is not deleted.
+    fn check_not_deleted(&self, operation: &Operation, file: u32) -> Result<(), String> {
+        let key = (operation.owner, file);
+        let Some(floor) = self.floor(operation.op.node, key, operation.started).filter(|floor| floor.deleted) else {
+            return Ok(());
+        };
+        let may_be_above = self.history.of_file(key).any(|(_, other)| {
+            other.is_put()
+                && match other.outcome() {
+                    None | Some(Outcome::Unknown) => true,
+                    Some(Outcome::Acked { version, .. }) => *version > floor.version,
+                    Some(Outcome::Answered | Outcome::Refused) => false,
+                }
+        });
+        if may_be_above {
+            return Ok(());
+        }
+        let version = history::show(&floor.version);
+        Err(format!(
+            "found file {file} not to be deleted, where version {version}, a deletion, had been written there before"
+        ))
     }
 
     /// A list is in order, keeps to what was asked for, and lacks nothing up to where it ends.
@@ -212,6 +236,9 @@ impl Sessions {
                 OpKind::Get { file, old: None, .. } | OpKind::Stat { file },
                 OpResult::Failed(OpError::Failed(RequestError::NotFound)),
             ) => self.check_absent(operation, *file),
+            (OpKind::Undelete { file }, OpResult::Failed(OpError::Failed(RequestError::NotDeleted))) => {
+                self.check_not_deleted(operation, *file)
+            }
             (OpKind::List, OpResult::Listed { files, more }) => self.check_list(operation, &Part::ALL, files, *more),
             (OpKind::ListPart(part), OpResult::Listed { files, more }) => {
                 self.check_list(operation, part, files, *more)

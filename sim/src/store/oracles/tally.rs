@@ -128,7 +128,9 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
             | RequestError::Length { .. }
             | RequestError::Ticket(_)
             | RequestError::TicketExpired { .. }
-            | RequestError::TicketGone => true,
+            | RequestError::TicketGone
+            | RequestError::NotDeleted
+            | RequestError::NotKept => true,
             RequestError::NotEnoughPeers { .. }
             | RequestError::Unavailable(_)
             | RequestError::Integrity(_)
@@ -137,8 +139,6 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
             | RequestError::Deadline(_)
             | RequestError::ClockBehind
             | RequestError::Stopping
-            | RequestError::NotDeleted
-            | RequestError::NotKept
             | RequestError::NoSuchMember
             | RequestError::MemberAlive
             | RequestError::StillOwed { .. } => false,

@@ -242,3 +242,57 @@ fn time_mode_and_content_type_come_back_as_they_were_said() {
     let error = run.get(0, 1, OpResult::Got(Got { file: other, first: 0, bytes })).unwrap_err();
     assert!(error.contains("another time, mode"), "{error}");
 }
+
+/// An undelete of file 1 on node 0, answered with a file of this length and a version of this wall time.
+fn undelete(run: &mut Run<Integrity>, wall_ms: u64, len: u32) -> Result<(), String> {
+    let op = run.start(0, OpKind::Undelete { file: 1 });
+    let version = run.version(wall_ms, 0);
+    let OpResult::Put(mut report) = put_done(1, version, 2) else { unreachable!("it is a put's") };
+    report.file.size = u64::from(len);
+    run.end(op, OpResult::Put(report))
+}
+
+/// A file was put with 200 bytes, then with 150, and deleted.
+fn deleted_after_two_puts() -> Run<Integrity> {
+    let mut run = run();
+    run.put(0, 1, 100, &[0, 1]).unwrap();
+    let op = run.start(0, OpKind::put(1, Content { len: 150, ..content(1) }));
+    let version = run.version(200, 0);
+    run.store(0, 0, 1, version, false);
+    let OpResult::Put(mut report) = put_done(1, version, 2) else { unreachable!("it is a put's") };
+    report.file.size = 150;
+    run.end(op, OpResult::Put(report)).unwrap();
+    run.delete(0, 1, 300, &[0, 1]).unwrap();
+    run
+}
+
+#[test]
+fn what_was_deleted_last_comes_back_and_is_read_as_it_was() {
+    let mut run = deleted_after_two_puts();
+    undelete(&mut run, 400, 150).unwrap();
+    let mut file = info(1, run.version(400, 0));
+    file.size = 150;
+    let bytes = content(1).bytes()[..150].to_vec();
+    run.get(0, 1, OpResult::Got(Got { file, first: 0, bytes })).unwrap();
+}
+
+#[test]
+fn an_older_version_than_the_one_before_the_deletion_is_a_violation() {
+    let mut run = deleted_after_two_puts();
+    let error = undelete(&mut run, 400, 200).unwrap_err();
+    assert!(error.contains("the one before the deletion"), "{error}");
+}
+
+#[test]
+fn an_older_version_may_come_back_where_a_write_was_under_way() {
+    let mut run = deleted_after_two_puts();
+    let put = run.start(1, other_put(1));
+    undelete(&mut run, 400, 200).unwrap();
+    run.end(put, gone()).unwrap();
+}
+
+#[test]
+fn what_comes_back_was_put_once() {
+    let mut run = deleted_after_two_puts();
+    undelete(&mut run, 400, 170).unwrap_err();
+}

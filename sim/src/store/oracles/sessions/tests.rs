@@ -137,3 +137,20 @@ fn a_history_is_in_order_has_one_current_version_and_lacks_none_of_the_disk() {
     let op = run.start(1, OpKind::Versions { file: 1 });
     run.end(op, OpResult::Versions(vec![told(older, true)])).unwrap();
 }
+
+#[test]
+fn a_deleted_file_is_not_found_to_be_there_when_it_is_wanted_back() {
+    let not_deleted = || OpResult::Failed(OpError::Failed(RequestError::NotDeleted));
+    let mut run = run();
+    let early = run.start(0, OpKind::Undelete { file: 1 });
+    run.end(early, not_deleted()).unwrap();
+    run.delete(0, 1, 300, &[0, 1]).unwrap();
+    let op = run.start(0, OpKind::Undelete { file: 1 });
+    let error = run.end(op, not_deleted()).unwrap_err();
+    assert!(error.contains("not to be deleted"), "{error}");
+    // Another device may have put it again.
+    let put = run.start(1, put_of(1));
+    let op = run.start(0, OpKind::Undelete { file: 1 });
+    run.end(op, not_deleted()).unwrap();
+    run.end(put, gone()).unwrap();
+}
