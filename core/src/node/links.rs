@@ -166,7 +166,7 @@ impl Links {
         self.links.iter().find(|(_, link)| link.node == node).map(|(id, _)| *id)
     }
 
-    fn is_banned(&self, node: NodeId, now: Monotonic) -> bool {
+    pub(crate) fn is_banned(&self, node: NodeId, now: Monotonic) -> bool {
         self.conduct.get(&node).and_then(|conduct| conduct.banned_until).is_some_and(|until| until > now)
     }
 }

@@ -57,7 +57,8 @@ pub(crate) fn are_all(cx: &Context) -> bool {
 pub(crate) fn is_on_demand(cx: &Context, node: NodeId) -> bool {
     let is_down = || matches!(cx.swim.liveness(node), Liveness::Down(_));
     let is_kept = || is_neighbour(cx, node) && !dials::is_resting(cx, node);
-    node != cx.me && cx.members.is_in(node) && !is_kept() && !is_down()
+    let is_banned = || cx.links.is_banned(node, cx.now.mono);
+    node != cx.me && cx.members.is_in(node) && !is_kept() && !is_down() && !is_banned()
 }
 
 /// Whether a node can be asked something: over the link that stands, or over one that is made for it.

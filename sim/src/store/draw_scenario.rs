@@ -125,7 +125,7 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         listen: Vec::new(),
         bootstrap: Vec::new(),
         max_peers: match tier {
-            Tier::World => *knob(42).pick(&[64, 64, 64, 64, 64, 64, 64, 2, 3, 4]),
+            Tier::World => *knob(42).pick(&[64, 64, 64, 64, 64, 64, 64, 64, 3, 4]),
             Tier::Turmoil => 64,
         },
         weight: 100,
