@@ -1,7 +1,8 @@
 //! Rule (a part of durability): a copy stays where it was counted. A disk that held all of a version when it was acknowledged
 //! holds it still after settling, unless the plan destroyed some of it, a caller evicted the file there, or newer
 //! versions there have pushed it out. A copy out of place (the node is neither among the first in rank nor a device of the owner)
-//! may go, but at that moment as many other disks hold it whole as it is to be kept on. And an evict rests
+//! may go, but at that moment as many other disks hold it whole as it is to be kept on. A newer version that has pushed one out may
+//! itself be out of place there, and have gone since: then some disk that has it tells. And an evict rests
 //! on promises: when it ends, each node that it names holds what was evicted, whole; and until the evictor has it whole again,
 //! none of them evicts its own copy. And a restore that says that nothing is missing has brought whatever every peer it could
 //! have asked had: what was acknowledged before it began and lay on the disks of all other nodes. And every
@@ -16,11 +17,12 @@ use std::time::Duration;
 
 use forever_core::event::RestoreReport;
 use forever_core::ids::{BlobKey, NodeId};
+use forever_core::merge::Age;
 use forever_core::version::Version;
 
 use super::super::{Event, Holding, OpKind, OpResult, View};
 use super::Rule;
-use super::history::{self, FileKey, History};
+use super::history::{self, Address, FileKey, History};
 use super::keeping;
 
 /// The probe of a node that has dropped what was out of place there.
@@ -154,6 +156,20 @@ impl Copies {
             }
         }
         Ok(())
+    }
+
+    /// Whether a copy was pushed out by a version that is out of place at its node: some disk that has that version would not keep it.
+    fn is_outlived_elsewhere(view: &mut dyn View, copy: &Copy, (owner, name): Address, age: Age) -> bool {
+        let others = (0..view.scenario().nodes.len()).filter(|other| *other != copy.node);
+        others.collect::<Vec<_>>().into_iter().any(|other| {
+            let contents = view.contents(other);
+            let of_name = contents.records.iter().map(|held| &held.record);
+            let of_name = of_name.filter(|held| (held.record.owner, held.record.name_id) == (owner, name));
+            let newest = of_name.max_by_key(|held| held.rank());
+            let limit = newest.map(|newest| newest.record.retention.replicas.limit());
+            limit.is_some_and(|limit| history::is_out_of_place(view, copy.node, copy.key, limit))
+                && keeping::is_obsolete(&contents, (owner, name), &copy.version, age)
+        })
     }
 
     fn on_evicted(&mut self, op: usize, promised_by: &[NodeId], view: &mut dyn View) -> Result<(), String> {
@@ -304,7 +320,9 @@ impl Rule for Copies {
                 let evicted = self.was_evicted(node, copy.key, copy.since);
                 let age = keeping::latest(view, self.history.at);
                 let pruned = keeping::is_obsolete(&contents, (owner, name), &copy.version, age);
-                let moved = copy.has_moved && holding == Holding::Absent;
+                let is_absent = holding == Holding::Absent;
+                let moved =
+                    is_absent && (copy.has_moved || Self::is_outlived_elsewhere(view, copy, (owner, name), age));
                 if !evicted && !pruned && !moved && !self.is_explained(view, node, copy.since, &holding) {
                     return Err(format!(
                         "node {node} no longer holds all of version {} of file {}, which it held when that was acknowledged",
