@@ -24,7 +24,6 @@ mod boot;
 mod cache;
 mod checkpoints;
 mod choose;
-#[allow(dead_code, reason = "requests are placed next")]
 mod cluster;
 mod collect;
 mod context;

@@ -141,9 +141,7 @@ pub(super) fn next(cx: &mut Context) -> Option<NodeId> {
     }
     let is_linked = |node: &&NodeId| cx.links.of(**node).is_some();
     let can_be_asked = |node: &&NodeId| neighbours::can_be_asked(cx, **node);
-    // Where links are made for comparisons, nodes begin at different places, so that they do not all ask one.
-    let last = cx.sync.turns.last.or_else(|| (!neighbours::are_all(cx)).then_some(cx.me));
-    let now = cx.now.mono;
+    let (now, last) = (cx.now.mono, cx.sync.turns.last.or_else(|| beginning(cx)));
     let soon: BTreeSet<NodeId> = cx.sync.turns.soon.iter().filter(can_be_asked).copied().collect();
     let first = after(&soon.iter().filter(is_linked).copied().collect(), last);
     if let Some(node) = first.or_else(|| after(&soon, last)) {
@@ -172,9 +170,15 @@ fn next_of_all(cx: &mut Context) -> Option<NodeId> {
             return Some(node);
         }
     }
-    let next = after(&all(cx), cx.sync.turns.last_of_all);
+    let next = after(&all(cx), cx.sync.turns.last_of_all.or_else(|| beginning(cx)));
     cx.sync.turns.last_of_all = next;
     next
+}
+
+/// After whom the first turn comes. Where links are made for comparisons, nodes begin at different places, so that they do not all ask
+/// one.
+fn beginning(cx: &Context) -> Option<NodeId> {
+    (!neighbours::are_all(cx)).then_some(cx.me)
 }
 
 /// The next of some nodes after one, in a circle.
