@@ -8,6 +8,8 @@
 //! A dry run goes the same way, stores nothing, and opens the manifests that it finds instead of pulling them. A fill (see `fill`)
 //! goes the same way and takes records light; then it makes those whole that this node is to hold.
 
+mod audit;
+mod complete;
 mod tellers;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -16,9 +18,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::checkpoint::Verdict;
 use crate::disk::{DiskError, DiskOp};
-use crate::event::{CheckpointInfo, FileInfo, INCOMPLETE_MAX, Incomplete, RequestError, RestoreReport, What};
+use crate::event::{FileInfo, Incomplete, RequestError, RestoreReport, What};
 use crate::frame::{Frame, HeldRecord};
 use crate::ids::{NameId, NodeId, RecordId, RequestId};
 use crate::node::cluster::{Part, Reach};
@@ -342,163 +343,6 @@ impl Restore {
         }
     }
 
-    fn audit(&mut self, cx: &mut Context) -> Flow {
-        if self.tellers.done() == 0 && self.aim != Aim::Fill {
-            let error = RequestError::Unavailable("no peer told all it holds; try again".to_string());
-            return self.end_with(cx, error);
-        }
-        let mut newest = self.newest.clone();
-        for known in checkpoints::newest(cx) {
-            let found = newest.entry(known.record.name_id).or_insert_with(|| known.clone());
-            if found.rank() < known.rank() {
-                *found = known.clone();
-            }
-        }
-        let pending = self.pending(RestoreStep::Audit);
-        self.to_complete.clear();
-        self.is_cut = false;
-        self.stage = Stage::Auditing(DiskAudit::start(cx, newest.values(), self.found.clone(), pending));
-        Flow::Continue
-    }
-
-    fn on_audit_read(&mut self, cx: &mut Context, read: Result<(Vec<(Bytes, Bytes)>, bool), DiskError>) -> Flow {
-        cx.expect_progress(self.id);
-        let pending = self.pending(RestoreStep::Audit);
-        if !matches!(self.stage, Stage::Auditing(_)) {
-            return Flow::Continue;
-        }
-        let (entries, more) = match read {
-            Ok(read) => read,
-            Err(error) => return self.fail_disk(cx, &error),
-        };
-        let wanted = self.wanted_whole(cx, &entries);
-        self.read_marks(cx, wanted);
-        let Stage::Auditing(audit) = &mut self.stage else { return Flow::Continue };
-        let Some(verdicts) = audit.on_read(cx, &entries, more, pending) else { return Flow::Continue };
-        self.on_audited(cx, verdicts)
-    }
-
-    fn on_audited(&mut self, cx: &mut Context, verdicts: Vec<Verdict>) -> Flow {
-        let trusting = planted!(cx.simulation, RestoreTrustsCount);
-        self.report.checkpoints = verdicts.iter().map(|verdict| info_of(verdict, trusting)).collect();
-        let untold = cx.members.nodes().filter(|node| !self.tellers.has_told(*node)).count();
-        let unasked = cx.strangers() + u32::try_from(untold).unwrap_or(u32::MAX);
-        self.report.unasked = unasked;
-        self.progress();
-        let is_silent_yet = |node: &NodeId| !self.tellers.has_told(*node) && !cx.fill.has_told(*node);
-        let is_everybody = cx.strangers() == 0 && !cx.members.nodes().any(|node| is_silent_yet(&node));
-        let is_everybody = is_everybody && self.report.missing == 0 && cx.members.count() > 0;
-        let told: Vec<NodeId> =
-            neighbours::reachable(cx).into_iter().filter(|node| self.tellers.has_told(*node)).collect();
-        if self.aim != Aim::List {
-            checkpoints::on_audited(cx, &verdicts);
-            fill::on_told(cx, told.into_iter(), is_everybody);
-        }
-        if self.aim == Aim::Fill {
-            return self.on_filled(cx);
-        }
-        if self.report.checkpoints.iter().any(|checkpoint| !checkpoint.is_covered) {
-            sometimes!(cx.simulation, "restore.records-withheld");
-        }
-        if !self.report.is_complete() && self.tellers.current().is_some() {
-            self.stage = Stage::Asking;
-            return self.ask(cx);
-        }
-        if !self.report.is_complete() && unasked > 0 && !self.was_patient {
-            return self.be_patient(cx);
-        }
-        // What is here light and no peer told of is wanted, too.
-        self.stage = Stage::Completing;
-        self.complete(cx)
-    }
-
-    /// A fill has been audited. If something is missing that nobody has been asked for, peers are; then what this node is to hold
-    /// is made whole.
-    fn on_filled(&mut self, cx: &mut Context) -> Flow {
-        let is_open = self.report.checkpoints.iter().any(|checkpoint| !checkpoint.is_covered);
-        if (is_open || !cx.fill.has_filled()) && self.tellers.current().is_some() {
-            self.stage = Stage::Asking;
-            return self.ask(cx);
-        }
-        self.stage = Stage::Completing;
-        self.complete(cx)
-    }
-
-    /// The files among these records that are to be whole here: for a fill, those that this node is to hold.
-    fn wanted_whole(&self, cx: &mut Context, entries: &[(Bytes, Bytes)]) -> Vec<SignedRecord> {
-        let records = entries.iter().filter_map(|(_, bytes)| SignedRecord::decode(bytes.clone()).ok());
-        let files = records.filter(|record| record.record.body.is_file() && !self.failed.contains_key(&record.id));
-        let is_wanted = |record: &SignedRecord| match self.aim {
-            Aim::Fill => cluster::own_part(cx, &record.record) == Part::Whole,
-            Aim::Bring => true,
-            // What a peer told of has been told.
-            Aim::List => !self.seen.contains(&record.id),
-        };
-        files.filter(is_wanted).collect()
-    }
-
-    fn read_marks(&mut self, cx: &mut Context, records: Vec<SignedRecord>) {
-        let room = FAILED_MAX.saturating_sub(self.to_complete.len());
-        self.is_cut |= records.len() > room;
-        if !records.is_empty() && records.len() <= room {
-            self.reading_marks += 1;
-            let keys = records.iter().map(|record| schema::evicted_key(cx.owner, record.id)).collect();
-            cx.disk(DiskOp::Lookup { keys }, self.pending(RestoreStep::Marks(records)));
-        }
-    }
-
-    fn on_marks(&mut self, cx: &mut Context, records: Vec<SignedRecord>, marks: &[Option<Bytes>]) -> Flow {
-        self.reading_marks -= 1;
-        let light = |mark: &Option<Bytes>| mark.as_ref().is_some_and(|mark| mark == schema::LIGHT);
-        let found = records.into_iter().zip(marks).filter(|(_, mark)| light(mark)).map(|(record, _)| record);
-        self.to_complete.extend(found);
-        if matches!(self.stage, Stage::Completing) { self.complete(cx) } else { Flow::Continue }
-    }
-
-    /// Makes the next light records whole that this node is to hold.
-    fn complete(&mut self, cx: &mut Context) -> Flow {
-        cx.expect_progress(self.id);
-        if self.is_busy() || self.reading_marks > 0 {
-            return Flow::Continue;
-        }
-        if self.to_complete.is_empty() {
-            return self.end_completing(cx);
-        }
-        let batch: Vec<SignedRecord> = self.to_complete.drain(..BATCH.min(self.to_complete.len())).collect();
-        for record in batch {
-            self.bring(cx, record);
-        }
-        Flow::Continue
-    }
-
-    /// All light records that were remembered have been made whole, or cannot be.
-    fn end_completing(&mut self, cx: &mut Context) -> Flow {
-        if self.aim == Aim::Fill {
-            return Flow::Done;
-        }
-        if core::mem::take(&mut self.is_cut) {
-            if core::mem::take(&mut self.has_completed) {
-                return self.audit(cx);
-            }
-            self.failed_more += 1;
-        }
-        self.name_missing(cx)
-    }
-
-    /// Looks for the names of what could not be brought back.
-    fn name_missing(&mut self, cx: &mut Context) -> Flow {
-        cx.expect_progress(self.id);
-        self.stage = Stage::Naming;
-        let files = self.failed.values().filter(|record| record.record.body.is_file());
-        let files: Vec<SignedRecord> = files.take(INCOMPLETE_MAX).cloned().collect();
-        for record in files {
-            let number = cx.number();
-            query::load_root(cx, self.id, number, &record);
-            self.opening.insert(number, record);
-        }
-        if self.is_busy() { Flow::Continue } else { self.finish(cx) }
-    }
-
     fn finish(&mut self, cx: &mut Context) -> Flow {
         let report = self.progress();
         self.tell(cx, What::Restored(report));
@@ -519,18 +363,6 @@ impl Restore {
             }
             None => self.fail(record),
         }
-    }
-}
-
-fn info_of(verdict: &Verdict, trusting: bool) -> CheckpointInfo {
-    let Verdict { device, checkpoint, names_found, is_covered } = *verdict;
-    CheckpointInfo {
-        device,
-        sequence: checkpoint.sequence,
-        time_ms: checkpoint.wall_ms,
-        names: checkpoint.names,
-        names_found,
-        is_covered: is_covered || trusting && names_found == checkpoint.names,
     }
 }
 
