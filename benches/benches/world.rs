@@ -5,9 +5,10 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use forever_benches::simulated;
 use forever_core::config::Config;
 use forever_sim::store::oracles::{self, SharedFindings};
-use forever_sim::store::{Content, Fault, NodeSpec, Op, OpKind, Scenario, Shape, Tier};
+use forever_sim::store::{Content, Fault, Op, OpKind, Scenario, Shape, Tier};
 use forever_sim::system::{Plan, Spanned, System as _, Timed, run};
 use forever_sim::trace::Trace;
 use forever_sim::world::World;
@@ -16,21 +17,9 @@ const SECOND_US: u64 = 1_000_000;
 
 /// Nodes of owners of their own, each of which dials those before it, at most `dials`.
 fn scenario(nodes: usize, dials: usize, seconds: u64) -> Scenario {
-    let spec = |node: usize| NodeSpec { owner: node, bootstrap: (node.saturating_sub(dials)..node).collect() };
-    Scenario {
-        seed: 1,
-        tier: Tier::World,
-        nodes: (0..nodes).map(spec).collect(),
-        core: (0..nodes).collect(),
-        config: Config { chunk_size: 256, ..Config::default() },
-        latency_us: (200, 2_000),
-        disk_us: (20, 200),
-        engine: Default::default(),
-        families: Vec::new(),
-        plan: Plan { ops: Vec::new(), faults: Vec::new(), end_us: seconds * SECOND_US },
-        settle_us: 60 * SECOND_US,
-        planted: None,
-    }
+    let config = Config { chunk_size: 256, ..Config::default() };
+    let plan = Plan { ops: Vec::new(), faults: Vec::new(), end_us: seconds * SECOND_US };
+    Scenario { plan, settle_us: 60 * SECOND_US, ..simulated::scenario(nodes, dials, config) }
 }
 
 fn put(scenario: &mut Scenario, at_us: u64, node: usize, file: u32, len: u32) {

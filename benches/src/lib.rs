@@ -1,6 +1,7 @@
 //! Shared set-up of the benchmarks.
 
 pub mod cluster;
+pub mod simulated;
 
 use forever_core::bulk::PlainChunk;
 use forever_core::secrets::{OwnerKeys, OwnerSecret};

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use forever_benches::simulated;
 use forever_core::config::Config;
 use forever_core::ids::{NodeId, RecordId};
 use forever_core::placement::{self, Candidate, Group};
 use forever_core::record::SignedRecord;
-use forever_sim::store::{Content, Contents, Event, Fault, NodeSpec, Op, OpKind, OpResult, Scenario, Tier, View};
-use forever_sim::system::{Plan, System as _};
+use forever_sim::store::{Content, Contents, Event, Fault, Op, OpKind, OpResult, View};
+use forever_sim::system::System as _;
 use forever_sim::trace::Trace;
 use forever_sim::world::World;
 
@@ -29,21 +30,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(nodes: usize, config: Config) -> Self {
-        let spec = |node: usize| NodeSpec { owner: node, bootstrap: (node.saturating_sub(DIALS)..node).collect() };
-        let scenario = Scenario {
-            seed: 1,
-            tier: Tier::World,
-            nodes: (0..nodes).map(spec).collect(),
-            core: (0..nodes).collect(),
-            config,
-            latency_us: (200, 2_000),
-            disk_us: (20, 200),
-            engine: Default::default(),
-            families: Vec::new(),
-            plan: Plan { ops: Vec::new(), faults: Vec::new(), end_us: u64::MAX },
-            settle_us: 0,
-            planted: None,
-        };
+        let scenario = simulated::scenario(nodes, DIALS, config);
         let mut world = World::new(&scenario, Trace::default());
         world.watch_frames(false);
         Self { world, nodes, puts: 0, refused: 0, events: Vec::new() }

@@ -161,13 +161,17 @@ pub(crate) fn holders_of_all(cx: &mut Context, name: NameId, replicas: Replicas)
 
 /// Whether a node is to hold a name.
 pub(crate) fn is_holder(cx: &mut Context, node: NodeId, name: NameId, replicas: Replicas) -> bool {
-    place_of(cx, node, Group::of(name)).is_some_and(|place| place < replicas.limit())
+    is_among(cx, node, Group::of(name), replicas)
+}
+
+fn is_among(cx: &mut Context, node: NodeId, group: Group, replicas: Replicas) -> bool {
+    place_of(cx, node, group).is_some_and(|place| place < replicas.limit())
 }
 
 /// Whether this node is to hold the records of a group that are kept on so many nodes. What is kept on all is in its place everywhere.
 pub(crate) fn keeps(cx: &mut Context, group: Group, replicas: Replicas) -> bool {
     let me = cx.me;
-    replicas == Replicas::ALL || place_of(cx, me, group).is_some_and(|place| place < replicas.limit())
+    replicas == Replicas::ALL || is_among(cx, me, group, replicas)
 }
 
 /// Of the nodes that would hold a name if all members were in service, how many live; this node not among them.

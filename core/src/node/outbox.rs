@@ -148,6 +148,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: OutboxStep, completion: Comp
     complete(cx, step, completion);
     end_visit_if_idle(cx, node);
 }
+
 fn complete(cx: &mut Context, step: OutboxStep, completion: Completion) {
     match step {
         OutboxStep::Owed(node) => {

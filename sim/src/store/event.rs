@@ -219,22 +219,28 @@ impl Contents {
     /// What there is of a version of a name.
     #[must_use]
     pub fn holding(&self, owner: OwnerId, name: NameId, version: &Version) -> Holding {
-        let is_it = |held: &&Held| {
-            let record = &held.record.record;
-            record.owner == owner && record.name_id == name && record.version == *version
-        };
+        let is_it = |held: &&Held| held.is_of(owner, name) && held.record.record.version == *version;
         let Some(held) = self.records.iter().find(is_it) else { return Holding::Absent };
         let Some(chunks) = &held.chunks else { return Holding::Broken(Vec::new()) };
         let broken: Vec<BlobKey> =
             chunks.iter().filter(|chunk| self.blobs.get(chunk) != Some(&true)).copied().collect();
-        let mark = light_key(&held.record);
-        let is_light = || self.rows.iter().any(|(key, value)| *key == mark && is_light(value));
-        Holding::of(chunks.clone(), broken, is_light)
+        Holding::of(chunks.clone(), broken, || self.mark(&held.record).is_some_and(|mark| is_light(mark)))
+    }
+
+    /// The records of a name, in no order.
+    pub(crate) fn of_name(&self, owner: OwnerId, name: NameId) -> impl Iterator<Item = &SignedRecord> + Clone {
+        self.records.iter().filter(move |held| held.is_of(owner, name)).map(|held| &held.record)
+    }
+
+    /// The mark of a record whose chunks may be absent: it is light, or was evicted.
+    pub(crate) fn mark(&self, record: &SignedRecord) -> Option<&Bytes> {
+        let mark = mark_key(record);
+        self.rows.iter().find(|(key, _)| *key == mark).map(|(_, value)| value)
     }
 }
 
 /// The key of the mark of a record whose chunks may be absent.
-pub(super) fn light_key(record: &SignedRecord) -> Vec<u8> {
+pub(super) fn mark_key(record: &SignedRecord) -> Vec<u8> {
     [&b"E"[..], &record.record.owner.0, &record.id.0].concat()
 }
 
@@ -273,6 +279,12 @@ pub struct Held {
     pub record: SignedRecord,
     /// Its chunks, if all its manifest pages are there.
     pub chunks: Option<Vec<BlobKey>>,
+}
+
+impl Held {
+    fn is_of(&self, owner: OwnerId, name: NameId) -> bool {
+        (self.record.record.owner, self.record.record.name_id) == (owner, name)
+    }
 }
 
 /// What oracles can look at between two events.

@@ -9,7 +9,7 @@ use forever_core::manifest::{Children, ChunkRef, ManifestError, PagePublic, chec
 use forever_core::record::{RecordBody, RecordError, SignedRecord};
 use forever_core::secrets::OwnerKeys;
 
-use super::event::{Contents, Held, Holding, is_light, light_key};
+use super::event::{Contents, Held, Holding, is_light, mark_key};
 
 /// The most of a kind that are remembered as checked. Beyond it, all are forgotten: to check one again costs time and nothing
 /// else.
@@ -73,7 +73,7 @@ impl Inspector {
         let page = |owner: OwnerId, page: PageId| row(&[&b"P"[..], &owner.0, &page.0].concat());
         let Some(chunks) = self.chunks(&record, &page) else { return Holding::Broken(Vec::new()) };
         let broken: Vec<BlobKey> = chunks.iter().filter(|chunk| !is_intact(chunk)).copied().collect();
-        Holding::of(chunks, broken, || row(&light_key(&record)).is_some_and(|mark| is_light(&mark)))
+        Holding::of(chunks, broken, || row(&mark_key(&record)).is_some_and(|mark| is_light(&mark)))
     }
 
     /// Verifies a record, or remembers what came of it.

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::TurmoilTier;
-use crate::store::judge::Questions;
-use crate::store::oracles::{collection, placed};
+use crate::store::judge::{self, Questions};
 use crate::store::{Event, Op, View};
 use crate::system::Step;
 
@@ -72,7 +71,7 @@ impl TurmoilTier {
                 self.step();
                 let may_rest = now - self.settling.healed_at >= Duration::from_micros(self.scenario.rest_us_min());
                 let has_rested =
-                    may_rest && self.is_at_rest() && !self.is_anything_owed() && self.is_everything_placed();
+                    may_rest && self.is_at_rest() && !self.is_anything_owed() && judge::is_everything_placed(self);
                 if has_rested || left * 2 <= Duration::from_micros(self.scenario.settle_us) {
                     self.settling.has_rested = has_rested;
                     self.settling.questions = Some(Questions::new(&self.scenario));
@@ -140,12 +139,6 @@ impl TurmoilTier {
         let goes = |key: &[u8]| matches!(key.first(), Some(b'D')) || ends && matches!(key.first(), Some(b'L' | b'M'));
         let is_owed = |key: &[u8]| goes(key) || owed.iter().any(|prefix| key.starts_with(prefix));
         core.iter().any(|node| self.contents(*node).rows.iter().any(|(key, _)| is_owed(key)))
-    }
-
-    /// Whether all names lie where they belong, and nowhere else, as far as it is to be so.
-    fn is_everything_placed(&mut self) -> bool {
-        let is_honest = |view: &dyn View, node| !view.scenario().lies(node);
-        placed::misplaced(self, is_honest).is_empty() && collection::out_of_place(self, is_honest).is_empty()
     }
 
     fn ask(&mut self) {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::World;
 use super::net::CUT_OFF;
-use crate::store::judge::{Questions, is_of_interest, note_least};
-use crate::store::oracles::{collection, placed};
+use crate::store::judge::{self, Questions, is_of_interest, note_least};
 use crate::store::{Contents, Event, Fault, Op, View};
 use crate::system::Step as _;
 
@@ -142,8 +141,7 @@ impl World {
         })
     }
 
-    /// Whether all names lie where they belong, and nowhere else, as far as it is to be so. Looked at again only when a disk of the
-    /// core has changed, or who runs.
+    /// [`judge::is_everything_placed`], looked at again only when a disk of the core has changed, or who runs.
     fn is_everything_placed(&mut self) -> bool {
         let core = self.scenario.core.clone();
         let disks: Vec<_> = core.iter().map(|node| self.is_up(*node).then(|| self.contents(*node))).collect();
@@ -157,9 +155,7 @@ impl World {
         {
             return *is_placed;
         }
-        let is_honest = |view: &dyn View, node| !view.scenario().lies(node);
-        let is_placed =
-            placed::misplaced(self, is_honest).is_empty() && collection::out_of_place(self, is_honest).is_empty();
+        let is_placed = judge::is_everything_placed(self);
         self.placed = Some((disks, is_placed));
         is_placed
     }

@@ -19,7 +19,6 @@
 //! that is the convergence oracle's business.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,7 +31,7 @@ use forever_core::record::{Record, RecordBody, SignedRecord};
 use super::super::{Contents, Event, Holding, View};
 use super::Rule;
 use super::history::History;
-use super::keeping;
+use super::{keeping, placed};
 
 /// The rule in a sentence.
 pub const RULE: &str = "at rest, every disk holds what its records, leases and promises need, and nothing else";
@@ -65,14 +64,9 @@ impl std::fmt::Display for OutOfPlace {
 
 /// All that is out of place on disks of the core and could have gone. `is_trusted` says whose disks count.
 pub(crate) fn out_of_place(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usize) -> bool) -> Vec<OutOfPlace> {
-    let nodes = 0..view.scenario().nodes.len();
-    let core: Vec<usize> =
-        nodes.filter(|node| view.is_core(*node) && view.is_up(*node) && is_trusted(view, *node)).collect();
-    let disks: BTreeMap<usize, Arc<Contents>> = core.into_iter().map(|node| (node, view.contents(node))).collect();
+    let disks = placed::disks(view, is_trusted);
     let view: &dyn View = view;
-    // Of what a name keeps only that is certain which follows from its records.
-    let day_ms = u64::try_from(view.scenario().config.day.as_millis()).unwrap_or(u64::MAX);
-    let age = Age { now_ms: 0, day_ms };
+    let age = keeping::undated(view);
     let mut found = Vec::new();
     for (node, contents) in &disks {
         let of_others = contents.records.iter().map(|held| &held.record);
@@ -97,18 +91,14 @@ pub(crate) fn out_of_place(view: &mut dyn View, is_trusted: impl Fn(&dyn View, u
 /// Whether a disk has a record whole, or what replaces it.
 fn has_or_outlived(contents: &Contents, record: &SignedRecord, age: Age) -> bool {
     let SignedRecord { record: Record { owner, name_id, version, .. }, .. } = record;
-    let is_marked = |id: RecordId| {
-        let mark = [&b"E"[..], &owner.0, &id.0].concat();
-        contents.rows.iter().any(|(key, _)| *key == mark)
-    };
-    let of_name = contents.records.iter().map(|held| &held.record);
-    let of_name = of_name.filter(|other| (other.record.owner, other.record.name_id) == (*owner, *name_id));
+    let is_marked = |record: &SignedRecord| contents.mark(record).is_some();
+    let of_name = contents.of_name(*owner, *name_id);
     let newest = of_name.clone().max_by_key(|other| other.rank());
-    let is_replaced = newest.is_some_and(|newest| !is_marked(newest.id))
+    let is_replaced = newest.is_some_and(|newest| !is_marked(newest))
         && keeping::is_obsolete(contents, (*owner, *name_id), version, age);
     let mut same = of_name.filter(|other| other.id == record.id);
     match contents.holding(*owner, *name_id, version) {
-        Holding::Whole(_) => same.any(|same| !is_marked(same.id)),
+        Holding::Whole(_) => same.any(|same| !is_marked(same)),
         Holding::Absent => is_replaced,
         // A checkpoint has no chunks.
         Holding::Broken(_) => !record.record.body.is_file() && same.next().is_some(),
@@ -285,9 +275,7 @@ impl Collection {
 
     /// Whether a record is whole where what replaces it was evicted or is light, and nothing has deleted it.
     fn waits_for_a_whole_copy(contents: &Contents, disk: &Disk, record: &SignedRecord) -> bool {
-        let of_name = contents.records.iter().map(|held| &held.record);
-        let same = of_name
-            .filter(|other| (other.record.owner, other.record.name_id) == (record.record.owner, record.record.name_id));
+        let same = contents.of_name(record.record.owner, record.record.name_id);
         let above: Vec<&SignedRecord> = same.filter(|other| other.rank() > record.rank()).collect();
         let Some(newest) = above.iter().max_by_key(|other| other.rank()) else { return false };
         let is_deleted = above.iter().any(|other| other.record.body == RecordBody::Tombstone);

@@ -163,9 +163,7 @@ impl Copies {
         let others = (0..view.scenario().nodes.len()).filter(|other| *other != copy.node);
         others.collect::<Vec<_>>().into_iter().any(|other| {
             let contents = view.contents(other);
-            let of_name = contents.records.iter().map(|held| &held.record);
-            let of_name = of_name.filter(|held| (held.record.owner, held.record.name_id) == (owner, name));
-            let newest = of_name.max_by_key(|held| held.rank());
+            let newest = contents.of_name(owner, name).max_by_key(|record| record.rank());
             let limit = newest.map(|newest| newest.record.retention.replicas.limit());
             limit.is_some_and(|limit| history::is_out_of_place(view, copy.node, copy.key, limit))
                 && keeping::is_obsolete(&contents, (owner, name), &copy.version, age)

@@ -294,8 +294,7 @@ impl History {
             acked.op == op || operation.is_delete() && put_before && !acked.deleted
         });
         let versions: Vec<Version> = written.map(|(version, _)| *version).collect();
-        let of_name = writer.records.iter().map(|held| held.record.record);
-        let of_name = of_name.filter(|record| (record.owner, record.name_id) == (owner, name));
+        let of_name = writer.of_name(owner, name).map(|signed| signed.record);
         let replicas =
             of_name.filter(|record| versions.contains(&record.version)).map(|record| record.retention.replicas);
         let Some(replicas) = replicas.max() else { return false };

@@ -25,7 +25,12 @@ pub(crate) fn earliest(view: &dyn View, at: Duration) -> Age {
     let doubtful = |family: &Family| matches!(family, Family::Clock | Family::Process);
     let is_certain = !view.scenario().families.iter().any(doubtful);
     let judged_ms = now_ms(at).saturating_sub(pass_ms(view));
-    Age { now_ms: if is_certain { judged_ms } else { 0 }, day_ms: day_ms(view) }
+    if is_certain { Age { now_ms: judged_ms, day_ms: day_ms(view) } } else { undated(view) }
+}
+
+/// No time at all: of what a name keeps only that is certain then which follows from its records.
+pub(crate) fn undated(view: &dyn View) -> Age {
+    Age { now_ms: 0, day_ms: day_ms(view) }
 }
 
 /// After how long at most a node goes through all its records again: its rest between passes, and some time for a pass.
@@ -43,11 +48,16 @@ fn day_ms(view: &dyn View) -> u64 {
     u64::try_from(view.scenario().config.day.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Whether a disk holds a deletion of a name that stands above a version.
+pub(crate) fn is_deleted_above(contents: &Contents, (owner, name): Address, version: &Version) -> bool {
+    let mut records = contents.of_name(owner, name).map(|signed| &signed.record);
+    records.any(|record| record.body == RecordBody::Tombstone && record.version > *version)
+}
+
 /// Whether a name, by its records on a disk, does not keep a version, whether that is there or not.
 pub(crate) fn is_obsolete(contents: &Contents, (owner, name): Address, version: &Version, age: Age) -> bool {
-    let of_name = contents.records.iter().map(|held| &held.record.record);
-    let mut above: Vec<&Record> =
-        of_name.filter(|record| (record.owner, record.name_id) == (owner, name) && record.version > *version).collect();
+    let of_name = contents.of_name(owner, name).map(|signed| &signed.record);
+    let mut above: Vec<&Record> = of_name.filter(|record| record.version > *version).collect();
     above.sort_by_key(|record| std::cmp::Reverse(record.version));
     let Some(newest) = above.first() else { return false };
     // What it says does not matter for itself.

@@ -21,7 +21,7 @@ use super::Rule;
 use super::history::{self, History};
 
 /// The disks of the core that are honest.
-type Disks = BTreeMap<usize, Arc<Contents>>;
+pub(super) type Disks = BTreeMap<usize, Arc<Contents>>;
 
 /// Something that is not where it belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,13 +47,18 @@ impl std::fmt::Display for Misplaced {
 
 /// All that is not where it belongs, as far as it could be there. `is_trusted` says whose disks count.
 pub(crate) fn misplaced(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usize) -> bool) -> Vec<Misplaced> {
-    let nodes = 0..view.scenario().nodes.len();
-    let core: Vec<usize> =
-        nodes.filter(|node| view.is_core(*node) && view.is_up(*node) && is_trusted(view, *node)).collect();
-    let disks: Disks = core.into_iter().map(|node| (node, view.contents(node))).collect();
+    let disks = disks(view, is_trusted);
     let view: &dyn View = view;
     let newest = newest(&disks);
     newest.into_iter().flat_map(|record| lacking(view, &disks, record)).collect()
+}
+
+/// The disks of those nodes of the core that run and are trusted.
+pub(super) fn disks(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usize) -> bool) -> Disks {
+    let nodes = 0..view.scenario().nodes.len();
+    let core: Vec<usize> =
+        nodes.filter(|node| view.is_core(*node) && view.is_up(*node) && is_trusted(view, *node)).collect();
+    core.into_iter().map(|node| (node, view.contents(node))).collect()
 }
 
 /// The newest record of each name.
@@ -117,8 +122,7 @@ fn holders(view: &dyn View, record: &SignedRecord) -> BTreeSet<usize> {
 
 /// Whether a node dropped its copy on purpose: an empty mark says so (see `core/FORMAT.md`).
 fn is_evicted(contents: &Contents, record: &SignedRecord) -> bool {
-    let key = [&b"E"[..], &record.record.owner.0, &record.id.0].concat();
-    contents.rows.iter().any(|(other, value)| *other == key && value.is_empty())
+    contents.mark(record).is_some_and(|mark| mark.is_empty())
 }
 
 /// The oracle.

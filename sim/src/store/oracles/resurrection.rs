@@ -10,12 +10,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use forever_core::record::RecordBody;
 use forever_core::version::Version;
 
-use super::super::{Event, Held, OpKind, OpResult, View, names};
+use super::super::{Event, OpKind, OpResult, View, names};
 use super::Rule;
 use super::history::{self, History};
+use super::keeping;
 
 /// The rule in a sentence.
 pub const RULE: &str = "after an acknowledged delete and healing, no node serves what was deleted";
@@ -52,13 +52,7 @@ impl Resurrection {
         let Some(ticketed) = self.history.ticketed(operation) else { return };
         let Some((owner, name)) = history::address(view, ticketed.key) else { return };
         let contents = view.contents(operation.op.node);
-        let is_above = |held: &Held| {
-            let record = &held.record.record;
-            (record.owner, record.name_id) == (owner, name)
-                && record.body == RecordBody::Tombstone
-                && record.version > ticketed.version
-        };
-        if contents.records.iter().any(is_above) {
+        if keeping::is_deleted_above(&contents, (owner, name), &ticketed.version) {
             self.void.insert(op);
         }
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use forever_core::ids::BlobKey;
-use forever_core::record::RecordBody;
 use forever_core::version::Version;
 
 use super::super::super::{Contents, Holding, OpKind, View};
 use super::super::history::{self, Address, FileKey};
+use super::super::keeping;
 use super::{Durability, Stored};
 
 impl Durability {
@@ -24,7 +24,7 @@ impl Durability {
     ) -> Result<(), String> {
         let Some(address) = history::address(view, key) else { return Ok(()) };
         let disks = disks_of_core(view);
-        if is_absent && disks.values().any(|contents| is_deleted_above(contents, address, &newest)) {
+        if is_absent && disks.values().any(|contents| keeping::is_deleted_above(contents, address, &newest)) {
             return Ok(());
         }
         let here = disks.get(&reader).and_then(|contents| winner(contents, address));
@@ -138,18 +138,7 @@ fn disks_of_core(view: &mut dyn View) -> BTreeMap<usize, Arc<Contents>> {
 
 /// The highest version of a name on a disk.
 fn winner(contents: &Contents, (owner, name): Address) -> Option<Version> {
-    let records = contents.records.iter().map(|held| &held.record.record);
-    records.filter(|record| record.owner == owner && record.name_id == name).map(|record| record.version).max()
-}
-
-/// Whether a disk holds a deletion of a name that stands above a version.
-fn is_deleted_above(contents: &Contents, (owner, name): Address, version: &Version) -> bool {
-    let mut records = contents.records.iter().map(|held| &held.record.record);
-    records.any(|record| {
-        (record.owner, record.name_id) == (owner, name)
-            && record.body == RecordBody::Tombstone
-            && record.version > *version
-    })
+    contents.of_name(owner, name).map(|signed| signed.record.version).max()
 }
 
 /// The disks that have a version's record, if all its chunks lie intact on some of the disks.
