@@ -1,15 +1,20 @@
 //! Fetching of objects from peers: which peer to want one from, and whom to ask next.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+mod waiting;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use crate::bulk::Bulk;
 use crate::frame::{Frame, WANTS_MAX};
 use crate::ids::{LinkId, NodeId, ObjectKey};
 use crate::node::context::Context;
+use crate::node::links::Link;
 use crate::node::signal::{FetchClient, FetchResult, Signal};
 use crate::node::timers::Timer;
 use crate::node::{dials, links, neighbours};
 use crate::{buggify, planted, sometimes};
+use waiting::Waiting;
 
 /// A fetch, numbered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +72,7 @@ struct Wanted {
 #[derive(Debug, Default)]
 pub(crate) struct Fetches {
     fetches: BTreeMap<FetchId, Fetch>,
-    waiting: VecDeque<FetchId>,
+    waiting: Waiting,
 }
 
 /// Starts a fetch. Answered by [`Signal::Fetched`].
@@ -90,13 +95,16 @@ pub(crate) fn start(cx: &mut Context, order: Order) {
 /// Ends all fetches of clients that are gone.
 pub(crate) fn cancel(cx: &mut Context, gone: impl Fn(&FetchClient) -> bool) {
     let doomed = |(_, fetch): &(&FetchId, &Fetch)| gone(&fetch.order.client);
-    let ids: alloc::vec::Vec<FetchId> = cx.fetches.fetches.iter().filter(doomed).map(|(id, _)| *id).collect();
+    let ids: Vec<FetchId> = cx.fetches.fetches.iter().filter(doomed).map(|(id, _)| *id).collect();
+    let mut freed = BTreeSet::new();
     for id in ids {
-        take_back(cx, id, true);
+        freed.extend(take_back(cx, id, true).map(|wanted| wanted.node));
         cx.fetches.fetches.remove(&id);
+        cx.fetches.waiting.remove(id);
     }
-    cx.fetches.waiting.retain(|id| cx.fetches.fetches.contains_key(id));
-    place_waiting(cx);
+    for node in freed {
+        use_room(cx, node);
+    }
 }
 
 /// The best holder to ask now: connected, not tried, not slow, with the least outstanding.
@@ -117,9 +125,7 @@ fn choose(cx: &mut Context, id: FetchId) -> Choice {
     for (node, id) in linked {
         any = true;
         let Some(link) = cx.links.get(id) else { continue };
-        let free = link.wants.len() < WANTS_MAX
-            && (link.wanted_bytes == 0 || link.wanted_bytes + u64::from(fetch.order.len) <= WANTED_BYTES_MAX);
-        if fetch.timed_out.contains(&node) || !free {
+        if fetch.timed_out.contains(&node) || !has_room(link, fetch.order.len) {
             continue;
         }
         let rank = (link.slow_until > now, link.wanted_bytes, id);
@@ -139,14 +145,21 @@ fn choose(cx: &mut Context, id: FetchId) -> Choice {
     }
 }
 
+/// Whether `len` bytes more can be wanted over a link.
+fn has_room(link: &Link, len: u32) -> bool {
+    let is_small_enough = link.wanted_bytes == 0 || link.wanted_bytes + u64::from(len) <= WANTED_BYTES_MAX;
+    link.wants.len() < WANTS_MAX && is_small_enough
+}
+
 fn place(cx: &mut Context, id: FetchId) {
+    cx.fetches.waiting.remove(id);
     if !cx.fetches.fetches.contains_key(&id) {
         return;
     }
     match choose(cx, id) {
         Choice::Ask(link) => want(cx, id, link),
         Choice::Wait => wait_or_new_round(cx, id),
-        Choice::Nobody if call(cx, id) => cx.fetches.waiting.push_back(id),
+        Choice::Nobody if call(cx, id) => wait(cx, id),
         Choice::Nobody if widen(cx, id) => place(cx, id),
         Choice::Nobody => finish(cx, id, FetchResult::Nowhere),
     }
@@ -182,13 +195,10 @@ fn call(cx: &mut Context, id: FetchId) -> bool {
 
 /// A node has come, or does not come: whatever waits for it goes on.
 pub(crate) fn on_come(cx: &mut Context, node: NodeId) {
-    let mut has_waited = false;
     for fetch in cx.fetches.fetches.values_mut() {
-        has_waited |= fetch.coming.remove(&node);
+        fetch.coming.remove(&node);
     }
-    if has_waited {
-        place_waiting(cx);
-    }
+    place_all_for(cx, node);
 }
 
 /// Nobody who is likely to have it gives it: from now on everybody who can be asked is. False if they are already.
@@ -211,7 +221,7 @@ fn wait_or_new_round(cx: &mut Context, id: FetchId) {
     let left = fetch.order.holders.iter().filter(|node| !fetch.without.contains(node) && cx.links.of(**node).is_some());
     let all_timed_out = left.clone().all(|node| fetch.timed_out.contains(node));
     if all_timed_out && call(cx, id) {
-        return cx.fetches.waiting.push_back(id);
+        return wait(cx, id);
     }
     let Some(fetch) = cx.fetches.fetches.get_mut(&id) else { return };
     if all_timed_out && fetch.order.wide {
@@ -226,7 +236,13 @@ fn wait_or_new_round(cx: &mut Context, id: FetchId) {
         fetch.timed_out.clear();
         return place(cx, id);
     }
-    cx.fetches.waiting.push_back(id);
+    wait(cx, id);
+}
+
+fn wait(cx: &mut Context, id: FetchId) {
+    let Some(fetch) = cx.fetches.fetches.get(&id) else { return };
+    let left = fetch.order.holders.iter().filter(|node| !fetch.without.contains(node)).copied().collect();
+    cx.fetches.waiting.insert(id, left);
 }
 
 fn want(cx: &mut Context, id: FetchId, link_id: LinkId) {
@@ -271,10 +287,27 @@ fn finish(cx: &mut Context, id: FetchId, result: FetchResult) {
     }
 }
 
-/// Tries all fetches that wait for a peer to have room.
-fn place_waiting(cx: &mut Context) {
-    for _ in 0..cx.fetches.waiting.len() {
-        let Some(id) = cx.fetches.waiting.pop_front() else { break };
+/// A peer has room: those that wait for it are placed, the oldest first, while it has.
+fn use_room(cx: &mut Context, node: NodeId) {
+    let mut last = None;
+    while let Some(id) = cx.fetches.waiting.next_for(node, last) {
+        last = Some(id);
+        let Some(link) = cx.links.of(node).and_then(|link| cx.links.get(link)) else { return };
+        let Some(fetch) = cx.fetches.fetches.get(&id) else { continue };
+        if !has_room(link, fetch.order.len) {
+            return;
+        }
+        if !fetch.timed_out.contains(&node) {
+            place(cx, id);
+        }
+    }
+}
+
+/// A peer has come or gone, or does not come: all that wait for it look around anew.
+fn place_all_for(cx: &mut Context, node: NodeId) {
+    let mut last = None;
+    while let Some(id) = cx.fetches.waiting.next_for(node, last) {
+        last = Some(id);
         place(cx, id);
     }
 }
@@ -308,24 +341,24 @@ pub(crate) fn on_data(cx: &mut Context, link_id: LinkId, want: u64, offset: u32,
         _ => sometimes!(cx.simulation, "fetch.from-a-third-peer"),
     }
     if let Some(wanted) = take_back(cx, id, false) {
-        finish(cx, id, FetchResult::Got { from: wanted.node, data: wanted.data });
+        let node = wanted.node;
+        finish(cx, id, FetchResult::Got { from: node, data: wanted.data });
+        use_room(cx, node);
     }
-    place_waiting(cx);
 }
 
 /// The peer does not have it.
 pub(crate) fn on_unavailable(cx: &mut Context, link_id: LinkId, want: u64) {
     let Some(&id) = cx.links.get(link_id).and_then(|link| link.wants.get(&want)) else { return };
-    if let Some(wanted) = take_back(cx, id, false) {
-        if let Some(fetch) = cx.fetches.fetches.get_mut(&id) {
-            fetch.without.insert(wanted.node);
-        }
-        if planted!(cx.simulation, FetchAsksOnce) {
-            finish(cx, id, FetchResult::Nowhere);
-        }
-        place(cx, id);
+    let Some(wanted) = take_back(cx, id, false) else { return };
+    if let Some(fetch) = cx.fetches.fetches.get_mut(&id) {
+        fetch.without.insert(wanted.node);
     }
-    place_waiting(cx);
+    if planted!(cx.simulation, FetchAsksOnce) {
+        finish(cx, id, FetchResult::Nowhere);
+    }
+    place(cx, id);
+    use_room(cx, wanted.node);
 }
 
 /// Nothing came for too long: ask somebody else. As long as data of other wants flows, this one is only queued behind them.
@@ -334,7 +367,7 @@ pub(crate) fn on_timeout(cx: &mut Context, id: FetchId) {
     if let Some(fetch) = coming {
         // Those that should come do not.
         fetch.coming.clear();
-        return place_waiting(cx);
+        return place(cx, id);
     }
     let link = cx.fetches.fetches.get(&id).and_then(|fetch| fetch.wanted.as_ref()).map(|wanted| wanted.link);
     let last_data = link.and_then(|link| cx.links.get(link)).map(|link| link.last_data).unwrap_or_default();
@@ -351,7 +384,7 @@ pub(crate) fn on_timeout(cx: &mut Context, id: FetchId) {
         fetch.timed_out.insert(wanted.node);
     }
     place(cx, id);
-    place_waiting(cx);
+    use_room(cx, wanted.node);
 }
 
 /// A link is gone, and with it its wants.
@@ -364,5 +397,5 @@ pub(crate) fn on_link_gone(cx: &mut Context, node: NodeId, ids: impl Iterator<It
         }
         place(cx, id);
     }
-    place_waiting(cx);
+    place_all_for(cx, node);
 }

@@ -147,6 +147,8 @@ struct Page {
     chunks: BTreeMap<ChunkId, u32>,
     queue: VecDeque<ChunkRef>,
     active: BTreeSet<ChunkId>,
+    /// Their bytes.
+    active_bytes: u64,
     attempts: u32,
 }
 
@@ -175,10 +177,7 @@ pub(crate) const OPERATIONS_MAX: u64 = ACTIVE_MAX as u64 + ACTIVE_BYTES_MAX / BL
 /// What of their limits is used.
 pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
     let waiting = cx.pulls.waiting.len();
-    let of_page = |page: &Page| -> u64 {
-        page.active.iter().filter_map(|id| page.chunks.get(id)).map(|len| u64::from(*len)).sum()
-    };
-    let bytes = cx.pulls.pulls.values().filter_map(|pull| pull.page.as_ref()).map(of_page).sum();
+    let bytes = cx.pulls.pulls.values().filter_map(|pull| pull.page.as_ref()).map(|page| page.active_bytes).sum();
     [
         ("pulls", (cx.pulls.pulls.len() - waiting) as u64, ACTIVE_MAX as u64),
         ("pulls waiting", waiting as u64, WAITING_MAX as u64),
@@ -365,6 +364,7 @@ pub(crate) fn on_page(cx: &mut Context, id: PullId, result: Result<LoadedPage, P
                 chunks,
                 queue: VecDeque::new(),
                 active: BTreeSet::new(),
+                active_bytes: 0,
                 attempts: 0,
             };
             let is_light = pull.part == Part::Light;
@@ -503,7 +503,7 @@ fn pump(cx: &mut Context, id: PullId) {
         let Some(Pull { client, page: Some(page), .. }) = cx.pulls.pulls.get(&id) else { return };
         let is_repair = client.is_repair();
         let Some(chunk) = page.queue.front().copied() else { break };
-        let active: u64 = page.active.iter().filter_map(|id| page.chunks.get(id)).map(|len| u64::from(*len)).sum();
+        let active = page.active_bytes;
         let one_by_one = buggify!(cx.simulation, "pull.one-chunk-at-a-time");
         if active > 0 && (one_by_one || active + u64::from(chunk.len) > window) {
             return;
@@ -513,7 +513,9 @@ fn pump(cx: &mut Context, id: PullId) {
         }
         let Some(Pull { record, holders, liars, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
         page.queue.pop_front();
-        page.active.insert(chunk.id);
+        if page.active.insert(chunk.id) {
+            page.active_bytes += u64::from(chunk.len);
+        }
         let order = fetch::Order {
             client: FetchClient::PullChunk(id, chunk.id),
             object: ObjectKey { owner: record.record.owner, id: ObjectId::Chunk(chunk.id) },
@@ -555,8 +557,10 @@ pub(crate) fn on_fetched(cx: &mut Context, id: PullId, chunk: ChunkId, result: F
 fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: NodeId, written: Result<bool, DiskError>) {
     let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
     let Some(page) = &mut pull.page else { return };
-    page.active.remove(&chunk);
     let len = page.chunks.get(&chunk).copied().unwrap_or_default();
+    if page.active.remove(&chunk) {
+        page.active_bytes -= u64::from(len);
+    }
     match written {
         Ok(_) => {
             pull.fetched_bytes += u64::from(len);
