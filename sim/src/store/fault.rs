@@ -73,7 +73,7 @@ pub enum Fault {
         #[serde(default)]
         part: DiskPart,
     },
-    /// Syncs fail.
+    /// Syncs fail. A node that met it acknowledges nothing more; when the fault ends, it is started again.
     SyncErrors {
         node: usize,
         per_mille: u32,

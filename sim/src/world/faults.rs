@@ -173,9 +173,12 @@ impl World {
             Fault::LostDirSyncs { node } => self.end_lost_dir_syncs(id, *node),
             Fault::ReadErrors { node, .. }
             | Fault::WriteErrors { node, .. }
-            | Fault::SyncErrors { node, .. }
             | Fault::SlowDisk { node, .. }
             | Fault::Misdirected { node, .. } => drop(self.hosts[*node].disk_faults.remove(&id)),
+            Fault::SyncErrors { node, .. } => {
+                self.hosts[*node].disk_faults.remove(&id);
+                self.restart_if_degraded(*node);
+            }
             Fault::StalledDisk { node } => {
                 self.hosts[*node].disk_faults.remove(&id);
                 self.resume_disk(*node);
@@ -185,6 +188,14 @@ impl World {
                 self.measure_disk(*node);
             }
             Fault::Liar { node, .. } => drop(self.hosts[*node].liars.remove(&id)),
+        }
+    }
+
+    /// Whoever mends a disk starts the node again whose syncs failed on it: until then it acknowledges nothing.
+    fn restart_if_degraded(&mut self, node: usize) {
+        if self.hosts[node].process.is_some() && self.hosts[node].disk.is_degraded() {
+            self.kill(node, false);
+            self.boot(node);
         }
     }
 
