@@ -1,13 +1,10 @@
 //! Data folders: made once, used by one process, refused when they are not what they should be.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-use crate::harness::{Cluster, Finished, command, run};
+use crate::harness::{Cluster, Finished, on_a_terminal, run};
 
 /// What a node that cannot start says.
 #[track_caller]
@@ -40,31 +37,13 @@ fn a_new_folder_is_private_and_its_phrase_is_shown_once() {
     assert!(recovered.get("phrase").is_none(), "whoever typed it knows it");
 }
 
-/// Runs a command with a terminal as its output; what the terminal shows.
-fn on_a_terminal(data: &Path, args: &[&str]) -> String {
-    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&controller).unwrap();
-    unlockpt(&controller).unwrap();
-    let name = ptsname(&controller, Vec::new()).unwrap();
-    let terminal = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    let mut forever = command();
-    forever.arg("--data").arg(data).args(args).stdout(terminal);
-    let mut child = forever.spawn().unwrap();
-    // The test's own handle of the terminal, or the terminal would never end.
-    drop(forever);
-    let mut shown = Vec::new();
-    // A terminal that everybody has closed ends in an error.
-    let _ = File::from(controller).read_to_end(&mut shown);
-    assert!(child.wait().unwrap().success());
-    String::from_utf8(shown).unwrap()
-}
-
 #[test]
 fn the_phrase_is_shown_again_on_a_terminal() {
     let cluster = Cluster::empty();
     let data = cluster.path("node");
     let made = init(&data, &[], "").json();
-    assert_eq!(on_a_terminal(&data, &["phrase"]).trim(), made["phrase"].as_str().unwrap());
+    let (code, shown) = on_a_terminal(&data, &["phrase"]);
+    assert_eq!((code, shown.trim()), (Some(0), made["phrase"].as_str().unwrap()));
 }
 
 #[test]

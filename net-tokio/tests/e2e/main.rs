@@ -21,6 +21,7 @@ mod put;
 mod record;
 mod restart;
 mod restore;
+mod scrub;
 mod share;
 mod space;
 mod strangers;

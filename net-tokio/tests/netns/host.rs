@@ -35,7 +35,7 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
 #[derive(Debug)]
 pub(crate) struct Host {
     namespace: String,
-    ip: String,
+    pub(crate) ip: String,
     pub(crate) data: PathBuf,
     pub(crate) phrase: String,
     /// Settings of its node, by their environment variables.

@@ -53,6 +53,14 @@ impl Lan {
         format!("10.77.0.{}", host + 1)
     }
 
+    /// Gives a host another address, and says which.
+    pub(crate) fn renumber(&self, host: usize) -> String {
+        let (namespace, ip) = (self.namespace(host), format!("10.77.0.{}", host + 101));
+        run("ip", &["-n", &namespace, "address", "flush", "dev", "eth0", "scope", "global"]).unwrap();
+        run("ip", &["-n", &namespace, "address", "add", &format!("{ip}/24"), "dev", "eth0"]).unwrap();
+        ip
+    }
+
     fn on_switch(&self, args: &[&str]) {
         let switch = self.switch();
         run("ip", &[&["-n", &switch], args].concat()).unwrap();

@@ -13,8 +13,8 @@ use host::{Host, eventually};
 use lan::Lan;
 use serde_json::Value;
 
-/// Five nodes that know each other through the first, after all have met.
-fn five(settings: &[(&str, &str)]) -> Option<(Lan, Vec<Host>)> {
+/// Five hosts of one cluster, whose nodes do not run yet.
+fn five_hosts(settings: &[(&str, &str)]) -> Option<(Lan, Vec<Host>)> {
     let lan = Lan::build(5)?;
     let mut hosts: Vec<Host> = Vec::new();
     for number in 0..5 {
@@ -23,12 +23,29 @@ fn five(settings: &[(&str, &str)]) -> Option<(Lan, Vec<Host>)> {
         let key = hosts.first().map(|host| host.data.join("cluster.key"));
         let mut host = Host::init(&lan, number, key.as_deref(), phrase.as_deref());
         host.settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        host.start(hosts.first());
         hosts.push(host);
     }
-    for host in &hosts {
-        eventually("all to have met", || (host.status()["peers_connected"] == 4).then_some(()));
+    Some((lan, hosts))
+}
+
+#[track_caller]
+fn wait_until_all_have_met(hosts: &[Host]) {
+    for host in hosts {
+        eventually("all to have met", || (host.status()["peers_connected"] == hosts.len() - 1).then_some(()));
     }
+}
+
+/// Five nodes that know each other through the first, after all have met.
+fn five(settings: &[(&str, &str)]) -> Option<(Lan, Vec<Host>)> {
+    let (lan, mut hosts) = five_hosts(settings)?;
+    for number in 0..hosts.len() {
+        let (first, rest) = hosts.split_at_mut(1);
+        match number.checked_sub(1) {
+            Some(other) => rest[other].start(Some(&first[0])),
+            None => first[0].start(None),
+        }
+    }
+    wait_until_all_have_met(&hosts);
     Some((lan, hosts))
 }
 
@@ -126,4 +143,40 @@ fn files_come_through_a_slow_and_lossy_network() {
     assert!(hosts[3].get("large") == content);
     hosts[3].run(&["rm", "large"]).exits(0);
     eventually("the first to know of the delete", || names(&hosts[0]).is_empty().then_some(()));
+}
+
+#[test]
+fn nodes_of_one_local_network_find_each_other_without_an_address() {
+    let Some((_lan, mut hosts)) = five_hosts(&[("FOREVER_MDNS", "true")]) else { return };
+    for host in &mut hosts {
+        host.start(None);
+    }
+    wait_until_all_have_met(&hosts);
+    hosts[0].put("found", b"by multicast");
+    eventually("the second device to know it", || names(&hosts[3]).contains("found").then_some(()));
+    assert_eq!(hosts[3].get("found"), b"by multicast");
+}
+
+#[test]
+fn a_cluster_that_comes_back_at_other_addresses_remembers_the_one_that_stayed() {
+    let Some((lan, mut hosts)) = five(&[]) else { return };
+    hosts[0].put("kept", b"from before the move");
+    hosts.iter_mut().for_each(Host::kill);
+    for (number, host) in hosts.iter_mut().enumerate().skip(1) {
+        host.ip = lan.renumber(number);
+    }
+    // Nobody is told of anybody: what they know of each other is on their disks.
+    for host in hosts.iter_mut().rev() {
+        host.start(None);
+    }
+    wait_until_all_have_met(&hosts);
+    assert_eq!(hosts[3].get("kept"), b"from before the move");
+    // The one that stayed moves as well, and the others remember each other.
+    hosts.iter_mut().for_each(Host::kill);
+    hosts[0].ip = lan.renumber(0);
+    for host in &mut hosts {
+        host.start(None);
+    }
+    wait_until_all_have_met(&hosts);
+    assert_eq!(hosts[3].get("kept"), b"from before the move");
 }

@@ -1,13 +1,15 @@
 //! The `forever` program as a child process.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read as _, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
 use super::SOON;
@@ -45,6 +47,24 @@ pub(crate) fn command_on<S: AsRef<OsStr>>(data: &Path, args: &[S]) -> Command {
 #[track_caller]
 pub(crate) fn run<S: AsRef<OsStr>>(data: &Path, args: &[S], stdin: &[u8]) -> Finished {
     Finished::of(spawn(command_on(data, args)), stdin)
+}
+
+/// Runs a command with a terminal for its output: how it ends, and all that the terminal shows.
+pub(crate) fn on_a_terminal(data: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let name = ptsname(&controller, Vec::new()).unwrap();
+    let terminal = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let mut forever = command();
+    forever.arg("--data").arg(data).args(args).stderr(terminal.try_clone().unwrap()).stdout(terminal);
+    let mut child = forever.spawn().unwrap();
+    // The test's own handles of the terminal, or the terminal would never end.
+    drop(forever);
+    let mut shown = Vec::new();
+    // A terminal that everybody has closed ends in an error.
+    let _ = File::from(controller).read_to_end(&mut shown);
+    (child.wait().unwrap().code(), String::from_utf8(shown).unwrap())
 }
 
 pub(crate) fn signal(child: &Child, signal: Signal) {

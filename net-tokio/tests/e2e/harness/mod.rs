@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use cli::{Finished, command, command_on, finish, run, spawn};
+pub(crate) use cli::{Finished, command, command_on, finish, on_a_terminal, run, spawn};
 pub(crate) use cluster::Cluster;
 pub(crate) use http::Http;
 pub(crate) use node::Node;
