@@ -136,6 +136,24 @@ pub(crate) fn place_of(cx: &mut Context, node: NodeId, group: Group) -> Option<u
     ranked(cx, group).place_of(node)
 }
 
+/// The same for each group of a bucket (see [`bucket_of`](crate::reconcile::bucket_of)), in their order.
+pub(crate) fn places_in(cx: &mut Context, bucket: u8, node: NodeId) -> Vec<Option<usize>> {
+    let group = |place| Group(u16::from_be_bytes([bucket, place]));
+    let all = group(0)..=group(u8::MAX);
+    let count = usize::from(u8::MAX) + 1;
+    if cx.cluster.ranks.range(all.clone()).count() < count || planted!(cx.simulation, RankByReachable) {
+        for place in 0..=u8::MAX {
+            ranked(cx, group(place));
+        }
+    }
+    let Cluster { candidates, ranks, .. } = &cx.cluster;
+    let Ok(candidate) = candidates.binary_search_by_key(&node, |candidate| candidate.node) else {
+        return alloc::vec![None; count];
+    };
+    let place_in = |order: &[u16]| order.iter().position(|place| usize::from(*place) == candidate);
+    ranks.range(all).map(|(_, order)| place_in(order)).collect()
+}
+
 /// The first so many in the rank list of a group, best first; this node may be among them.
 pub(crate) fn first(cx: &mut Context, group: Group, count: usize) -> Vec<NodeId> {
     ranked(cx, group).nodes().take(count).collect()

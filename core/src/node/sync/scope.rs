@@ -64,8 +64,18 @@ pub(super) fn belongs(replicas: Replicas, level: u16) -> bool {
 /// From how many replicas on a node holds a group: its place in the rank list.
 fn level_of(cx: &mut Context, node: NodeId, group: Group) -> u16 {
     let place = cluster::place_of(cx, node, group);
+    level_at(cx, place)
+}
+
+fn level_at(cx: &Context, place: Option<usize>) -> u16 {
     let first = if planted!(cx.simulation, LastHolderNotCompared) { 2 } else { 1 };
     place.and_then(|place| u16::try_from(place + first).ok()).unwrap_or(LEVEL_NONE)
+}
+
+/// [`level_of`] for each group of a bucket.
+fn levels_in(cx: &mut Context, bucket: u8, node: NodeId) -> impl Iterator<Item = u16> {
+    let places = cluster::places_in(cx, bucket, node);
+    places.into_iter().map(|place| level_at(cx, place))
 }
 
 /// From how many replicas on two nodes both hold a group.
@@ -142,11 +152,13 @@ pub(super) struct Ranges {
 /// What to read of a part of a set.
 pub(super) fn range(cx: &mut Context, node: NodeId, task: Task) -> Ranges {
     let Task { scope, bucket, from, to } = task;
-    let groups = (0..=u8::MAX).map(|place| Group(u16::from_be_bytes([bucket, place])));
     let all = SetRange { bucket, from, to, owner: None, levels: Vec::new() };
+    let me = cx.me;
+    let mine = |cx: &mut Context| -> Vec<u16> { levels_in(cx, bucket, me).collect() };
     match scope {
         Scope::Shared => {
-            let levels: Vec<u16> = groups.map(|group| shared_level(cx, node, group)).collect();
+            let mine = mine(cx);
+            let levels = levels_in(cx, bucket, node).zip(mine).map(|(theirs, mine)| theirs.max(mine)).collect();
             let range = SetRange { levels, ..all };
             Ranges { mine: range.clone(), theirs: range }
         }
@@ -154,16 +166,15 @@ pub(super) fn range(cx: &mut Context, node: NodeId, task: Task) -> Ranges {
             // Of the own owner the peer may have more than it should: that is told, too.
             let theirs = SetRange { owner: Some(cx.owner), ..all };
             let everything = is_device_of_mine(cx, node);
-            let levels = if everything { Vec::new() } else { groups.map(|group| level_of(cx, node, group)).collect() };
+            let levels = if everything { Vec::new() } else { levels_in(cx, bucket, node).collect() };
             Ranges { mine: SetRange { levels, ..theirs.clone() }, theirs }
         }
         Scope::Astray => {
-            let of_peer = |group| {
-                let Levels { least, below } = levels(cx, Selection::Astray(node), group);
-                // What both are to have is read along with it where versions of a name are kept on different numbers of nodes.
-                if least < below { least } else { LEVEL_NONE }
-            };
-            let range = SetRange { levels: groups.map(of_peer).collect(), ..all };
+            let mine = mine(cx);
+            // What both are to have is read along with it where versions of a name are kept on different numbers of nodes.
+            let of_peer = |(theirs, mine)| if theirs < mine { theirs } else { LEVEL_NONE };
+            let levels = levels_in(cx, bucket, node).zip(mine).map(of_peer).collect();
+            let range = SetRange { levels, ..all };
             Ranges { mine: range.clone(), theirs: range }
         }
     }
