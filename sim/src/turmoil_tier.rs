@@ -18,6 +18,7 @@ mod calls;
 mod clock;
 mod disk;
 mod faults;
+mod fsck;
 mod faulty_fs;
 mod gate;
 mod host;

@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod bounds;
 pub(crate) mod cached;
+mod checked;
 pub mod collection;
 pub mod confidentiality;
 pub mod convergence;
@@ -106,6 +107,7 @@ where
         Box::new(Judge(integrity::Integrity::default())),
         Box::new(Judge(holders::Holders::default())),
         Box::new(Judge(sums::Sums::default())),
+        Box::new(Judge(checked::Checked::default())),
         Box::new(Judge(links::Links::default())),
         Box::new(Judge(sessions::Sessions::default())),
         Box::new(Judge(authority::Authority::default())),

@@ -133,6 +133,9 @@ impl Copies {
             let mut held = 0;
             for other in (0..view.scenario().nodes.len()).filter(|other| *other != node) {
                 let holding = Self::holding(view, other, key, &version);
+                if view.is_gone(other) {
+                    continue;
+                }
                 let counts = self.history.is_untrusted(view, other)
                     || match holding {
                         Holding::Whole(_) => true,

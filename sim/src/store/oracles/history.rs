@@ -65,6 +65,9 @@ impl Operation {
             | OpKind::Evict { .. }
             | OpKind::Restore
             | OpKind::Scrub { .. }
+            | OpKind::Fsck
+            | OpKind::Leave
+            | OpKind::Forget { .. }
             | OpKind::Share { .. } => None,
         }
     }
@@ -103,7 +106,14 @@ fn file_of(what: &OpKind) -> Option<u32> {
         | OpKind::Versions { file }
         | OpKind::Evict { file }
         | OpKind::Share { file, .. } => Some(*file),
-        OpKind::List | OpKind::ListPart(_) | OpKind::Restore | OpKind::Scrub { .. } | OpKind::Redeem { .. } => None,
+        OpKind::List
+        | OpKind::ListPart(_)
+        | OpKind::Restore
+        | OpKind::Scrub { .. }
+        | OpKind::Fsck
+        | OpKind::Leave
+        | OpKind::Forget { .. }
+        | OpKind::Redeem { .. } => None,
     }
 }
 
@@ -353,7 +363,10 @@ fn outcome_of(result: &OpResult) -> Outcome {
         | OpResult::Evicted { .. }
         | OpResult::Shared(_)
         | OpResult::Restored(_)
-        | OpResult::Scrubbed(_) => Outcome::Answered,
+        | OpResult::Scrubbed(_)
+        | OpResult::Checked(_)
+        | OpResult::Left
+        | OpResult::Forgotten => Outcome::Answered,
         OpResult::Abandoned => Outcome::Unknown,
         OpResult::Failed(error) => match error {
             OpError::Down | OpError::NoTicket => Outcome::Refused,
@@ -389,10 +402,11 @@ pub(crate) fn is_out_of_place(view: &dyn View, node: usize, file: FileKey, limit
     !holders(view, name, limit).contains(&node)
 }
 
-/// The first so many in rank of all nodes for a name.
+/// The first so many in rank for a name, of all nodes that have not left or been written off.
 pub(crate) fn holders(view: &dyn View, name: NameId, limit: usize) -> Vec<usize> {
     let candidate = |node| Candidate { node: view.node_id(node), weight: 1, zone: String::new() };
-    let candidates: Vec<Candidate> = (0..view.scenario().nodes.len()).map(candidate).collect();
+    let members = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node));
+    let candidates: Vec<Candidate> = members.map(candidate).collect();
     let ranked = placement::rank(Group::of(name), &candidates);
     ranked.into_iter().take(limit).filter_map(|id| node_of(view, id)).collect()
 }

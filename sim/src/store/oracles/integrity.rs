@@ -340,6 +340,9 @@ impl Integrity {
             | OpResult::Evicted { .. }
             | OpResult::Restored(_)
             | OpResult::Scrubbed(_)
+            | OpResult::Checked(_)
+            | OpResult::Left
+            | OpResult::Forgotten
             | OpResult::Abandoned
             | OpResult::Failed(OpError::Down | OpError::Gone | OpError::NoTicket | OpError::Refused(_)) => Ok(()),
         }
