@@ -14,7 +14,7 @@ const ABSENCE: Site = Site::new("departures.absence");
 const LEAVE_PER_MILLE: u64 = 300;
 
 /// Of the scenarios with a node that is not healed, it goes for good during the plan and is written off in so many of a thousand.
-const FORGET_PER_MILLE: u64 = 700;
+const FORGET_PER_MILLE: u64 = 900;
 
 /// A node is away for long in so many of a thousand scenarios that have nodes enough.
 const ABSENCE_PER_MILLE: u64 = 300;
@@ -54,8 +54,11 @@ impl Departures {
         let mut departures = Self::default();
         if of.tier == Tier::World {
             let leaver = departures.leave(draws, of);
-            departures.forget(draws, of, leaver);
-            departures.absence(draws, of, leaver);
+            // Whoever owes a node that is away for long cannot leave.
+            if leaver.is_none() {
+                departures.forget(draws, of);
+                departures.absence(draws, of);
+            }
         }
         departures
     }
@@ -87,33 +90,32 @@ impl Departures {
             return None;
         }
         let node = *draw.pick(&leavers);
-        let at_us = share_of(of.shape, draw.between(350, 850));
+        let at_us = share_of(of.shape, draw.between(300, 650));
         self.ops.push((at_us, Op { node, what: OpKind::Leave }));
         self.away.push(Away { node, from_us: at_us, until_us: u64::MAX });
         Some(node)
     }
 
     /// A node that is not healed goes for good, and another writes it off.
-    fn forget(&mut self, draws: Draws, of: &Setting<'_>, leaver: Option<usize>) {
+    fn forget(&mut self, draws: Draws, of: &Setting<'_>) {
         let mut draw = draws.at(FORGET, 0, 0);
         let gone = (0..of.nodes.len()).find(|node| !of.core.contains(node));
         let Some(member) = gone.filter(|_| of.families.contains(&Family::Process)) else { return };
-        let stay: Vec<usize> = of.core.iter().copied().filter(|node| Some(*node) != leaver).collect();
-        if !draw.per_mille(FORGET_PER_MILLE) || stay.is_empty() {
+        if !draw.per_mille(FORGET_PER_MILLE) {
             return;
         }
-        let from_us = share_of(of.shape, draw.between(150, 500));
+        let from_us = share_of(of.shape, draw.between(100, 350));
         // By then nobody takes it for alive.
-        let forget_us = from_us + share_of(of.shape, draw.between(250, 400));
+        let forget_us = from_us + share_of(of.shape, draw.between(420, 550));
         self.faults.push((from_us, share_of(of.shape, 1_100), Fault::Crash { node: member }));
         self.away.push(Away { node: member, from_us, until_us: u64::MAX });
-        self.ops.push((forget_us, Op { node: *draw.pick(&stay), what: OpKind::Forget { member } }));
+        self.ops.push((forget_us, Op { node: *draw.pick(of.core), what: OpKind::Forget { member } }));
     }
 
     /// A node is away so long that others stand in for it; around its return one of them is away, too.
-    fn absence(&mut self, draws: Draws, of: &Setting<'_>, leaver: Option<usize>) {
+    fn absence(&mut self, draws: Draws, of: &Setting<'_>) {
         let mut draw = draws.at(ABSENCE, 0, 0);
-        let mut there: Vec<usize> = of.core.iter().copied().filter(|node| Some(*node) != leaver).collect();
+        let mut there = of.core.to_vec();
         draw.shuffle(&mut there);
         let is_possible = of.families.contains(&Family::Process) && there.len() > STAY_MIN + 1;
         if !draw.per_mille(ABSENCE_PER_MILLE) || !is_possible {
