@@ -20,7 +20,8 @@ fn a_node_that_leaves_hands_over_what_it_holds_and_is_not_started_again() {
     ran.assert_healed(&scenario);
     let view = ran.world.view();
     assert!(view.is_gone(4) && !view.is_up(4) && !view.is_core(4));
-    let holds_it = |node: &usize| view.contents(*node).records.iter().any(|held| held.chunks.as_ref().map(Vec::len) == Some(5));
+    let holds_it =
+        |node: &usize| view.contents(*node).records.iter().any(|held| held.chunks.as_ref().map(Vec::len) == Some(5));
     assert!((0..4).filter(holds_it).count() >= 3);
 }
 

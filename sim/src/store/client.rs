@@ -96,7 +96,9 @@ impl OpClient {
             // Tiers have a disk checked beside its node: this is not asked of one.
             OpKind::Fsck => Command::Status,
             OpKind::Leave => Command::Leave,
-            OpKind::Forget { .. } => Command::Forget { node: asked.member.expect("whoever writes a node off knows it") },
+            OpKind::Forget { .. } => {
+                Command::Forget { node: asked.member.expect("whoever writes a node off knows it") }
+            }
             OpKind::Share { file, valid_ms, .. } => {
                 Command::Share { name: names::of(*file), version: asked.version, valid_ms: *valid_ms }
             }

@@ -15,10 +15,10 @@ use forever_core::record::Retention;
 use forever_core::simulation::Simulation;
 
 use super::scenario::know_each_other;
-use departures::{Departures, Setting};
 use super::{Engine, Family, NodeSpec, Scenario, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Plan;
+use departures::{Departures, Setting};
 
 const NODES: Site = Site::new("scenario.nodes");
 const OWNERS: Site = Site::new("scenario.owners");
@@ -53,8 +53,7 @@ impl Scenario {
         }
         let core = draw_core(draws, shape, &nodes);
         let victims = faults::victims(draws, nodes.len());
-        let setting =
-            Setting { tier, shape, nodes: &nodes, core: &core, families: &families, victims: &victims };
+        let setting = Setting { tier, shape, nodes: &nodes, core: &core, families: &families, victims: &victims };
         let departures = Departures::draw(draws, &setting);
         let faults = faults::draw(draws, &setting, departures.faults());
         let ops = ops::draw(draws, &setting, &config, &faults, departures);

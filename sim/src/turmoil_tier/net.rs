@@ -80,7 +80,8 @@ impl Net for TurmoilNet {
     }
 
     async fn connect(&self, address: &str) -> io::Result<TurmoilStream> {
-        let remote = address.split_once(':').and_then(|(host, _)| node_of(host).or_else(|| node_at(host.parse().ok()?)));
+        let remote =
+            address.split_once(':').and_then(|(host, _)| node_of(host).or_else(|| node_at(host.parse().ok()?)));
         if let Some(remote) = remote {
             self.wire.note_traffic(self.node, remote);
         }

@@ -228,7 +228,10 @@ impl World {
             (Cargo::Ready, EndState::Making) => {
                 conn.ends[side].state = EndState::Open;
                 let from = conn.ends[1 - side].host;
-                let (node, remote) = (self.hosts[from].id, format!("{}:{}", host_name(from, self.hosts[from].moves), 32_768 + number % 16_384));
+                let (node, remote) = (
+                    self.hosts[from].id,
+                    format!("{}:{}", host_name(from, self.hosts[from].moves), 32_768 + number % 16_384),
+                );
                 self.input(host, Input::Connected { link, node, dial: None, remote });
             }
             (Cargo::Frame(nth, frame), EndState::Open) => {

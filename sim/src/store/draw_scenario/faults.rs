@@ -4,8 +4,8 @@
 //! destroyed disk all must still be readable, and that is what nearly all seeds hold the store to.
 
 use super::super::scenario::know_each_other;
-use super::departures::Setting;
 use super::super::{Approach, DiskPart, Family, Fault, Lie, NodeSpec, Tier};
+use super::departures::Setting;
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Spanned;
 

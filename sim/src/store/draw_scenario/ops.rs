@@ -4,8 +4,8 @@ use forever_core::config::Config;
 use forever_core::manifest::PAGE_ENTRIES_MAX;
 
 use super::super::names::FOLDERS;
-use super::departures::{Departures, Setting};
 use super::super::{Content, Family, Fault, Length, NodeSpec, Op, OpKind, Part, Range, Reader, Said, Shape};
+use super::departures::{Departures, Setting};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::{Spanned, Timed};
 

@@ -28,8 +28,7 @@ fn every_scenario_keeps_to_its_shape() {
             assert!(scenario.plan.ops.iter().all(|op| op.what.node < count && op.at_us < scenario.plan.end_us));
             assert!(scenario.core.len() >= 2 && is_connected(&scenario.nodes, &scenario.core));
             assert!(is_connected(&scenario.nodes, &(0..count).collect::<Vec<_>>()));
-            let has_faults =
-                scenario.families.iter().any(|family| !matches!(family, Family::Buggify | Family::Moved));
+            let has_faults = scenario.families.iter().any(|family| !matches!(family, Family::Buggify | Family::Moved));
             assert_eq!(scenario.plan.faults.len() >= shape.faults.0 as usize, has_faults, "seed {seed}");
             let moves = scenario.plan.faults.iter().filter(|fault| fault.what.family() == "moved").count();
             let (moved, least) = (scenario.families.contains(&Family::Moved), if has_faults { 0 } else { 12 });

@@ -25,7 +25,10 @@ impl Checked {
         }
         let was_destroyed = |chunk: &BlobKey| self.history.is_destroyed(node, 0, std::slice::from_ref(chunk));
         if let Some(blob) = lost.iter().find(|chunk| !was_destroyed(chunk)) {
-            return Err(format!("a check of node {node} says that chunk {} is lost, and nothing destroyed it", blob.chunk));
+            return Err(format!(
+                "a check of node {node} says that chunk {} is lost, and nothing destroyed it",
+                blob.chunk
+            ));
         }
         match fsck::lost(&view.contents(node)).iter().find(|chunk| !lost.contains(chunk)) {
             Some(blob) => Err(format!("a check of node {node} says nothing of chunk {}, which is lost", blob.chunk)),

@@ -176,7 +176,8 @@ impl Durability {
         let others: Vec<usize> = others.into_iter().filter(|node| !view.is_gone(*node)).collect();
         for ((key, version), stored) in &mut self.stored {
             let Some((owner, name)) = history::address(view, *key) else { continue };
-            let is_whole = |view: &mut dyn View, node| matches!(view.holding(node, owner, name, version), Holding::Whole(_));
+            let is_whole =
+                |view: &mut dyn View, node| matches!(view.holding(node, owner, name, version), Holding::Whole(_));
             if !stored.holders.iter().any(|(node, _)| *node == leaver) || !is_whole(view, leaver) {
                 continue;
             }
