@@ -18,6 +18,7 @@ mod holders;
 pub mod integrity;
 mod keeping;
 mod links;
+mod members;
 pub(crate) mod mended;
 pub(crate) mod placed;
 mod restores;
@@ -119,6 +120,7 @@ where
         Box::new(Judge(resurrection::Resurrection::default())),
         Box::new(Judge(cached::Cached::default())),
         Box::new(Judge(convergence::Convergence::default())),
+        Box::new(Judge(members::Members::default())),
         Box::new(Judge(mended::Mended::default())),
         Box::new(Judge(placed::Placed::default())),
         Box::new(Judge(collection::Collection::default())),

@@ -154,6 +154,8 @@ pub(crate) struct History {
     /// What was destroyed: at which event, on which node's disk.
     pub(crate) losses: Vec<(u64, usize, DiskLoss)>,
     pub(crate) healed: Option<(u64, Duration)>,
+    /// The nodes that were told to leave, whether or not they have.
+    leavers: BTreeSet<usize>,
     /// The tickets that were made, by their numbers.
     pub(crate) tickets: BTreeMap<u32, Ticketed>,
     /// Since when a node has treated another as a peer, in its present life: by the one, then by the other. Looked at for every
@@ -180,6 +182,9 @@ impl History {
         match event {
             Event::Started { op, what, asked } => {
                 let of_judge = self.healed.is_some();
+                if what.what == OpKind::Leave {
+                    self.leavers.insert(what.node);
+                }
                 let own = (view.scenario().nodes[what.node].owner, file_of(&what.what));
                 let ticketed =
                     if let OpKind::Redeem { ticket, .. } = &what.what { self.tickets.get(ticket) } else { None };
@@ -344,6 +349,13 @@ impl History {
         let Some(address) = address(view, file) else { return false };
         let age = keeping::latest(view, self.at);
         keeping::is_obsolete(&view.contents(node), address, version, age)
+    }
+
+    /// Whether what a node has of a file may be out of place there ([`is_out_of_place`]), or was while the node was about to leave: placement
+    /// passes that over, whether or not it leaves in the end.
+    pub(crate) fn may_be_out_of_place(&self, view: &dyn View, node: usize, file: FileKey, limit: usize) -> bool {
+        let is_others = view.scenario().nodes[node].owner != file.0;
+        is_out_of_place(view, node, file, limit) || is_others && self.leavers.contains(&node)
     }
 
     /// Whether the whole of a node's disk was destroyed from an event on.
