@@ -56,7 +56,7 @@ fn seeds_differ_in_families_kinds_knobs_and_topology() {
     }
     assert!(some(&|scenario| scenario.plan.faults.is_empty()));
     assert!(some(&|scenario| scenario.core.len() == scenario.nodes.len()));
-    for kind in ["delete", "list", "stat", "versions", "evict", "restore"] {
+    for kind in ["delete", "list", "stat", "versions", "evict", "restore", "leave", "forget", "fsck"] {
         assert!(some(&|scenario| scenario.plan.ops.iter().any(|op| op.what.family() == kind)), "{kind}");
     }
     let shares = |scenario: &Scenario| {
@@ -65,7 +65,7 @@ fn seeds_differ_in_families_kinds_knobs_and_topology() {
     };
     assert!(some(&shares), "two devices of one owner");
     let names: BTreeSet<&str> = scenarios.iter().flat_map(|s| &s.plan.faults).map(|fault| fault.what.name()).collect();
-    assert_eq!(names.len(), 27, "all that works in World: {names:?}");
+    assert_eq!(names.len(), 28, "all that works in World: {names:?}");
 }
 
 #[test]
