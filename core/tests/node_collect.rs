@@ -90,6 +90,32 @@ fn a_version_that_is_no_longer_kept_goes_everywhere_with_all_that_only_it_needs(
     assert_eq!(world.get(2, "file").unwrap(), content(5_000, 3));
 }
 
+/// Whoever stores a page says that it is no longer doomed. If that comes between the look at the page and the commit that would take
+/// it away, that changes nothing.
+#[test]
+fn a_page_that_is_stored_again_just_before_it_would_have_gone_stays() {
+    let mut world = World::with(2, keeping(1, 0));
+    world.put(1, "file", &content(3_000, 1)).unwrap();
+    soon(&mut world);
+    world.put(1, "file", &content(2_000, 2)).unwrap();
+    let doomed = |world: &mut World| world.disk(0).index.keys().find(|key| key.starts_with(b"D")).cloned();
+    let mut is_looked_at = false;
+    for _ in 0..200_000 {
+        world.run_for(Duration::from_micros(10));
+        let outputs = format!("{:?}", world.take_trace(0));
+        if let (true, Some(key)) = (outputs.contains("CheckPage"), doomed(&mut world)) {
+            world.disk(0).index.remove(&key);
+            is_looked_at = true;
+            break;
+        }
+    }
+    assert!(is_looked_at);
+    soon(&mut world);
+    assert_eq!(rows(&mut world, 0), "R1 P2 F5", "the page and its references are there");
+    assert_eq!(blobs(&mut world, 0), 5, "and its chunks");
+    assert_eq!(rows(&mut world, 1), "R1 P1 F2");
+}
+
 #[test]
 fn an_old_version_that_is_kept_can_be_read() {
     let mut world = World::with(2, keeping(2, 0));

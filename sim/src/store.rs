@@ -8,6 +8,7 @@ mod client;
 mod draw_scenario;
 mod event;
 mod fault;
+pub(crate) mod fsck;
 pub mod inspect;
 pub(crate) mod judge;
 mod known;

@@ -19,6 +19,7 @@ mod clock;
 mod disk;
 mod faults;
 mod faulty_fs;
+mod fsck;
 mod gate;
 mod host;
 mod make;

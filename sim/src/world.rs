@@ -16,6 +16,7 @@
 //! | `disk`, `storage` | disks in memory; operations over time and what goes wrong with them |
 //! | `work`, `signatures` | pure work, and what was signed, remembered |
 //! | `callers`, `settle` | operations of the plan, and those of the judge at the end |
+//! | `parting` | nodes that leave, and those that are written off |
 //! | `faults`, `ways` | how each fault begins and ends; what it does to the ways between hosts |
 //! | `view` | what oracles see |
 
@@ -43,6 +44,7 @@ pub mod disk;
 mod faults;
 mod host;
 mod net;
+mod parting;
 mod process;
 mod queue;
 mod record;
@@ -92,6 +94,8 @@ pub struct World {
     stalled: BTreeMap<usize, Vec<Happening>>,
     phase: Phase,
     placed: Placed,
+    /// The nodes that have left the cluster or were written off.
+    gone: BTreeSet<usize>,
     /// The interesting states that nodes have reached.
     probes: BTreeSet<&'static str>,
     watches_frames: bool,
@@ -104,6 +108,8 @@ pub struct World {
 enum Happening {
     /// A node is started for the first time.
     Boot { host: usize },
+    /// A process that has nothing to do any more ends.
+    Exit { host: usize, life: u32 },
     /// A node's deadline is due.
     Wake { host: usize, life: u32 },
     /// A node is told something.
@@ -170,6 +176,7 @@ impl World {
             stalled: BTreeMap::new(),
             phase: Phase::Plan,
             placed: None,
+            gone: BTreeSet::new(),
             probes: BTreeSet::new(),
             watches_frames: true,
             events: Vec::new(),
@@ -236,6 +243,7 @@ impl World {
             Happening::DialTimeout { conn } => end(conn, 0),
             Happening::AdmitTimeout { conn } => end(conn, 1),
             Happening::Wake { .. }
+            | Happening::Exit { .. }
             | Happening::Input { .. }
             | Happening::Disk { .. }
             | Happening::Work { .. }
@@ -270,6 +278,7 @@ impl World {
         }
         match happening {
             Happening::Boot { host } => self.boot(host),
+            Happening::Exit { host, .. } => self.kill(host, false),
             Happening::Wake { host, .. } => self.wake(host),
             Happening::Input { host, input, .. } => self.input(host, *input),
             Happening::Sent { conn, side } => self.sent(conn, side),
@@ -294,6 +303,7 @@ impl Happening {
     fn life(&self) -> Option<(usize, u32)> {
         match self {
             Self::Wake { host, life }
+            | Self::Exit { host, life }
             | Self::Input { host, life, .. }
             | Self::Disk { host, life, .. }
             | Self::Work { host, life, .. }

@@ -138,6 +138,25 @@ fn a_lost_disk_is_empty_and_the_peers_still_have_its_files() {
     assert_eq!(ran.got(2), names::content(7, 5_000));
 }
 
+#[test]
+fn a_node_that_moves_is_found_at_its_new_address_and_no_longer_at_its_old_one() {
+    for anywhere in [false, true] {
+        let mut scenario = scenario(3, 40);
+        scenario.nodes.iter_mut().for_each(|node| node.anywhere = anywhere);
+        op(&mut scenario, 1_000, 1, put(1, 7, 5_000));
+        let away = op(&mut scenario, 3_000, 0, get(1));
+        let back = op(&mut scenario, 20_000, 2, put(1, 8, 5_000));
+        fault(&mut scenario, 2_000, 8_000, Fault::Moved { node: 0 });
+        let ran = ran(&scenario);
+        assert!(ran.bit(0) && ran.is_down(away) && ran.is_ok(back));
+        ran.assert_healed(&scenario);
+        let is_it = |event: &Event, probe: &str| matches!(event, Event::Probe { name } if *name == probe);
+        let reached = |probe: &str| ran.events.iter().any(|(_, event)| is_it(event, probe));
+        assert!(reached("members.moved"));
+        assert_eq!(reached("members.address-learned"), anywhere);
+    }
+}
+
 /// After how long node 0 has no link to node 1 any more, which something happens to.
 fn link_is_gone_after(what: &Fault) -> Duration {
     let mut world = World::new(&scenario(2, 60), Trace::default());

@@ -156,9 +156,9 @@ bugs! {
         "A peer that was banned once is never let in again; it shows when damaged bytes on the way pass for a broken protocol.";
     RedialGivesUp "redial-gives-up" in "core/node/dials.rs" needs ["network"],
         "An address that cannot be reached four times is never dialled again.";
-    StampForgotten "stamp-forgotten" in "core/node/members.rs" needs ["process"],
+    StampForgotten "stamp-forgotten" in "core/node/members.rs" needs ["moved"],
         "A start is not stamped on the disk, so that the next has the same stamp; it shows when a node comes back at another address.";
-    OldAddressKept "old-address-kept" in "core/node/members.rs" needs ["process"],
+    OldAddressKept "old-address-kept" in "core/node/members.rs" needs ["moved"],
         "A member that has moved is still dialled at its old address only.";
     NewsKept "news-kept" in "core/node/exchange.rs" needs [],
         "What a node learns of others it keeps to itself; it shows when nobody knows all addresses.";

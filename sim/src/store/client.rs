@@ -61,7 +61,7 @@ impl OpClient {
     /// A caller, and its first command.
     ///
     /// # Panics
-    /// When it is to redeem a ticket and brings none.
+    /// When it is to redeem a ticket and brings none, or to write a node off and knows none.
     #[must_use]
     pub fn new(what: &OpKind, chunk_size: u32, asked: &Asked) -> (Self, Command) {
         let mut doing = Doing::Other;
@@ -92,6 +92,12 @@ impl OpClient {
             OpKind::Scrub { abandon_after } => {
                 doing = Doing::Scrub { steps: 0, abandon_after: *abandon_after };
                 Command::Scrub { from_start: false }
+            }
+            // Tiers have a disk checked beside its node: this is not asked of one.
+            OpKind::Fsck => Command::Status,
+            OpKind::Leave => Command::Leave,
+            OpKind::Forget { .. } => {
+                Command::Forget { node: asked.member.expect("whoever writes a node off knows it") }
             }
             OpKind::Share { file, valid_ms, .. } => {
                 Command::Share { name: names::of(*file), version: asked.version, valid_ms: *valid_ms }
@@ -257,14 +263,14 @@ fn on_other(what: What) -> Next {
         What::Restored(report) => done(OpResult::Restored(report)),
         What::Scrubbed(report) => done(OpResult::Scrubbed(report)),
         What::Shared(share) => done(OpResult::Shared(share)),
+        What::Left => done(OpResult::Left),
+        What::Forgotten => done(OpResult::Forgotten),
         What::PutReady { .. }
         | What::PutDone(_)
         | What::GetStart { .. }
         | What::GetData(_)
         | What::GetDone
         | What::RestoreFound(_)
-        | What::Left
-        | What::Forgotten
         | What::Status(_)
         | What::Peers(_)
         | What::Failed(_) => nonsense("a request", &what),

@@ -3,6 +3,7 @@
 //! Swarm testing (Groce et al., "Swarm Testing", ISSTA 2012): each seed switches whole families of faults off, leaves kinds
 //! of operations out and moves the knobs of the configuration, so that rare mixtures come up that a uniform mixture hides.
 
+mod departures;
 mod faults;
 mod ops;
 
@@ -17,6 +18,7 @@ use super::scenario::know_each_other;
 use super::{Engine, Family, NodeSpec, Scenario, Shape, Tier};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Plan;
+use departures::{Departures, Setting};
 
 const NODES: Site = Site::new("scenario.nodes");
 const OWNERS: Site = Site::new("scenario.owners");
@@ -27,6 +29,10 @@ const HEALED: Site = Site::new("scenario.healed");
 const BUGGIFY: Site = Site::new("scenario.buggify");
 const ENGINE: Site = Site::new("scenario.engine");
 const TIMES: Site = Site::new("scenario.times");
+const ANYWHERE: Site = Site::new("scenario.anywhere");
+
+/// Where nodes move, so many of a thousand listen at all addresses of their machines.
+const ANYWHERE_PER_MILLE: u64 = 400;
 
 impl Scenario {
     /// What a seed stands for in a tier. The same arguments give the same scenario; each part of it is drawn by itself.
@@ -34,15 +40,23 @@ impl Scenario {
     pub fn draw(seed: u64, tier: Tier, shape: &Shape) -> Self {
         let draws = Draws::new(seed);
         let count = draw_count(draws, shape);
-        let nodes = draw_nodes(draws, count);
+        let mut nodes = draw_nodes(draws, count);
         let families = draw_families(draws, shape);
+        if families.contains(&Family::Moved) {
+            for (node, number) in nodes.iter_mut().zip(0..) {
+                node.anywhere = draws.at(ANYWHERE, number, 0).per_mille(ANYWHERE_PER_MILLE);
+            }
+        }
         let mut config = draw_config(draws, tier, shape);
         if families.contains(&Family::Buggify) {
             config.simulation.buggify = Some(draws.at(BUGGIFY, 0, 0).next());
         }
         let core = draw_core(draws, shape, &nodes);
-        let faults = faults::draw(draws, tier, shape, &nodes, &families);
-        let ops = ops::draw(draws, shape, &nodes, &config, &families, &faults);
+        let victims = faults::victims(draws, nodes.len());
+        let setting = Setting { tier, shape, nodes: &nodes, core: &core, families: &families, victims: &victims };
+        let departures = Departures::draw(draws, &setting);
+        let faults = faults::draw(draws, &setting, departures.faults());
+        let ops = ops::draw(draws, &setting, &config, &faults, departures);
         let mut times = draws.at(TIMES, 0, 0);
         let latency_us = slowest(&mut times, shape.latency_us);
         let disk_us = slowest(&mut times, (20, 8_000));
@@ -99,7 +113,7 @@ fn draw_nodes(draws: Draws, count: usize) -> Vec<NodeSpec> {
             _ => (0..count).filter(|other| *other != node).collect(),
         }
     };
-    (0..count).map(|node| NodeSpec { owner: owners[node], bootstrap: bootstrap(node) }).collect()
+    (0..count).map(|node| NodeSpec { owner: owners[node], bootstrap: bootstrap(node), anywhere: false }).collect()
 }
 
 fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {

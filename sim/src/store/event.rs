@@ -162,6 +162,12 @@ pub enum OpResult {
     Restored(RestoreReport),
     /// A scrub is done.
     Scrubbed(ScrubReport),
+    /// The disk was checked: chunks that its records need, and that are not there or not intact.
+    Checked(Vec<BlobKey>),
+    /// The node has left the cluster.
+    Left,
+    /// A node was written off.
+    Forgotten,
     /// A ticket.
     Shared(Share),
     /// The caller went away on purpose.
@@ -306,6 +312,11 @@ pub trait View {
 
     /// Whether a node belongs to the part of the cluster that was healed at the end.
     fn is_core(&self, node: usize) -> bool;
+
+    /// Whether a node has left the cluster, or was written off.
+    fn is_gone(&self, _node: usize) -> bool {
+        false
+    }
 
     /// What is on a node's disk, read from the disk itself: acknowledged writes, and whatever else is there.
     fn contents(&mut self, node: usize) -> Arc<Contents>;

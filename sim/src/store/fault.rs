@@ -51,6 +51,10 @@ pub enum Fault {
     LostDisk { node: usize },
     /// The node starts only at the end. One that runs already has started.
     SlowStart { node: usize },
+    // Moved.
+    /// The process is killed; it starts again at the end, at another address. At the old one nobody answers any more, and whoever has it
+    /// in its configuration keeps it.
+    Moved { node: usize },
     // Clock.
     /// A node's wall clock is off by so much.
     Skew { node: usize, ahead_ms: i64 },
@@ -239,6 +243,7 @@ impl Fault {
             Self::Pause { .. } => "pause",
             Self::LostDisk { .. } => "lost-disk",
             Self::SlowStart { .. } => "slow-start",
+            Self::Moved { .. } => "moved",
             Self::Skew { .. } => "skew",
             Self::Drift { .. } => "drift",
             Self::Jump { .. } => "jump",
@@ -286,6 +291,7 @@ impl Step for Fault {
             Self::Pause { node } => format!("node {node} stops in its tracks"),
             Self::LostDisk { node } => format!("node {node} is killed and gets an empty disk"),
             Self::SlowStart { node } => format!("node {node} is not started yet"),
+            Self::Moved { node } => format!("node {node} is killed and gets another address"),
             Self::Skew { node, ahead_ms } => format!("the wall clock of node {node} is {ahead_ms} ms ahead"),
             Self::Drift { node, ppm } => format!("the clocks of node {node} run {ppm} millionths faster"),
             Self::Jump { node, ahead_ms } => format!("the wall clock of node {node} jumps by {ahead_ms} ms"),
@@ -333,6 +339,7 @@ impl Step for Fault {
             | Self::Pause { .. }
             | Self::LostDisk { .. }
             | Self::SlowStart { .. } => "process",
+            Self::Moved { .. } => "moved",
             Self::Skew { .. } | Self::Drift { .. } | Self::Jump { .. } => "clock",
             Self::ReadErrors { .. }
             | Self::WriteErrors { .. }
@@ -368,6 +375,7 @@ impl Step for Fault {
             | Self::Pause { node }
             | Self::LostDisk { node }
             | Self::SlowStart { node }
+            | Self::Moved { node }
             | Self::Skew { node, .. }
             | Self::Drift { node, .. }
             | Self::Jump { node, .. }

@@ -80,13 +80,16 @@ const fn is_read(what: &OpKind) -> bool {
         | OpKind::Stat { .. }
         | OpKind::Versions { .. }
         | OpKind::Share { .. }
-        | OpKind::Redeem { .. } => true,
+        | OpKind::Redeem { .. }
+        | OpKind::Fsck => true,
         OpKind::Put { .. }
         | OpKind::Delete { .. }
         | OpKind::Undelete { .. }
         | OpKind::Evict { .. }
         | OpKind::Restore
-        | OpKind::Scrub { .. } => false,
+        | OpKind::Scrub { .. }
+        | OpKind::Leave
+        | OpKind::Forget { .. } => false,
     }
 }
 

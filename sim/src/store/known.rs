@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use forever_core::command::VersionSelector;
 use forever_core::event::Share;
+use forever_core::ids::NodeId;
 use forever_core::ticket::SignedTicket;
 use forever_core::version::Version;
 
@@ -26,6 +27,8 @@ pub struct Asked {
     pub version: Option<VersionSelector>,
     /// The ticket, as it has come to it.
     pub ticket: Option<SignedTicket>,
+    /// The node that it is about, if it is about another than the one that is asked.
+    pub member: Option<NodeId>,
 }
 
 impl Known {
@@ -45,12 +48,13 @@ impl Known {
     pub(crate) fn asked(&self, owner: usize, what: &OpKind) -> Option<Asked> {
         match what {
             OpKind::Get { file, old: Some(nth), .. } | OpKind::Share { file, old: Some(nth), .. } => {
-                Some(Asked { version: self.old(owner, *file, *nth), ticket: None })
+                Some(Asked { version: self.old(owner, *file, *nth), ..Asked::default() })
             }
             OpKind::Redeem { ticket, forged, .. } => {
                 let share = self.tickets.get(ticket)?;
                 let ticket = forged.map_or_else(|| share.ticket.clone(), |bit| with_bit_flipped(&share.ticket, bit));
-                Some(Asked { version: Some(VersionSelector::from(&share.file.version)), ticket: Some(ticket) })
+                let version = Some(VersionSelector::from(&share.file.version));
+                Some(Asked { version, ticket: Some(ticket), member: None })
             }
             OpKind::Get { old: None, .. }
             | OpKind::Share { old: None, .. }
@@ -63,7 +67,10 @@ impl Known {
             | OpKind::Versions { .. }
             | OpKind::Evict { .. }
             | OpKind::Restore
-            | OpKind::Scrub { .. } => Some(Asked::default()),
+            | OpKind::Scrub { .. }
+            | OpKind::Fsck
+            | OpKind::Leave
+            | OpKind::Forget { .. } => Some(Asked::default()),
         }
     }
 
@@ -84,7 +91,6 @@ fn with_bit_flipped(ticket: &SignedTicket, bit: u32) -> SignedTicket {
 #[cfg(test)]
 mod tests {
     use forever_core::event::FileInfo;
-    use forever_core::ids::NodeId;
 
     use super::*;
 

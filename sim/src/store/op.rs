@@ -79,6 +79,15 @@ pub enum OpKind {
         /// The caller goes away after so many steps, if it does.
         abandon_after: Option<u32>,
     },
+    /// Checks what the node's disk holds, while it runs: what of its files is lost.
+    Fsck,
+    /// Takes the node out of the cluster for good.
+    Leave,
+    /// Writes a node off that will not come back.
+    Forget {
+        /// Which.
+        member: usize,
+    },
     /// Makes a ticket for a version of a file.
     Share {
         /// The ticket's number: no two of a plan have the same.
@@ -129,9 +138,18 @@ impl OpKind {
             | Self::Evict { .. }
             | Self::Restore
             | Self::Scrub { .. }
+            | Self::Fsck
+            | Self::Leave
+            | Self::Forget { .. }
             | Self::Share { .. }
             | Self::Redeem { .. } => None,
         }
+    }
+
+    /// The node that it is about, if it is about another than the one that is asked.
+    #[must_use]
+    pub fn member(&self) -> Option<usize> {
+        if let Self::Forget { member } = self { Some(*member) } else { None }
     }
 
     /// Whether it is a put whose caller never ends it, or ends it with another length than it announced: it stores nothing.
@@ -355,6 +373,9 @@ impl Step for Op {
                 let end = abandon_after.map_or(String::new(), leaves);
                 format!("a caller of node {node} has it read and check all that it holds{end}")
             }
+            OpKind::Fsck => format!("a caller of node {node} has its disk checked"),
+            OpKind::Leave => format!("a caller of node {node} takes it out of the cluster"),
+            OpKind::Forget { member } => format!("a caller of node {node} writes node {member} off"),
             OpKind::Share { ticket, file, old, valid_ms } => {
                 let which = old.map_or("", |_| "an old version of ");
                 format!("a caller of node {node} makes ticket {ticket} for {which}file {file}, valid for {valid_ms} ms")
@@ -379,13 +400,16 @@ impl Step for Op {
             OpKind::Evict { .. } => "evict",
             OpKind::Restore => "restore",
             OpKind::Scrub { .. } => "scrub",
+            OpKind::Fsck => "fsck",
+            OpKind::Leave => "leave",
+            OpKind::Forget { .. } => "forget",
             OpKind::Share { .. } => "share",
             OpKind::Redeem { .. } => "redeem",
         }
     }
 
     fn nodes(&self) -> Vec<usize> {
-        vec![self.node]
+        [self.node].into_iter().chain(self.what.member()).collect()
     }
 }
 

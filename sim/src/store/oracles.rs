@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod bounds;
 pub(crate) mod cached;
+mod checked;
 pub mod collection;
 pub mod confidentiality;
 pub mod convergence;
@@ -17,6 +18,7 @@ mod holders;
 pub mod integrity;
 mod keeping;
 mod links;
+mod members;
 pub(crate) mod mended;
 pub(crate) mod placed;
 mod restores;
@@ -106,6 +108,7 @@ where
         Box::new(Judge(integrity::Integrity::default())),
         Box::new(Judge(holders::Holders::default())),
         Box::new(Judge(sums::Sums::default())),
+        Box::new(Judge(checked::Checked::default())),
         Box::new(Judge(links::Links::default())),
         Box::new(Judge(sessions::Sessions::default())),
         Box::new(Judge(authority::Authority::default())),
@@ -117,6 +120,7 @@ where
         Box::new(Judge(resurrection::Resurrection::default())),
         Box::new(Judge(cached::Cached::default())),
         Box::new(Judge(convergence::Convergence::default())),
+        Box::new(Judge(members::Members::default())),
         Box::new(Judge(mended::Mended::default())),
         Box::new(Judge(placed::Placed::default())),
         Box::new(Judge(collection::Collection::default())),

@@ -46,12 +46,16 @@ pub const ALL: &[(&str, &str)] = &[
     ("changed ticket refused", "a ticket that was changed on its way was refused"),
     ("expired ticket refused", "a ticket was refused because its time was up"),
     ("ticket of a deleted file refused", "a ticket was refused because what it opened had gone"),
+    ("loss found by a check", "a check of a disk beside its running node found chunks that were lost"),
     ("part of the core left dead", "the cluster settled without some of its nodes"),
 ];
 
-/// Those that only World reaches, which has chunks small enough.
-const WORLD: &[(&str, &str)] =
-    &[("several manifest pages read", "a file of more chunks than fit into a page of a manifest was read whole")];
+/// Those that only World reaches: it has chunks small enough, and scenarios in which nodes leave.
+const WORLD: &[(&str, &str)] = &[
+    ("several manifest pages read", "a file of more chunks than fit into a page of a manifest was read whole"),
+    ("node left", "a node handed over what it held and left the cluster"),
+    ("node written off", "a node that would not come back was written off"),
+];
 
 /// A probe of those that only Turmoil reaches.
 pub(crate) const INDEX_REFUSED: &str = "damaged index refused";
@@ -239,6 +243,9 @@ impl Probes {
             | OpResult::Stat(_)
             | OpResult::Versions(_)
             | OpResult::Scrubbed(_) => {}
+            OpResult::Checked(lost) => self.reach_if("loss found by a check", !lost.is_empty()),
+            OpResult::Left => self.reach("node left"),
+            OpResult::Forgotten => self.reach("node written off"),
             OpResult::Listed { more, .. } => self.reach_if("list cut short", *more),
             OpResult::Abandoned => {
                 let is_get = matches!(operation.op.what, OpKind::Get { .. });

@@ -190,6 +190,9 @@ fn label(what: &OpKind) -> String {
         OpKind::Evict { file } => format!("evict {file}"),
         OpKind::Restore => "restore".into(),
         OpKind::Scrub { .. } => "scrub".into(),
+        OpKind::Fsck => "fsck".into(),
+        OpKind::Leave => "leave".into(),
+        OpKind::Forget { member } => format!("forget node {member}"),
         OpKind::Share { ticket, .. } => format!("share as ticket {ticket}"),
         OpKind::Redeem { ticket, .. } => format!("redeem ticket {ticket}"),
     }
@@ -214,6 +217,9 @@ fn ending(result: &OpResult) -> (Ending, String) {
         OpResult::Scrubbed(report) => {
             format!("{} blobs read, {} damaged, {} mended", report.blobs, report.damaged, report.mended)
         }
+        OpResult::Checked(lost) => format!("{} lost", count(lost.len(), "chunk")),
+        OpResult::Left => "it has left".into(),
+        OpResult::Forgotten => "it is written off".into(),
         OpResult::Shared(_) => "a ticket".into(),
         OpResult::Restored(report) => format!("{} records restored, {} missing", report.records, report.missing),
         OpResult::Abandoned => "nothing, having gone away on purpose".into(),

@@ -57,11 +57,14 @@ pub enum Family {
     Liar,
     /// Rare paths of the real code taken on purpose.
     Buggify,
+    /// Nodes that come back at another address.
+    Moved,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Network, Self::Process, Self::Clock, Self::Disk, Self::Liar, Self::Buggify];
+    pub const ALL: [Self; 7] =
+        [Self::Network, Self::Process, Self::Clock, Self::Disk, Self::Liar, Self::Buggify, Self::Moved];
 }
 
 /// A simulated node.
@@ -72,6 +75,9 @@ pub struct NodeSpec {
     pub owner: usize,
     /// Whom it dials at the start.
     pub bootstrap: Vec<usize>,
+    /// Whether it listens at all addresses of its machine, and has to learn from others which those are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anywhere: bool,
 }
 
 /// All of a simulation.

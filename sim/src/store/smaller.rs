@@ -2,7 +2,7 @@
 
 use super::{Content, Engine, Fault, Op, OpKind, Reader, Said, Scenario};
 use crate::simulation::{self, Unrunnable};
-use crate::system::{Plan, Spanned, Timed};
+use crate::system::{Plan, Spanned, Step, Timed};
 
 impl simulation::Scenario for Scenario {
     type Op = Op;
@@ -42,7 +42,7 @@ impl simulation::Scenario for Scenario {
         let is_needed = self.nodes.len() < 2
             || node >= self.nodes.len()
             || self.core == [node]
-            || self.plan.ops.iter().any(|op| op.what.node == node);
+            || self.plan.ops.iter().any(|op| Step::nodes(&op.what).contains(&node));
         if is_needed {
             return None;
         }
@@ -53,6 +53,9 @@ impl simulation::Scenario for Scenario {
         let moved = |op: &Timed<Op>| {
             let mut op = op.clone();
             op.what.node = after(op.what.node, node)?;
+            if let OpKind::Forget { member } = &mut op.what.what {
+                *member = after(*member, node)?;
+            }
             Some(op)
         };
         let ops = self.plan.ops.iter().filter_map(moved).collect();
@@ -136,6 +139,7 @@ fn fault_without(fault: &Fault, gone: usize) -> Option<Fault> {
         | Fault::Pause { node }
         | Fault::LostDisk { node }
         | Fault::SlowStart { node }
+        | Fault::Moved { node }
         | Fault::Skew { node, .. }
         | Fault::Drift { node, .. }
         | Fault::Jump { node, .. }
@@ -209,6 +213,9 @@ fn simpler_op(what: &OpKind) -> Vec<OpKind> {
         | OpKind::Evict { .. }
         | OpKind::Restore
         | OpKind::Scrub { abandon_after: None }
+        | OpKind::Fsck
+        | OpKind::Leave
+        | OpKind::Forget { .. }
         | OpKind::Share { old: None, .. } => Vec::new(),
     }
 }

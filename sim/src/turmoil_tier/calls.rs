@@ -2,18 +2,25 @@
 
 use super::TurmoilTier;
 use super::caller::Call;
-use crate::store::{Event, Op, OpError, OpResult};
+use crate::store::{Event, Op, OpError, OpKind, OpResult, View};
 
 impl TurmoilTier {
     /// A caller of a node begins.
     pub(super) fn call(&mut self, id: usize, op: &Op) {
         self.trace.record_value(self.sim.elapsed(), "tier", "call", &(id as u64, op));
-        let asked = self.known.asked(self.scenario.nodes[op.node].owner, &op.what);
+        let mut asked = self.known.asked(self.scenario.nodes[op.node].owner, &op.what);
+        if let (Some(asked), Some(member)) = (&mut asked, op.what.member()) {
+            asked.member = Some(self.node_id(member));
+        }
         let version = asked.as_ref().and_then(|asked| asked.version);
         self.board.emit(Event::Started { op: id, what: op.clone(), asked: version });
         self.board.opened(id, op.node);
         self.called.insert(id, op.clone());
         let Some(asked) = asked else { return self.board.ended(id, OpResult::Failed(OpError::NoTicket)) };
+        if op.what == OpKind::Fsck {
+            let result = self.check_disk(op.node);
+            return self.board.ended(id, result);
+        }
         let host = &self.hosts[op.node];
         let call = Call { op: id, what: op.what.clone(), asked };
         let is_taken =
@@ -49,6 +56,9 @@ fn kind_of(result: &OpResult) -> String {
         OpResult::Evicted { .. } => "evicted".into(),
         OpResult::Restored(_) => "restored".into(),
         OpResult::Scrubbed(_) => "scrubbed".into(),
+        OpResult::Checked(lost) => format!("checked: {} lost", lost.len()),
+        OpResult::Left => "left".into(),
+        OpResult::Forgotten => "forgotten".into(),
         OpResult::Shared(_) => "shared".into(),
         OpResult::Abandoned => "abandoned".into(),
         OpResult::Failed(error) => format!("failed: {error}"),

@@ -37,10 +37,16 @@ impl TurmoilTier {
             Fault::Clog { pairs } => self.clog(id, pairs),
             Fault::Stranger { node, approach } => {
                 if let Some(stranger) = &self.stranger {
-                    stranger.dial(id, *node, *approach);
+                    stranger.dial(id, *node, self.hosts[*node].port(), *approach);
                 }
             }
             Fault::Crash { node } => self.hold_down(id, *node, false),
+            Fault::Moved { node } => {
+                self.hold_down(id, *node, false);
+                let moves = &self.hosts[*node].moves;
+                moves.set(moves.get() + 1);
+                self.board.bite(id);
+            }
             // A node that runs already has started.
             Fault::SlowStart { node } => {
                 if !self.hosts[*node].is_wanted.get() {
@@ -98,6 +104,7 @@ impl TurmoilTier {
                 self.update_ways();
             }
             Fault::Crash { node }
+            | Fault::Moved { node }
             | Fault::SlowStart { node }
             | Fault::PowerLoss { node }
             | Fault::IndexRot { node, .. }

@@ -50,6 +50,8 @@ pub(crate) struct Host {
     pub(crate) number: usize,
     pub(crate) draws: Draws,
     pub(crate) config: Config,
+    /// How often it has got another address.
+    pub(crate) moves: Cell<u16>,
     pub(crate) disk_us: (u32, u32),
     pub(crate) engine: Engine,
     pub(crate) secrets: Secrets,
@@ -71,6 +73,22 @@ pub(crate) struct Host {
     pub(crate) recorders: RefCell<Option<Vec<SharedRecorder>>>,
 }
 
+impl Host {
+    /// The port that it listens at now.
+    pub(crate) fn port(&self) -> u16 {
+        PORT + self.moves.get()
+    }
+
+    /// Its configuration, as far as it has moved.
+    fn config_now(&self) -> Config {
+        let at_port = |listen: &String| {
+            let host = listen.split_once(':').map_or(listen.as_str(), |(host, _)| host);
+            format!("{host}:{}", self.port())
+        };
+        Config { listen: self.config.listen.iter().map(at_port).collect(), ..self.config.clone() }
+    }
+}
+
 /// The process, if it is to run at all.
 pub(crate) async fn run(host: Rc<Host>) -> turmoil::Result {
     if !host.is_wanted.get() {
@@ -86,7 +104,7 @@ async fn process(host: Rc<Host>) -> turmoil::Result {
     let actor = ((host.number as u64) << 32) | start;
     let simulated = Simulated::new(host.config.simulation, actor);
     let store = open_store(&host, &simulated).await?;
-    let listener = host.net.listen(&format!("0.0.0.0:{PORT}")).await?;
+    let listener = host.net.listen(&format!("0.0.0.0:{}", host.port())).await?;
     let setup = DiskSetup {
         node: host.number,
         board: host.board.clone(),
@@ -98,7 +116,7 @@ async fn process(host: Rc<Host>) -> turmoil::Result {
     host.net.spawn_local(disk_task.run());
     let Secrets { identity, keys, owner, .. } = host.secrets.clone();
     let header = Header {
-        config: host.config.clone(),
+        config: host.config_now(),
         node: identity.node_id(),
         owner,
         key_hash: Default::default(),

@@ -39,8 +39,8 @@ impl Shared<'_> {
         let gate = Gate::new(self.board.clone());
         let bootstrap = &self.scenario.nodes[node].bootstrap;
         let config = Config {
-            listen: vec![address_of(node)],
-            bootstrap: bootstrap.iter().copied().map(address_of).collect(),
+            listen: vec![listens_at(self.scenario, node)],
+            bootstrap: bootstrap.iter().map(|node| format!("{}:{PORT}", name_of(*node))).collect(),
             ..self.scenario.config.clone()
         };
         #[cfg(feature = "planted-bugs")]
@@ -50,6 +50,7 @@ impl Shared<'_> {
             number: node,
             draws: self.draws,
             config,
+            moves: Cell::new(0),
             disk_us: self.scenario.disk_us,
             engine: self.scenario.engine,
             secrets,
@@ -79,8 +80,10 @@ fn with_planted(mut config: Config, scenario: &Scenario) -> Config {
     config
 }
 
-fn address_of(node: usize) -> String {
-    format!("{}:{PORT}", name_of(node))
+/// What a node is told to listen at before it moves: the name of its machine, or all addresses of it.
+fn listens_at(scenario: &Scenario, node: usize) -> String {
+    let host = if scenario.nodes[node].anywhere { String::new() } else { name_of(node) };
+    format!("{host}:{PORT}")
 }
 
 /// In whole milliseconds, at least a tick.

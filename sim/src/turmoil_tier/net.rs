@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -80,7 +80,8 @@ impl Net for TurmoilNet {
     }
 
     async fn connect(&self, address: &str) -> io::Result<TurmoilStream> {
-        let remote = address.split_once(':').and_then(|(host, _)| node_of(host));
+        let remote =
+            address.split_once(':').and_then(|(host, _)| node_of(host).or_else(|| node_at(host.parse().ok()?)));
         if let Some(remote) = remote {
             self.wire.note_traffic(self.node, remote);
         }
@@ -118,7 +119,11 @@ impl Listener for TurmoilListener {
 }
 
 fn host_at(address: SocketAddr) -> Option<usize> {
-    node_of(&turmoil::reverse_lookup(address.ip())?)
+    node_at(address.ip())
+}
+
+fn node_at(address: IpAddr) -> Option<usize> {
+    node_of(&turmoil::reverse_lookup(address)?)
 }
 
 /// A connection.

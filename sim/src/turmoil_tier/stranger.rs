@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 use turmoil::net::TcpStream;
 
 use super::board::Board;
-use super::host::PORT;
 use super::net::name_of;
 use super::panics::Panics;
 use crate::draw::{Draw, Site};
@@ -37,6 +36,7 @@ const STRANGER: Site = Site::new("turmoil.stranger");
 pub(crate) struct Order {
     fault: usize,
     node: usize,
+    port: u16,
     approach: Approach,
 }
 
@@ -64,10 +64,10 @@ impl Stranger {
         (Self { orders }, Rc::new(RefCell::new(Some(receiver))))
     }
 
-    /// Lets it dial a node for as long as a fault lasts.
-    pub(crate) fn dial(&self, fault: usize, node: usize, approach: Approach) {
+    /// Lets it dial a node, at a port, for as long as a fault lasts.
+    pub(crate) fn dial(&self, fault: usize, node: usize, port: u16, approach: Approach) {
         // It takes orders for as long as there is a simulation.
-        let _ = self.orders.send(Order { fault, node, approach });
+        let _ = self.orders.send(Order { fault, node, port, approach });
     }
 }
 
@@ -89,7 +89,7 @@ impl Setup {
         while self.board.active().iter().any(|(id, _)| *id == order.fault) {
             let mut draw = self.board.draw(STRANGER, order.fault as u64);
             // That a node cannot be reached is no answer.
-            if let Ok(stream) = TcpStream::connect(format!("{}:{PORT}", name_of(order.node))).await {
+            if let Ok(stream) = TcpStream::connect(format!("{}:{}", name_of(order.node), order.port)).await {
                 self.board.bite(order.fault);
                 let told = listen(stream, &opening(order.approach, &mut draw).await).await;
                 self.tracer.bytes("stranger is told", &told);

@@ -7,7 +7,7 @@ use forever_core::event::What;
 use forever_core::ids::RequestId;
 
 use super::{Happening, World, record};
-use crate::store::{Asked, Event, Known, Next, Op, OpClient, OpError, OpResult};
+use crate::store::{Asked, Event, Known, Next, Op, OpClient, OpError, OpKind, OpResult, View, fsck};
 
 /// A caller of a running node.
 #[derive(Debug)]
@@ -29,7 +29,10 @@ impl World {
     /// A caller begins.
     pub(super) fn start_op(&mut self, id: usize, op: &Op) {
         record::other(&self.trace, self.now_us, &self.hosts[op.node].name, "op", &(id, op));
-        let asked = self.ops.known.asked(self.hosts[op.node].owner, &op.what);
+        let mut asked = self.ops.known.asked(self.hosts[op.node].owner, &op.what);
+        if let (Some(asked), Some(member)) = (&mut asked, op.what.member()) {
+            asked.member = Some(self.hosts[member].id);
+        }
         let version = asked.as_ref().and_then(|asked| asked.version);
         self.tell_oracles(Event::Started { op: id, what: op.clone(), asked: version });
         self.ops.running.insert(id, op.clone());
@@ -59,6 +62,10 @@ impl World {
     /// A caller reaches its node.
     pub(super) fn begin_op(&mut self, id: usize, asked: &Asked) {
         let Some(op) = self.ops.running.get(&id).cloned() else { return };
+        if op.what == OpKind::Fsck {
+            let lost = fsck::lost(&self.contents(op.node));
+            return self.end_op(id, OpResult::Checked(lost));
+        }
         let (client, command) = OpClient::new(&op.what, self.scenario.config.chunk_size, asked);
         match self.command(op.node, command) {
             Ok(request) => {
@@ -133,7 +140,15 @@ impl World {
     pub(super) fn end_op(&mut self, id: usize, result: OpResult) {
         let Some(op) = self.ops.running.remove(&id) else { return };
         self.ops.known.note(self.hosts[op.node].owner, &op.what, &result);
+        let gone = match (&result, op.what.member()) {
+            (OpResult::Left, _) => Some(op.node),
+            (OpResult::Forgotten, member) => member,
+            _ => None,
+        };
         self.tell_oracles(Event::Ended { op: id, result });
+        if let Some(node) = gone {
+            self.part_with(node);
+        }
     }
 }
 

@@ -17,12 +17,16 @@ const ANSWERED: u8 = 2;
 impl World {
     /// A node dials an address.
     pub(super) fn dial(&mut self, host: usize, dial: DialId, address: &str) {
-        let Some(to) = number_of(address).filter(|to| *to < self.hosts.len()) else {
+        let Some((to, moves)) = number_of(address).filter(|(to, _)| *to < self.hosts.len()) else {
             let error = DialError::Connect(format!("cannot resolve {address}"));
             return self.input_later(0, host, Input::DialFailed { dial, error });
         };
         let conn = self.net.add(host, to, dial);
         self.queue.push(self.now_us + HANDSHAKE_US, Happening::DialTimeout { conn });
+        if moves != self.hosts[to].moves {
+            // Nobody is there any more.
+            return;
+        }
         let latency_us = self.latency(host, to);
         self.queue.push(self.now_us + latency_us, Happening::Leg { conn });
     }
@@ -68,7 +72,7 @@ impl World {
         conn.ends[0].state = EndState::Open;
         let (host, to, dial) = (conn.ends[0].host, conn.ends[1].host, conn.dial);
         self.launch(number, 0, Cargo::Ready, FRAME_BYTES);
-        let (node, remote) = (self.hosts[to].id, super::host::address(to));
+        let (node, remote) = (self.hosts[to].id, super::host::address(to, self.hosts[to].moves));
         self.input(host, Input::Connected { link: link_of(number, 0), node, dial: Some(dial), remote });
     }
 

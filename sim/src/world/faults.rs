@@ -40,7 +40,8 @@ impl World {
             | Fault::PowerLoss { .. }
             | Fault::Pause { .. }
             | Fault::LostDisk { .. }
-            | Fault::SlowStart { .. } => self.begin_process(id, fault),
+            | Fault::SlowStart { .. }
+            | Fault::Moved { .. } => self.begin_process(id, fault),
             Fault::Skew { node, ahead_ms } | Fault::Jump { node, ahead_ms } => {
                 self.hosts[*node].clock.shift(id, *ahead_ms);
             }
@@ -116,6 +117,11 @@ impl World {
                 self.bite(id);
                 self.tell_oracles(Event::Lost { node: *node, what: DiskLoss::All });
             }
+            Fault::Moved { node } => {
+                self.take_down(id, *node, false);
+                self.hosts[*node].move_on(*node);
+                self.bite(id);
+            }
             Fault::SlowStart { node } if self.hosts[*node].process.is_none() => {
                 self.hosts[*node].held_down_by.insert(id);
                 self.bite(id);
@@ -161,7 +167,8 @@ impl World {
             Fault::Crash { node }
             | Fault::PowerLoss { node }
             | Fault::LostDisk { node }
-            | Fault::SlowStart { node } => {
+            | Fault::SlowStart { node }
+            | Fault::Moved { node } => {
                 self.hosts[*node].held_down_by.remove(&id);
                 self.boot(*node);
             }

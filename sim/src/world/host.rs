@@ -28,6 +28,8 @@ pub(super) struct Host {
     pub(super) owner: usize,
     pub(super) secrets: Secrets,
     pub(super) config: Config,
+    /// How often it has got another address.
+    pub(super) moves: u32,
     pub(super) clock: HostClock,
     pub(super) disk: MemoryDisk,
     /// Disk operations completed so far, over all lives: the n-th has draws of its own.
@@ -75,8 +77,8 @@ impl Host {
         let mut secrets = Secrets::draw(Draws::new(scenario.seed), number, spec.owner);
         secrets.keys = secrets.keys.with_memory(memory);
         let config = Config {
-            listen: vec![address(number)],
-            bootstrap: spec.bootstrap.iter().copied().map(address).collect(),
+            listen: vec![if spec.anywhere { format!(":{PORT}") } else { address(number, 0) }],
+            bootstrap: spec.bootstrap.iter().map(|node| address(*node, 0)).collect(),
             ..scenario.config.clone()
         };
         Self {
@@ -85,6 +87,7 @@ impl Host {
             owner: spec.owner,
             secrets,
             config,
+            moves: 0,
             clock: HostClock::default(),
             disk: empty_disk(&scenario.config),
             disk_ops: 0,
@@ -102,6 +105,14 @@ impl Host {
         }
     }
 
+    /// It has another address from now on.
+    pub(super) fn move_on(&mut self, number: usize) {
+        self.moves += 1;
+        for listen in self.config.listen.iter_mut().filter(|listen| !listen.starts_with(':')) {
+            *listen = address(number, self.moves);
+        }
+    }
+
     pub(super) fn is_paused(&self) -> bool {
         !self.paused_by.is_empty()
     }
@@ -116,11 +127,20 @@ pub(super) fn name(number: usize) -> String {
     format!("node-{number}")
 }
 
-pub(super) fn address(number: usize) -> String {
-    format!("{}:{PORT}", name(number))
+/// What a host is called on the network, after so many moves.
+pub(super) fn host_name(number: usize, moves: u32) -> String {
+    if moves == 0 { name(number) } else { format!("{}-{moves}", name(number)) }
 }
 
-/// The host of an address.
-pub(super) fn number_of(address: &str) -> Option<usize> {
-    address.strip_prefix("node-")?.split_once(':')?.0.parse().ok()
+pub(super) fn address(number: usize, moves: u32) -> String {
+    format!("{}:{PORT}", host_name(number, moves))
+}
+
+/// The host of an address, and after how many moves it had it.
+pub(super) fn number_of(address: &str) -> Option<(usize, u32)> {
+    let (host, _) = address.strip_prefix("node-")?.split_once(':')?;
+    match host.split_once('-') {
+        Some((number, moves)) => Some((number.parse().ok()?, moves.parse().ok()?)),
+        None => Some((host.parse().ok()?, 0)),
+    }
 }

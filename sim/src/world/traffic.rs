@@ -4,6 +4,7 @@ use forever_core::frame::Frame;
 use forever_core::input::{CloseReason, Input};
 use forever_net_tokio::link::CONTROL_WAITING_MAX;
 
+use super::host::host_name;
 use super::net::{BUFFER_BYTES, Cargo, Delay, EndState, FRAME_BYTES, Flight, Outgoing, end_of, link_of};
 use super::{Happening, World, record};
 use crate::draw::Site;
@@ -227,7 +228,10 @@ impl World {
             (Cargo::Ready, EndState::Making) => {
                 conn.ends[side].state = EndState::Open;
                 let from = conn.ends[1 - side].host;
-                let (node, remote) = (self.hosts[from].id, format!("node-{from}:{}", 32_768 + number % 16_384));
+                let (node, remote) = (
+                    self.hosts[from].id,
+                    format!("{}:{}", host_name(from, self.hosts[from].moves), 32_768 + number % 16_384),
+                );
                 self.input(host, Input::Connected { link, node, dial: None, remote });
             }
             (Cargo::Frame(nth, frame), EndState::Open) => {

@@ -40,6 +40,10 @@ impl View for World {
         self.scenario.core.contains(&node)
     }
 
+    fn is_gone(&self, node: usize) -> bool {
+        self.gone.contains(&node)
+    }
+
     fn contents(&mut self, node: usize) -> Arc<Contents> {
         self.hosts[node].disk.contents(&mut self.inspector)
     }

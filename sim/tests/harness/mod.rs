@@ -27,7 +27,9 @@ pub(crate) fn scenario(seed: u64, nodes: usize) -> Scenario {
     Scenario {
         seed,
         tier: Tier::Turmoil,
-        nodes: (0..nodes).map(|node| NodeSpec { owner: node, bootstrap: (0..node).collect() }).collect(),
+        nodes: (0..nodes)
+            .map(|node| NodeSpec { owner: node, bootstrap: (0..node).collect(), anywhere: false })
+            .collect(),
         core: (0..nodes).collect(),
         config: Config {
             chunk_size: CHUNK,

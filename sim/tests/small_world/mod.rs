@@ -19,7 +19,9 @@ pub fn scenario(nodes: usize, seconds: u64) -> Scenario {
     Scenario {
         seed: 11,
         tier: Tier::World,
-        nodes: (0..nodes).map(|node| NodeSpec { owner: node, bootstrap: (0..node).collect() }).collect(),
+        nodes: (0..nodes)
+            .map(|node| NodeSpec { owner: node, bootstrap: (0..node).collect(), anywhere: false })
+            .collect(),
         core: (0..nodes).collect(),
         config: Config { chunk_size: 1_000, ..Config::default() },
         latency_us: (500, 5_000),

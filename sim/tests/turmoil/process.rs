@@ -39,6 +39,25 @@ fn a_node_that_starts_late_is_down_until_then_and_catches_up() {
 }
 
 #[test]
+fn a_node_that_moves_is_found_at_its_new_address() {
+    for anywhere in [false, true] {
+        let mut scenario = scenario(45, 3);
+        scenario.nodes.iter_mut().for_each(|node| node.anywhere = anywhere);
+        let mut run = Run::fresh(TurmoilTier::new(&scenario, Trace::default()));
+        run.until_linked();
+        let moved = Fault::Moved { node: 0 };
+        let id = run.begin(&moved);
+        run.advance(Duration::from_secs(1));
+        assert!(run.has_bitten(id) && !run.is_up(0));
+        run.end(id, &moved);
+        run.until_linked();
+        run.put(0, 1, CHUNK);
+        let is_moved = |event: &Event| matches!(event, Event::Probe { name: "members.moved" });
+        assert!(run.events.iter().any(is_moved));
+    }
+}
+
+#[test]
 fn power_goes_in_the_middle_of_accesses_and_nothing_acknowledged_is_lost() {
     for seed in 0..12 {
         let mut run = Run::new(100 + seed, 2);

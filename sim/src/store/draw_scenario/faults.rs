@@ -4,9 +4,12 @@
 //! destroyed disk all must still be readable, and that is what nearly all seeds hold the store to.
 
 use super::super::scenario::know_each_other;
-use super::super::{Approach, DiskPart, Family, Fault, Lie, NodeSpec, Shape, Tier};
+use super::super::{Approach, DiskPart, Family, Fault, Lie, NodeSpec, Tier};
+use super::departures::Setting;
 use crate::draw::{Draw, Draws, Site};
 use crate::system::Spanned;
+
+mod moves;
 
 const COUNT: Site = Site::new("faults.count");
 const FAULT: Site = Site::new("faults.fault");
@@ -111,21 +114,17 @@ const DISK: Weights = &[
 const LIAR: Weights = &[(Kind::Liar, 1)];
 
 /// Draws the faults, in order of their beginnings.
-pub(super) fn draw(
-    draws: Draws,
-    tier: Tier,
-    shape: &Shape,
-    nodes: &[NodeSpec],
-    families: &[Family],
-) -> Vec<Spanned<Fault>> {
+pub(super) fn draw(draws: Draws, of: &Setting<'_>, departures: &[(u64, u64, Fault)]) -> Vec<Spanned<Fault>> {
+    let Setting { tier, shape, nodes, families, .. } = *of;
     let tables: Vec<Vec<Kind>> = families.iter().filter_map(|family| table(*family, tier)).collect();
-    if tables.is_empty() {
-        return Vec::new();
-    }
-    let cluster = Cluster { nodes: nodes.len(), linked: linked(nodes), victims: draw_victims(draws, nodes.len()) };
+    let cluster = Cluster { nodes: nodes.len(), linked: linked(nodes), victims: of.victims.to_vec() };
     let count = draws.at(COUNT, 0, 0).between(u64::from(shape.faults.0), u64::from(shape.faults.1));
     // Faults of one family alone hit the same things again and again, and many find nothing to change.
-    let count = if tables.len() == 1 { count * 3 / 2 } else { count };
+    let count = match tables.len() {
+        0 => 0,
+        1 => count * 3 / 2,
+        _ => count,
+    };
     let mut faults: Vec<(u64, u64, Fault)> = Vec::new();
     for nth in 0..count {
         let mut draw = draws.at(FAULT, 0, nth);
@@ -138,6 +137,11 @@ pub(super) fn draw(
     if families.contains(&Family::Process) {
         faults.extend(companions(draws, &faults));
     }
+    if families.contains(&Family::Moved) {
+        let is_alone = tables.is_empty();
+        faults.extend(moves::draw(draws, shape, nodes.len(), &cluster.victims, is_alone));
+    }
+    faults.extend(departures.iter().cloned());
     faults.retain(|(from_us, ..)| *from_us < shape.duration_ms * 1_000);
     faults.sort_by_key(|(from_us, ..)| *from_us);
     let number = |(id, (from_us, until_us, what))| Spanned { id, from_us, until_us, what };
@@ -179,8 +183,8 @@ fn table(family: Family, tier: Tier) -> Option<Vec<Kind>> {
         Family::Clock => CLOCK,
         Family::Disk => DISK,
         Family::Liar => LIAR,
-        // These are points in the code, not faults of a plan.
-        Family::Buggify => return None,
+        // The one are points in the code, not faults of a plan; the others are drawn by themselves (`moves`).
+        Family::Buggify | Family::Moved => return None,
     };
     let works = |kind: Kind| {
         !matches!(
@@ -196,7 +200,7 @@ fn table(family: Family, tier: Tier) -> Option<Vec<Kind>> {
 }
 
 /// The nodes whose disks may be destroyed, and who may lie.
-fn draw_victims(draws: Draws, nodes: usize) -> Vec<usize> {
+pub(super) fn victims(draws: Draws, nodes: usize) -> Vec<usize> {
     let mut draw = draws.at(VICTIMS, 0, 0);
     let mut order: Vec<usize> = (0..nodes).collect();
     draw.shuffle(&mut order);

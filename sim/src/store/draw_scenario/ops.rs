@@ -5,6 +5,7 @@ use forever_core::manifest::PAGE_ENTRIES_MAX;
 
 use super::super::names::FOLDERS;
 use super::super::{Content, Family, Fault, Length, NodeSpec, Op, OpKind, Part, Range, Reader, Said, Shape};
+use super::departures::{Departures, Setting};
 use crate::draw::{Draw, Draws, Site};
 use crate::system::{Spanned, Timed};
 
@@ -22,6 +23,7 @@ const READER: Site = Site::new("ops.reader");
 const SAID: Site = Site::new("ops.said");
 const PART: Site = Site::new("ops.part");
 const SCRUB: Site = Site::new("ops.scrub");
+const FSCK: Site = Site::new("ops.fsck");
 const SHARE: Site = Site::new("ops.share");
 const REDEEM: Site = Site::new("ops.redeem");
 const UNDELETE: Site = Site::new("ops.undelete");
@@ -77,12 +79,12 @@ struct Alphabet {
 /// Draws the operations, in order of time.
 pub(super) fn draw(
     draws: Draws,
-    shape: &Shape,
-    nodes: &[NodeSpec],
+    of: &Setting<'_>,
     config: &Config,
-    families: &[Family],
     faults: &[Spanned<Fault>],
+    departures: Departures,
 ) -> Vec<Timed<Op>> {
+    let Setting { shape, nodes, families, .. } = *of;
     let count = draws.at(COUNT, 0, 0).between(u64::from(shape.ops.0), u64::from(shape.ops.1));
     let files = draws.at(FILES, 0, 0).between(u64::from(shape.files.0), u64::from(shape.files.1));
     let mut kinds = vec![Kind::Put; 340];
@@ -116,6 +118,8 @@ pub(super) fn draw(
     ops.extend(restores(draws, faults));
     ops.extend(scrubs(draws, shape, nodes.len()));
     ops.extend(paged(draws, nodes, config, families, alphabet.files));
+    ops.extend(checks(draws, shape, nodes.len()));
+    departures.change(nodes, &mut ops);
     ops.retain(|(at_us, _)| *at_us < shape.duration_ms * 1_000);
     ops.sort_by_key(|(at_us, _)| *at_us);
     ops.into_iter().enumerate().map(|(id, (at_us, what))| Timed { id, at_us, what }).collect()
@@ -222,6 +226,17 @@ fn scrubs(draws: Draws, shape: &Shape, nodes: usize) -> Vec<(u64, Op)> {
         (at_us, Op { node: draw.index(nodes), what: OpKind::Scrub { abandon_after: leaves.then_some(steps) } })
     };
     (0..count).map(scrub).collect()
+}
+
+/// In half of the scenarios some disks are checked while their nodes run.
+fn checks(draws: Draws, shape: &Shape, nodes: usize) -> Vec<(u64, Op)> {
+    let count = [0, 0, 2, 5][draws.at(FSCK, 0, 0).index(4)];
+    let check = |nth: u64| {
+        let mut draw = draws.at(FSCK, 1, nth);
+        let at_us = 1_000 * draw.between(FIRST_MS, shape.duration_ms - 1);
+        (at_us, Op { node: draw.index(nodes), what: OpKind::Fsck })
+    };
+    (0..count).map(check).collect()
 }
 
 /// In some scenarios one file, of a name of its own, has so many chunks that its manifest takes two pages. It is put early and

@@ -28,8 +28,11 @@ fn every_scenario_keeps_to_its_shape() {
             assert!(scenario.plan.ops.iter().all(|op| op.what.node < count && op.at_us < scenario.plan.end_us));
             assert!(scenario.core.len() >= 2 && is_connected(&scenario.nodes, &scenario.core));
             assert!(is_connected(&scenario.nodes, &(0..count).collect::<Vec<_>>()));
-            let has_faults = scenario.families.iter().any(|family| *family != Family::Buggify);
+            let has_faults = scenario.families.iter().any(|family| !matches!(family, Family::Buggify | Family::Moved));
             assert_eq!(scenario.plan.faults.len() >= shape.faults.0 as usize, has_faults, "seed {seed}");
+            let moves = scenario.plan.faults.iter().filter(|fault| fault.what.family() == "moved").count();
+            let (moved, least) = (scenario.families.contains(&Family::Moved), if has_faults { 0 } else { 12 });
+            assert!(if moved { moves >= least } else { moves == 0 }, "seed {seed}");
             for fault in &scenario.plan.faults {
                 assert!(fault.from_us < fault.until_us, "{fault:?}");
                 assert!(fault.what.works_in(tier), "{fault:?}");
@@ -53,7 +56,7 @@ fn seeds_differ_in_families_kinds_knobs_and_topology() {
     }
     assert!(some(&|scenario| scenario.plan.faults.is_empty()));
     assert!(some(&|scenario| scenario.core.len() == scenario.nodes.len()));
-    for kind in ["delete", "list", "stat", "versions", "evict", "restore"] {
+    for kind in ["delete", "list", "stat", "versions", "evict", "restore", "leave", "forget", "fsck"] {
         assert!(some(&|scenario| scenario.plan.ops.iter().any(|op| op.what.family() == kind)), "{kind}");
     }
     let shares = |scenario: &Scenario| {
@@ -62,7 +65,7 @@ fn seeds_differ_in_families_kinds_knobs_and_topology() {
     };
     assert!(some(&shares), "two devices of one owner");
     let names: BTreeSet<&str> = scenarios.iter().flat_map(|s| &s.plan.faults).map(|fault| fault.what.name()).collect();
-    assert_eq!(names.len(), 27, "all that works in World: {names:?}");
+    assert_eq!(names.len(), 28, "all that works in World: {names:?}");
 }
 
 #[test]
@@ -121,6 +124,7 @@ fn in_nearly_all_scenarios_few_disks_are_destroyed() {
             | Fault::PowerLoss { .. }
             | Fault::Pause { .. }
             | Fault::SlowStart { .. }
+            | Fault::Moved { .. }
             | Fault::Skew { .. }
             | Fault::Drift { .. }
             | Fault::Jump { .. }

@@ -100,10 +100,14 @@ impl Bounds {
             OpKind::Evict { .. } | OpKind::Restore => self.chunks.1,
             // Every chunk of every owner is read, and some are fetched.
             OpKind::Scrub { .. } => self.chunks.1,
+            // All that the node holds may have to be fetched by others.
+            OpKind::Leave => self.chunks.1,
             OpKind::Delete { .. }
             | OpKind::List
             | OpKind::ListPart(_)
             | OpKind::Stat { .. }
+            | OpKind::Fsck
+            | OpKind::Forget { .. }
             | OpKind::Share { .. }
             | OpKind::Versions { .. } => 0,
         };

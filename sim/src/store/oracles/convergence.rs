@@ -54,7 +54,10 @@ impl Convergence {
             | OpKind::Share { .. }
             | OpKind::Redeem { .. }
             | OpKind::Restore
-            | OpKind::Scrub { .. } => {
+            | OpKind::Scrub { .. }
+            | OpKind::Fsck
+            | OpKind::Leave
+            | OpKind::Forget { .. } => {
                 return Ok(());
             }
         };

@@ -1,6 +1,6 @@
 //! Rule (a part of durability): a copy stays where it was counted. A disk that held all of a version when it was acknowledged
 //! holds it still after settling, unless the plan destroyed some of it, a caller evicted the file there, or newer
-//! versions there have pushed it out. A copy out of place (the node is neither among the first in rank nor a device of the owner)
+//! versions there have pushed it out. A copy out of place (the node is neither among the first in rank nor a device of the owner, or was about to leave)
 //! may go, but at that moment as many other disks hold it whole as it is to be kept on. A newer version that has pushed one out may
 //! itself be out of place there, and have gone since: then some disk that has it tells. And an evict rests
 //! on promises: when it ends, each node that it names holds what was evicted, whole; and until the evictor has it whole again,
@@ -122,7 +122,7 @@ impl Copies {
     fn on_moved(&mut self, view: &mut dyn View) -> Result<(), String> {
         for number in 0..self.copies.len() {
             let Copy { key, version, node, since, limit, has_moved } = self.copies[number];
-            if !history::is_out_of_place(view, node, key, limit) {
+            if !self.history.may_be_out_of_place(view, node, key, limit) {
                 continue;
             }
             let is_gone = Self::holding(view, node, key, &version) == Holding::Absent;
@@ -133,6 +133,9 @@ impl Copies {
             let mut held = 0;
             for other in (0..view.scenario().nodes.len()).filter(|other| *other != node) {
                 let holding = Self::holding(view, other, key, &version);
+                if view.is_gone(other) {
+                    continue;
+                }
                 let counts = self.history.is_untrusted(view, other)
                     || match holding {
                         Holding::Whole(_) => true,

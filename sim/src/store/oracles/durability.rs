@@ -15,6 +15,9 @@
 //! A copy that was out of place may have gone when as many other nodes held it as it is to be kept on: it is as good as destroyed
 //! if so many others are, or may have dropped theirs for the same reason. (That they held it then is looked at in `copies`.)
 //!
+//! A node that leaves hands over what it holds first: when it has left, some node that stays holds each version that it held, whole,
+//! and those who do are its holders from then on.
+//!
 //! Present limit of the core, which this allows and counts (`unrepaired`): a device that holds an older version answers from
 //! its own disk, and only the writer brings newer versions to it. If the writer is dead, has lost its disk, or had never
 //! met that device, the older version is what it reads. Whether the bytes are right is the integrity oracle's business.
@@ -162,6 +165,37 @@ impl Durability {
         }
     }
 
+    /// What a node that has left held must have been handed over: those who hold it then are holders from now on.
+    fn on_left(&mut self, leaver: usize, view: &mut dyn View) -> Result<(), String> {
+        if self.history.is_untrusted(view, leaver) {
+            return Ok(());
+        }
+        let now = self.history.now;
+        let others = |node: &usize| *node != leaver;
+        let others: Vec<usize> = (0..view.scenario().nodes.len()).filter(others).collect();
+        let others: Vec<usize> = others.into_iter().filter(|node| !view.is_gone(*node)).collect();
+        for ((key, version), stored) in &mut self.stored {
+            let Some((owner, name)) = history::address(view, *key) else { continue };
+            let is_whole =
+                |view: &mut dyn View, node| matches!(view.holding(node, owner, name, version), Holding::Whole(_));
+            if !stored.holders.iter().any(|(node, _)| *node == leaver) || !is_whole(view, leaver) {
+                continue;
+            }
+            let heirs: Vec<usize> = others.iter().copied().filter(|node| is_whole(view, *node)).collect();
+            let is_replaced = |node: &usize| self.history.is_pruned(view, *node, *key, version);
+            if heirs.is_empty() && !others.iter().any(is_replaced) {
+                return Err(format!(
+                    "node {leaver} has left the cluster with the only copy of version {} of file {}",
+                    history::show(version),
+                    key.1
+                ));
+            }
+            let heirs = heirs.into_iter().filter(|node| !self.history.is_untrusted(view, *node));
+            stored.holders.extend(heirs.map(|node| (node, now)));
+        }
+        Ok(())
+    }
+
     /// A read by the judge.
     fn on_judged_read(&mut self, op: usize, result: &OpResult, view: &mut dyn View) -> Result<(), String> {
         let Some(operation) = self.history.ops.get(&op).cloned() else { return Ok(()) };
@@ -183,6 +217,9 @@ impl Durability {
             | OpResult::Evicted { .. }
             | OpResult::Restored(_)
             | OpResult::Scrubbed(_)
+            | OpResult::Checked(_)
+            | OpResult::Left
+            | OpResult::Forgotten
             | OpResult::Shared(_)
             | OpResult::Abandoned => Err("it was answered as something else".to_string()),
         };
@@ -215,6 +252,10 @@ impl Rule for Durability {
         let is_evict = matches!(operation.op.what, OpKind::Evict { .. });
         if let Some(Outcome::Acked { version, replicas }) = operation.outcome().cloned() {
             return self.on_acked(*op, version, replicas, view);
+        }
+        if *result == OpResult::Left {
+            let leaver = operation.op.node;
+            return self.on_left(leaver, view);
         }
         if let OpResult::Evicted { promised_by, .. } = result {
             self.on_evicted(*op, promised_by, view);

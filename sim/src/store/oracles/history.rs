@@ -65,6 +65,9 @@ impl Operation {
             | OpKind::Evict { .. }
             | OpKind::Restore
             | OpKind::Scrub { .. }
+            | OpKind::Fsck
+            | OpKind::Leave
+            | OpKind::Forget { .. }
             | OpKind::Share { .. } => None,
         }
     }
@@ -103,7 +106,14 @@ fn file_of(what: &OpKind) -> Option<u32> {
         | OpKind::Versions { file }
         | OpKind::Evict { file }
         | OpKind::Share { file, .. } => Some(*file),
-        OpKind::List | OpKind::ListPart(_) | OpKind::Restore | OpKind::Scrub { .. } | OpKind::Redeem { .. } => None,
+        OpKind::List
+        | OpKind::ListPart(_)
+        | OpKind::Restore
+        | OpKind::Scrub { .. }
+        | OpKind::Fsck
+        | OpKind::Leave
+        | OpKind::Forget { .. }
+        | OpKind::Redeem { .. } => None,
     }
 }
 
@@ -144,6 +154,8 @@ pub(crate) struct History {
     /// What was destroyed: at which event, on which node's disk.
     pub(crate) losses: Vec<(u64, usize, DiskLoss)>,
     pub(crate) healed: Option<(u64, Duration)>,
+    /// The nodes that were told to leave, whether or not they have.
+    leavers: BTreeSet<usize>,
     /// The tickets that were made, by their numbers.
     pub(crate) tickets: BTreeMap<u32, Ticketed>,
     /// Since when a node has treated another as a peer, in its present life: by the one, then by the other. Looked at for every
@@ -170,6 +182,9 @@ impl History {
         match event {
             Event::Started { op, what, asked } => {
                 let of_judge = self.healed.is_some();
+                if what.what == OpKind::Leave {
+                    self.leavers.insert(what.node);
+                }
                 let own = (view.scenario().nodes[what.node].owner, file_of(&what.what));
                 let ticketed =
                     if let OpKind::Redeem { ticket, .. } = &what.what { self.tickets.get(ticket) } else { None };
@@ -336,6 +351,13 @@ impl History {
         keeping::is_obsolete(&view.contents(node), address, version, age)
     }
 
+    /// Whether what a node has of a file may be out of place there ([`is_out_of_place`]), or was while the node was about to leave: placement
+    /// passes that over, whether or not it leaves in the end.
+    pub(crate) fn may_be_out_of_place(&self, view: &dyn View, node: usize, file: FileKey, limit: usize) -> bool {
+        let is_others = view.scenario().nodes[node].owner != file.0;
+        is_out_of_place(view, node, file, limit) || is_others && self.leavers.contains(&node)
+    }
+
     /// Whether the whole of a node's disk was destroyed from an event on.
     pub(crate) fn is_wiped(&self, node: usize, since: u64) -> bool {
         self.is_destroyed(node, since, &[])
@@ -353,7 +375,10 @@ fn outcome_of(result: &OpResult) -> Outcome {
         | OpResult::Evicted { .. }
         | OpResult::Shared(_)
         | OpResult::Restored(_)
-        | OpResult::Scrubbed(_) => Outcome::Answered,
+        | OpResult::Scrubbed(_)
+        | OpResult::Checked(_)
+        | OpResult::Left
+        | OpResult::Forgotten => Outcome::Answered,
         OpResult::Abandoned => Outcome::Unknown,
         OpResult::Failed(error) => match error {
             OpError::Down | OpError::NoTicket => Outcome::Refused,
@@ -389,10 +414,11 @@ pub(crate) fn is_out_of_place(view: &dyn View, node: usize, file: FileKey, limit
     !holders(view, name, limit).contains(&node)
 }
 
-/// The first so many in rank of all nodes for a name.
+/// The first so many in rank for a name, of all nodes that have not left or been written off.
 pub(crate) fn holders(view: &dyn View, name: NameId, limit: usize) -> Vec<usize> {
     let candidate = |node| Candidate { node: view.node_id(node), weight: 1, zone: String::new() };
-    let candidates: Vec<Candidate> = (0..view.scenario().nodes.len()).map(candidate).collect();
+    let members = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node));
+    let candidates: Vec<Candidate> = members.map(candidate).collect();
     let ranked = placement::rank(Group::of(name), &candidates);
     ranked.into_iter().take(limit).filter_map(|id| node_of(view, id)).collect()
 }

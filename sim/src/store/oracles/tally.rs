@@ -118,6 +118,9 @@ pub(crate) fn is_success(result: &OpResult) -> bool {
         | OpResult::Evicted { .. }
         | OpResult::Restored(_)
         | OpResult::Scrubbed(_)
+        | OpResult::Checked(_)
+        | OpResult::Left
+        | OpResult::Forgotten
         | OpResult::Shared(_)
         | OpResult::Failed(OpError::NoTicket)
         | OpResult::Abandoned => true,

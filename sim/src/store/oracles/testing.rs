@@ -285,8 +285,11 @@ pub(crate) fn plan_fault(view: &mut FakeView, what: Fault) {
 }
 
 fn view() -> FakeView {
-    let spec =
-        |node: usize| NodeSpec { owner: OWNERS[node], bootstrap: (0..3).filter(|other| *other != node).collect() };
+    let spec = |node: usize| NodeSpec {
+        owner: OWNERS[node],
+        bootstrap: (0..3).filter(|other| *other != node).collect(),
+        anywhere: false,
+    };
     let scenario = Scenario {
         seed: 1,
         tier: Tier::World,

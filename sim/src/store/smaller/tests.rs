@@ -3,7 +3,7 @@ use crate::simulation::Scenario as _;
 use crate::store::{Family, NodeSpec, Tier};
 
 fn scenario(faults: Vec<Fault>) -> Scenario {
-    let spec = |bootstrap: &[usize]| NodeSpec { owner: 0, bootstrap: bootstrap.into() };
+    let spec = |bootstrap: &[usize]| NodeSpec { owner: 0, bootstrap: bootstrap.into(), anywhere: false };
     let op = |id, node, what| Timed { id, at_us: 1_000, what: Op { node, what } };
     let content = Content { salt: 1, len: 9, changed: Some((4, 2)) };
     let span = |(id, what)| Spanned { id, from_us: 0, until_us: 1_000, what };

@@ -114,7 +114,7 @@ impl Durability {
         (key, version): (FileKey, Version),
         stored: &Stored,
     ) -> bool {
-        if !history::is_out_of_place(view, node, key, stored.limit) {
+        if !self.history.may_be_out_of_place(view, node, key, stored.limit) {
             return false;
         }
         let mut explained = 0;
@@ -122,7 +122,7 @@ impl Durability {
             let is_explained = !view.is_core(other)
                 || self.history.is_untrusted(view, other)
                 || self.history.is_destroyed(other, since, &stored.chunks)
-                || history::is_out_of_place(view, other, key, stored.limit)
+                || self.history.may_be_out_of_place(view, other, key, stored.limit)
                 || self.history.is_pruned(view, other, key, &version);
             explained += usize::from(is_explained);
         }
