@@ -29,7 +29,7 @@ pub struct Config {
     pub zone: String,
     /// How often SWIM probes a member. A member that does not answer is down after some five of these.
     pub swim_period: Duration,
-    /// A member that is down for so long no longer counts for placement.
+    /// A member that is down for so long no longer counts for placement: from when it first did not answer a probe.
     pub repair_after: Duration,
     /// Plain bytes of a chunk.
     pub chunk_size: u32,

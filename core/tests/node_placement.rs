@@ -304,8 +304,10 @@ fn who_holds_nothing_asks_those_who_are_likely_to() {
     let bytes = content(5_500, 1);
     let file = file_of(&world, 0, false);
     world.put(0, &file, &bytes).unwrap();
-    // Nobody hears it ask for its owner's names, or it would know this one again.
-    world.meddle = Some(Box::new(|from, _, frame| from != 0 || !matches!(frame, Frame::Scan { .. })));
+    // Nobody hears it ask for its owner's names, nor compares with it, or it would know this one again.
+    world.meddle = Some(Box::new(|from, to, frame| {
+        from != 0 && to != 0 || !matches!(frame, Frame::Scan { .. } | Frame::Sync { .. })
+    }));
     lose_disk(&mut world, 0);
     let asked = count(&mut world, 0, |frame| matches!(frame, Frame::Find { .. }));
     assert_eq!(world.get(0, &file).unwrap(), bytes);

@@ -17,7 +17,7 @@ const LEN: u32 = 4 << 10;
 const REPAIR_AFTER: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether all is there.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(250);
 
 /// After so much simulated time it is given up.
 const LONGEST: Duration = Duration::from_secs(3_600);

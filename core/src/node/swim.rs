@@ -57,8 +57,16 @@ pub(crate) enum Liveness {
     /// Nothing was heard of it since this node's start.
     Unseen,
     Alive,
-    /// Since then.
+    /// Since then: it did not answer from then on, or was said to be down.
     Down(Monotonic),
+}
+
+/// A member did not answer a probe. It contradicts that by a higher incarnation.
+#[derive(Clone, Copy, Debug)]
+struct Suspicion {
+    generation: u64,
+    incarnation: foca::Incarnation,
+    since: Monotonic,
 }
 
 /// Packets for a node to which no link stands.
@@ -79,6 +87,8 @@ pub(crate) struct Swim {
     waiting: BTreeMap<NodeId, Waiting>,
     /// Members taken for alive that could not be connected to.
     doubted: BTreeSet<NodeId>,
+    /// The last suspicion of each member of the table, contradicted or not.
+    suspicions: BTreeMap<NodeId, Suspicion>,
     /// The number of members that the configuration was made for, in orders of magnitude.
     scale: u32,
 }
@@ -98,6 +108,7 @@ impl Swim {
             liveness: BTreeMap::new(),
             waiting: BTreeMap::new(),
             doubted: BTreeSet::new(),
+            suspicions: BTreeMap::new(),
             scale: 0,
         }
     }
@@ -180,13 +191,18 @@ fn act(
     let Some(foca) = &mut cx.swim.foca else { return Ok(()) };
     let mut runtime = AccumulatingRuntime::new();
     let result = act(foca, &mut runtime);
+    let mut is_urgent = false;
     while let Some((after, timer)) = runtime.to_schedule() {
+        if let foca::Timer::ChangeSuspectToDown { member_id, incarnation, .. } = &timer {
+            is_urgent |= note_suspicion(cx, *member_id, *incarnation);
+        }
         cx.swim.next_reminder += 1;
         cx.swim.reminders.insert((cx.now.mono + after, cx.swim.next_reminder), timer);
     }
     rearm(cx);
     let mut changed = false;
     while let Some(notification) = runtime.to_notify() {
+        is_urgent |= matches!(notification, OwnedNotification::MemberDown(_));
         changed |= on_notification(cx, notification);
     }
     while let Some((to, packet)) = runtime.to_send() {
@@ -195,7 +211,23 @@ fn act(
     if changed {
         service::refresh(cx);
     }
+    if is_urgent {
+        gossip(cx);
+    }
     result
+}
+
+/// Tells some peers at once what is new, rather than with the next packets: what is said of who has gone reaches all within a few steps,
+/// so that all count from about the same time.
+fn gossip(cx: &mut Context) {
+    let _ = act(cx, tell_some);
+}
+
+fn tell_some(
+    foca: &mut Foca<SwimId, PacketCodec, ChaCha12Rng, Carrier>,
+    runtime: &mut AccumulatingRuntime<SwimId>,
+) -> Result<(), foca::Error> {
+    foca.gossip(runtime)
 }
 
 fn rearm(cx: &mut Context) {
@@ -218,6 +250,28 @@ pub(crate) fn on_timer(cx: &mut Context) {
     rearm(cx);
 }
 
+/// A member is suspected to be down, as this node finds or hears. Whether that is new.
+fn note_suspicion(cx: &mut Context, id: SwimId, incarnation: foca::Incarnation) -> bool {
+    let new = Suspicion { generation: id.generation, incarnation, since: cx.now.mono };
+    let of = |suspicion: &Suspicion| (suspicion.generation, suspicion.incarnation);
+    let known = cx.swim.suspicions.get(&id.node);
+    let is_new = cx.members.contains(id.node) && known.is_none_or(|known| of(known) < of(&new));
+    if is_new {
+        cx.swim.suspicions.insert(id.node, new);
+    }
+    is_new
+}
+
+/// Since when a member that is down now has been: since it was suspected and did not contradict, if it was.
+fn down_since(cx: &mut Context, node: NodeId) -> Monotonic {
+    let life = cx.swim.life_of(node);
+    let suspicion = cx.swim.suspicions.remove(&node);
+    let is_it = |suspicion: &Suspicion| {
+        life.is_some_and(|life| (life.generation, life.incarnation) == (suspicion.generation, suspicion.incarnation))
+    };
+    suspicion.filter(is_it).map_or(cx.now.mono, |suspicion| suspicion.since)
+}
+
 /// `foca` has found something out. Whether somebody's liveness has changed.
 fn on_notification(cx: &mut Context, notification: OwnedNotification<SwimId>) -> bool {
     match notification {
@@ -231,7 +285,8 @@ fn on_notification(cx: &mut Context, notification: OwnedNotification<SwimId>) ->
             if planted!(cx.simulation, DownUnreported) {
                 return false;
             }
-            cx.swim.liveness.insert(id.node, Liveness::Down(cx.now.mono));
+            let since = down_since(cx, id.node);
+            cx.swim.liveness.insert(id.node, Liveness::Down(since));
             cx.swim.doubted.remove(&id.node);
             links::on_lost(cx, id.node);
             true
@@ -381,7 +436,15 @@ pub(crate) fn on_packet(cx: &mut Context, link: LinkId, table: u64, bytes: &Byte
     let is_known = |node| node == cx.me || cx.members.contains(node);
     let all_known = packet.updates.iter().all(|update| is_known(update.id().node));
     let joined = if as_it_came && all_known { bytes.clone() } else { packet::join(&packet, is_known).into() };
-    match act(cx, |foca, runtime| foca.handle_data(&joined, runtime)) {
+    let mut is_urgent = false;
+    for update in packet.updates.iter().filter(|update| update.state() == State::Suspect) {
+        is_urgent |= note_suspicion(cx, *update.id(), update.incarnation());
+    }
+    let handled = act(cx, |foca, runtime| foca.handle_data(&joined, runtime));
+    if is_urgent {
+        gossip(cx);
+    }
+    match handled {
         Ok(()) => exchange::on_fingerprint(cx, node, table),
         Err(foca::Error::MalformedPacket | foca::Error::Decode(_) | foca::Error::DataTooBig) => links::offend(cx, link),
         // What comes late, to or about another generation of this node.

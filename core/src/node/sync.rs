@@ -120,9 +120,10 @@ pub(crate) struct Sync {
 pub(crate) const OPERATIONS_MAX: u64 = 2 + serve::COMPARED_MAX as u64 + 1;
 
 /// What of its limits is used.
-pub(crate) fn gauges(cx: &Context) -> [Gauge; 2] {
+pub(crate) fn gauges(cx: &Context) -> [Gauge; 3] {
     [
         ("comparisons served", cx.sync.serving.compared() as u64, serve::COMPARED_MAX as u64),
+        ("comparisons that wait", cx.sync.serving.comparing() as u64, serve::WAITING_MAX as u64),
         ("questions for items that wait", cx.sync.serving.waiting() as u64, serve::WAITING_MAX as u64),
     ]
 }
@@ -232,18 +233,18 @@ fn begin(cx: &mut Context, node: NodeId) {
     asks::ask(cx, AskClient::Sync(id), node, frame);
 }
 
-/// The comparison is over; if it was cut short, it is begun anew after a while.
+/// The comparison is over; if it was cut short, it is begun anew.
 fn finish(cx: &mut Context, complete: bool) {
     let Some(Asking { node, lacking, .. }) = cx.sync.asking.take() else { return };
-    schedule(cx);
     if complete {
         cx.sync.lacking.insert(node, lacking);
-    }
-    if !complete {
+        cx.sync.turns.is_done(node);
+    } else {
         sometimes!(cx.simulation, "sync.cut-short");
-        // The others come first: it is busy, or has just gone.
-        mark_later(cx, node);
+        cx.sync.settled.remove(&node);
+        cx.sync.turns.retry(node);
     }
+    schedule(cx);
 }
 
 /// The comparison of a number, if it still goes on.

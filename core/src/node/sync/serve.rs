@@ -20,13 +20,14 @@ use crate::record::SignedRecord;
 use crate::work::{WorkOp, WorkResult};
 use crate::{buggify, sometimes};
 
-/// Comparisons served at once; others are told that this node is busy.
+/// Comparisons served at once.
 pub(super) const COMPARED_MAX: usize = 2;
 
 /// Groups of a bucket.
 const GROUPS_OF_BUCKET: usize = 256;
 
-/// Searches for records that wait for their turn: one of each of so many peers. Those beyond get no answer.
+/// Comparisons, and searches for records, that wait for their turn: one of each of so many peers. Comparisons beyond are told that
+/// this node is busy, searches beyond get no answer.
 pub(super) const WAITING_MAX: usize = 64;
 
 /// A question that is being answered.
@@ -50,6 +51,7 @@ pub(crate) struct Tale {
 #[derive(Debug, Default)]
 pub(super) struct Serving {
     compared: usize,
+    comparing: VecDeque<(Served, SetRange)>,
     finding: bool,
     waiting: VecDeque<(Served, Vec<Item>)>,
 }
@@ -57,6 +59,10 @@ pub(super) struct Serving {
 impl Serving {
     pub(super) fn compared(&self) -> usize {
         self.compared
+    }
+
+    pub(super) fn comparing(&self) -> usize {
+        self.comparing.len()
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -87,16 +93,31 @@ pub(crate) fn on_compare(cx: &mut Context, link: LinkId, request: u64, range: Se
     if !is_sane {
         return links::offend(cx, link);
     }
-    if cx.sync.serving.compared >= COMPARED_MAX || cx.records.summary().is_none() {
+    if cx.sync.serving.comparing.len() >= WAITING_MAX || cx.records.summary().is_none() {
         return links::answer(cx, link, Frame::Compared { request, outcome: CompareOutcome::Busy });
     }
-    cx.sync.serving.compared += 1;
-    reads::items(cx, ReadClient::Serve(Served { link, request, message }), range);
+    cx.sync.serving.comparing.push_back((Served { link, request, message }, range));
+    compare_next(cx);
+}
+
+fn compare_next(cx: &mut Context) {
+    if cx.sync.serving.compared >= COMPARED_MAX {
+        return;
+    }
+    if let Some((served, range)) = cx.sync.serving.comparing.pop_front() {
+        cx.sync.serving.compared += 1;
+        reads::items(cx, ReadClient::Serve(served), range);
+    }
 }
 
 /// The items of a part of a set are read.
 pub(super) fn on_items(cx: &mut Context, served: Served, items: Result<Vec<Item>, Failed>) {
     cx.sync.serving.compared -= 1;
+    answer_comparison(cx, served, items);
+    compare_next(cx);
+}
+
+fn answer_comparison(cx: &mut Context, served: Served, items: Result<Vec<Item>, Failed>) {
     let Served { link, request, message } = served;
     let outcome = match items.map(|items| reconcile::answer(&items.into_iter().collect::<Items>(), &message)) {
         Ok(Ok(answer)) => CompareOutcome::Answer(answer.into()),
@@ -156,6 +177,8 @@ pub(crate) fn on_tell(cx: &mut Context, link: LinkId, request: u64, records: Vec
     for record in records {
         if cluster::part_here(cx, &record.record).is_some() {
             due.push(record);
+        } else {
+            cx.sync.turns.is_ahead(node);
         }
     }
     let keys = due.iter().map(schema::record_key).collect();

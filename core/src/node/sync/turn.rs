@@ -37,10 +37,13 @@ const TURNS_TO_ANYBODY: u64 = 4;
 /// With whom to compare, and when.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    /// Peers to compare with soon.
+    /// Peers to compare with soon, and those of them that are being gone through.
     soon: BTreeSet<NodeId>,
+    round: BTreeSet<NodeId>,
     /// Peers that share something that has changed here, and from when on to compare with each.
     changed: BTreeMap<NodeId, Monotonic>,
+    /// Peers with which a comparison came to nothing, and that have not been compared with since.
+    retried: BTreeSet<NodeId>,
     /// Peers to compare with again, not at once; and whether the last turn was that of one of them.
     later: BTreeSet<NodeId>,
     was_again: bool,
@@ -49,6 +52,8 @@ pub(super) struct Turns {
     /// The peer whose turn came last, and the last of those turns that go to anybody.
     last: Option<NodeId>,
     last_of_all: Option<NodeId>,
+    /// Peers that told of what this node is not to hold, as it sees the cluster: they may have heard before it who has gone.
+    ahead: BTreeSet<NodeId>,
     /// How many turns there have been that follow from nothing.
     count: u64,
 }
@@ -63,6 +68,7 @@ impl Turns {
     /// A peer is not to be compared with.
     pub(super) fn forget(&mut self, node: NodeId) {
         self.soon.remove(&node);
+        self.round.remove(&node);
         self.changed.remove(&node);
         self.later.remove(&node);
     }
@@ -70,6 +76,27 @@ impl Turns {
     /// A peer is to be compared with again, not at once.
     pub(super) fn again(&mut self, node: NodeId) {
         self.later.insert(node);
+    }
+
+    /// A comparison with a peer came to nothing: it is begun anew, soon for once, since two nodes that connect to each other at the
+    /// same time lose one of the links. Then the others come first: the peer is busy, or has just gone.
+    pub(super) fn retry(&mut self, node: NodeId) {
+        if self.retried.insert(node) {
+            self.soon.insert(node);
+        } else {
+            self.retried.remove(&node);
+            self.again(node);
+        }
+    }
+
+    /// A comparison with a peer is complete.
+    pub(super) fn is_done(&mut self, node: NodeId) {
+        self.retried.remove(&node);
+    }
+
+    /// A peer told of something that this node is not to hold.
+    pub(super) fn is_ahead(&mut self, node: NodeId) {
+        self.ahead.insert(node);
     }
 }
 
@@ -91,11 +118,14 @@ pub(super) fn schedule(cx: &mut Context) {
     }
     let (now, interval) = (cx.now.mono, cx.config.sync_interval);
     let turns = &cx.sync.turns;
-    let (is_soon, change, mut due) = (!turns.soon.is_empty(), turns.changed.values().min().copied(), turns.due);
+    let (is_soon, goes_on) = (!turns.soon.is_empty(), !turns.round.is_empty());
+    let (change, mut due) = (turns.changed.values().min().copied(), turns.due);
     if let Some(change) = change {
         due = due.min(change.max(now + cx.jitter(interval / CHANGED_A_ROUND)));
     }
-    if is_soon {
+    if goes_on {
+        due = now;
+    } else if is_soon {
         due = due.min(now + cx.jitter(SOON.min(interval)));
     }
     cx.timers.set_if_sooner(Timer::Sync, due.max(now + PAUSE));
@@ -139,14 +169,11 @@ pub(super) fn next(cx: &mut Context) -> Option<NodeId> {
         cx.sync.turns.due = cx.now.mono + cx.jitter(cx.config.sync_interval);
         return None;
     }
-    let is_linked = |node: &&NodeId| cx.links.of(**node).is_some();
-    let can_be_asked = |node: &&NodeId| neighbours::can_be_asked(cx, **node);
     let (now, last) = (cx.now.mono, cx.sync.turns.last.or_else(|| beginning(cx)));
-    let soon: BTreeSet<NodeId> = cx.sync.turns.soon.iter().filter(can_be_asked).copied().collect();
-    let first = after(&soon.iter().filter(is_linked).copied().collect(), last);
-    if let Some(node) = first.or_else(|| after(&soon, last)) {
+    if let Some(node) = next_soon(cx, last) {
         return Some(node);
     }
+    let can_be_asked = |node: &&NodeId| neighbours::can_be_asked(cx, **node);
     if cx.sync.turns.due <= now {
         let again: BTreeSet<NodeId> = cx.sync.turns.later.iter().filter(can_be_asked).copied().collect();
         cx.sync.turns.due = now + cx.jitter(cx.config.sync_interval);
@@ -158,6 +185,25 @@ pub(super) fn next(cx: &mut Context) -> Option<NodeId> {
     let changed = cx.sync.turns.changed.iter().filter(|(node, from)| **from <= now && can_be_asked(node));
     let changed: BTreeSet<NodeId> = changed.map(|(node, _)| *node).collect();
     after(&changed, last)
+}
+
+/// The next of those that are to be compared with soon, those first to which a link stands. Who is marked while others are gone
+/// through waits until they are done: so nobody is compared with again and again without a rest.
+fn next_soon(cx: &mut Context, last: Option<NodeId>) -> Option<NodeId> {
+    let turns = &mut cx.sync.turns;
+    if turns.round.is_empty() {
+        turns.round = core::mem::take(&mut turns.soon);
+    }
+    let can_be_asked = |node: &&NodeId| neighbours::can_be_asked(cx, **node);
+    let is_linked = |node: &&NodeId| cx.links.of(**node).is_some();
+    let round: BTreeSet<NodeId> = cx.sync.turns.round.iter().filter(can_be_asked).copied().collect();
+    if round.is_empty() {
+        let turns = &mut cx.sync.turns;
+        turns.soon.append(&mut turns.round);
+        return None;
+    }
+    let linked = round.iter().filter(is_linked).copied().collect();
+    after(&linked, last).or_else(|| after(&round, last))
 }
 
 /// The next of those that share something with this node; at times the next of all.
@@ -208,7 +254,7 @@ pub(crate) fn on_membership(cx: &mut Context) {
     repair::try_all_again(cx);
     let before = cluster::take_former(cx);
     let places = cx.records.summary().map(|summary| summary.all().map(|(place, _)| place).collect::<Vec<_>>());
-    let concerned: BTreeSet<NodeId> = match places {
+    let mut concerned: BTreeSet<NodeId> = match places {
         Some(places) => {
             let of_place = |place: Place| {
                 let old = before.first(place.group, place.replicas.limit()).unwrap_or_default();
@@ -222,6 +268,7 @@ pub(crate) fn on_membership(cx: &mut Context) {
         }
         None => neighbours::reachable(cx),
     };
+    concerned.append(&mut cx.sync.turns.ahead);
     for node in concerned.into_iter().filter(|node| *node != cx.me).collect::<Vec<_>>() {
         cx.sync.settled.remove(&node);
         cx.sync.lacking.remove(&node);
