@@ -83,6 +83,14 @@ pub(crate) fn on_membership(cx: &mut Context) {
     set(cx, pause);
 }
 
+/// Whether light records may still be this node's to hold: that is looked at without delay.
+pub(crate) fn hasten_placement(cx: &mut Context) -> bool {
+    if cx.fill.is_placement_new {
+        set(cx, Duration::ZERO);
+    }
+    cx.fill.is_placement_new || cx.fill.is_running()
+}
+
 fn set(cx: &mut Context, pause: Duration) {
     let due = cx.now.mono + pause;
     cx.timers.set_if_sooner(Timer::Fill, due);

@@ -14,7 +14,7 @@ use crate::frame::{CompareOutcome, FOUND_MAX, Frame, SetRange, SyncOutcome};
 use crate::ids::{LinkId, NodeId, OwnerId};
 use crate::node::context::Context;
 use crate::node::pending::Pending;
-use crate::node::{answers, cluster, links, repair, schema};
+use crate::node::{answers, cluster, fill, links, repair, schema};
 use crate::reconcile::{self, Digest, Item, Items, MESSAGE_LEN_MAX};
 use crate::record::SignedRecord;
 use crate::work::{WorkOp, WorkResult};
@@ -74,6 +74,10 @@ impl Serving {
 pub(crate) fn on_sync(cx: &mut Context, link: LinkId, request: u64, shared: Digest, (owner, own): (OwnerId, Digest)) {
     let Some(node) = cx.links.get(link).map(|link| link.node) else { return };
     if cx.records.summary().is_none() || buggify!(cx.simulation, "sync.busy") {
+        return links::answer(cx, link, Frame::Synced { request, outcome: SyncOutcome::Busy });
+    }
+    // Who leaves takes its copies along: it waits until what is light here and is to be whole has been made so.
+    if !cx.members.is_in(node) && fill::hasten_placement(cx) {
         return links::answer(cx, link, Frame::Synced { request, outcome: SyncOutcome::Busy });
     }
     let mine = scope::sums(cx, Selection::Shared(node));
