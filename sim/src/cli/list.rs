@@ -31,8 +31,8 @@ pub(crate) fn list() -> Verdict {
         let only = if reached.len() < tiers.len() { format!(" [{}]", reached[0].name()) } else { String::new() };
         let _ = writeln!(text, "  {name:<38} {about}{only}");
         for tier in reached {
-            if let Some(why) = probes::seldom(tier, name) {
-                let _ = writeln!(text, "  {:<38} not demanded of {}: {why}", "", tier.name());
+            if let Some(seeds) = probes::demanded_from(tier, name) {
+                let _ = writeln!(text, "  {:<38} rare: demanded of {seeds} seeds of {} or more", "", tier.name());
             }
         }
     }

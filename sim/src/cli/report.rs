@@ -33,8 +33,10 @@ pub(crate) struct Shortcoming {
 pub(crate) struct Context<'a> {
     pub(crate) store: &'a StoreArgs,
     pub(crate) jobs: usize,
-    /// All probes that a sweep of this tier must reach.
+    /// All probes that this tier can reach.
     pub(crate) probes: Vec<&'static str>,
+    /// Those of them that so many seeds must reach.
+    pub(crate) demanded: Vec<&'static str>,
     /// All oracles.
     pub(crate) oracles: Vec<&'static str>,
     /// Case files by seed.
@@ -54,7 +56,8 @@ impl Context<'_> {
         let is_judged = report.seeds >= SEEDS_JUDGED_MIN && self.store.set.is_empty();
         let of_shares = shares(report).into_iter().map(|text| Shortcoming { text, fails: self.required || is_judged });
         let of_seeds = seeds(report).into_iter().map(|text| Shortcoming { text, fails: self.required });
-        let unreached = self.unreached(report);
+        let mut unreached = self.unreached(report);
+        unreached.retain(|probe| self.demanded.contains(probe));
         let of_probes = (!unreached.is_empty()).then(|| {
             let never = if unreached.len() == 1 { "was never reached" } else { "were never reached" };
             let text = format!("{} {never}: {}", count(unreached.len(), "probe"), unreached.join(", "));

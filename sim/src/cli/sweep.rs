@@ -25,16 +25,17 @@ pub(crate) fn sweep(args: &SweepArgs) -> Result<Verdict, CliError> {
     let bounded = args.seeds.and_then(|seeds| Some(seeds.end? - seeds.first));
     let time = args.time.or(if bounded.is_some() { None } else { Some(TIME) });
     let jobs = args.jobs.map_or_else(cores, usize::from);
-    let demanded = probes::demanded(store.tier);
     eprint(&format!("sweeping {:?} with {jobs} jobs; Ctrl-C ends it with its report\n", store.tier));
-    let progress = Sweeping::new(bounded, time, demanded.len());
+    let to_reach = probes::demanded(store.tier, bounded.unwrap_or(u64::MAX)).len();
+    let progress = Sweeping::new(bounded, time, to_reach);
     let report = sweep::sweep(&store, &Sweep { seeds, time, jobs, stop: &stop }, &mut |report| progress.show(report));
     progress.finish();
     let (cases, mut errors) = write_cases(&report, &args.cases);
     let context = Context {
         store: &args.store,
         jobs,
-        probes: demanded,
+        probes: probes::demanded(store.tier, u64::MAX),
+        demanded: probes::demanded(store.tier, report.seeds),
         oracles: oracles::ALL.iter().map(|(name, _)| *name).collect(),
         cases: &cases,
         required: args.require_probes,

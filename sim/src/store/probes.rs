@@ -63,23 +63,37 @@ pub(crate) const INDEX_REFUSED: &str = "damaged index refused";
 /// Those that only Turmoil reaches, besides those of the code that it alone runs.
 const TURMOIL: &[(&str, &str)] = &[(INDEX_REFUSED, "a store was not opened because bits of its index had flipped")];
 
-/// Those that a tier reaches too seldom for a sweep of it to be held to, with the reason. The other tier is.
-const SELDOM: &[(Tier, &str, &str)] = &[(
-    Tier::Turmoil,
-    "pull.chunk-vanished",
-    "a chunk must be found damaged in the moment between two operations of a pull: one World seed in 250, and thousands are run there",
-)];
+/// Those that few seeds reach: one of about so many, as sweeps of thousands showed (of hundreds in Turmoil).
+const RARE: &[(Tier, &str, u64)] = &[
+    (Tier::World, "collect.page-needed-again", 2_000),
+    (Tier::World, "scrub.asked-for-one-resumed", 460),
+    (Tier::World, "excused read", 370),
+    (Tier::World, "idle.still-needed", 310),
+    (Tier::World, "collect.owed-deletion-kept", 140),
+    (Tier::World, "collect.page-lease-over", 85),
+    (Tier::World, "outbox.no-longer-a-holder", 80),
+    (Tier::World, "pull.chunk-vanished", 80),
+    (Tier::World, "several manifest pages read", 70),
+    (Tier::World, "rebalance.no-longer-out-of-place", 60),
+    (Tier::World, "exchange.found-by-fingerprint", 55),
+    (Tier::World, "get.wrong-bytes-refused", 50),
+    (Tier::Turmoil, "pull.chunk-vanished", 250),
+];
 
-/// The probes that a sweep of a tier, if it has some hundred seeds, must reach.
+/// A sweep is held to a rare probe if it has so many times the seeds of which one reaches it: by chance it misses it once in 150.
+const SURE: u64 = 5;
+
+/// The probes that a sweep of so many seeds of a tier must reach, if it has some hundred.
 #[must_use]
-pub fn demanded(tier: Tier) -> Vec<&'static str> {
-    of(tier).into_iter().map(|(name, _)| name).filter(|name| seldom(tier, name).is_none()).collect()
+pub fn demanded(tier: Tier, seeds: u64) -> Vec<&'static str> {
+    let is_due = |name: &&str| demanded_from(tier, name).is_none_or(|least| seeds >= least);
+    of(tier).into_iter().map(|(name, _)| name).filter(is_due).collect()
 }
 
-/// Why a tier is not held to a probe, if it is not.
+/// From how many seeds on a sweep of a tier is held to a probe, if it is rare.
 #[must_use]
-pub fn seldom(tier: Tier, probe: &str) -> Option<&'static str> {
-    SELDOM.iter().find(|(of, name, _)| (*of, *name) == (tier, probe)).map(|(_, _, why)| *why)
+pub fn demanded_from(tier: Tier, probe: &str) -> Option<u64> {
+    RARE.iter().find(|(of, name, _)| (*of, *name) == (tier, probe)).map(|(_, _, one_in)| one_in * SURE)
 }
 
 /// All probes that a tier can reach: those here and those of the code that it runs.

@@ -43,8 +43,15 @@ fn short(seeds: u64, set: &[&str], required: bool, tally: impl Fn(u64) -> Tally 
     let report = sweep(&Said(tally), &range, &mut |_| {});
     let store = StoreArgs { tier: Tier::World, set: set.iter().map(ToString::to_string).collect() };
     let cases = BTreeMap::new();
-    let context =
-        Context { store: &store, jobs: 1, probes: vec!["reached"], oracles: Vec::new(), cases: &cases, required };
+    let context = Context {
+        store: &store,
+        jobs: 1,
+        probes: vec!["reached", "rare"],
+        demanded: vec!["reached"],
+        oracles: Vec::new(),
+        cases: &cases,
+        required,
+    };
     let all = context.shortcomings(&report);
     let text = |shortcoming: &Shortcoming| shortcoming.text.clone();
     (all.iter().map(text).collect(), all.iter().filter(|shortcoming| shortcoming.fails).map(text).collect())
