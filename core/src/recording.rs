@@ -38,7 +38,7 @@ pub use write::Recorder;
 pub const MAGIC: [u8; 6] = *b"FSREC\0";
 
 /// The format that this build writes, and the only one that it reads: any change of a type below is a new one.
-pub const FORMAT: u16 = 2;
+pub const FORMAT: u16 = 3;
 
 /// The longest part, in bytes: a put's chunk and a page of records are far shorter.
 const PART_LEN_MAX: u32 = 64 << 20;
