@@ -388,6 +388,11 @@ pub enum SyncOutcome {
     },
     /// Ask again later.
     Busy,
+    /// The asker leaves, and this node still makes whole what it has light and is to hold then.
+    Filling {
+        /// So many records, as far as it knows.
+        left: u64,
+    },
 }
 
 /// What came of [`Frame::Compare`].

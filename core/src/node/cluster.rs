@@ -141,7 +141,10 @@ pub(crate) fn places_in(cx: &mut Context, bucket: u8, node: NodeId) -> Vec<Optio
     let group = |place| Group(u16::from_be_bytes([bucket, place]));
     let all = group(0)..=group(u8::MAX);
     let count = usize::from(u8::MAX) + 1;
-    if cx.cluster.ranks.range(all.clone()).count() < count || planted!(cx.simulation, RankByReachable) {
+    if planted!(cx.simulation, RankByReachable) {
+        return (0..=u8::MAX).map(|place| place_of(cx, node, group(place))).collect();
+    }
+    if cx.cluster.ranks.range(all.clone()).count() < count {
         for place in 0..=u8::MAX {
             ranked(cx, group(place));
         }

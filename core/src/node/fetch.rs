@@ -193,6 +193,11 @@ fn call(cx: &mut Context, id: FetchId) -> bool {
     is_coming
 }
 
+/// How many wait for a holder that is being connected to.
+pub(crate) fn calling(cx: &Context) -> usize {
+    cx.fetches.fetches.values().filter(|fetch| fetch.wanted.is_none() && !fetch.coming.is_empty()).count()
+}
+
 /// A node has come, or does not come: whatever waits for it goes on.
 pub(crate) fn on_come(cx: &mut Context, node: NodeId) {
     for fetch in cx.fetches.fetches.values_mut() {
@@ -294,12 +299,13 @@ fn use_room(cx: &mut Context, node: NodeId) {
         last = Some(id);
         let Some(link) = cx.links.of(node).and_then(|link| cx.links.get(link)) else { return };
         let Some(fetch) = cx.fetches.fetches.get(&id) else { continue };
+        if fetch.timed_out.contains(&node) {
+            continue;
+        }
         if !has_room(link, fetch.order.len) {
             return;
         }
-        if !fetch.timed_out.contains(&node) {
-            place(cx, id);
-        }
+        place(cx, id);
     }
 }
 

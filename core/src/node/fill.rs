@@ -16,6 +16,9 @@ use crate::sometimes;
 /// How often the wait before the next try is doubled at most.
 const DOUBLINGS_MAX: u32 = 6;
 
+/// What is said as long as light records have not been counted.
+const UNCOUNTED: u64 = u64::MAX / 2;
+
 /// How far it has come.
 #[derive(Debug, Default)]
 pub(crate) struct Fill {
@@ -24,8 +27,12 @@ pub(crate) struct Fill {
     /// Who has told all in this life of the node.
     told: BTreeSet<NodeId>,
     running: Option<RequestId>,
-    /// Whether members have come or gone since it was done last.
+    /// Whether members have come or gone since all light records were last made whole that are this node's to hold.
     is_placement_new: bool,
+    /// Whether the one that runs has made them whole.
+    has_completed: bool,
+    /// How many it is still to make whole; many, as long as they have not been counted.
+    left: u64,
     /// Tries in a row that did not find everything.
     tries: u32,
 }
@@ -79,16 +86,17 @@ pub(crate) fn on_checkpoint(cx: &mut Context) {
 /// Who is to hold what has changed: light records may be this node's to hold now.
 pub(crate) fn on_membership(cx: &mut Context) {
     cx.fill.is_placement_new = true;
+    cx.fill.left = UNCOUNTED;
     let pause = cx.config.checkpoints.wait_max;
     set(cx, pause);
 }
 
-/// Whether light records may still be this node's to hold: that is looked at without delay.
-pub(crate) fn hasten_placement(cx: &mut Context) -> bool {
-    if cx.fill.is_placement_new {
+/// How many light records may still be this node's to hold, if that is not known to be none. It is looked at without delay.
+pub(crate) fn hasten_placement(cx: &mut Context) -> Option<u64> {
+    if cx.fill.is_placement_new && cx.fill.tries == 0 {
         set(cx, Duration::ZERO);
     }
-    cx.fill.is_placement_new || cx.fill.is_running()
+    (cx.fill.is_placement_new || cx.fill.is_running()).then_some(cx.fill.left)
 }
 
 fn set(cx: &mut Context, pause: Duration) {
@@ -111,7 +119,19 @@ pub(crate) fn begin(cx: &mut Context, request: RequestId) -> bool {
     sometimes!(cx.simulation, "fill.started");
     cx.fill.running = Some(request);
     cx.fill.is_placement_new = false;
+    cx.fill.has_completed = false;
+    cx.fill.left = UNCOUNTED;
     true
+}
+
+/// So many light records are still to be made whole.
+pub(crate) fn on_left(cx: &mut Context, left: usize) {
+    cx.fill.left = left as u64;
+}
+
+/// All light records that were this node's to hold when it began are whole.
+pub(crate) fn on_completed(cx: &mut Context) {
+    cx.fill.has_completed = true;
 }
 
 /// Peers have been asked, by this or by a restore: these have told all, and perhaps that was everybody.
@@ -130,7 +150,8 @@ pub(crate) fn on_end(cx: &mut Context, request: RequestId) {
         return;
     }
     cx.fill.running = None;
-    if cx.fill.has_filled && !checkpoints::is_any_open(cx) {
+    cx.fill.is_placement_new |= !cx.fill.has_completed;
+    if cx.fill.has_filled && cx.fill.has_completed && !checkpoints::is_any_open(cx) {
         cx.fill.tries = 0;
     } else {
         let factor = 1 << cx.fill.tries.min(DOUBLINGS_MAX);

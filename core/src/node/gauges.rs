@@ -14,8 +14,8 @@ use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
 use crate::node::{
-    cache, collect, dials, idle, members, mend, outbox, pull, rebalance, records, repair, scrub, space, swim, sync,
-    upload,
+    cache, collect, dials, fetch, idle, members, mend, outbox, pull, rebalance, records, repair, scrub, space, swim,
+    sync, upload,
 };
 use crate::seal::BLOB_LEN_MAX;
 
@@ -122,13 +122,15 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
     ]
 }
 
-/// One for each address, link, question, want, node with deliveries, and node that questions wait for; three for each request; `Boot`,
+/// One for each address, link, question, want, fetch that waits for a holder to come, node with deliveries, and node that questions
+/// wait for; three for each request; `Boot`,
 /// `Settle`, `Search`, `Swim`, `Service`, `Mend`, `Presence`, `Scrub`, `Space`, `Checkpoint`, `Fill`, `Records`, `Sync`, `Repair`,
 /// `Rebalance`, `Collect` and `Age`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
     // A fill is a request that nobody asked for.
-    (dials::addresses(cx) + of_links + 2 * cx.members.entries() + 3 * (requests + 1) + 17) as u64
+    let of_fetches = fetch::calling(cx);
+    (dials::addresses(cx) + of_links + of_fetches + 2 * cx.members.entries() + 3 * (requests + 1) + 17) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.

@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskOp};
 use crate::event::{FileInfo, Incomplete, RequestError, RestoreReport, What};
-use crate::frame::{Frame, HeldRecord};
+use crate::frame::{Frame, HeldRecord, Refusal};
 use crate::ids::{NameId, NodeId, RecordId, RequestId};
 use crate::node::cluster::{Part, Reach};
 use crate::node::context::Context;
@@ -111,6 +111,8 @@ pub(crate) struct Restore {
     reading_marks: u32,
     /// Whether there are more than are remembered at once, and whether any of those was made whole.
     is_cut: bool,
+    /// Whether a light record could not be made whole.
+    is_any_left_light: bool,
     has_completed: bool,
     report: RestoreReport,
 }
@@ -136,6 +138,7 @@ impl Restore {
             to_complete: VecDeque::new(),
             reading_marks: 0,
             is_cut: false,
+            is_any_left_light: false,
             has_completed: false,
             report: RestoreReport::default(),
         }
@@ -449,7 +452,10 @@ impl Task for Restore {
             // Newer records have come meanwhile, and nobody keeps it any more.
             PullOutcome::Obsolete(_) => {}
             // A light record that cannot be made whole now is tried again by the next fill.
-            PullOutcome::Refused(_) if self.aim == Aim::Fill && matches!(self.stage, Stage::Completing) => {}
+            // Where there is no room for it, nobody waits for that.
+            PullOutcome::Refused(why) if self.aim == Aim::Fill && matches!(self.stage, Stage::Completing) => {
+                self.is_any_left_light |= why != Refusal::Full;
+            }
             PullOutcome::Refused(_) if planted!(cx.simulation, RestoreForgetsFailed) => {}
             PullOutcome::Refused(_) => self.fail(record.clone()),
         }

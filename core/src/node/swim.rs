@@ -37,8 +37,11 @@ use packet::{Carrier, PacketCodec, SwimId};
 const NEWS_LEN_MAX: usize = 900;
 
 /// Suspicions of one member that have not run out, most of them contradicted: a suspicion lasts 4 periods for each order of
-/// magnitude of the cluster, and contradicting one and being suspected again take a period each at least.
-const SUSPICIONS_MAX: usize = 8;
+/// magnitude of the cluster, and as both it and what contradicts it are told on at once, there may be several a period.
+const SUSPICIONS_MAX: usize = 16;
+
+/// For so many periods a suspicion that nobody contradicted counts: twice what it lasts in the largest cluster.
+const SUSPICION_PERIODS_MAX: u32 = 32;
 
 /// Nodes for which packets wait until a link stands, and packets for each.
 const WAITING_NODES_MAX: usize = 64;
@@ -269,7 +272,10 @@ fn down_since(cx: &mut Context, node: NodeId) -> Monotonic {
     let is_it = |suspicion: &Suspicion| {
         life.is_some_and(|life| (life.generation, life.incarnation) == (suspicion.generation, suspicion.incarnation))
     };
-    suspicion.filter(is_it).map_or(cx.now.mono, |suspicion| suspicion.since)
+    // One that is much older was contradicted, and this node did not hear of it.
+    let patience = cx.config.swim_period * SUSPICION_PERIODS_MAX;
+    let is_recent = |suspicion: &Suspicion| cx.now.mono - suspicion.since <= patience;
+    suspicion.filter(is_it).filter(is_recent).map_or(cx.now.mono, |suspicion| suspicion.since)
 }
 
 /// `foca` has found something out. Whether somebody's liveness has changed.

@@ -169,17 +169,18 @@ pub(crate) fn begin_to_hand_over(cx: &mut Context) {
 }
 
 /// How much the live members still lack of what they are to have and this node has, as far as it knows; one for each that it has not
-/// compared with since it began to leave. Those that lack something are compared with again.
-pub(crate) fn to_hand_over(cx: &mut Context) -> u64 {
+/// compared with since it began to leave. Those that lack something are compared with again, `in_haste` soon.
+pub(crate) fn to_hand_over(cx: &mut Context, in_haste: bool) -> u64 {
     let is_other = |node: &NodeId| *node != cx.me && neighbours::can_be_asked(cx, *node);
     let reached: Vec<NodeId> = cx.service.members().keys().copied().filter(is_other).collect();
-    let mut rest = 0;
+    let mut rest: u64 = 0;
     for node in reached {
         let lacking = cx.sync.lacking.get(&node).copied();
         if lacking != Some(0) {
-            rest += lacking.unwrap_or(1);
+            rest = u64::saturating_add(rest, lacking.unwrap_or(1));
             // To tell of many again and again costs more than to wait.
-            if lacking.is_none_or(|lacking| lacking <= HAND_OVER_SOON) { mark(cx, node) } else { mark_later(cx, node) }
+            let is_soon = lacking.is_none_or(|lacking| in_haste && lacking <= HAND_OVER_SOON);
+            if is_soon { mark(cx, node) } else { mark_later(cx, node) }
         }
     }
     rest
@@ -274,6 +275,12 @@ fn on_synced(cx: &mut Context, id: u64, outcome: SyncOutcome) {
     let (shared, own) = match outcome {
         SyncOutcome::Same => (Vec::new(), Vec::new()),
         SyncOutcome::Busy => return finish(cx, false),
+        SyncOutcome::Filling { left } => {
+            let Some(node) = asking(cx, id).map(|asking| asking.node) else { return };
+            finish(cx, false);
+            cx.sync.lacking.insert(node, left.max(1));
+            return;
+        }
         SyncOutcome::Differ { shared, own } => (shared, own),
     };
     let is_sane = |digests: &Vec<Digest>| digests.is_empty() || digests.len() == BUCKETS;

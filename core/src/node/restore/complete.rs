@@ -9,7 +9,7 @@ use crate::disk::DiskOp;
 use crate::event::INCOMPLETE_MAX;
 use crate::node::context::Context;
 use crate::node::task::Flow;
-use crate::node::{query, schema};
+use crate::node::{fill, query, schema};
 use crate::record::SignedRecord;
 
 impl Restore {
@@ -40,6 +40,9 @@ impl Restore {
         if self.to_complete.is_empty() {
             return self.end_completing(cx);
         }
+        if self.aim == Aim::Fill {
+            fill::on_left(cx, self.to_complete.len());
+        }
         let batch: Vec<SignedRecord> = self.to_complete.drain(..BATCH.min(self.to_complete.len())).collect();
         for record in batch {
             self.bring(cx, record);
@@ -50,6 +53,9 @@ impl Restore {
     /// All light records that were remembered have been made whole, or cannot be.
     fn end_completing(&mut self, cx: &mut Context) -> Flow {
         if self.aim == Aim::Fill {
+            if !self.is_any_left_light && !self.is_cut {
+                fill::on_completed(cx);
+            }
             return Flow::Done;
         }
         if core::mem::take(&mut self.is_cut) {

@@ -77,8 +77,9 @@ pub(crate) fn on_sync(cx: &mut Context, link: LinkId, request: u64, shared: Dige
         return links::answer(cx, link, Frame::Synced { request, outcome: SyncOutcome::Busy });
     }
     // Who leaves takes its copies along: it waits until what is light here and is to be whole has been made so.
-    if !cx.members.is_in(node) && fill::hasten_placement(cx) {
-        return links::answer(cx, link, Frame::Synced { request, outcome: SyncOutcome::Busy });
+    let left = if cx.members.is_in(node) { None } else { fill::hasten_placement(cx) };
+    if let Some(left) = left {
+        return links::answer(cx, link, Frame::Synced { request, outcome: SyncOutcome::Filling { left } });
     }
     let mine = scope::sums(cx, Selection::Shared(node));
     let of_owner = scope::sums(cx, Selection::Of(owner));
@@ -100,6 +101,8 @@ pub(crate) fn on_compare(cx: &mut Context, link: LinkId, request: u64, range: Se
     if cx.sync.serving.comparing.len() >= WAITING_MAX || cx.records.summary().is_none() {
         return links::answer(cx, link, Frame::Compared { request, outcome: CompareOutcome::Busy });
     }
+    // Who asks anew has given the question before up.
+    cx.sync.serving.comparing.retain(|(served, _)| served.link != link);
     cx.sync.serving.comparing.push_back((Served { link, request, message }, range));
     compare_next(cx);
 }
@@ -107,6 +110,9 @@ pub(crate) fn on_compare(cx: &mut Context, link: LinkId, request: u64, range: Se
 fn compare_next(cx: &mut Context) {
     if cx.sync.serving.compared >= COMPARED_MAX {
         return;
+    }
+    while cx.sync.serving.comparing.front().is_some_and(|(served, _)| cx.links.get(served.link).is_none()) {
+        cx.sync.serving.comparing.pop_front();
     }
     if let Some((served, range)) = cx.sync.serving.comparing.pop_front() {
         cx.sync.serving.compared += 1;
@@ -184,6 +190,10 @@ pub(crate) fn on_tell(cx: &mut Context, link: LinkId, request: u64, records: Vec
         } else {
             cx.sync.turns.is_ahead(node);
         }
+    }
+    // Who leaves sees the cluster without itself, and perhaps without others: it asks again until both see it alike.
+    if due.len() < all && !cx.members.is_in(node) {
+        return links::answer(cx, link, Frame::Told { request, lacking: None });
     }
     let keys = due.iter().map(schema::record_key).collect();
     let tale = Tale { link, request, node };

@@ -33,7 +33,7 @@ pub(crate) struct Convergence {
 
 impl Convergence {
     /// What the judge asked for has been done.
-    fn check_works(&self, op: usize, result: &OpResult, view: &dyn View) -> Result<(), String> {
+    fn check_works(&self, op: usize, result: &OpResult, view: &mut dyn View) -> Result<(), String> {
         let Some(operation) = self.history.ops.get(&op).filter(|operation| operation.of_judge) else { return Ok(()) };
         let OpResult::Failed(error) = result else { return Ok(()) };
         let node = operation.op.node;
@@ -41,6 +41,7 @@ impl Convergence {
         let has_room = |other: &usize| !history::may_lack_room(view, *other, owner);
         let others =
             (0..view.scenario().nodes.len()).filter(|other| *other != node && view.is_core(*other)).filter(has_room);
+        let others = others.count();
         let needed = match operation.op.what {
             OpKind::Put { .. } | OpKind::Delete { .. } => 1,
             // Two others must promise.
@@ -65,14 +66,26 @@ impl Convergence {
         let is_clock = *error == OpError::Failed(RequestError::ClockBehind);
         // What could not be put is not there to be evicted or deleted.
         let is_absent = *error == OpError::Failed(RequestError::NotFound) && !operation.is_put();
-        let is_full = *error == OpError::Failed(RequestError::DiskFull) && !has_room(&node);
-        if is_clock || is_absent || is_full || others.count() < needed {
+        // Whether it is there is not known as long as one who may have it cannot be asked.
+        let is_unknown = matches!(error, OpError::Failed(RequestError::Unavailable(_))) && !self.is_anywhere(op, view);
+        let is_full = *error == OpError::Failed(RequestError::DiskFull) && history::may_lack_room(view, node, owner);
+        if is_clock || is_absent || is_unknown || is_full || others < needed {
             return Ok(());
         }
         Err(format!(
             "after the core has settled, operation {op} at node {node} ({:?}) fails: {error}",
             operation.op.what
         ))
+    }
+
+    /// Whether a disk of the core has a record of the file that an operation is about.
+    fn is_anywhere(&self, op: usize, view: &mut dyn View) -> bool {
+        let Some(operation) = self.history.ops.get(&op) else { return true };
+        let Some(file) = operation.file() else { return true };
+        let Some((owner, name)) = history::address(view, (operation.owner, file)) else { return true };
+        let mut core =
+            (0..view.scenario().nodes.len()).filter(|node| view.is_core(*node)).collect::<Vec<_>>().into_iter();
+        core.any(|node| view.contents(node).of_name(owner, name).next().is_some())
     }
 
     fn check_ended(&self) -> Result<(), String> {

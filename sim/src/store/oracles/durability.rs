@@ -16,7 +16,7 @@
 //! if so many others are, or may have dropped theirs for the same reason. (That they held it then is looked at in `copies`.)
 //!
 //! A node that leaves hands over what it holds first: when it has left, some node that stays holds each version that it held, whole,
-//! and those who do are its holders from then on.
+//! and those who do are its holders from then on. Excused is what all who are to hold it then lie about, lost, evicted, or had no room for.
 //!
 //! Present limit of the core, which this allows and counts (`unrepaired`): a device that holds an older version answers from
 //! its own disk, and only the writer brings newer versions to it. If the writer is dead, has lost its disk, or had never
@@ -145,14 +145,15 @@ impl Durability {
     }
 
     /// An evicted copy counts no longer; the copies of those who promised to keep theirs do.
-    fn on_evicted(&mut self, op: usize, promised_by: &[NodeId], view: &dyn View) {
+    fn on_evicted(&mut self, op: usize, promised_by: &[NodeId], view: &mut dyn View) {
         let Some(operation) = self.history.ops.get(&op) else { return };
         let Some(file) = operation.file() else { return };
         let (key, evictor, now) = ((operation.owner, file), operation.op.node, self.history.now);
         let promisers: Vec<usize> = promised_by.iter().filter_map(|id| history::node_of(view, *id)).collect();
         let trusted: Vec<usize> =
             promisers.into_iter().filter(|node| !self.history.is_untrusted(view, *node)).collect();
-        for ((of, _), stored) in &mut self.stored {
+        let Some((owner, name)) = history::address(view, key) else { return };
+        for ((of, version), stored) in &mut self.stored {
             let before = stored.holders.len();
             if *of != key {
                 continue;
@@ -160,7 +161,13 @@ impl Durability {
             stored.holders.retain(|(node, _)| *node != evictor);
             if stored.holders.len() < before {
                 stored.holders.retain(|(node, _)| !trusted.contains(node));
-                stored.holders.extend(trusted.iter().map(|node| (*node, now)));
+                // Who promises reads its index: what the plan destroyed before, it cannot know.
+                let mut since = |node: usize| match view.holding(node, owner, name, version) {
+                    Holding::Whole(_) => now,
+                    Holding::Absent | Holding::Light(_) | Holding::Broken(_) => 0,
+                };
+                let promised: Vec<(usize, u64)> = trusted.iter().map(|node| (*node, since(*node))).collect();
+                stored.holders.extend(promised);
             }
         }
     }
@@ -182,8 +189,22 @@ impl Durability {
                 continue;
             }
             let heirs: Vec<usize> = others.iter().copied().filter(|node| is_whole(view, *node)).collect();
-            let is_replaced = |node: &usize| self.history.is_pruned(view, *node, *key, version);
-            if heirs.is_empty() && !others.iter().any(is_replaced) {
+            let is_replaced = others.iter().any(|node| self.history.is_pruned(view, *node, *key, version));
+            let view: &dyn View = view;
+            let holders = history::holders(view, name, stored.limit + 1).into_iter().filter(|node| *node != leaver);
+            let mut holders = holders.take(stored.limit);
+            // Who evicted its copy does not take it back when one that promised to keep the file leaves.
+            let is_evicted = |node: usize| {
+                let mut of_file = self.history.of_file(*key).map(|(_, operation)| &operation.op);
+                of_file.any(|op| op.node == node && matches!(op.what, OpKind::Evict { .. }))
+            };
+            let has_excuse = |node: usize| {
+                self.history.is_untrusted(view, node)
+                    || self.history.is_destroyed(node, 0, &stored.chunks)
+                    || history::may_lack_room(view, node, owner)
+                    || is_evicted(node)
+            };
+            if heirs.is_empty() && !is_replaced && !holders.all(has_excuse) {
                 return Err(format!(
                     "node {leaver} has left the cluster with the only copy of version {} of file {}",
                     history::show(version),
