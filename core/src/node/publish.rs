@@ -34,7 +34,7 @@ pub(crate) enum PublishStep {
     /// The record, and the deliveries that its commit notes as owed.
     Commit(u64),
     /// The record that a peer says supersedes the one published.
-    Verify(NodeId, RecordId),
+    Verify(NodeId, RecordId, Part),
 }
 
 #[derive(Debug)]
@@ -148,7 +148,7 @@ pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: PublishS
             }
             on_committed(cx, request, committed);
         }
-        PublishStep::Verify(node, record) => on_verified(cx, request, node, record, completion.work()),
+        PublishStep::Verify(node, record, part) => on_verified(cx, request, (node, part), record, completion.work()),
     }
 }
 
@@ -267,7 +267,7 @@ pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, par
                 publish.stored.extend(Some(node).filter(|_| has_all && !is_obsolete));
                 publish.verifying += 1;
                 let verify = WorkOp::VerifyRecords { records: alloc::vec![by] };
-                cx.work(verify, Pending::Publish(request, PublishStep::Verify(node, record)));
+                cx.work(verify, Pending::Publish(request, PublishStep::Verify(node, record, part)));
             }
             Delivery::Refused(_) if planted!(cx.simulation, CountRefusedReplica) => {
                 publish.stored.insert(node);
@@ -281,7 +281,13 @@ pub(crate) fn on_delivered(cx: &mut Context, node: NodeId, record: RecordId, par
 
 /// A peer knew a newer record of the name. It is worth having, and the clock learns from it; the one published is stamped
 /// anew, since its caller is about to be told that it is the newest.
-fn on_verified(cx: &mut Context, request: RequestId, node: NodeId, record: RecordId, result: WorkResult) {
+fn on_verified(
+    cx: &mut Context,
+    request: RequestId,
+    (node, part): (NodeId, Part),
+    record: RecordId,
+    result: WorkResult,
+) {
     let WorkResult::RecordsVerified(mut records) = result else { return };
     // Another peer's answer may have had it stamped anew meanwhile.
     let current = cx.publishes.publishes.get_mut(&request).filter(|publish| publish.record.id == record);
@@ -298,7 +304,8 @@ fn on_verified(cx: &mut Context, request: RequestId, node: NodeId, record: Recor
     // What this device stamped later it wrote at the same time; that one may win.
     let sibling = newer.record.version.node == cx.me && cx.clock.has_seen(&newer.record.version);
     if sibling || newer.rank() <= published.rank() {
-        if sibling && newer.rank() > published.rank() && publish.told.get(&node) == Some(&Part::Whole) {
+        // The answer counts for what it is about: meanwhile the peer may have been told to hold all of it.
+        if sibling && newer.rank() > published.rank() && part == Part::Whole {
             publish.stored.insert(node);
         }
         return check(cx, request);

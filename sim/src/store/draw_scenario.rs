@@ -174,7 +174,7 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
             changes_max: *knob(31).pick(&[1, 4, 64]),
             wait_max: ms(&mut knob(32), 1_000, 20_000),
         },
-        sync_interval: ms(&mut knob(33), 2_000, 10_000),
+        sync_interval: ms(&mut knob(33), shape.sync_ms.0.into(), shape.sync_ms.1.into()),
         repair_bytes_s: *knob(34).pick(&[256 << 10, 4 << 20, 64 << 20]),
         quota_bytes: room(&mut knob(35), &[0, 0, 0, 1, 3]),
         store_max_bytes: room(&mut knob(36), &[0, 0, 0, 0, 4, 8]),

@@ -148,6 +148,11 @@ impl Scenario {
         (self.config.link_timeout + self.config.heartbeat) * 2 + Duration::from_secs(2)
     }
 
+    /// Whether its nodes compare with each other again and again while the core comes to rest, and not only when something happens.
+    pub(crate) fn compares_at_rest(&self) -> bool {
+        u128::from(self.settle_us) > 4 * self.config.sync_interval.as_micros()
+    }
+
     /// How long the core comes to rest at least before it is judged, in microseconds: links to nodes that were left dead must
     /// be gone by then, and what the plan destroyed on disks mended.
     pub(crate) fn rest_us_min(&self) -> u64 {

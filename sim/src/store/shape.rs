@@ -45,6 +45,9 @@ pub struct Shape {
     pub heal_all_per_mille: u32,
     /// Shortest time that a message takes, and longest that it takes without a fault, in microseconds.
     pub latency_us: (u32, u32),
+    /// How often nodes compare at least what they have, in milliseconds. If that is longer than all of a run, what does not come by
+    /// itself does not come by the next comparison either.
+    pub sync_ms: (u32, u32),
 }
 
 /// A setting that a shape does not have or cannot take.
@@ -92,6 +95,7 @@ impl Shape {
             chunk_sizes: vec![64, 256, 1024, 4096],
             heal_all_per_mille: 800,
             latency_us: (50, 60_000),
+            sync_ms: (2_000, 10_000),
         };
         match tier {
             Tier::World => world,
@@ -132,7 +136,7 @@ impl Shape {
     }
 
     fn check(&self) -> Result<(), String> {
-        let ranges = [self.nodes, self.ops, self.faults, self.files, self.latency_us];
+        let ranges = [self.nodes, self.ops, self.faults, self.files, self.latency_us, self.sync_ms];
         if !ranges.into_iter().all(|(least, most)| least <= most) {
             return Err("a range starts with the lesser number".into());
         }
@@ -147,7 +151,7 @@ impl Shape {
         Ok(())
     }
 
-    fn bounds(&self) -> [Bound; 13] {
+    fn bounds(&self) -> [Bound; 14] {
         let wide = |(least, most): (u32, u32)| (u64::from(least), u64::from(most));
         let one = |value: u64| (value, value);
         let chunk_sizes = self.chunk_sizes.iter().map(|size| u64::from(*size));
@@ -166,6 +170,7 @@ impl Shape {
             ("a share of a thousand", one(self.families_per_mille.into()), (0, 1_000)),
             ("a share of a thousand", one(self.heal_all_per_mille.into()), (0, 1_000)),
             ("a message's time in µs", wide(self.latency_us), (1, 10_000_000)),
+            ("the time between comparisons in ms", wide(self.sync_ms), (100, DAY_MS)),
         ]
     }
 }
