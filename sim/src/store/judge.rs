@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::oracles::{collection, placed};
+use super::oracles::{collection, members, placed};
 use super::{Content, Op, OpKind, Scenario, View};
 
 /// Operations of the judge that a node has open at a time.
@@ -112,10 +112,12 @@ pub(crate) fn is_of_interest(least: &BTreeMap<&'static str, u64>) -> bool {
     least.is_empty() || least.values().any(|number| *number > 0)
 }
 
-/// Whether all names lie where they belong, and nowhere else, as far as it is to be so.
+/// Whether all names lie where they belong, and nowhere else, as far as it is to be so, and all agree on the members.
 pub(crate) fn is_everything_placed(view: &mut dyn View) -> bool {
     let is_honest = |view: &dyn View, node| !view.scenario().lies(node);
-    placed::misplaced(view, is_honest).is_empty() && collection::out_of_place(view, is_honest).is_empty()
+    placed::misplaced(view, is_honest).is_empty()
+        && collection::out_of_place(view, is_honest).is_empty()
+        && members::check(view).is_ok()
 }
 
 /// The files that a node's owner ever put in the plan.

@@ -18,7 +18,7 @@ mod holders;
 pub mod integrity;
 mod keeping;
 mod links;
-mod members;
+pub(crate) mod members;
 pub(crate) mod mended;
 pub(crate) mod placed;
 mod restores;

@@ -7,9 +7,9 @@ use forever_net_tokio::store::INLINE_LEN_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::oracles::mended::mends_within;
-use super::{Fault, Op};
+use super::{Fault, Op, OpKind};
 use crate::simulation::Unrunnable;
-use crate::system::Plan;
+use crate::system::{Plan, Timed};
 
 /// The most nodes of a scenario.
 pub(super) const NODES_MAX: usize = 200;
@@ -164,6 +164,14 @@ impl Scenario {
         };
         let is_damaged = self.plan.faults.iter().any(|fault| destroys(&fault.what));
         of_links.max(mends_within(self).filter(|_| is_damaged).map_or(0, us))
+    }
+
+    /// How long the longest file may take to be read from peers, in microseconds, without any fault: chunk after chunk.
+    pub(crate) fn slowest_read_us(&self) -> u64 {
+        let len = |op: &Timed<Op>| if let OpKind::Put { content, .. } = &op.what.what { content.len } else { 0 };
+        let longest = self.plan.ops.iter().map(len).max().unwrap_or(0);
+        let chunks = u64::from(longest.div_ceil(self.config.chunk_size));
+        chunks * u64::from(2 * self.latency_us.1 + 2 * self.disk_us.1)
     }
 
     /// What its plan does not say of whether it can be run.

@@ -1,6 +1,7 @@
 //! What a case can do without: how scenarios are made smaller when a failure is shrunk.
 
-use super::{Content, Engine, Fault, Op, OpKind, Reader, Said, Scenario};
+use super::scenario::know_each_other;
+use super::{Content, Engine, Fault, NodeSpec, Op, OpKind, Reader, Said, Scenario};
 use crate::simulation::{self, Unrunnable};
 use crate::system::{Plan, Spanned, Step, Timed};
 
@@ -61,6 +62,7 @@ impl simulation::Scenario for Scenario {
         let ops = self.plan.ops.iter().filter_map(moved).collect();
         let list = |nodes: &[usize]| nodes.iter().filter_map(|other| after(*other, node)).collect();
         let mut nodes = self.nodes.clone();
+        bequeath(&mut nodes, node);
         nodes.remove(node);
         for spec in &mut nodes {
             spec.bootstrap = list(&spec.bootstrap);
@@ -217,6 +219,23 @@ fn simpler_op(what: &OpKind) -> Vec<OpKind> {
         | OpKind::Leave
         | OpKind::Forget { .. }
         | OpKind::Share { old: None, .. } => Vec::new(),
+    }
+}
+
+/// Who knew a node knows one of its neighbours instead, and that one whomever the node knew: who is left can still meet.
+fn bequeath(nodes: &mut [NodeSpec], node: usize) {
+    let Some(heir) = (0..nodes.len()).find(|other| *other != node && know_each_other(nodes, node, *other)) else {
+        return;
+    };
+    let known = nodes[node].bootstrap.clone();
+    for (number, spec) in nodes.iter_mut().enumerate() {
+        let is_orphan = spec.bootstrap.contains(&node) && number != heir && !spec.bootstrap.contains(&heir);
+        spec.bootstrap.extend(is_orphan.then_some(heir));
+        if number == heir {
+            let new = known.iter().copied().filter(|other| *other != heir && !spec.bootstrap.contains(other));
+            let new: Vec<usize> = new.collect();
+            spec.bootstrap.extend(new);
+        }
     }
 }
 

@@ -107,6 +107,7 @@ impl World {
             if !has_rested {
                 self.note_left_over(false);
             }
+            let until_us = until_us.max(self.now_us + self.scenario.slowest_read_us());
             self.phase = Phase::Judge { until_us, questions: Questions::new(&self.scenario) };
             return;
         }

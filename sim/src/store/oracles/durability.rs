@@ -191,7 +191,8 @@ impl Durability {
             let heirs: Vec<usize> = others.iter().copied().filter(|node| is_whole(view, *node)).collect();
             let is_replaced = others.iter().any(|node| self.history.is_pruned(view, *node, *key, version));
             let view: &dyn View = view;
-            let holders = history::holders(view, name, stored.limit + 1).into_iter().filter(|node| *node != leaver);
+            let holders =
+                history::holders(view, name, stored.limit.saturating_add(1)).into_iter().filter(|node| *node != leaver);
             let mut holders = holders.take(stored.limit);
             // Who evicted its copy does not take it back when one that promised to keep the file leaves.
             let is_evicted = |node: usize| {

@@ -27,7 +27,8 @@ fn table(node: usize, view: &mut dyn View) -> BTreeMap<Bytes, Bytes> {
     rows.cloned().collect()
 }
 
-fn check(view: &mut dyn View) -> Result<(), String> {
+/// Whether they agree, as far as it is looked at.
+pub(crate) fn check(view: &mut dyn View) -> Result<(), String> {
     let fails = |family: &Family| matches!(family, Family::Disk | Family::Liar);
     if view.scenario().families.iter().any(fails) {
         return Ok(());

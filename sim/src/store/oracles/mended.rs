@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use forever_core::ids::BlobKey;
 
-use super::super::{Contents, Event, Scenario, View};
+use super::super::{Contents, Event, Fault, Scenario, View};
 use super::Rule;
 use super::history::{self, History};
 
@@ -20,8 +20,11 @@ use super::history::{self, History};
 pub(crate) fn mends_within(scenario: &Scenario) -> Option<Duration> {
     let (scrub, presence) = (scenario.config.scrub_period, scenario.config.presence_period);
     let is_on = !scrub.is_zero() && !presence.is_zero();
+    // The pace of a scrub is set by what there is: an empty disk that fills up is read at its old pace for up to a period more.
+    let is_emptied = scenario.plan.faults.iter().any(|fault| matches!(fault.what, Fault::LostDisk { .. }));
+    let rounds = if is_emptied { 2 } else { 1 };
     // A round of each from wherever it stands, some more for blobs that came meanwhile, and the way of what is mended.
-    is_on.then(|| (scrub + presence) * 5 / 4 + Duration::from_secs(10))
+    is_on.then(|| (scrub * rounds + presence) * 5 / 4 + Duration::from_secs(10))
 }
 
 /// The oracle.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::simulation::Scenario as _;
-use crate::store::{Family, NodeSpec, Tier};
+use crate::store::{Family, Tier};
 
 fn scenario(faults: Vec<Fault>) -> Scenario {
     let spec = |bootstrap: &[usize]| NodeSpec { owner: 0, bootstrap: bootstrap.into(), anywhere: false };
@@ -49,6 +49,21 @@ fn the_nodes_after_one_that_is_gone_move_up_everywhere() {
             Fault::LatencySpike { extra_ms: 1 },
         ]
     );
+}
+
+#[test]
+fn who_met_through_a_node_that_is_gone_meets_through_a_neighbour_of_it() {
+    let bootstraps =
+        |scenario: &Scenario| -> Vec<Vec<usize>> { scenario.nodes.iter().map(|node| node.bootstrap.clone()).collect() };
+    let knows = |bootstrap: &[usize]| NodeSpec { owner: 0, bootstrap: bootstrap.into(), anywhere: false };
+    let mut star = scenario(Vec::new());
+    star.plan.ops.clear();
+    star.nodes = vec![knows(&[]), knows(&[0]), knows(&[0]), knows(&[0])];
+    assert_eq!(bootstraps(&star.without_node(0).unwrap()), [vec![], vec![0], vec![0]]);
+    star.nodes = vec![knows(&[]), knows(&[0]), knows(&[1]), knows(&[2])];
+    star.core = vec![0, 3];
+    assert_eq!(bootstraps(&star.without_node(1).unwrap()), [vec![], vec![0], vec![1]]);
+    assert_eq!(bootstraps(&star.without_node(2).unwrap()), [vec![], vec![0], vec![1]]);
 }
 
 #[test]

@@ -231,6 +231,8 @@ fn what_is_out_of_place_and_lies_with_all_its_holders_is_left_over() {
     let mut run = Run::new(Collection::default());
     let two = Replicas::new(2).unwrap();
     run.view.scenario.config.retention.replicas = two;
+    run.view.scenario.settle_us = 600_000_000;
+    run.view.scenario.config.sync_interval = std::time::Duration::from_secs(10);
     let file = (1..100).find(|file| history::is_out_of_place(&run.view, 2, (0, *file), 2)).unwrap();
     let version = run.version(100, 0);
     for node in 0..3 {
