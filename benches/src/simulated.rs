@@ -8,7 +8,11 @@ use forever_sim::system::Plan;
 /// do nothing, for ever.
 #[must_use]
 pub fn scenario(nodes: usize, dials: usize, config: Config) -> Scenario {
-    let spec = |node: usize| NodeSpec { owner: node, bootstrap: (node.saturating_sub(dials)..node).collect() };
+    let spec = |node: usize| NodeSpec {
+        owner: node,
+        bootstrap: (node.saturating_sub(dials)..node).collect(),
+        anywhere: false,
+    };
     Scenario {
         seed: 1,
         tier: Tier::World,
