@@ -9,6 +9,7 @@
 //! speaks for another than the peer from whom it comes.
 
 mod packet;
+mod suspicion;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -31,6 +32,7 @@ use crate::node::{dials, exchange, links, neighbours, outbox, service};
 use crate::time::Monotonic;
 use crate::{planted, sometimes};
 use packet::{Carrier, PacketCodec, SwimId};
+use suspicion::Suspicions;
 
 /// The longest entry that packets carry as news, in bytes: beside it must be room for the rest. Longer ones are found by their
 /// table's fingerprint.
@@ -39,9 +41,6 @@ const NEWS_LEN_MAX: usize = 900;
 /// Suspicions of one member that have not run out, most of them contradicted: a suspicion lasts 4 periods for each order of
 /// magnitude of the cluster, and as both it and what contradicts it are told on at once, there may be several a period.
 const SUSPICIONS_MAX: usize = 16;
-
-/// For so many periods a suspicion that nobody contradicted counts: twice what it lasts in the largest cluster.
-const SUSPICION_PERIODS_MAX: u32 = 32;
 
 /// Nodes for which packets wait until a link stands, and packets for each.
 const WAITING_NODES_MAX: usize = 64;
@@ -64,14 +63,6 @@ pub(crate) enum Liveness {
     Down(Monotonic),
 }
 
-/// A member did not answer a probe. It contradicts that by a higher incarnation.
-#[derive(Clone, Copy, Debug)]
-struct Suspicion {
-    generation: u64,
-    incarnation: foca::Incarnation,
-    since: Monotonic,
-}
-
 /// Packets for a node to which no link stands.
 #[derive(Debug)]
 struct Waiting {
@@ -91,7 +82,7 @@ pub(crate) struct Swim {
     /// Members taken for alive that could not be connected to.
     doubted: BTreeSet<NodeId>,
     /// The last suspicion of each member of the table, contradicted or not.
-    suspicions: BTreeMap<NodeId, Suspicion>,
+    suspicions: Suspicions,
     /// The number of members that the configuration was made for, in orders of magnitude.
     scale: u32,
 }
@@ -111,7 +102,7 @@ impl Swim {
             liveness: BTreeMap::new(),
             waiting: BTreeMap::new(),
             doubted: BTreeSet::new(),
-            suspicions: BTreeMap::new(),
+            suspicions: Suspicions::new(),
             scale: 0,
         }
     }
@@ -197,7 +188,7 @@ fn act(
     let mut is_urgent = false;
     while let Some((after, timer)) = runtime.to_schedule() {
         if let foca::Timer::ChangeSuspectToDown { member_id, incarnation, .. } = &timer {
-            is_urgent |= note_suspicion(cx, *member_id, *incarnation);
+            is_urgent |= suspicion::note(cx, *member_id, *incarnation);
         }
         cx.swim.next_reminder += 1;
         cx.swim.reminders.insert((cx.now.mono + after, cx.swim.next_reminder), timer);
@@ -253,31 +244,6 @@ pub(crate) fn on_timer(cx: &mut Context) {
     rearm(cx);
 }
 
-/// A member is suspected to be down, as this node finds or hears. Whether that is new.
-fn note_suspicion(cx: &mut Context, id: SwimId, incarnation: foca::Incarnation) -> bool {
-    let new = Suspicion { generation: id.generation, incarnation, since: cx.now.mono };
-    let of = |suspicion: &Suspicion| (suspicion.generation, suspicion.incarnation);
-    let known = cx.swim.suspicions.get(&id.node);
-    let is_new = cx.members.contains(id.node) && known.is_none_or(|known| of(known) < of(&new));
-    if is_new {
-        cx.swim.suspicions.insert(id.node, new);
-    }
-    is_new
-}
-
-/// Since when a member that is down now has been: since it was suspected and did not contradict, if it was.
-fn down_since(cx: &mut Context, node: NodeId) -> Monotonic {
-    let life = cx.swim.life_of(node);
-    let suspicion = cx.swim.suspicions.remove(&node);
-    let is_it = |suspicion: &Suspicion| {
-        life.is_some_and(|life| (life.generation, life.incarnation) == (suspicion.generation, suspicion.incarnation))
-    };
-    // One that is much older was contradicted, and this node did not hear of it.
-    let patience = cx.config.swim_period * SUSPICION_PERIODS_MAX;
-    let is_recent = |suspicion: &Suspicion| cx.now.mono - suspicion.since <= patience;
-    suspicion.filter(is_it).filter(is_recent).map_or(cx.now.mono, |suspicion| suspicion.since)
-}
-
 /// `foca` has found something out. Whether somebody's liveness has changed.
 fn on_notification(cx: &mut Context, notification: OwnedNotification<SwimId>) -> bool {
     match notification {
@@ -291,7 +257,7 @@ fn on_notification(cx: &mut Context, notification: OwnedNotification<SwimId>) ->
             if planted!(cx.simulation, DownUnreported) {
                 return false;
             }
-            let since = down_since(cx, id.node);
+            let since = suspicion::down_since(cx, id.node);
             cx.swim.liveness.insert(id.node, Liveness::Down(since));
             cx.swim.doubted.remove(&id.node);
             links::on_lost(cx, id.node);
@@ -444,7 +410,7 @@ pub(crate) fn on_packet(cx: &mut Context, link: LinkId, table: u64, bytes: &Byte
     let joined = if as_it_came && all_known { bytes.clone() } else { packet::join(&packet, is_known).into() };
     let mut is_urgent = false;
     for update in packet.updates.iter().filter(|update| update.state() == State::Suspect) {
-        is_urgent |= note_suspicion(cx, *update.id(), update.incarnation());
+        is_urgent |= suspicion::note(cx, *update.id(), update.incarnation());
     }
     let handled = act(cx, |foca, runtime| foca.handle_data(&joined, runtime));
     if is_urgent {
