@@ -177,7 +177,7 @@ pub(crate) fn to_hand_over(cx: &mut Context, in_haste: bool) -> u64 {
     for node in reached {
         let lacking = cx.sync.lacking.get(&node).copied();
         if lacking != Some(0) {
-            rest = u64::saturating_add(rest, lacking.unwrap_or(1));
+            rest = rest.saturating_add(lacking.unwrap_or(1));
             // To tell of many again and again costs more than to wait.
             let is_soon = lacking.is_none_or(|lacking| in_haste && lacking <= HAND_OVER_SOON);
             if is_soon { mark(cx, node) } else { mark_later(cx, node) }

@@ -227,14 +227,14 @@ fn bequeath(nodes: &mut [NodeSpec], node: usize) {
     let Some(heir) = (0..nodes.len()).find(|other| *other != node && know_each_other(nodes, node, *other)) else {
         return;
     };
-    let known = nodes[node].bootstrap.clone();
     for (number, spec) in nodes.iter_mut().enumerate() {
-        let is_orphan = spec.bootstrap.contains(&node) && number != heir && !spec.bootstrap.contains(&heir);
-        spec.bootstrap.extend(is_orphan.then_some(heir));
-        if number == heir {
-            let new = known.iter().copied().filter(|other| *other != heir && !spec.bootstrap.contains(other));
-            let new: Vec<usize> = new.collect();
-            spec.bootstrap.extend(new);
+        if number != heir && spec.bootstrap.contains(&node) && !spec.bootstrap.contains(&heir) {
+            spec.bootstrap.push(heir);
+        }
+    }
+    for other in nodes[node].bootstrap.clone() {
+        if other != heir && !nodes[heir].bootstrap.contains(&other) {
+            nodes[heir].bootstrap.push(other);
         }
     }
 }

@@ -26,24 +26,11 @@ impl TurmoilTier {
     /// What a check found to be lost. Of chunks without a row it tells only how many versions lack some.
     fn lost_by(&mut self, node: usize, report: &Report) -> OpResult {
         // What cannot be read now may be the next time.
-        let damaged = report.findings.iter().filter_map(|finding| match &finding.problem {
-            Problem::Blob { blob, fault, .. } if !matches!(fault, BlobFault::Unreadable(_)) => Some(*blob),
-            Problem::Blob { .. }
-            | Problem::Page { .. }
-            | Problem::Record { .. }
-            | Problem::Incomplete { .. }
-            | Problem::References { .. }
-            | Problem::WrongCounters { .. }
-            | Problem::Unlistable { .. }
-            | Problem::Unknown { .. }
-            | Problem::Orphan { .. }
-            | Problem::Temp { .. }
-            | Problem::Foreign { .. }
-            | Problem::Quarantined { .. }
-            | Problem::Unclean
-            | Problem::Doubtful => None,
-        });
-        let mut lost: Vec<BlobKey> = damaged.collect();
+        let damaged = |problem: &Problem| {
+            let Problem::Blob { blob, fault, .. } = problem else { return None };
+            (!matches!(fault, BlobFault::Unreadable(_))).then_some(*blob)
+        };
+        let mut lost: Vec<BlobKey> = report.findings.iter().filter_map(|finding| damaged(&finding.problem)).collect();
         let lacks = |problem: &Problem| matches!(problem, Problem::Incomplete { missing, .. } if *missing > 0);
         if report.findings.iter().any(|finding| lacks(&finding.problem)) {
             let contents = self.contents(node);
