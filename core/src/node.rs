@@ -30,6 +30,7 @@ mod context;
 mod dials;
 mod disk_audit;
 mod evict;
+mod evicted;
 mod exchange;
 mod fanout;
 mod fetch;
@@ -572,6 +573,7 @@ impl Node {
             Pending::Sync(step) => sync::on_completion(cx, step, completion),
             Pending::Repair(record) => repair::on_completion(cx, record, completion),
             Pending::Rebalance => rebalance::on_read(cx, completion),
+            Pending::Evicted(step) => evicted::on_completion(cx, step, completion),
             Pending::Records(step) => {
                 if let Some((then, completion)) = records::on_completion(cx, step, completion) {
                     self.complete(then, completion);
@@ -605,6 +607,7 @@ impl Node {
             Timer::Sync => sync::on_timer(cx),
             Timer::Repair => repair::on_timer(cx),
             Timer::Rebalance => rebalance::on_timer(cx),
+            Timer::Evicted => evicted::on_timer(cx),
             Timer::Settle => dials::settle(cx),
             Timer::Checkpoint => checkpoints::on_timer(cx),
             Timer::Fill => {
@@ -681,6 +684,7 @@ impl Node {
             AskClient::Members => exchange::on_answered(cx, node, answer),
             AskClient::Promise(record) => collect::on_answered(cx, record, node, answer),
             AskClient::Move(record) => rebalance::on_answered(cx, record, node, answer),
+            AskClient::Evicted(record) => evicted::on_answered(cx, record, node, answer),
             AskClient::Request(request) => self.run(request, |task, cx| task.on_answered(cx, node, answer)),
         }
     }
@@ -695,6 +699,7 @@ impl Node {
                 fill::on_membership(cx);
                 sync::on_membership(cx);
                 rebalance::on_membership(cx);
+                evicted::on_membership(cx);
             }
             Signal::Settled => {
                 locate::on_settled(cx);

@@ -12,8 +12,8 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
 use crate::node::{
-    age, answers, checkpoints, collect, dials, fill, links, members, names, outbox, presence, rebalance, records,
-    scrub, service, space, swim, sync,
+    age, answers, checkpoints, collect, dials, evicted, fill, links, members, names, outbox, presence, rebalance,
+    records, scrub, service, space, swim, sync,
 };
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -191,6 +191,7 @@ fn take_part(cx: &mut Context) {
     collect::start(cx);
     sync::start(cx);
     rebalance::start(cx);
+    evicted::on_membership(cx);
     scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
 }
 

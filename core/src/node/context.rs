@@ -20,6 +20,7 @@ use crate::node::checkpoints::Checkpoints;
 use crate::node::cluster::Cluster;
 use crate::node::collect::{Activities, Collector, Removals};
 use crate::node::dials::Dials;
+use crate::node::evicted::Evicted;
 use crate::node::exchange::Exchange;
 use crate::node::fetch::Fetches;
 use crate::node::fill::Fill;
@@ -98,6 +99,7 @@ pub(crate) struct Context {
     pub(crate) sync: Sync,
     pub(crate) repairs: Repairs,
     pub(crate) rebalance: Rebalance,
+    pub(crate) evicted: Evicted,
     pub(crate) names: Names,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) fill: Fill,
@@ -151,6 +153,7 @@ impl Context {
             sync: Sync::default(),
             repairs: Repairs::default(),
             rebalance: Rebalance::default(),
+            evicted: Evicted::default(),
             owner,
             me,
             keys,

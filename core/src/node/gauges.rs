@@ -14,8 +14,8 @@ use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
 use crate::node::timers::Timer;
 use crate::node::{
-    cache, collect, dials, fetch, idle, members, mend, outbox, pull, rebalance, records, repair, scrub, space, swim,
-    sync, upload,
+    cache, collect, dials, evicted, fetch, idle, members, mend, outbox, pull, rebalance, records, repair, scrub, space,
+    swim, sync, upload,
 };
 use crate::seal::BLOB_LEN_MAX;
 
@@ -147,6 +147,7 @@ fn operations_max(cx: &Context) -> u64 {
         + sync::OPERATIONS_MAX
         + repair::OPERATIONS_MAX
         + rebalance::OPERATIONS_MAX
+        + evicted::OPERATIONS_MAX
         + cache::OPERATIONS_MAX
         + collect::OPERATIONS_MAX
         + CHECKS_MAX

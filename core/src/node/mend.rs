@@ -93,6 +93,8 @@ struct Record {
 enum Broken {
     /// It lacks pages or chunks.
     Lacking(SignedRecord),
+    /// It was evicted, and is to come back.
+    Evicted(SignedRecord),
     /// It is damaged itself, so that only its key tells what it was.
     Damaged { owner: OwnerId, name: NameId },
 }
@@ -194,6 +196,19 @@ pub(crate) fn record(cx: &mut Context, record: SignedRecord) {
     add_record(cx, id, Broken::Lacking(record));
 }
 
+/// Brings back a record that was evicted here. `false` if there is no room to remember it.
+pub(crate) fn bring_back(cx: &mut Context, record: SignedRecord) -> bool {
+    let id = record.id;
+    if cx.mends.records.contains_key(&id) {
+        return true;
+    }
+    let has_room = cx.mends.len() < KNOWN_MAX;
+    if has_room {
+        add_record(cx, id, Broken::Evicted(record));
+    }
+    has_room
+}
+
 /// Brings back a record whose own bytes are damaged here.
 pub(crate) fn damaged_record(cx: &mut Context, owner: OwnerId, name: NameId, id: RecordId) {
     if !cx.mends.records.contains_key(&id) && cx.mends.len() < KNOWN_MAX {
@@ -268,7 +283,7 @@ pub(crate) fn pump(cx: &mut Context) {
 
 fn begin_record(cx: &mut Context, id: RecordId) {
     match cx.mends.records.get(&id).map(|record| &record.what) {
-        Some(Broken::Lacking(record)) => {
+        Some(Broken::Lacking(record) | Broken::Evicted(record)) => {
             let keys = alloc::vec![schema::record_key(record), schema::evicted_key(record.record.owner, id)];
             cx.disk(DiskOp::Lookup { keys }, Pending::Mend(MendStep::Record(id)));
         }
@@ -369,7 +384,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: MendStep, completion: Comple
             on_written(cx, blob, from, written);
         }
         MendStep::Record(id) => match completion.values() {
-            Ok(values) => on_record(cx, id, matches!(values.as_slice(), [Some(_), None])),
+            Ok(values) => on_record(cx, id, &values),
             Err(_) => fail(cx, Item::Record(id)),
         },
     }
@@ -493,18 +508,23 @@ fn on_written(cx: &mut Context, blob: BlobKey, from: NodeId, written: Result<boo
     }
 }
 
-/// What the disk says of a record that lacks something: whether it is to be whole here.
-fn on_record(cx: &mut Context, id: RecordId, to_be_whole: bool) {
-    let mut holders = sources(cx);
-    if let Some(Record { what: Broken::Lacking(record), .. }) = cx.mends.records.get(&id) {
-        let record = record.record;
-        holders.extend(cluster::likely_of(cx, &record));
-    }
-    let Some(Record { what: Broken::Lacking(record), .. }) = cx.mends.records.get(&id) else { return };
+/// What the disk has of a record that lacks something, and its mark.
+fn on_record(cx: &mut Context, id: RecordId, found: &[Option<Bytes>]) {
+    let (record, comes_back) = match cx.mends.records.get(&id).map(|record| &record.what) {
+        Some(Broken::Lacking(record)) => (record.clone(), false),
+        Some(Broken::Evicted(record)) => (record.clone(), true),
+        Some(Broken::Damaged { .. }) | None => return,
+    };
+    let to_be_whole = match found {
+        [Some(_), mark] => comes_back || mark.is_none(),
+        _ => false,
+    };
     if !to_be_whole || cx.evicting.contains(&id) {
         return settle(cx, Item::Record(id));
     }
-    pull::start(cx, record.clone(), Part::Whole, PullClient::Mend, holders);
+    let mut holders = sources(cx);
+    holders.extend(cluster::likely_of(cx, &record.record));
+    pull::start(cx, record, Part::Whole, PullClient::Mend, holders);
 }
 
 /// A record is whole again, or is not.

@@ -8,6 +8,7 @@ use crate::node::boot::BootStep;
 use crate::node::cache::CacheStep;
 use crate::node::checkpoints::CheckpointStep;
 use crate::node::collect::{CollectStep, RemoveStep};
+use crate::node::evicted::EvictedStep;
 use crate::node::locate::LocateStep;
 use crate::node::mend::MendStep;
 use crate::node::outbox::OutboxStep;
@@ -48,6 +49,7 @@ pub(crate) enum Pending {
     Repair(RecordId),
     /// Records that lie out of place are being looked for.
     Rebalance,
+    Evicted(EvictedStep),
     Mend(MendStep),
     Presence(PresenceStep),
     Scrub(ScrubStep),

@@ -165,6 +165,11 @@ pub(crate) fn evicted_key(owner: OwnerId, record: RecordId) -> Bytes {
     join(&[b"E", &owner.0, &record.0])
 }
 
+/// The prefix of the marks of an owner's records.
+pub(crate) fn evicted_marks(owner: OwnerId) -> Bytes {
+    join(&[b"E", &owner.0])
+}
+
 /// The key of a promise.
 pub(crate) fn promise_key(owner: OwnerId, record: RecordId, to: NodeId) -> Bytes {
     join(&[b"K", &owner.0, &record.0, &to.0])

@@ -105,6 +105,8 @@ pub(crate) enum AskClient {
     Promise(RecordId),
     /// A holder's promise, so that this record may leave this disk.
     Move(RecordId),
+    /// A promise to keep this record, which was evicted here.
+    Evicted(RecordId),
 }
 
 /// What a peer answered.

@@ -40,6 +40,8 @@ pub enum Timer {
     Repair,
     /// Records that lie out of place are looked for, or go.
     Rebalance,
+    /// What was evicted here is gone through, or answers about it are late.
+    Evicted,
     /// The first dials should have come to something.
     Settle,
     /// A node for which questions wait should have been connected to.

@@ -51,6 +51,8 @@ pub const PROBES: &[(&str, &str)] = &[
     ("evict.relied-on-by-another", "an evict was refused because another device relied on the copy"),
     ("evict.shared-chunk-kept", "an evict kept a chunk that another file shares"),
     ("evict.too-few-promises", "an evict was refused for lack of promises"),
+    ("evicted.comes-back", "a copy that was evicted came back, since too few others keep it"),
+    ("evicted.promised-anew", "a node was asked for its promise about an evicted copy, after members had changed"),
     ("fetch.from-a-second-peer", "an object came from a second peer after the first had failed"),
     ("fetch.from-a-third-peer", "an object came from a third peer after two had failed"),
     ("fill.started", "a device asked its peers for its owner's names by itself"),

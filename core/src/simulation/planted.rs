@@ -206,6 +206,8 @@ bugs! {
         "What lies out of place goes once its holders have been told of it, before any of them has confirmed that it has it.";
     MovesOnce "moves-once" in "core/node/rebalance.rs" needs ["network"],
         "What lies out of place is looked for in the first seconds after a start only.";
+    EvictedAndForgotten "evicted-and-forgotten" in "core/node/evicted.rs" needs [],
+        "What was evicted is not looked at again when a node that has promised to keep it goes.";
     CancelForgotten "cancel-forgotten" in "core/node.rs" needs [],
         "A request whose caller goes away is left to its deadline, which a put that waits for its caller never reaches.";
     AckBeforeFsync "ack-before-fsync" in "net-tokio/store/batch.rs" needs ["process"],

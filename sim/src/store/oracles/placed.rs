@@ -6,6 +6,10 @@
 //! Excused is what a holder evicted or may have had no room for, and what the plan destroyed on its disk and it has not read since. Nodes that lie, and disks
 //! that acknowledged what they did not store, are neither asked for anything nor taken for a source.
 //!
+//! What was evicted somewhere lies whole on two other nodes of the core, as when it was evicted, whoever of those that had promised to
+//! keep it has gone since; or it has come back. This is asked for where all nodes that have not gone are in the core and can be
+//! trusted: the promise of another is worth nothing, or may yet be kept.
+//!
 //! Holders are the first in rank among all nodes: whoever of them is in the core is a holder, whether or not the others count as
 //! members still.
 
@@ -19,6 +23,9 @@ use forever_core::record::{RecordBody, SignedRecord};
 use super::super::{Contents, Event, Holding, View};
 use super::Rule;
 use super::history::{self, History};
+
+/// How many other nodes keep what was evicted.
+const KEEPERS: usize = 2;
 
 /// The disks of the core that are honest.
 pub(super) type Disks = BTreeMap<usize, Arc<Contents>>;
@@ -125,6 +132,25 @@ fn is_evicted(contents: &Contents, record: &SignedRecord) -> bool {
     contents.mark(record).is_some_and(|mark| mark.is_empty())
 }
 
+/// What was evicted somewhere and lies whole on too few other nodes, told. Disks are those of the core, all of them honest.
+fn forsaken(view: &dyn View, disks: &Disks) -> Option<String> {
+    let files = newest(disks).into_iter().filter(|record| record.record.body.is_file());
+    files.filter(|record| is_whole_between_them(disks, record)).find_map(|record| {
+        let owner = record.record.owner;
+        let evictor = disks.iter().find(|(_, contents)| is_evicted(contents, record)).map(|(node, _)| *node)?;
+        let is_whole =
+            |(_, contents): &(&usize, &Arc<Contents>)| matches!(holding(contents, record), Holding::Whole(_));
+        let keepers: Vec<usize> = disks.iter().filter(is_whole).map(|(node, _)| *node).collect();
+        let lack_room = disks.keys().any(|node| history::may_lack_room(view, *node, owner));
+        (keepers.len() < KEEPERS && !lack_room).then(|| {
+            let (version, name) = (history::show(&record.record.version), record.record.name_id);
+            format!(
+                "node {evictor} has evicted version {version} of name {name}, which is whole on nodes {keepers:?} only"
+            )
+        })
+    })
+}
+
 /// The oracle.
 #[derive(Default)]
 pub(crate) struct Placed {
@@ -139,7 +165,13 @@ impl Placed {
             let chunk_is = |chunk: &BlobKey| self.history.is_destroyed(one.node, 0, std::slice::from_ref(chunk));
             !one.broken.is_empty() && one.broken.iter().all(chunk_is)
         };
-        found.into_iter().find(|one| !is_destroyed(one)).map_or(Ok(()), |one| Err(one.to_string()))
+        found.into_iter().find(|one| !is_destroyed(one)).map_or(Ok(()), |one| Err(one.to_string()))?;
+        let disks = disks(view, |view, node| !self.history.is_untrusted(view, node));
+        let nodes = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node)).count();
+        match forsaken(view, &disks) {
+            Some(told) if disks.len() == nodes => Err(told),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
