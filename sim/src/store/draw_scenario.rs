@@ -150,7 +150,7 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         retention: Retention {
             keep_versions: *knob(1).pick(&[1, 3, 10]),
             keep_days: *knob(2).pick(&[0, 1, 30]),
-            replicas: *knob(18).pick(&[Replicas::ALL, two, Replicas::default(), two, Replicas::default()]),
+            replicas: *knob(50).pick(&[Replicas::ALL, two, Replicas::default(), two, Replicas::default()]),
         },
         // Mostly nothing ages in the minute that a plan takes; in some seeds days and leases end within it.
         lease: Duration::from_secs(*knob(40).pick(&[7 * 86_400, 7 * 86_400, 20, 8])),
@@ -179,8 +179,8 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
         quota_bytes: room(&mut knob(35), &[0, 0, 0, 1, 3]),
         store_max_bytes: room(&mut knob(36), &[0, 0, 0, 0, 4, 8]),
         cache_bytes: *knob(37).pick(&[0, 2, 5, 40]) * u64::from(*knob(0).pick(&shape.chunk_sizes)),
-        scrub_period: Duration::from_secs(*knob(18).pick(&[0, 8, 20, 40])),
-        presence_period: Duration::from_secs(*knob(19).pick(&[0, 5, 15])),
+        scrub_period: Duration::from_secs(*knob(51).pick(&[0, 8, 20, 40])),
+        presence_period: Duration::from_secs(*knob(52).pick(&[0, 5, 15])),
         simulation: Simulation::default(),
     }
 }
