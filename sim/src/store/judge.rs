@@ -1,10 +1,20 @@
 //! What a judge asks of the healed cluster, in both tiers: each node of its core lists its files, reads each that its owner ever
 //! put and tells who holds it, reads what the tickets open that it was given, and then does with a file of its own all that can be done with one. A cluster that only answers reads has not healed.
+//! At the very end, in some scenarios of World with nodes enough, one of them leaves.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::oracles::{collection, members, placed};
-use super::{Content, Op, OpKind, Scenario, View};
+use super::{Content, Op, OpKind, Scenario, Tier, View};
+use crate::draw::{Draws, Site};
+
+const FAREWELL: Site = Site::new("judge.farewell");
+
+/// A node leaves at the end in so many of a thousand scenarios that have nodes enough.
+const FAREWELL_PER_MILLE: u64 = 300;
+
+/// The fewest nodes of a core of which one leaves: all that is kept on three has somewhere to go.
+const FAREWELL_MIN: usize = 4;
 
 /// Operations of the judge that a node has open at a time.
 const OPEN_MAX: usize = 4;
@@ -21,6 +31,9 @@ pub(crate) struct Questions {
     next: usize,
     open_max: usize,
     has_begun: bool,
+    /// The node that leaves when all else has been answered.
+    farewell: Option<usize>,
+    has_sent_one_away: bool,
 }
 
 impl Questions {
@@ -35,17 +48,30 @@ impl Questions {
         }
         let next = scenario.plan.ops.iter().map(|op| op.id + 1).max().unwrap_or(0);
         let open_max = OPEN_MAX.min(scenario.config.requests_max as usize).max(1);
-        Self { waiting, next, open_max, has_begun: false }
+        Self { waiting, next, open_max, has_begun: false, farewell: farewell(scenario), has_sent_one_away: false }
     }
 
     /// Whether all has been asked.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.iter().all(VecDeque::is_empty)
+        self.farewell.is_none() && self.waiting.iter().all(VecDeque::is_empty)
+    }
+
+    /// Whether a node was asked to leave.
+    pub(crate) fn have_sent_one_away(&self) -> bool {
+        self.has_sent_one_away
     }
 
     /// The next operations to begin, with their numbers. `open` are those that have begun and not ended. The very first
     /// begins alone, so that whoever sees it sees the cluster at rest.
     pub(crate) fn next(&mut self, open: &[Op]) -> Vec<(usize, Op)> {
+        if open.is_empty()
+            && self.waiting.iter().all(VecDeque::is_empty)
+            && let Some(node) = self.farewell.take()
+        {
+            self.next += 1;
+            self.has_sent_one_away = true;
+            return vec![(self.next - 1, Op { node, what: OpKind::Leave })];
+        }
         let mut begin = Vec::new();
         let is_first = !std::mem::replace(&mut self.has_begun, true);
         for (node, waiting) in self.waiting.iter_mut().enumerate() {
@@ -136,6 +162,14 @@ fn redeemed(scenario: &Scenario, node: usize) -> impl Iterator<Item = OpKind> {
     tickets.into_iter().map(|ticket| OpKind::Redeem { ticket, range: None, forged: None })
 }
 
+/// Who leaves at the end, if anybody does.
+fn farewell(scenario: &Scenario) -> Option<usize> {
+    let mut draw = Draws::new(scenario.seed).at(FAREWELL, 0, 0);
+    let is_wanted = draw.per_mille(FAREWELL_PER_MILLE);
+    let has_nodes_enough = scenario.tier == Tier::World && scenario.core.len() >= FAREWELL_MIN;
+    (is_wanted && has_nodes_enough).then(|| *draw.pick(&scenario.core))
+}
+
 /// The life of a file of two chunks.
 fn trial(scenario: &Scenario, node: usize) -> [OpKind; 5] {
     let file = FILE + u32::try_from(node).expect("a cluster has at most 200 nodes");
@@ -165,6 +199,11 @@ mod tests {
             }
             asked.push(open.remove(0).1);
         }
+        assert_eq!(
+            asked.iter().filter(|op| op.what == OpKind::Leave).count(),
+            usize::from(farewell(&scenario).is_some())
+        );
+        asked.retain(|op| op.what != OpKind::Leave);
         for node in scenario.core.iter().copied() {
             let of_node: Vec<&OpKind> = asked.iter().filter(|op| op.node == node).map(|op| &op.what).collect();
             assert_eq!(of_node.len(), 1 + 2 * files(&scenario, node).len() + redeemed(&scenario, node).count() + 5);

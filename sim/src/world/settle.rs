@@ -177,6 +177,10 @@ impl World {
             self.start_op(id, &op);
         }
         if (questions.is_empty() && self.ops.running.is_empty()) || self.now_us >= until_us {
+            // Whoever was asked last may have left: the others hear of it, or their links to it end for want of an answer.
+            let notice =
+                if questions.have_sent_one_away() { self.scenario.config.link_timeout * 2 } else { Duration::ZERO };
+            self.run_until(self.now_us + micros(notice));
             self.phase = Phase::Over;
             return;
         }

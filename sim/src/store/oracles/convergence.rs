@@ -3,6 +3,7 @@
 //! name no longer keeps it, when it has come to rest and before the judge's own questions move
 //! anything. And the healed core works: each of its nodes that can reach
 //! another puts a file, evicts it if it can reach two, and deletes it.
+//! Where all nodes that have not gone are healed and can be trusted, one that leaves has soon handed over all that it holds.
 //!
 //! Repair among the others is the placed oracle's business (`placed.rs`). Here it is looked at what the writer owes; so a record is
 //! demanded of a node if its writer is in the core, has its disk since, and had met the node before the write
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::event::RequestError;
-use forever_core::ids::BlobKey;
+use forever_core::ids::{BlobKey, OwnerId};
 
 use super::super::{Contents, Event, Holding, OpError, OpKind, OpResult, View, names};
 use super::Rule;
@@ -46,6 +47,7 @@ impl Convergence {
             OpKind::Put { .. } | OpKind::Delete { .. } => 1,
             // Two others must promise.
             OpKind::Evict { .. } => 2,
+            OpKind::Leave => return self.check_leave(op, error, view),
             OpKind::Get { .. }
             | OpKind::Undelete { .. }
             | OpKind::List
@@ -57,7 +59,6 @@ impl Convergence {
             | OpKind::Restore
             | OpKind::Scrub { .. }
             | OpKind::Fsck
-            | OpKind::Leave
             | OpKind::Forget { .. } => {
                 return Ok(());
             }
@@ -76,6 +77,21 @@ impl Convergence {
             "after the core has settled, operation {op} at node {node} ({:?}) fails: {error}",
             operation.op.what
         ))
+    }
+
+    /// A node may stay only if somebody whom it owes something is out of reach, or has no room for it.
+    fn check_leave(&self, op: usize, error: &OpError, view: &dyn View) -> Result<(), String> {
+        let owners = view.scenario().nodes.iter().enumerate();
+        let owners: Vec<OwnerId> = owners.map(|(node, _)| view.keys(node).owner_id()).collect();
+        let mut others = (0..owners.len()).filter(|node| !view.is_gone(*node));
+        let has_excuse = |node: usize| {
+            let may_lack_room = |owner: &OwnerId| history::may_lack_room(view, node, *owner);
+            !view.is_core(node) || self.history.is_untrusted(view, node) || owners.iter().any(may_lack_room)
+        };
+        if others.any(has_excuse) {
+            return Ok(());
+        }
+        Err(format!("after the core has settled, a node cannot leave (operation {op}): {error}"))
     }
 
     /// Whether a disk of the core has a record of the file that an operation is about.
@@ -172,7 +188,7 @@ impl Rule for Convergence {
 
     fn judge(&mut self, view: &mut dyn View) -> Result<(), String> {
         self.check_ended()?;
-        let is_down = |node: &usize| view.is_core(*node) && !view.is_up(*node);
+        let is_down = |node: &usize| view.is_core(*node) && !view.is_up(*node) && !view.is_gone(*node);
         if let Some(node) = (0..view.scenario().nodes.len()).find(is_down) {
             return Err(format!("node {node} of the core is down after the core has settled"));
         }
