@@ -153,6 +153,11 @@ impl Scenario {
         u128::from(self.settle_us) > 4 * self.config.sync_interval.as_micros()
     }
 
+    /// Whether the core comes to rest for so long that others take over what members hold that were left dead.
+    pub(crate) fn replaces_the_dead(&self) -> bool {
+        u128::from(self.settle_us) > 4 * self.config.repair_after.as_micros()
+    }
+
     /// How long the core comes to rest at least before it is judged, in microseconds: links to nodes that were left dead must
     /// be gone by then, and what the plan destroyed on disks mended.
     pub(crate) fn rest_us_min(&self) -> u64 {
