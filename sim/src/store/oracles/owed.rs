@@ -13,7 +13,7 @@ use std::time::Duration;
 use forever_core::ids::NodeId;
 use forever_core::record::{RecordBody, SignedRecord};
 
-use super::super::{Contents, Event, Holding, OpKind, OpResult, View};
+use super::super::{Contents, Event, Holding, Op, OpKind, OpResult, View};
 use super::Rule;
 use super::history::{self, FileKey, History};
 use super::{keeping, placed};
@@ -40,11 +40,8 @@ impl Owed {
     /// Whether a node was told to leave, or somebody to write it off: it may be owed nothing any more.
     fn may_go(&self, node: usize) -> bool {
         let mut asked = self.history.ops.values().map(|operation| &operation.op);
-        asked.any(|op| match op.what {
-            OpKind::Leave => op.node == node,
-            OpKind::Forget { member } => member == node,
-            _ => false,
-        })
+        let is_written_off = |op: &Op| matches!(op.what, OpKind::Forget { member } if member == node);
+        asked.any(|op| op.node == node && op.what == OpKind::Leave || is_written_off(op))
     }
 
     /// The acknowledged writes, with their files.
@@ -54,6 +51,34 @@ impl Owed {
             versions.values().map(|acked| (key, acked.op)).collect::<Vec<_>>()
         };
         self.history.acked.iter().flat_map(of_file).collect()
+    }
+
+    /// A write that was acknowledged and is still to come to some node is owed to it.
+    fn check_ended(&mut self, op: usize, result: &OpResult, view: &mut dyn View) -> Result<(), String> {
+        self.note_known(op, view);
+        let is_pending = match result {
+            OpResult::Put(report) => report.write.pending > 0,
+            OpResult::Deleted(report) => report.pending > 0,
+            OpResult::Got(_)
+            | OpResult::Listed { .. }
+            | OpResult::Stat(_)
+            | OpResult::Versions(_)
+            | OpResult::Evicted { .. }
+            | OpResult::Restored(_)
+            | OpResult::Scrubbed(_)
+            | OpResult::Checked(_)
+            | OpResult::Left
+            | OpResult::Forgotten
+            | OpResult::Shared(_)
+            | OpResult::Abandoned
+            | OpResult::Failed(_) => false,
+        };
+        let write = self.writes().into_iter().find(|(_, write)| *write == op).filter(|_| is_pending);
+        write.map_or(Ok(()), |write| self.check_write(write, None, view))
+    }
+
+    fn check_all(&self, only: Option<usize>, view: &mut dyn View) -> Result<(), String> {
+        self.writes().into_iter().try_for_each(|write| self.check_write(write, only, view))
     }
 
     /// Whether each holder, or this one, has what a write wrote, or is owed it.
@@ -151,27 +176,20 @@ impl Rule for Owed {
 
     fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         self.history.note(at, event, view);
-        match event {
-            Event::Ended { op, result } => {
-                let pending = match result {
-                    OpResult::Put(report) => report.write.pending,
-                    OpResult::Deleted(report) => report.pending,
-                    _ => return Ok(()),
-                };
-                self.note_known(*op, view);
-                let write = self.writes().into_iter().find(|(_, write)| write == op).filter(|_| pending > 0);
-                write.map_or(Ok(()), |write| self.check_write(write, None, view))
-            }
-            Event::Up { node } => {
-                self.writes().into_iter().try_for_each(|write| self.check_write(write, Some(*node), view))
-            }
-            Event::Healed => self.writes().into_iter().try_for_each(|write| self.check_write(write, None, view)),
-            Event::Started { .. } if self.history.healed.is_some() && !self.judge_has_begun => {
-                self.judge_has_begun = true;
-                self.check_rest(view)
-            }
-            _ => Ok(()),
+        if let Event::Ended { op, result } = event {
+            return self.check_ended(*op, result, view);
         }
+        if let Event::Up { node } = event {
+            return self.check_all(Some(*node), view);
+        }
+        if matches!(event, Event::Healed) {
+            return self.check_all(None, view);
+        }
+        let begins = matches!(event, Event::Started { .. }) && self.history.healed.is_some();
+        if !begins || std::mem::replace(&mut self.judge_has_begun, true) {
+            return Ok(());
+        }
+        self.check_rest(view)
     }
 
     fn judge(&mut self, view: &mut dyn View) -> Result<(), String> {
