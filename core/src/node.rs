@@ -599,7 +599,7 @@ impl Node {
             Timer::Link(link) => links::on_timer(cx, link),
             Timer::Fetch(id) => fetch::on_timeout(cx, id),
             Timer::Question(link, number) => asks::on_timeout(cx, link, number),
-            Timer::Outbox(node) => outbox::flush(cx, node),
+            Timer::Outbox(node) => outbox::on_timer(cx, node),
             Timer::Collect => collect::on_timer(cx),
             Timer::Age => age::on_timer(cx),
             Timer::Boot => boot::on_timer(cx),

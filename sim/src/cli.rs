@@ -68,7 +68,7 @@ enum Command {
     /// Run every seed twice in different settings, and again in another process, and compare all that happens
     Check(CheckArgs),
     /// Run a case file again, or a recording that `forever node --record` made
-    Replay(FileArg),
+    Replay(ReplayArgs),
     /// Make a case as small as it gets with the same rule broken, and tell what is left as a story
     #[command(after_help = SHRINK_CODES)]
     Shrink(ShrinkArgs),
@@ -165,10 +165,13 @@ struct CheckArgs {
 }
 
 #[derive(Args, Debug)]
-struct FileArg {
+struct ReplayArgs {
     /// A case file, or a recording
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Writes all events of a case to a file, one a line
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -248,7 +251,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Sweep(args) => sweep::sweep(&args),
         Command::Check(args) => check::check(&args),
-        Command::Replay(args) => replay::replay(&args.file),
+        Command::Replay(args) => replay::replay(&args),
         Command::Shrink(args) => shrink::shrink(&args),
         Command::Timeline(args) => timeline::timeline(&args),
         Command::Mutants(args) => mutants::mutants(&args),

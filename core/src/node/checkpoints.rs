@@ -223,6 +223,9 @@ pub(crate) fn on_timer(cx: &mut Context) {
     if cx.checkpoints.changes > 0 && !cx.checkpoints.is_committing {
         sign(cx);
     }
+    if let Some(targets) = &mut cx.checkpoints.targets {
+        targets.try_all_again();
+    }
     tell_all(cx);
 }
 

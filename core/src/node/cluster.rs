@@ -208,7 +208,7 @@ pub(crate) fn owed_to(cx: &mut Context, record: &Record) -> BTreeSet<NodeId> {
     let mut owed_to: BTreeSet<NodeId> = holders(cx, name, replicas).into_iter().collect();
     owed_to.extend(holders_of_all(cx, name, replicas));
     owed_to.extend(cx.members.devices(cx.owner));
-    if record.body == RecordBody::Tombstone {
+    if record.body == RecordBody::Tombstone && !planted!(cx.simulation, TombstoneAsConfigured) {
         owed_to.extend(cx.members.nodes());
     }
     owed_to.remove(&cx.me);

@@ -81,6 +81,11 @@ pub(crate) fn deliver(cx: &mut Context, node: NodeId, record: RecordId, record_k
     }
 }
 
+/// Time to try again what could not be read, delivered or struck off.
+pub(crate) fn on_timer(cx: &mut Context, node: NodeId) {
+    if cx.members.is_in(node) { flush(cx, node) } else { forgive(cx, node) }
+}
+
 /// A node can be reached: deliver what it is owed.
 pub(crate) fn flush(cx: &mut Context, node: NodeId) {
     if !neighbours::can_be_asked(cx, node) || !cx.outbox.reading.insert(node) {
@@ -101,6 +106,13 @@ pub(crate) fn owe(cx: &mut Context, record: &Record) {
     let owed_to = cluster::owed_to(cx, record);
     cx.outbox.due.extend(owed_to.into_iter().filter(|node| neighbours::is_on_demand(cx, *node)).collect::<Vec<_>>());
     visit(cx);
+}
+
+/// A record of this node's owner is on the disk after all although its commit failed, and with it what is owed.
+pub(crate) fn on_doubt_over(cx: &mut Context, record: &Record) {
+    for node in cluster::owed_to(cx, record) {
+        flush(cx, node);
+    }
 }
 
 /// A member is alive again. Without a link to it nobody else would bring it what it is owed.
@@ -187,14 +199,20 @@ fn complete(cx: &mut Context, step: OutboxStep, completion: Completion) {
             }
         }
         OutboxStep::Settled(node, record, part, name) => {
-            // A debt that was settled before is missing, and not counted twice.
-            if completion.committed() == Ok(true) {
-                on_struck(cx, &[name]);
+            match completion.committed() {
+                Ok(true) => on_struck(cx, &[name]),
+                // A debt that was settled before is missing, and not counted twice.
+                Ok(false) => {}
+                // It stands on the disk still: it is offered again, and struck off then.
+                Err(error) => {
+                    answers::note_disk_error(cx, &error);
+                    retry(cx, node);
+                }
             }
             forget(cx, node, record, part);
         }
         OutboxStep::Forgiven(node) => {
-            let Ok((entries, _)) = completion.entries() else { return };
+            let Ok((entries, _)) = completion.entries() else { return retry(cx, node) };
             let record_keys = entries.iter().map(|(key, _)| schema::record_key_of_outbox(key));
             let struck = record_keys.map(|key| schema::address_of_record(&key)).collect();
             let writes: Vec<Write> = entries.into_iter().map(|(key, _)| Write::Delete { key }).collect();
@@ -205,10 +223,11 @@ fn complete(cx: &mut Context, step: OutboxStep, completion: Completion) {
             cx.disk(commit, Pending::Outbox(OutboxStep::Struck(node, struck)));
         }
         OutboxStep::Struck(node, struck) => {
-            if completion.committed() == Ok(true) {
-                on_struck(cx, &struck);
-                forgive(cx, node);
+            if completion.committed() != Ok(true) {
+                return retry(cx, node);
             }
+            on_struck(cx, &struck);
+            forgive(cx, node);
         }
     }
 }

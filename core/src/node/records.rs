@@ -18,7 +18,7 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::summary::{Counted, Place, Summary};
 use crate::node::timers::Timer;
-use crate::node::{answers, boot, names, schema};
+use crate::node::{answers, boot, names, outbox, schema};
 use crate::record::SignedRecord;
 use crate::{buggify, planted, sometimes};
 
@@ -340,9 +340,17 @@ fn clear_up(cx: &mut Context, change: &Change) -> bool {
         cx.records.settle(change.key.clone(), change.record.clone(), change.was_there, counted);
     }
     if doubt.is_some_and(|doubt| doubt.failed) {
-        names::on_doubt_over(cx, change.record.clone(), change.was_there);
+        on_doubt_over(cx, change.record.clone(), change.was_there);
     }
     true
+}
+
+/// It is known whether a record is there whose commit failed.
+fn on_doubt_over(cx: &mut Context, record: SignedRecord, is_there: bool) {
+    if is_there && record.record.owner == cx.owner {
+        outbox::on_doubt_over(cx, &record.record);
+    }
+    names::on_doubt_over(cx, record, is_there);
 }
 
 fn on_committed(cx: &mut Context, id: u64, completion: Completion) -> Option<(Pending, Completion)> {
@@ -383,7 +391,7 @@ fn release(cx: &mut Context, job: &Job, end: End) {
                 let seems_there = is_there && !planted!(cx.simulation, SumForgetsCommit);
                 cx.records.settle(key, record.clone(), seems_there, counted);
                 if failed {
-                    names::on_doubt_over(cx, record, is_there);
+                    on_doubt_over(cx, record, is_there);
                 }
             }
             End::Unknown | End::InDoubt => {

@@ -139,6 +139,7 @@ pub(crate) fn on_peer_ready(cx: &mut Context, node: NodeId) {
 
 /// What a peer was told it may have forgotten.
 fn on_peer_back(cx: &mut Context, node: NodeId) {
+    cx.sync.turns.is_back(node);
     cx.sync.settled.remove(&node);
     cx.sync.lacking.remove(&node);
 }
@@ -154,7 +155,7 @@ pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
 /// A peer has what could not be had from it now: it is compared with again, not at once.
 pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
     cx.sync.settled.remove(&node);
-    cx.sync.turns.again(node);
+    turn::again(cx, node);
 }
 
 /// Whether a peer has been told of all that it is to have and this node has, since they last came to share other records.
@@ -239,11 +240,10 @@ fn finish(cx: &mut Context, complete: bool) {
     let Some(Asking { node, lacking, .. }) = cx.sync.asking.take() else { return };
     if complete {
         cx.sync.lacking.insert(node, lacking);
-        cx.sync.turns.is_done(node);
     } else {
         sometimes!(cx.simulation, "sync.cut-short");
         cx.sync.settled.remove(&node);
-        cx.sync.turns.retry(node);
+        turn::again(cx, node);
     }
     schedule(cx);
 }

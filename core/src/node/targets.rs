@@ -90,6 +90,11 @@ impl Targets {
         self.failed.remove(&node);
     }
 
+    /// Those that would not take it may take it by now.
+    pub(crate) fn try_all_again(&mut self) {
+        self.failed.clear();
+    }
+
     /// Nodes that have been coming for too long are no longer waited for.
     pub(crate) fn lose_patience(&mut self, now: Monotonic, patience: Duration) {
         let late = |(node, since): (&NodeId, &Monotonic)| (now - *since >= patience).then_some(*node);

@@ -76,8 +76,8 @@ bugs! {
         "A holder in whose place another node has taken a write is no longer owed it.";
     FullIsSettled "full-is-settled" in "core/node/outbox.rs" needs ["disk"],
         "What a peer refused because its disk was full is no longer owed.";
-    TombstoneAsConfigured "tombstone-as-configured" in "core/node/remove.rs" needs [],
-        "A deletion is kept on as many nodes as is usual, even if a version that it deletes is on more.";
+    TombstoneAsConfigured "tombstone-as-configured" in "core/node/cluster.rs" needs ["network"],
+        "A deletion is owed to as many nodes as is usual, not to everybody, although any member may have a version that it deletes.";
     OutboxSkipsAbsent "outbox-skips-absent" in "core/node/publish.rs" needs ["network"],
         "A record is owed only to the members that are connected when it is written.";
     LostIsDelivered "lost-is-delivered" in "core/node/outbox.rs" needs ["network"],

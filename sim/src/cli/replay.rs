@@ -11,10 +11,12 @@ use forever_sim::trace::Keep;
 
 use super::again::replay_line;
 use super::case::parse;
-use super::run::summary;
-use super::{CliError, Verdict, print};
+use super::output::Output;
+use super::run::{lines, summary};
+use super::{CliError, ReplayArgs, Verdict, print};
 
-pub(crate) fn replay(path: &Path) -> Result<Verdict, CliError> {
+pub(crate) fn replay(args: &ReplayArgs) -> Result<Verdict, CliError> {
+    let path = args.file.as_path();
     let bytes = std::fs::read(path).map_err(CliError::file(path))?;
     if is_recording(&bytes) {
         return replay_recording(path);
@@ -22,13 +24,18 @@ pub(crate) fn replay(path: &Path) -> Result<Verdict, CliError> {
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(CliError::Unknown { path: path.into() });
     }
-    replay_case(path, parse(path, &bytes)?)
+    let events = Output::open(args.trace.as_deref())?;
+    replay_case(path, parse(path, &bytes)?, events)
 }
 
-fn replay_case(path: &Path, case: Case<Scenario>) -> Result<Verdict, CliError> {
+fn replay_case(path: &Path, case: Case<Scenario>, events: Option<Output>) -> Result<Verdict, CliError> {
     let store = Store::new(case.scenario.tier);
-    let (outcome, _) = run_caught(&store, &case.scenario, Keep::Hash);
+    let keep = if events.is_some() { Keep::Events { from: 0, count: u64::MAX } } else { Keep::Hash };
+    let (outcome, trace) = run_caught(&store, &case.scenario, keep);
     print(&summary(&case.scenario, &outcome));
+    if let Some(file) = events {
+        file.write(&lines(&trace))?;
+    }
     let Some(violation) = &outcome.violation else {
         let (oracle, commit) = (&case.violation.oracle, &case.commit);
         print(&format!("the case broke the rule '{oracle}' at commit {commit}; it does not any more\n"));

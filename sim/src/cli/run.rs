@@ -37,7 +37,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Verdict, CliError> {
 }
 
 /// All events, one a line.
-fn lines(trace: &Trace) -> String {
+pub(crate) fn lines(trace: &Trace) -> String {
     let mut text = String::new();
     for entry in trace.entries() {
         let _ = writeln!(text, "{entry}");

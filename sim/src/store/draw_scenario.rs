@@ -34,6 +34,9 @@ const ANYWHERE: Site = Site::new("scenario.anywhere");
 /// Where nodes move, so many of a thousand listen at all addresses of their machines.
 const ANYWHERE_PER_MILLE: u64 = 400;
 
+/// How often nodes compare where that is longer than all of a run.
+const HOUR: Duration = Duration::from_secs(3_600);
+
 impl Scenario {
     /// What a seed stands for in a tier. The same arguments give the same scenario; each part of it is drawn by itself.
     #[must_use]
@@ -174,7 +177,11 @@ fn draw_config(draws: Draws, tier: Tier, shape: &Shape) -> Config {
             changes_max: *knob(31).pick(&[1, 4, 64]),
             wait_max: ms(&mut knob(32), 1_000, 20_000),
         },
-        sync_interval: ms(&mut knob(33), shape.sync_ms.0.into(), shape.sync_ms.1.into()),
+        sync_interval: if knob(43).per_mille(u64::from(shape.hourly_sync_per_mille)) {
+            HOUR
+        } else {
+            ms(&mut knob(33), shape.sync_ms.0.into(), shape.sync_ms.1.into())
+        },
         repair_bytes_s: *knob(34).pick(&[256 << 10, 4 << 20, 64 << 20]),
         quota_bytes: room(&mut knob(35), &[0, 0, 0, 1, 3]),
         store_max_bytes: room(&mut knob(36), &[0, 0, 0, 0, 4, 8]),

@@ -20,6 +20,7 @@ mod keeping;
 mod links;
 pub(crate) mod members;
 pub(crate) mod mended;
+mod owed;
 pub(crate) mod placed;
 mod restores;
 pub mod resurrection;
@@ -123,6 +124,7 @@ where
         Box::new(Judge(members::Members::default())),
         Box::new(Judge(mended::Mended::default())),
         Box::new(Judge(placed::Placed::default())),
+        Box::new(Judge(owed::Owed::default())),
         Box::new(Judge(collection::Collection::default())),
     ]
 }

@@ -153,17 +153,26 @@ impl Scenario {
         u128::from(self.settle_us) > 4 * self.config.sync_interval.as_micros()
     }
 
+    /// Whether the core comes to rest for so long that others take over what members hold that were left dead.
+    pub(crate) fn replaces_the_dead(&self) -> bool {
+        u128::from(self.settle_us) > 4 * self.config.repair_after.as_micros()
+    }
+
     /// How long the core comes to rest at least before it is judged, in microseconds: links to nodes that were left dead must
     /// be gone by then, and what the plan destroyed on disks mended.
     pub(crate) fn rest_us_min(&self) -> u64 {
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX - 1) + 1;
         let all_live = self.core.len() == self.nodes.len();
         let of_links = if all_live { 0 } else { us(self.link_is_dead()) };
+        of_links.max(mends_within(self).filter(|_| self.is_damaged()).map_or(0, us))
+    }
+
+    /// Whether its plan destroys what lies on disks.
+    pub(crate) fn is_damaged(&self) -> bool {
         let destroys = |what: &Fault| {
             matches!(what, Fault::BitRot { .. } | Fault::Misdirected { .. } | Fault::LostDirSyncs { .. })
         };
-        let is_damaged = self.plan.faults.iter().any(|fault| destroys(&fault.what));
-        of_links.max(mends_within(self).filter(|_| is_damaged).map_or(0, us))
+        self.plan.faults.iter().any(|fault| destroys(&fault.what))
     }
 
     /// How long the longest file may take to be read from peers, in microseconds, without any fault: chunk after chunk.

@@ -48,6 +48,8 @@ pub struct Shape {
     /// How often nodes compare at least what they have, in milliseconds. If that is longer than all of a run, what does not come by
     /// itself does not come by the next comparison either.
     pub sync_ms: (u32, u32),
+    /// In how many of a thousand scenarios that is an hour instead: what was put off must come by itself there.
+    pub hourly_sync_per_mille: u32,
 }
 
 /// A setting that a shape does not have or cannot take.
@@ -96,6 +98,7 @@ impl Shape {
             heal_all_per_mille: 800,
             latency_us: (50, 60_000),
             sync_ms: (2_000, 10_000),
+            hourly_sync_per_mille: 300,
         };
         match tier {
             Tier::World => world,
@@ -151,7 +154,7 @@ impl Shape {
         Ok(())
     }
 
-    fn bounds(&self) -> [Bound; 14] {
+    fn bounds(&self) -> [Bound; 15] {
         let wide = |(least, most): (u32, u32)| (u64::from(least), u64::from(most));
         let one = |value: u64| (value, value);
         let chunk_sizes = self.chunk_sizes.iter().map(|size| u64::from(*size));
@@ -169,6 +172,7 @@ impl Shape {
             ("a chunk's bytes", (chunk_least.unwrap_or(0), chunk_most.unwrap_or(0)), (1, CHUNK_LEN_MAX.into())),
             ("a share of a thousand", one(self.families_per_mille.into()), (0, 1_000)),
             ("a share of a thousand", one(self.heal_all_per_mille.into()), (0, 1_000)),
+            ("a share of a thousand", one(self.hourly_sync_per_mille.into()), (0, 1_000)),
             ("a message's time in µs", wide(self.latency_us), (1, 10_000_000)),
             ("the time between comparisons in ms", wide(self.sync_ms), (100, DAY_MS)),
         ]

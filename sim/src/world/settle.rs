@@ -15,6 +15,9 @@ const LOOK_US: u64 = 1_000_000;
 /// How long nothing must be owed before the judge begins: what is decided later than it is written still gets done.
 const REST_US: u64 = 3_000_000;
 
+/// For how long after the core is healed its nodes are busy as before, and its disks fail as the plan has it: networks come back first.
+const AFTERMATH_US: u64 = 10_000_000;
+
 /// What lies on the disk of a node that runs.
 type Disk = Option<Arc<Contents>>;
 
@@ -58,7 +61,7 @@ impl World {
                 "network" => matches!(fault, Fault::HalfOpen { node } if !core.contains(&node)),
                 _ => fault.nodes().iter().any(|node| !core.contains(node)),
             };
-            if !of_one_outside {
+            if !of_one_outside && !self.outlasts(id, &fault) {
                 self.end_fault(id, &fault);
             }
         }
@@ -83,11 +86,30 @@ impl World {
                 self.kill(number, true);
             }
         }
-        for process in self.hosts.iter_mut().filter_map(|host| host.process.as_mut()) {
-            process.node.calm();
+        if self.scenario.is_damaged() {
+            self.end_aftermath();
         }
         self.tell_oracles(Event::Healed);
         self.phase = Phase::Rest { until_us: self.now_us + self.scenario.settle_us, quiet_since_us: None };
+    }
+
+    /// Whether a fault goes on for a while when the core is healed. What is damaged is mended by nodes that are left alone.
+    fn outlasts(&self, id: usize, fault: &Fault) -> bool {
+        let is_of_disk = matches!(fault, Fault::ReadErrors { .. } | Fault::WriteErrors { .. });
+        let mut spans = self.scenario.plan.faults.iter();
+        is_of_disk && !self.scenario.is_damaged() && spans.any(|span| span.id == id && span.until_us > self.now_us)
+    }
+
+    /// Ends what has gone on in the core since it was healed.
+    fn end_aftermath(&mut self) {
+        for (id, fault) in self.active.clone() {
+            if fault.nodes().iter().all(|node| self.scenario.core.contains(node)) && fault.family() == "disk" {
+                self.end_fault(id, &fault);
+            }
+        }
+        for process in self.hosts.iter_mut().filter_map(|host| host.process.as_mut()) {
+            process.node.calm();
+        }
     }
 
     /// Waits until no operation runs, and for a while no delivery among the core has been owed, nothing was to be collected and
@@ -103,6 +125,10 @@ impl World {
         let has_rested = quiet_since_us.is_some_and(|since_us| self.now_us - since_us >= REST_US)
             && self.now_us - healed_us >= self.scenario.rest_us_min();
         let last_us = until_us - self.scenario.settle_us / 4;
+        let is_troubled = self.now_us - healed_us < AFTERMATH_US;
+        if has_rested || !is_troubled {
+            self.end_aftermath();
+        }
         if has_rested || self.now_us >= last_us {
             if !has_rested {
                 self.note_left_over(false);

@@ -31,8 +31,19 @@ const CHANGED_A_ROUND: u32 = 8;
 /// it after a few rounds.
 const SHARERS_MAX: usize = 4;
 
+/// The first and the longest wait before a peer is compared with again with which a comparison came to nothing, or that has what could
+/// not be had from it; each is twice the last, and none is longer than the interval.
+const AGAIN: (Duration, Duration) = (SOON, Duration::from_secs(60));
+
 /// Every so many turns one goes to any member, whether or not it seems to share something.
 const TURNS_TO_ANYBODY: u64 = 4;
+
+/// A wait before a peer is compared with again.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    wait: Duration,
+    until: Monotonic,
+}
 
 /// With whom to compare, and when.
 #[derive(Debug, Default)]
@@ -42,11 +53,11 @@ pub(super) struct Turns {
     round: BTreeSet<NodeId>,
     /// Peers that share something that has changed here, and from when on to compare with each.
     changed: BTreeMap<NodeId, Monotonic>,
-    /// Peers with which a comparison came to nothing, and that have not been compared with since.
-    retried: BTreeSet<NodeId>,
-    /// Peers to compare with again, not at once; and whether the last turn was that of one of them.
-    later: BTreeSet<NodeId>,
+    /// Peers to compare with again, and from when on; and whether the last turn was that of one of them.
+    later: BTreeMap<NodeId, Monotonic>,
     was_again: bool,
+    /// How long such peers were waited for last, and until when.
+    waits: BTreeMap<NodeId, Wait>,
     /// When the next turn is that follows from nothing.
     due: Monotonic,
     /// The peer whose turn came last, and the last of those turns that go to anybody.
@@ -73,25 +84,9 @@ impl Turns {
         self.later.remove(&node);
     }
 
-    /// A peer is to be compared with again, not at once.
-    pub(super) fn again(&mut self, node: NodeId) {
-        self.later.insert(node);
-    }
-
-    /// A comparison with a peer came to nothing: it is begun anew, soon for once, since two nodes that connect to each other at the
-    /// same time lose one of the links. Then the others come first: the peer is busy, or has just gone.
-    pub(super) fn retry(&mut self, node: NodeId) {
-        if self.retried.insert(node) {
-            self.soon.insert(node);
-        } else {
-            self.retried.remove(&node);
-            self.again(node);
-        }
-    }
-
-    /// A comparison with a peer is complete.
-    pub(super) fn is_done(&mut self, node: NodeId) {
-        self.retried.remove(&node);
+    /// A peer has come: what could not be had from it before says nothing about it any more.
+    pub(super) fn is_back(&mut self, node: NodeId) {
+        self.waits.remove(&node);
     }
 
     /// A peer told of something that this node is not to hold.
@@ -111,6 +106,23 @@ pub(crate) fn mark(cx: &mut Context, node: NodeId) {
     schedule(cx);
 }
 
+/// A peer is to be compared with again, after a wait: what it has could not be had, or the comparison came to nothing, since it is busy,
+/// has just gone, or a disk failed. The first wait is short, since two nodes that connect to each other at the same time lose one of
+/// the links; each that follows soon after another is twice as long.
+pub(super) fn again(cx: &mut Context, node: NodeId) {
+    if !cx.sync.turns.later.contains_key(&node) {
+        let (first, longest) = AGAIN;
+        let (now, longest) = (cx.now.mono, longest.min(cx.config.sync_interval));
+        let is_recent = |last: &&Wait| now < last.until + last.wait * 2;
+        let last = cx.sync.turns.waits.get(&node).filter(is_recent);
+        let wait = last.map_or(first, |last| last.wait * 2).min(longest);
+        let until = now + cx.jitter(wait);
+        cx.sync.turns.later.insert(node, until);
+        cx.sync.turns.waits.insert(node, Wait { wait, until });
+    }
+    schedule(cx);
+}
+
 /// Sets the time of the next comparison.
 pub(super) fn schedule(cx: &mut Context) {
     if cx.sync.asking.is_some() {
@@ -119,7 +131,8 @@ pub(super) fn schedule(cx: &mut Context) {
     let (now, interval) = (cx.now.mono, cx.config.sync_interval);
     let turns = &cx.sync.turns;
     let (is_soon, goes_on) = (!turns.soon.is_empty(), !turns.round.is_empty());
-    let (change, mut due) = (turns.changed.values().min().copied(), turns.due);
+    let (change, again) = (turns.changed.values().min().copied(), turns.later.values().min().copied());
+    let mut due = again.map_or(turns.due, |again| turns.due.min(again));
     if let Some(change) = change {
         due = due.min(change.max(now + cx.jitter(interval / CHANGED_A_ROUND)));
     }
@@ -162,8 +175,8 @@ fn some(cx: &mut Context, mut nodes: Vec<NodeId>) -> Vec<NodeId> {
     nodes
 }
 
-/// The peer whose turn it is, if it is anybody's: one that is to be compared with soon; or, when one is due that follows from nothing,
-/// by turns one with which a comparison came to nothing, and the next; or one because of a change.
+/// The peer whose turn it is, if it is anybody's: one that is to be compared with soon; or by turns one that is to be compared with again,
+/// and, when one is due that follows from nothing, the next; or one because of a change.
 pub(super) fn next(cx: &mut Context) -> Option<NodeId> {
     if cx.records.summary().is_none() {
         cx.sync.turns.due = cx.now.mono + cx.jitter(cx.config.sync_interval);
@@ -173,18 +186,32 @@ pub(super) fn next(cx: &mut Context) -> Option<NodeId> {
     if let Some(node) = next_soon(cx, last) {
         return Some(node);
     }
-    let can_be_asked = |node: &&NodeId| neighbours::can_be_asked(cx, **node);
-    if cx.sync.turns.due <= now {
-        let again: BTreeSet<NodeId> = cx.sync.turns.later.iter().filter(can_be_asked).copied().collect();
-        cx.sync.turns.due = now + cx.jitter(cx.config.sync_interval);
-        let turns = &mut cx.sync.turns;
-        let again = after(&again, last).filter(|_| !turns.was_again);
-        turns.was_again = again.is_some();
-        return again.or_else(|| next_of_all(cx));
+    let again = next_again(cx, last);
+    if again.is_some() && !cx.sync.turns.was_again {
+        cx.sync.turns.was_again = true;
+        return again;
     }
-    let changed = cx.sync.turns.changed.iter().filter(|(node, from)| **from <= now && can_be_asked(node));
+    cx.sync.turns.was_again = false;
+    if cx.sync.turns.due <= now {
+        cx.sync.turns.due = now + cx.jitter(cx.config.sync_interval);
+        return next_of_all(cx);
+    }
+    let changed = cx.sync.turns.changed.iter();
+    let changed = changed.filter(|(node, from)| **from <= now && neighbours::can_be_asked(cx, **node));
     let changed: BTreeSet<NodeId> = changed.map(|(node, _)| *node).collect();
-    after(&changed, last)
+    after(&changed, last).or(again)
+}
+
+/// The next of those that are to be compared with again. Who cannot be asked now waits as long as it did.
+fn next_again(cx: &mut Context, last: Option<NodeId>) -> Option<NodeId> {
+    let now = cx.now.mono;
+    let due = cx.sync.turns.later.iter().filter(|(_, from)| **from <= now).map(|(node, _)| *node);
+    let (can_be_asked, away): (BTreeSet<_>, BTreeSet<_>) = due.partition(|node| neighbours::can_be_asked(cx, *node));
+    for node in away {
+        let wait = cx.sync.turns.waits.get(&node).map_or(SOON, |last| last.wait);
+        cx.sync.turns.later.insert(node, now + wait);
+    }
+    after(&can_be_asked, last)
 }
 
 /// The next of those that are to be compared with soon, those first to which a link stands. Who is marked while others are gone

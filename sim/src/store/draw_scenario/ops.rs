@@ -368,7 +368,7 @@ fn said(draws: Draws, nth: u64, len: u32) -> Said {
         11 if len > 0 => Length::Wrong(u32::try_from(draw.below(u64::from(len))).expect("below a u32")),
         _ => Length::Right,
     };
-    let details = draw.per_mille(300).then(|| u32::try_from(draw.below(1_000)).expect("below 1,000"));
+    let details = draw.per_mille(500).then(|| u32::try_from(draw.below(1_000)).expect("below 1,000"));
     Said { length, details }
 }
 

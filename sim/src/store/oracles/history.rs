@@ -233,6 +233,11 @@ impl History {
         met[to].get_or_insert(self.now);
     }
 
+    /// Whether a node, in its present life and before an event, had found another to be a member.
+    pub(crate) fn had_met(&self, from: usize, to: usize, before: u64) -> bool {
+        self.met(from, to).is_some_and(|since| since < before)
+    }
+
     fn met(&self, from: usize, to: usize) -> Option<u64> {
         *self.met.get(from)?.get(to)?
     }
@@ -416,8 +421,22 @@ pub(crate) fn is_out_of_place(view: &dyn View, node: usize, file: FileKey, limit
 
 /// The first so many in rank for a name, of all nodes that have not left or been written off.
 pub(crate) fn holders(view: &dyn View, name: NameId, limit: usize) -> Vec<usize> {
+    first(view, name, limit, |node| !view.is_gone(node))
+}
+
+/// The same, of the nodes of the core.
+pub(crate) fn holders_of_core(view: &dyn View, name: NameId, limit: usize) -> Vec<usize> {
+    first(view, name, limit, |node| !view.is_gone(node) && view.is_core(node))
+}
+
+/// The same, of all nodes that there have ever been.
+pub(crate) fn first_of_all(view: &dyn View, name: NameId, limit: usize) -> Vec<usize> {
+    first(view, name, limit, |_| true)
+}
+
+fn first(view: &dyn View, name: NameId, limit: usize, is_member: impl Fn(usize) -> bool) -> Vec<usize> {
     let candidate = |node| Candidate { node: view.node_id(node), weight: 1, zone: String::new() };
-    let members = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node));
+    let members = (0..view.scenario().nodes.len()).filter(|node| is_member(*node));
     let candidates: Vec<Candidate> = members.map(candidate).collect();
     let ranked = placement::rank(Group::of(name), &candidates);
     ranked.into_iter().take(limit).filter_map(|id| node_of(view, id)).collect()

@@ -4,14 +4,16 @@
 //! an intact copy between them; and a deletion is on all nodes of the core.
 //!
 //! Excused is what a holder evicted or may have had no room for, and what the plan destroyed on its disk and it has not read since. Nodes that lie, and disks
-//! that acknowledged what they did not store, are neither asked for anything nor taken for a source.
+//! that acknowledged what they did not store, are neither asked for anything nor taken for a source. What such a node wrote it may have
+//! handed to some only: the others have it when they compare, so it is not demanded where nodes compare too rarely.
 //!
 //! What was evicted somewhere lies whole on two other nodes of the core, as when it was evicted, whoever of those that had promised to
 //! keep it has gone since; or it has come back. This is asked for where all nodes that have not gone are in the core and can be
 //! trusted: the promise of another is worth nothing, or may yet be kept.
 //!
 //! Holders are the first in rank among all nodes: whoever of them is in the core is a holder, whether or not the others count as
-//! members still.
+//! members still. And where some nodes are left dead at the end, what they were to hold others hold: the first in rank among the core
+//! are holders, too, since its rest is longer than a member is waited for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -54,10 +56,15 @@ impl std::fmt::Display for Misplaced {
 
 /// All that is not where it belongs, as far as it could be there. `is_trusted` says whose disks count.
 pub(crate) fn misplaced(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usize) -> bool) -> Vec<Misplaced> {
-    let disks = disks(view, is_trusted);
+    let disks = disks(view, &is_trusted);
     let view: &dyn View = view;
-    let newest = newest(&disks);
-    newest.into_iter().flat_map(|record| lacking(view, &disks, record)).collect()
+    let compares = view.scenario().compares_at_rest();
+    let is_brought = |record: &&SignedRecord| {
+        let writer = history::node_of(view, record.record.version.node);
+        compares || writer.is_none_or(|writer| is_trusted(view, writer))
+    };
+    let newest = newest(&disks).into_iter().filter(is_brought);
+    newest.flat_map(|record| lacking(view, &disks, record)).collect()
 }
 
 /// The disks of those nodes of the core that run and are trusted.
@@ -111,7 +118,7 @@ fn holding(contents: &Contents, record: &SignedRecord) -> Holding {
 }
 
 /// Whether the pages are all on some disk, and each chunk intact on some.
-fn is_whole_between_them(disks: &Disks, record: &SignedRecord) -> bool {
+pub(super) fn is_whole_between_them(disks: &Disks, record: &SignedRecord) -> bool {
     let is_it = |held: &&super::super::Held| held.record.id == record.id;
     let chunks = disks.values().find_map(|contents| contents.records.iter().find(is_it)?.chunks.as_ref());
     let is_intact = |chunk: &BlobKey| disks.values().any(|contents| contents.blobs.get(chunk) == Some(&true));
@@ -124,7 +131,12 @@ fn holders(view: &dyn View, record: &SignedRecord) -> BTreeSet<usize> {
     if record.record.body == RecordBody::Tombstone {
         return nodes.collect();
     }
-    history::holders(view, record.record.name_id, record.record.retention.replicas.limit()).into_iter().collect()
+    let (name, limit) = (record.record.name_id, record.record.retention.replicas.limit());
+    let mut holders: BTreeSet<usize> = history::holders(view, name, limit).into_iter().collect();
+    if view.scenario().replaces_the_dead() {
+        holders.extend(history::holders_of_core(view, name, limit));
+    }
+    holders
 }
 
 /// Whether a node dropped its copy on purpose: an empty mark says so (see `core/FORMAT.md`).
