@@ -21,6 +21,7 @@ mod links;
 pub(crate) mod members;
 pub(crate) mod mended;
 pub(crate) mod placed;
+pub mod reasons;
 mod restores;
 pub mod resurrection;
 pub mod sessions;
@@ -94,6 +95,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("authority", authority::RULE),
     ("bounds", bounds::RULE),
     ("sessions", sessions::RULE),
+    ("reasons", reasons::RULE),
 ];
 
 /// All oracles. What they find out besides violations goes into `findings`.
@@ -111,6 +113,7 @@ where
         Box::new(Judge(checked::Checked::default())),
         Box::new(Judge(links::Links::default())),
         Box::new(Judge(sessions::Sessions::default())),
+        Box::new(Judge(reasons::Reasons::default())),
         Box::new(Judge(authority::Authority::default())),
         Box::new(Judge(confidentiality::Confidentiality::default())),
         Box::new(Judge(bounds::Bounds::new(scenario))),
