@@ -25,8 +25,8 @@ const USUAL_MS: u64 = 60_000;
 const OUTAGE_PER_MILLE: u64 = 400;
 
 /// So many of a thousand outages of the network last so many times longer: whoever tries again, gives up, and comes back has time to.
-const LONG_PER_MILLE: u64 = 150;
-const LONGER: u64 = 6;
+const LONG_PER_MILLE: u64 = 80;
+const LONGER: u64 = 5;
 
 /// In so many of a thousand scenarios no disk is safe, so that there are reads whose every copy is gone.
 const ALL_DESTROYED_PER_MILLE: u64 = 25;

@@ -42,7 +42,7 @@ const PAGED_CHUNK_SIZE: u32 = 64;
 const PAGED_WINDOW: u32 = 4;
 
 /// So many of a thousand steps of a clock come in the middle of a long put.
-const LONG_PUT_PER_MILLE: u64 = 250;
+const LONG_PUT_PER_MILLE: u64 = 150;
 
 /// The first operations come when the first links may stand.
 const FIRST_MS: u64 = 300;
@@ -394,7 +394,7 @@ fn reader(draws: Draws, nth: u64) -> Reader {
 fn pace(draws: Draws, nth: u64, chunks: u32) -> u32 {
     let mut draw = draws.at(PACE, 0, nth);
     let takes_ms = draw.between(2_000, 25_000);
-    let is_slow = draw.per_mille(70) && chunks > 1;
+    let is_slow = draw.per_mille(50) && chunks > 1;
     let pieces = (chunks + 1).min(SLOW_PIECES_MAX);
     if is_slow { u32::try_from(takes_ms).expect("25 seconds") / pieces } else { 0 }
 }
