@@ -33,7 +33,7 @@ fn evicted(nodes: usize) -> (World, Vec<Vec<BlobKey>>) {
     let mut files = Vec::new();
     for number in 0..FILES {
         let before: BTreeSet<BlobKey> = world.disk(0).blobs.keys().copied().collect();
-        world.put(0, &file(number), &content(LEN, number as u8)).unwrap();
+        world.put(0, &file(number), &content(LEN, u8::try_from(number).unwrap())).unwrap();
         files.push(world.disk(0).blobs.keys().filter(|blob| !before.contains(blob)).copied().collect());
         world.run_for(Duration::from_secs(5));
         match world.ask(0, Command::Evict { name: name(&file(number)) }) {

@@ -7,6 +7,9 @@ use super::Simulation;
 /// Each site is live in one of so many runs, and fires in one of so many evaluations when it is.
 const ONE_IN: u64 = 4;
 
+/// A site that is live or not for a whole run is live in one of so many runs: it has no second draw.
+const ONE_IN_FOR_A_RUN: u64 = 2;
+
 /// How often each site was evaluated, and which probes were reached, in one node or one of its parts.
 #[derive(Clone, Debug, Default)]
 pub struct SimulationState {
@@ -28,7 +31,7 @@ impl SimulationState {
     /// actor, n-th evaluation): what one site draws moves no other.
     #[must_use]
     pub fn fires(&mut self, site: &'static str) -> bool {
-        let Some(live) = self.live(site) else { return false };
+        let Some(live) = self.live(site, ONE_IN) else { return false };
         let nth = self.evaluations.entry(site).or_default();
         *nth += 1;
         mix(live ^ mix(self.actor ^ mix(*nth))).is_multiple_of(ONE_IN)
@@ -37,13 +40,13 @@ impl SimulationState {
     /// Whether a buggify point is live: for what must be the same on all nodes of a run.
     #[must_use]
     pub fn is_live(&self, site: &'static str) -> bool {
-        self.live(site).is_some()
+        self.live(site, ONE_IN_FOR_A_RUN).is_some()
     }
 
     /// The randomness of a site, if it is live.
-    fn live(&self, site: &'static str) -> Option<u64> {
+    fn live(&self, site: &'static str, one_in: u64) -> Option<u64> {
         let random = mix(self.simulation.buggify? ^ mix(name_hash(site)));
-        random.is_multiple_of(ONE_IN).then_some(random)
+        random.is_multiple_of(one_in).then_some(random)
     }
 
     /// Takes no rare paths on purpose any more: for the end of a run, when all must come to rest.

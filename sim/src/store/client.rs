@@ -9,14 +9,14 @@ use super::event::{Got, OpError, OpResult, Piece};
 use super::{Asked, OpKind, Part, Reader, names};
 
 /// How many pieces a slow caller is slow with: it is to hold the node up, not the simulation.
-const SLOW_PIECES_MAX: u32 = 8;
+pub(super) const SLOW_PIECES_MAX: u32 = 8;
 
 /// What a caller does next.
 #[derive(Debug)]
 pub enum Next {
     /// Gives these commands, in order; refusals go to [`OpClient::refused`].
     Commands(Vec<Command>),
-    /// Gives this command after so many milliseconds.
+    /// Gives this command after so many milliseconds; what then comes [`OpClient::after_pause`] says.
     Later {
         /// How many.
         after_ms: u32,
@@ -40,10 +40,25 @@ pub struct OpClient {
 
 #[derive(Debug)]
 enum Doing {
-    Put { content: Vec<u8>, given: usize, chunk_size: usize, ended: bool, abandon_after: Option<u32> },
+    Put(Giving),
     Get(Reading),
     Scrub { steps: u32, abandon_after: Option<u32> },
     Other,
+}
+
+/// A put in the middle.
+#[derive(Debug)]
+struct Giving {
+    content: Vec<u8>,
+    given: usize,
+    chunk_size: usize,
+    /// Chunks that the node takes now.
+    credit: usize,
+    ended: bool,
+    abandon_after: Option<u32>,
+    slow_ms: u32,
+    pauses: u32,
+    is_pausing: bool,
 }
 
 /// A get in the middle.
@@ -66,11 +81,19 @@ impl OpClient {
     pub fn new(what: &OpKind, chunk_size: u32, asked: &Asked) -> (Self, Command) {
         let mut doing = Doing::Other;
         let command = match what {
-            OpKind::Put { file, content, abandon_after, said } => {
+            OpKind::Put { file, content, abandon_after, said, slow_ms } => {
                 let meta = said.meta(content.len);
-                let content = content.bytes();
-                let chunk_size = chunk_size as usize;
-                doing = Doing::Put { content, given: 0, chunk_size, ended: false, abandon_after: *abandon_after };
+                doing = Doing::Put(Giving {
+                    content: content.bytes(),
+                    given: 0,
+                    chunk_size: chunk_size as usize,
+                    credit: 0,
+                    ended: false,
+                    abandon_after: *abandon_after,
+                    slow_ms: *slow_ms,
+                    pauses: 0,
+                    is_pausing: false,
+                });
                 Command::Put { name: names::of(*file), meta }
             }
             OpKind::Get { file, range, reader, .. } => {
@@ -117,7 +140,7 @@ impl OpClient {
             return done(OpResult::Failed(OpError::Failed(error)));
         }
         match &mut self.doing {
-            Doing::Put { .. } => self.on_put(request, what),
+            Doing::Put(giving) => giving.on_event(request, what),
             Doing::Get(_) => self.on_get(request, what),
             Doing::Scrub { steps, abandon_after } => {
                 *steps += 1;
@@ -130,57 +153,20 @@ impl OpClient {
         }
     }
 
+    /// What the caller does once it has given the command that it took its time for.
+    pub fn after_pause(&mut self, request: RequestId) -> Next {
+        match &mut self.doing {
+            Doing::Put(giving) => giving.after_pause(request),
+            Doing::Get(_) | Doing::Scrub { .. } | Doing::Other => Next::Commands(Vec::new()),
+        }
+    }
+
     /// What the caller does when a command of its was refused.
     #[must_use]
     pub fn refused(&self, command: &Command, error: CommandError) -> Option<OpResult> {
         // The credit of a request's last bytes finds it ended; a put that has failed takes no more chunks.
         let is_late = error == CommandError::NoRequest && !matches!(command, Command::Put { .. } | Command::Get { .. });
         (!is_late).then_some(OpResult::Failed(OpError::Refused(error)))
-    }
-
-    fn on_put(&mut self, request: RequestId, what: What) -> Next {
-        let Doing::Put { content, given, chunk_size, ended, abandon_after } = &mut self.doing else {
-            unreachable!("called for puts only")
-        };
-        let ready = match what {
-            What::PutReady { chunks } => chunks as usize,
-            What::PutDone(report) => return done(OpResult::Put(report)),
-            other @ (What::GetStart { .. }
-            | What::GetData(_)
-            | What::GetDone
-            | What::Deleted(_)
-            | What::Undeleted { .. }
-            | What::Listed { .. }
-            | What::Stat(_)
-            | What::Versions(_)
-            | What::Shared(_)
-            | What::Evicted { .. }
-            | What::RestoreFound(_)
-            | What::RestoreProgress(_)
-            | What::Restored(_)
-            | What::Left
-            | What::Forgotten
-            | What::ScrubProgress(_)
-            | What::Scrubbed(_)
-            | What::Status(_)
-            | What::Peers(_)
-            | What::Failed(_)) => return nonsense("a put", &other),
-        };
-        let mut commands = Vec::new();
-        for chunk in content[*given..].chunks(*chunk_size).take(ready) {
-            let mut plain = PlainChunk::with_capacity(*chunk_size);
-            plain.extend(chunk);
-            commands.push(Command::PutChunk { request, plain });
-            *given += chunk.len();
-            if abandon_after.is_some_and(|after| *given >= after as usize * *chunk_size) {
-                return Next::Done { result: OpResult::Abandoned, cancel: true };
-            }
-        }
-        if *given == content.len() && !*ended {
-            *ended = true;
-            commands.push(Command::PutEnd { request });
-        }
-        Next::Commands(commands)
     }
 
     /// The bytes that an event of this request delivers.
@@ -228,6 +214,74 @@ impl OpClient {
             | What::Status(_)
             | What::Peers(_)
             | What::Failed(_)) => nonsense("a get", &other),
+        }
+    }
+}
+
+impl Giving {
+    fn on_event(&mut self, request: RequestId, what: What) -> Next {
+        let ready = match what {
+            What::PutReady { chunks } => chunks as usize,
+            What::PutDone(report) => return done(OpResult::Put(report)),
+            other @ (What::GetStart { .. }
+            | What::GetData(_)
+            | What::GetDone
+            | What::Deleted(_)
+            | What::Undeleted { .. }
+            | What::Listed { .. }
+            | What::Stat(_)
+            | What::Versions(_)
+            | What::Shared(_)
+            | What::Evicted { .. }
+            | What::RestoreFound(_)
+            | What::RestoreProgress(_)
+            | What::Restored(_)
+            | What::Left
+            | What::Forgotten
+            | What::ScrubProgress(_)
+            | What::Scrubbed(_)
+            | What::Status(_)
+            | What::Peers(_)
+            | What::Failed(_)) => return nonsense("a put", &other),
+        };
+        self.credit += ready;
+        if self.is_pausing { Next::Commands(Vec::new()) } else { self.go_on(request) }
+    }
+
+    fn after_pause(&mut self, request: RequestId) -> Next {
+        self.is_pausing = false;
+        self.go_on(request)
+    }
+
+    /// Gives what it may: all of it or, slowly, the next piece.
+    fn go_on(&mut self, request: RequestId) -> Next {
+        let mut commands = Vec::new();
+        let is_slow = self.slow_ms > 0 && self.pauses < SLOW_PIECES_MAX;
+        let most = if is_slow { self.credit.min(1) } else { self.credit };
+        for chunk in self.content[self.given..].chunks(self.chunk_size).take(most) {
+            let mut plain = PlainChunk::with_capacity(self.chunk_size);
+            plain.extend(chunk);
+            commands.push(Command::PutChunk { request, plain });
+            self.given += chunk.len();
+            self.credit -= 1;
+            if self.abandon_after.is_some_and(|after| self.given >= after as usize * self.chunk_size) {
+                return Next::Done { result: OpResult::Abandoned, cancel: true };
+            }
+        }
+        if self.given == self.content.len() && !self.ended && (commands.is_empty() || !is_slow) {
+            self.ended = true;
+            commands.push(Command::PutEnd { request });
+        }
+        match commands.pop() {
+            Some(command) if is_slow => {
+                self.is_pausing = true;
+                self.pauses += 1;
+                Next::Later { after_ms: self.slow_ms, command }
+            }
+            last => {
+                commands.extend(last);
+                Next::Commands(commands)
+            }
         }
     }
 }

@@ -196,7 +196,7 @@ fn draw_engine(draws: Draws) -> Engine {
     let mut draw = draws.at(ENGINE, 0, 0);
     let usual = Engine::default();
     Engine {
-        cache_bytes: *draw.pick(&[0, 64 << 10, usual.cache_bytes]),
+        cache_bytes: *draw.pick(&[0, 0, 64 << 10, usual.cache_bytes]),
         inline_len_max: *draw.pick(&[0, 1 << 10, usual.inline_len_max]),
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::oracles::{collection, members, placed};
-use super::{Content, Op, OpKind, Scenario, Tier, View};
+use super::{Content, Op, OpKind, Said, Scenario, Tier, View};
 use crate::draw::{Draws, Site};
 
 const FAREWELL: Site = Site::new("judge.farewell");
@@ -21,6 +21,9 @@ const OPEN_MAX: usize = 4;
 
 /// The file that the judge puts at node 0; those of the others follow. No plan has so many.
 const FILE: u32 = 1_000_000;
+
+/// The longest lease that the judge waits for, in milliseconds.
+const SLOW_LEASE_MS_MAX: u32 = 10_000;
 
 /// What is still to be asked.
 #[derive(Debug)]
@@ -174,7 +177,11 @@ fn farewell(scenario: &Scenario) -> Option<usize> {
 fn trial(scenario: &Scenario, node: usize) -> [OpKind; 5] {
     let file = FILE + u32::try_from(node).expect("a cluster has at most 200 nodes");
     let content = Content { salt: u64::from(file), len: scenario.config.chunk_size + 1, changed: None };
-    [OpKind::put(file, content), OpKind::Evict { file }, OpKind::get(file), OpKind::Delete { file }, OpKind::get(file)]
+    // Where leases are short, one of a put's chunks is as old as a lease before the put ends.
+    let lease_ms = u32::try_from(scenario.config.lease.as_millis()).unwrap_or(u32::MAX);
+    let slow_ms = if lease_ms <= SLOW_LEASE_MS_MAX { lease_ms / 2 + 1_500 } else { 0 };
+    let put = OpKind::Put { file, content, abandon_after: None, said: Said::default(), slow_ms };
+    [put, OpKind::Evict { file }, OpKind::get(file), OpKind::Delete { file }, OpKind::get(file)]
 }
 
 #[cfg(test)]

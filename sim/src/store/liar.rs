@@ -196,7 +196,7 @@ fn withhold(frame: &mut Frame) -> Fate {
 }
 
 /// What a record says, whether or not its signature is right.
-fn decode(bytes: &Bytes) -> Option<Record> {
+pub(crate) fn decode(bytes: &Bytes) -> Option<Record> {
     let encoded = bytes.get(RECORD_MAGIC_LEN..)?;
     let config = bincode::config::standard().with_limit::<RECORD_LEN_MAX>();
     bincode::serde::decode_from_slice(encoded, config).ok().map(|(record, _)| record)

@@ -30,6 +30,9 @@ pub enum OpKind {
         /// What the caller says of it.
         #[serde(default)]
         said: Said,
+        /// How many milliseconds the caller takes over each of the first pieces before it gives them.
+        #[serde(default)]
+        slow_ms: u32,
     },
     /// Reads a file.
     Get {
@@ -114,7 +117,7 @@ impl OpKind {
     /// A put of a file by a caller who says its length and nothing else of it.
     #[must_use]
     pub fn put(file: u32, content: Content) -> Self {
-        Self::Put { file, content, abandon_after: None, said: Said::default() }
+        Self::Put { file, content, abandon_after: None, said: Said::default(), slow_ms: 0 }
     }
 
     /// A get of the whole of a file's newest version.
@@ -337,7 +340,8 @@ impl Step for Op {
     fn tell(&self) -> String {
         let node = self.node;
         match &self.what {
-            OpKind::Put { file, content, abandon_after, said } => {
+            OpKind::Put { file, content, abandon_after, said, slow_ms } => {
+                let pace = if *slow_ms > 0 { " slowly" } else { "" };
                 let length = content.len;
                 let end = abandon_after.map_or(String::new(), |chunks| format!(" and goes away after {chunks} chunks"));
                 let announced = match said.length {
@@ -345,7 +349,7 @@ impl Step for Op {
                     Length::Unknown => ", whose length it does not say,".into(),
                     Length::Wrong(wrong) => format!(", of which it announces {wrong},"),
                 };
-                format!("a caller of node {node} puts file {file} of {length} bytes{announced}{end}")
+                format!("a caller of node {node} puts{pace} file {file} of {length} bytes{announced}{end}")
             }
             OpKind::Get { file, range, old, reader } => {
                 let which = old.map_or("", |_| "an old version of ");

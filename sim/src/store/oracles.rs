@@ -22,6 +22,7 @@ pub(crate) mod members;
 pub(crate) mod mended;
 mod owed;
 pub(crate) mod placed;
+pub mod reasons;
 mod restores;
 pub mod resurrection;
 pub mod sessions;
@@ -95,6 +96,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("authority", authority::RULE),
     ("bounds", bounds::RULE),
     ("sessions", sessions::RULE),
+    ("reasons", reasons::RULE),
 ];
 
 /// All oracles. What they find out besides violations goes into `findings`.
@@ -112,6 +114,7 @@ where
         Box::new(Judge(checked::Checked::default())),
         Box::new(Judge(links::Links::default())),
         Box::new(Judge(sessions::Sessions::default())),
+        Box::new(Judge(reasons::Reasons::default())),
         Box::new(Judge(authority::Authority::default())),
         Box::new(Judge(confidentiality::Confidentiality::default())),
         Box::new(Judge(bounds::Bounds::new(scenario))),

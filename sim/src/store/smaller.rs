@@ -163,15 +163,20 @@ fn fault_without(fault: &Fault, gone: usize) -> Option<Fault> {
 /// The same operation, each with one thing less.
 fn simpler_op(what: &OpKind) -> Vec<OpKind> {
     match what {
-        OpKind::Put { file, content, abandon_after, said } => {
-            let put = |content, abandon_after| OpKind::Put { file: *file, content, abandon_after, said: *said };
+        OpKind::Put { file, content, abandon_after, said, slow_ms } => {
+            let (file, said, slow_ms) = (*file, *said, *slow_ms);
+            let put = |content, abandon_after| OpKind::Put { file, content, abandon_after, said, slow_ms };
             let mut all = Vec::new();
+            if slow_ms > 0 {
+                let (content, abandon_after) = (*content, *abandon_after);
+                all.push(OpKind::Put { file, content, abandon_after, said, slow_ms: 0 });
+            }
             if abandon_after.is_some() {
                 all.push(put(*content, None));
             }
-            if *said != Said::default() {
+            if said != Said::default() {
                 let (content, abandon_after) = (*content, *abandon_after);
-                all.push(OpKind::Put { file: *file, content, abandon_after, said: Said::default() });
+                all.push(OpKind::Put { file, content, abandon_after, said: Said::default(), slow_ms });
             }
             if content.changed.is_some() {
                 all.push(put(Content { changed: None, ..*content }, *abandon_after));

@@ -57,22 +57,26 @@ impl Callers {
             if let Some(piece) = client.piece(&what) {
                 self.board.delivered(call.op, piece);
             }
-            match client.on_event(request.id, what) {
-                Next::Commands(commands) => {
-                    for command in commands {
-                        if let Some(result) = give(&client, &request, command).await {
-                            return result;
-                        }
+            let mut next = client.on_event(request.id, what);
+            loop {
+                let (commands, is_after_pause) = match next {
+                    Next::Commands(commands) => (commands, false),
+                    Next::Later { after_ms, command } => {
+                        tokio::time::sleep(Duration::from_millis(u64::from(after_ms))).await;
+                        (vec![command], true)
                     }
-                }
-                Next::Later { after_ms, command } => {
-                    tokio::time::sleep(Duration::from_millis(u64::from(after_ms))).await;
+                    // A request that is dropped before its end is cancelled.
+                    Next::Done { result, .. } => return result,
+                };
+                for command in commands {
                     if let Some(result) = give(&client, &request, command).await {
                         return result;
                     }
                 }
-                // A request that is dropped before its end is cancelled.
-                Next::Done { result, .. } => return result,
+                if !is_after_pause {
+                    break;
+                }
+                next = client.after_pause(request.id);
             }
         }
     }

@@ -93,7 +93,15 @@ impl World {
         if let Some(piece) = caller.client.piece(&what) {
             self.events.push(Event::Delivered { op: id, piece });
         }
-        match caller.client.on_event(request, what) {
+        let next = caller.client.on_event(request, what);
+        self.follow(number, request, id, next);
+        self.blame_clock(number);
+        self.carry_out(number);
+    }
+
+    /// A caller does what it does next.
+    fn follow(&mut self, number: usize, request: RequestId, id: usize, next: Next) {
+        match next {
             Next::Commands(commands) => self.give(number, request, id, commands),
             Next::Later { after_ms, command } => {
                 let life = self.hosts[number].life;
@@ -101,7 +109,9 @@ impl World {
                 self.queue.push(self.now_us + u64::from(after_ms) * 1_000, give);
             }
             Next::Done { result, cancel } => {
-                process.callers.remove(&request);
+                if let Some(process) = &mut self.hosts[number].process {
+                    process.callers.remove(&request);
+                }
                 if cancel {
                     // An error means that the request has ended by itself meanwhile.
                     let _ = self.command(number, Command::Cancel { request });
@@ -109,8 +119,6 @@ impl World {
                 self.end_op(id, result);
             }
         }
-        self.blame_clock(number);
-        self.carry_out(number);
     }
 
     /// A caller that took its time gives a command.
@@ -118,6 +126,11 @@ impl World {
         let Some(process) = &self.hosts[number].process else { return };
         let Some(id) = process.callers.get(&request).map(|caller| caller.op) else { return };
         self.give(number, request, id, vec![command]);
+        let process = self.hosts[number].process.as_mut();
+        if let Some(caller) = process.and_then(|process| process.callers.get_mut(&request)) {
+            let next = caller.client.after_pause(request);
+            self.follow(number, request, id, next);
+        }
         self.blame_clock(number);
         self.carry_out(number);
     }

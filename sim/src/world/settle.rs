@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::World;
 use super::net::CUT_OFF;
@@ -206,7 +207,7 @@ impl World {
             // Whoever was asked last may have left: the others hear of it, or their links to it end for want of an answer.
             let notice =
                 if questions.have_sent_one_away() { self.scenario.config.link_timeout * 2 } else { Duration::ZERO };
-            self.run_until(self.now_us + micros(notice));
+            self.run_until(self.now_us + u64::try_from(notice.as_micros()).unwrap_or(u64::MAX));
             self.phase = Phase::Over;
             return;
         }

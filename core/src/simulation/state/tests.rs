@@ -36,6 +36,16 @@ fn whether_a_site_is_live_is_the_same_on_all_nodes_but_not_when_it_fires() {
 }
 
 #[test]
+fn a_site_of_a_whole_run_is_live_in_half_of_the_runs() {
+    let is_live = |seed| {
+        let simulation = Simulation { buggify: Some(seed), ..Simulation::default() };
+        SimulationState::new(simulation, 1).is_live("answers.page-cut-short")
+    };
+    let live = (0..1_000).filter(|seed| is_live(*seed)).count();
+    assert!((400..600).contains(&live), "{live}");
+}
+
+#[test]
 fn other_sites_do_not_move_when_a_site_fires() {
     let simulation = Simulation { buggify: Some(5), ..Simulation::default() };
     let (mut alone, mut among) = (SimulationState::new(simulation, 1), SimulationState::new(simulation, 1));

@@ -49,6 +49,22 @@ fn a_slow_caller_gives_its_first_credit_late() {
 }
 
 #[test]
+fn a_slow_caller_gives_one_piece_after_the_other_and_then_the_end() {
+    let content = crate::store::Content { salt: 1, len: 130, changed: None };
+    let put = OpKind::Put { file: 1, content, abandon_after: None, said: Default::default(), slow_ms: 30 };
+    let mut client = OpClient::new(&put, 64, &Asked::default()).0;
+    let is_piece = |next: &Next| matches!(next, Next::Later { after_ms: 30, command: Command::PutChunk { .. } });
+    assert!(is_piece(&client.on_event(REQUEST, What::PutReady { chunks: 2 })));
+    // What may be given meanwhile waits.
+    assert!(matches!(client.on_event(REQUEST, What::PutReady { chunks: 1 }), Next::Commands(none) if none.is_empty()));
+    assert!(is_piece(&client.after_pause(REQUEST)));
+    assert!(is_piece(&client.after_pause(REQUEST)));
+    let end = client.after_pause(REQUEST);
+    assert!(matches!(end, Next::Later { command: Command::PutEnd { .. }, .. }), "{end:?}");
+    assert!(matches!(client.after_pause(REQUEST), Next::Commands(none) if none.is_empty()));
+}
+
+#[test]
 fn a_caller_goes_away_after_so_many_pieces() {
     let mut client = begun(Reader { slow_ms: 0, abandon_after: Some(2) });
     assert!(matches!(client.on_event(REQUEST, data(1)), Next::Commands(_)));

@@ -24,6 +24,10 @@ const USUAL_MS: u64 = 60_000;
 /// cluster that can do them.
 const OUTAGE_PER_MILLE: u64 = 400;
 
+/// So many of a thousand outages of the network last so many times longer: whoever tries again, gives up, and comes back has time to.
+const LONG_PER_MILLE: u64 = 80;
+const LONGER: u64 = 5;
+
 /// In so many of a thousand scenarios no disk is safe, so that there are reads whose every copy is gone.
 const ALL_DESTROYED_PER_MILLE: u64 = 25;
 
@@ -91,7 +95,7 @@ const NETWORK: Weights = &[
 ];
 
 const PROCESS: Weights =
-    &[(Kind::Crash, 30), (Kind::PowerLoss, 30), (Kind::Pause, 25), (Kind::LostDisk, 8), (Kind::SlowStart, 7)];
+    &[(Kind::Crash, 28), (Kind::PowerLoss, 28), (Kind::Pause, 25), (Kind::LostDisk, 12), (Kind::SlowStart, 7)];
 
 const CLOCK: Weights = &[(Kind::Skew, 40), (Kind::Drift, 30), (Kind::Jump, 30)];
 
@@ -136,6 +140,7 @@ pub(super) fn draw(draws: Draws, of: &Setting<'_>, departures: &[(u64, u64, Faul
     }
     if families.contains(&Family::Process) {
         faults.extend(companions(draws, &faults));
+        faults.extend(absent_when_disks_are_lost(draws, nodes.len(), &faults));
     }
     if families.contains(&Family::Moved) {
         let is_alone = tables.is_empty();
@@ -174,6 +179,21 @@ fn companions(draws: Draws, faults: &[(u64, u64, Fault)]) -> Vec<(u64, u64, Faul
         }
     }
     companions
+}
+
+/// While one node comes back with an empty disk another is often away: what took the one down took both.
+fn absent_when_disks_are_lost(draws: Draws, nodes: usize, faults: &[(u64, u64, Fault)]) -> Vec<(u64, u64, Fault)> {
+    let mut absent = Vec::new();
+    for ((from_us, until_us, fault), nth) in faults.iter().zip(0..) {
+        let Fault::LostDisk { node } = fault else { continue };
+        let mut draw = draws.at(COMPANION, 1, nth);
+        if draw.per_mille(400) {
+            let other = (node + 1 + draw.index(nodes - 1)) % nodes;
+            let back_us = until_us + draw.between(300_000, 4_000_000);
+            absent.push((draw.between(*from_us, *until_us), back_us, Fault::Crash { node: other }));
+        }
+    }
+    absent
 }
 
 fn table(family: Family, tier: Tier) -> Option<Vec<Kind>> {
@@ -229,7 +249,9 @@ fn span(draw: &mut Draw, kind: Kind, duration_ms: u64) -> (u64, u64) {
     // Shorter where the plan is, so that as much of it is without trouble.
     let share = if is_local(kind) { 1_000 } else { OUTAGE_PER_MILLE };
     let scaled = |span_ms: u64| (span_ms * duration_ms * share / (USUAL_MS * 1_000)).max(1);
-    (from, from + draw.between(scaled(least), scaled(most)))
+    let spans_ms = draw.between(scaled(least), scaled(most));
+    let is_long = matches!(kind, Kind::Partition | Kind::OneWay | Kind::HalfOpen) && draw.per_mille(LONG_PER_MILLE);
+    (from, from + if is_long { LONGER * spans_ms } else { spans_ms })
 }
 
 /// What faults can hit.
@@ -271,7 +293,11 @@ impl Cluster {
                 Fault::Drift { node, ppm: if draw.per_mille(500) { ppm } else { -ppm } }
             }
             Kind::Jump => Fault::Jump { node, ahead_ms: ahead_ms(ahead) },
-            Kind::ReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 20, 300), part: part(ahead) },
+            Kind::ReadErrors => {
+                // A disk that fails often lets no node start; one that fails now and then lets it, and fails it afterwards.
+                let most = if draw.per_mille(500) { 300 } else { 80 };
+                Fault::ReadErrors { node, per_mille: small(draw, 20, most), part: part(ahead) }
+            }
             Kind::WriteErrors => Fault::WriteErrors { node, per_mille: small(draw, 20, 300), part: part(ahead) },
             Kind::SyncErrors => Fault::SyncErrors { node, per_mille: small(draw, 200, 800), part: part(ahead) },
             Kind::SeldomReadErrors => Fault::ReadErrors { node, per_mille: small(draw, 3, 30), part: part(ahead) },

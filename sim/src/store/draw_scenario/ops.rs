@@ -3,6 +3,7 @@
 use forever_core::config::Config;
 use forever_core::manifest::PAGE_ENTRIES_MAX;
 
+use super::super::client::SLOW_PIECES_MAX;
 use super::super::names::FOLDERS;
 use super::super::{Content, Family, Fault, Length, NodeSpec, Op, OpKind, Part, Range, Reader, Said, Shape};
 use super::departures::{Departures, Setting};
@@ -20,6 +21,7 @@ const WANTED_AGAIN: Site = Site::new("ops.wanted-again");
 const RESTORE: Site = Site::new("ops.restore");
 const RANGE: Site = Site::new("ops.range");
 const READER: Site = Site::new("ops.reader");
+const PACE: Site = Site::new("ops.pace");
 const SAID: Site = Site::new("ops.said");
 const PART: Site = Site::new("ops.part");
 const SCRUB: Site = Site::new("ops.scrub");
@@ -27,6 +29,7 @@ const FSCK: Site = Site::new("ops.fsck");
 const SHARE: Site = Site::new("ops.share");
 const REDEEM: Site = Site::new("ops.redeem");
 const UNDELETE: Site = Site::new("ops.undelete");
+const LONG: Site = Site::new("ops.long");
 const PAGES: Site = Site::new("ops.pages");
 
 /// Contents that several puts share, whoever's they are.
@@ -37,6 +40,9 @@ const PAGED_CHUNK_SIZE: u32 = 64;
 
 /// ... and if so many of them may be under way at once, so that it does not take all the time that there is.
 const PAGED_WINDOW: u32 = 4;
+
+/// So many of a thousand steps of a clock come in the middle of a long put.
+const LONG_PUT_PER_MILLE: u64 = 150;
 
 /// The first operations come when the first links may stand.
 const FIRST_MS: u64 = 300;
@@ -63,7 +69,7 @@ const MASKED: [(Kind, u32); 7] = [
     (Kind::Versions, 50),
     (Kind::Evict, 40),
     (Kind::Restore, 12),
-    (Kind::Share, 18),
+    (Kind::Share, 26),
 ];
 
 /// What all operations of a seed have in common.
@@ -116,6 +122,7 @@ pub(super) fn draw(
     ops.extend(redeems(draws, nodes, &ops));
     ops.extend(undeletes(draws, nodes, &ops));
     ops.extend(restores(draws, faults));
+    ops.extend(puts_across_clock_steps(draws, faults, &alphabet));
     ops.extend(scrubs(draws, shape, nodes.len()));
     ops.extend(paged(draws, nodes, config, families, alphabet.files));
     ops.extend(checks(draws, shape, nodes.len()));
@@ -126,12 +133,18 @@ pub(super) fn draw(
 }
 
 /// Some operations are done twice at almost the same time, by two devices of one owner if it has two.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others come twice equally often")]
 fn echoes(draws: Draws, nodes: &[NodeSpec], ops: &[(u64, Op)]) -> Vec<(u64, Op)> {
     let mut echoes = Vec::new();
     for ((at_us, op), nth) in ops.iter().zip(0..) {
         let mut draw = draws.at(ECHO, 0, nth);
-        // A ticket is made once.
-        if draw.per_mille(80) && !matches!(op.what, OpKind::Share { .. }) {
+        // Whoever makes room on one device often does so on the other; a ticket is made once.
+        let per_mille = match op.what {
+            OpKind::Evict { .. } => 300,
+            OpKind::Share { .. } => 0,
+            _ => 80,
+        };
+        if draw.per_mille(per_mille) {
             let of_owner = |other: &usize| nodes[*other].owner == nodes[op.node].owner && *other != op.node;
             let twins: Vec<usize> = (0..nodes.len()).filter(of_owner).collect();
             let node = if twins.is_empty() { draw.index(nodes.len()) } else { *draw.pick(&twins) };
@@ -201,17 +214,42 @@ fn redeems(draws: Draws, nodes: &[NodeSpec], ops: &[(u64, Op)]) -> Vec<(u64, Op)
     redeems
 }
 
-/// Mostly, whoever has lost a disk soon restores what was on it.
+/// Whoever has lost a disk soon restores what was on it, mostly at once; and so do some whose device joins late.
+#[expect(clippy::wildcard_enum_match_arm, reason = "after the other faults a node has its files")]
 fn restores(draws: Draws, faults: &[Spanned<Fault>]) -> Vec<(u64, Op)> {
     let mut restores = Vec::new();
     for fault in faults {
-        let Fault::LostDisk { node } = fault.what else { continue };
+        let (node, per_mille) = match fault.what {
+            Fault::LostDisk { node } => (node, 950),
+            Fault::SlowStart { node } => (node, 300),
+            _ => continue,
+        };
         let mut draw = draws.at(RESTORE, fault.from_us, node as u64);
-        if draw.per_mille(750) {
-            restores.push((fault.until_us + draw.between(300_000, 4_000_000), Op { node, what: OpKind::Restore }));
+        if draw.per_mille(per_mille) {
+            let most_us = if draw.per_mille(700) { 800_000 } else { 4_000_000 };
+            restores.push((fault.until_us + draw.between(20_000, most_us), Op { node, what: OpKind::Restore }));
         }
     }
     restores
+}
+
+/// Some clocks are set in the middle of a long upload.
+fn puts_across_clock_steps(draws: Draws, faults: &[Spanned<Fault>], alphabet: &Alphabet) -> Vec<(u64, Op)> {
+    let mut puts = Vec::new();
+    for fault in faults {
+        let (Fault::Skew { node, .. } | Fault::Jump { node, .. }) = fault.what else { continue };
+        let mut draw = draws.at(LONG, fault.from_us, node as u64);
+        if draw.per_mille(LONG_PUT_PER_MILLE) {
+            let step_us = if draw.per_mille(500) { fault.from_us } else { fault.until_us };
+            let at_us = step_us.saturating_sub(draw.between(500_000, 6_000_000)).max(FIRST_MS * 1_000);
+            let file = u32::try_from(draw.below(alphabet.files)).expect("files are few");
+            let slow_ms = u32::try_from(draw.between(2_000, 6_000)).expect("seconds");
+            let content = Content { salt: draw.next(), len: 4 * alphabet.chunk_size, changed: None };
+            let what = OpKind::Put { file, content, abandon_after: None, said: Said::default(), slow_ms };
+            puts.push((at_us, Op { node, what }));
+        }
+    }
+    puts
 }
 
 /// In some scenarios what a few nodes hold is read and checked on request; half of those who ask go away in the middle.
@@ -271,7 +309,9 @@ impl Alphabet {
             Kind::Put => {
                 let content = self.content(draws, nth);
                 let abandon_after = draw.per_mille(40).then(|| 1 + u32::try_from(draw.below(3)).expect("below 3"));
-                OpKind::Put { file, content, abandon_after, said: said(draws, nth, content.len) }
+                let said = said(draws, nth, content.len);
+                let slow_ms = pace(draws, nth, content.len.div_ceil(self.chunk_size));
+                OpKind::Put { file, content, abandon_after, said, slow_ms }
             }
             Kind::Get => {
                 let old = draw.per_mille(150).then(|| u32::try_from(draw.below(8)).expect("below 8"));
@@ -348,6 +388,15 @@ fn reader(draws: Draws, nth: u64) -> Reader {
     let abandon_after = draw.per_mille(40).then(|| small(draw.between(1, 4)));
     let slow_ms = if draw.per_mille(50) { small(draw.between(20, 400)) } else { 0 };
     Reader { abandon_after, slow_ms }
+}
+
+/// Some callers of puts take a long time over them, longer than most things go on.
+fn pace(draws: Draws, nth: u64, chunks: u32) -> u32 {
+    let mut draw = draws.at(PACE, 0, nth);
+    let takes_ms = draw.between(2_000, 25_000);
+    let is_slow = draw.per_mille(50) && chunks > 1;
+    let pieces = (chunks + 1).min(SLOW_PIECES_MAX);
+    if is_slow { u32::try_from(takes_ms).expect("25 seconds") / pieces } else { 0 }
 }
 
 /// Half of the tickets are void before the plan is over.

@@ -36,7 +36,8 @@ fn operations_come_back_from_json_and_those_that_lack_what_came_later_are_plain(
 fn a_put_that_is_not_ended_or_of_another_length_than_announced_comes_to_nothing() {
     let put = |len, abandon_after, length| {
         let said = Said { length, details: None };
-        let what = OpKind::Put { file: 1, content: Content { salt: 1, len, changed: None }, abandon_after, said };
+        let what =
+            OpKind::Put { file: 1, content: Content { salt: 1, len, changed: None }, abandon_after, said, slow_ms: 0 };
         what.comes_to_nothing(64)
     };
     assert!(!put(100, None, Length::Right) && !put(100, None, Length::Unknown) && !put(100, None, Length::Wrong(100)));

@@ -1,5 +1,5 @@
-//! Rule (a part of integrity): what a check of a disk says is lost was destroyed by the plan; and it says so of all that a look at the
-//! disk shows to be lost.
+//! Rule (a part of integrity): what a disk lacks of the records that it holds was destroyed by the plan. It is looked at whenever a node
+//! has started, when the core is healed and at the end; and a check of a disk says that all this is lost, and nothing else.
 //!
 //! Not looked at: disks that lie, or of which nobody knows what they lost.
 
@@ -23,8 +23,7 @@ impl Checked {
         if self.history.is_untrusted(view, node) {
             return Ok(());
         }
-        let was_destroyed = |chunk: &BlobKey| self.history.is_destroyed(node, 0, std::slice::from_ref(chunk));
-        if let Some(blob) = lost.iter().find(|chunk| !was_destroyed(chunk)) {
+        if let Some(blob) = lost.iter().find(|chunk| !self.was_destroyed(node, chunk)) {
             return Err(format!(
                 "a check of node {node} says that chunk {} is lost, and nothing destroyed it",
                 blob.chunk
@@ -37,6 +36,34 @@ impl Checked {
     }
 }
 
+impl Checked {
+    fn was_destroyed(&self, node: usize, chunk: &BlobKey) -> bool {
+        self.history.is_destroyed(node, 0, std::slice::from_ref(chunk))
+    }
+
+    /// Looks at a disk itself.
+    fn look(&self, node: usize, when: &str, view: &mut dyn View) -> Result<(), String> {
+        if self.history.is_untrusted(view, node) {
+            return Ok(());
+        }
+        match fsck::lost(&view.contents(node)).iter().find(|chunk| !self.was_destroyed(node, chunk)) {
+            Some(blob) => {
+                Err(format!("{when}, the disk of node {node} lacks chunk {}, and nothing destroyed it", blob.chunk))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn look_at_core(&self, when: &str, view: &mut dyn View) -> Result<(), String> {
+        let nodes = 0..view.scenario().nodes.len();
+        nodes
+            .filter(|node| view.is_core(*node))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .try_for_each(|node| self.look(node, when, view))
+    }
+}
+
 impl Rule for Checked {
     fn name(&self) -> &'static str {
         "integrity"
@@ -44,13 +71,47 @@ impl Rule for Checked {
 
     fn observe(&mut self, at: Duration, event: &Event, view: &mut dyn View) -> Result<(), String> {
         self.history.note(at, event, view);
-        if let Event::Ended { op, result: OpResult::Checked(lost) } = event {
-            return self.check(*op, lost, view);
+        match event {
+            Event::Ended { op, result: OpResult::Checked(lost) } => self.check(*op, lost, view),
+            Event::Up { node } => self.look(*node, "after a start", view),
+            Event::Healed => self.look_at_core("when the core is healed", view),
+            Event::Ended { .. }
+            | Event::Started { .. }
+            | Event::Down { .. }
+            | Event::Bit { .. }
+            | Event::Delivered { .. }
+            | Event::Lost { .. }
+            | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::Told { .. }
+            | Event::Probe { .. } => Ok(()),
         }
-        Ok(())
     }
 
-    fn judge(&mut self, _view: &mut dyn View) -> Result<(), String> {
-        Ok(())
+    fn judge(&mut self, view: &mut dyn View) -> Result<(), String> {
+        self.look_at_core("at the end", view)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::DiskLoss;
+    use super::super::testing::{Run, chunk_of};
+    use super::*;
+
+    #[test]
+    fn a_disk_that_lacks_a_chunk_after_a_start_has_lost_it_to_the_plan() {
+        let mut run = Run::new(Checked::default());
+        run.put(0, 1, 100, &[0, 1]).unwrap();
+        run.see(Event::Up { node: 0 }).unwrap();
+        let chunk = chunk_of(&run.view, 0, run.version(100, 0));
+        run.view.disks[0].blobs.remove(&chunk);
+        let error = run.see(Event::Up { node: 0 }).unwrap_err();
+        assert!(error.contains("nothing destroyed it"), "{error}");
+        run.see(Event::Healed).unwrap_err();
+        run.judge().unwrap_err();
+        run.lose(0, DiskLoss::Blobs(vec![chunk]));
+        run.see(Event::Up { node: 0 }).unwrap();
+        run.judge().unwrap();
     }
 }

@@ -272,6 +272,11 @@ impl History {
         self.acked.get(&file)?.last_key_value().map(|(version, acked)| (*version, *acked))
     }
 
+    /// The files of an owner that operations were about.
+    pub(crate) fn files(&self, owner: usize) -> impl Iterator<Item = u32> {
+        self.of_files.range((owner, 0)..=(owner, u32::MAX)).map(|((_, file), _)| *file)
+    }
+
     /// Operations on a file, in order of their numbers.
     pub(crate) fn of_file(&self, file: FileKey) -> impl Iterator<Item = (usize, &Operation)> {
         let numbers = self.of_files.get(&file).into_iter().flatten();
@@ -281,6 +286,16 @@ impl History {
     /// Whether a node, in its present life and before an event, had found another to be a member of the cluster.
     pub(crate) fn had_met_anybody(&self, node: usize, before: u64) -> bool {
         self.met.get(node).into_iter().flatten().flatten().any(|since| *since < before)
+    }
+
+    /// Whether a node, in its present life and before an event, had found another to be a member of the cluster.
+    pub(crate) fn has_met(&self, node: usize, other: usize, before: u64) -> bool {
+        self.met(node, other).is_some_and(|since| since < before)
+    }
+
+    /// Whether a node was told to leave, or another to write it off, whether or not it has come to that.
+    pub(crate) fn is_parting(&self, node: usize) -> bool {
+        self.leavers.contains(&node) || self.ops.values().any(|operation| operation.op.what.member() == Some(node))
     }
 
     /// Whether something of a node's disk was destroyed from an event on: all of it, or one of these blobs.

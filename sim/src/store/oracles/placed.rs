@@ -145,13 +145,19 @@ fn is_evicted(contents: &Contents, record: &SignedRecord) -> bool {
 }
 
 /// What was evicted somewhere and lies whole on too few other nodes, told. Disks are those of the core, all of them honest.
-fn forsaken(view: &dyn View, disks: &Disks) -> Option<String> {
+fn forsaken(view: &dyn View, disks: &Disks, history: &History) -> Option<String> {
     let files = newest(disks).into_iter().filter(|record| record.record.body.is_file());
     files.filter(|record| is_whole_between_them(disks, record)).find_map(|record| {
         let owner = record.record.owner;
         let evictor = disks.iter().find(|(_, contents)| is_evicted(contents, record)).map(|(node, _)| *node)?;
-        let is_whole =
-            |(_, contents): &(&usize, &Arc<Contents>)| matches!(holding(contents, record), Holding::Whole(_));
+        let is_whole = |(node, contents): &(&usize, &Arc<Contents>)| match holding(contents, record) {
+            Holding::Whole(_) => true,
+            // What was destroyed there and has not been read since.
+            Holding::Broken(broken) => {
+                broken.iter().all(|chunk| history.is_destroyed(**node, 0, std::slice::from_ref(chunk)))
+            }
+            Holding::Absent | Holding::Light(_) => false,
+        };
         let keepers: Vec<usize> = disks.iter().filter(is_whole).map(|(node, _)| *node).collect();
         let lack_room = disks.keys().any(|node| history::may_lack_room(view, *node, owner));
         (keepers.len() < KEEPERS && !lack_room).then(|| {
@@ -180,7 +186,7 @@ impl Placed {
         found.into_iter().find(|one| !is_destroyed(one)).map_or(Ok(()), |one| Err(one.to_string()))?;
         let disks = disks(view, |view, node| !self.history.is_untrusted(view, node));
         let nodes = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node)).count();
-        match forsaken(view, &disks) {
+        match forsaken(view, &disks, &self.history) {
             Some(told) if disks.len() == nodes => Err(told),
             Some(_) | None => Ok(()),
         }

@@ -6,8 +6,8 @@
 //! that loses its disk starts anew. Where a deletion was written or read, and nothing may have been put above it, whoever wants the
 //! file back is not told that it is not deleted.
 //!
-//! And what a node tells is well formed: a list is in order, has what was asked for and lacks nothing before its end; a history
-//! is in order, its newest version alone is the current one, and it lacks none that lies on the disk.
+//! And what a node tells is well formed: a list is in order, has what was asked for and lacks nothing before its end, neither what was
+//! written or read there nor what lies on the disk as a name's newest version; a history is in order, its newest version alone is the current one, and it lacks none that lies on the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub(crate) struct Sessions {
     stamps: BTreeMap<usize, Vec<(u64, Version)>>,
     /// The versions that lay on a node's disk when it was asked for a history, by operation.
     held: BTreeMap<usize, Vec<Version>>,
+    /// The files that lay on a node's disk when it was asked for a list, by operation.
+    lying: BTreeMap<usize, BTreeMap<u32, Version>>,
 }
 
 impl Sessions {
@@ -129,7 +131,13 @@ impl Sessions {
     }
 
     /// A list is in order, keeps to what was asked for, and lacks nothing up to where it ends.
-    fn check_list(&self, operation: &Operation, part: &Part, files: &[FileInfo], more: bool) -> Result<(), String> {
+    fn check_list(
+        &self,
+        operation: &Operation,
+        op: usize,
+        (part, files, more): (&Part, &[FileInfo], bool),
+        view: &mut dyn View,
+    ) -> Result<(), String> {
         if let Some(pair) = files.windows(2).find(|pair| pair[0].name.as_str() >= pair[1].name.as_str()) {
             return Err(format!("lists {:?} before {:?}", pair[0].name.as_str(), pair[1].name.as_str()));
         }
@@ -156,7 +164,30 @@ impl Sessions {
         for (_, (_, file)) in of_node.filter(|(_, (_, file))| !listed.contains(file) && is_due(*file)) {
             self.check_absent(operation, *file)?;
         }
-        Ok(())
+        let Some(lying) = self.lying.get(&op) else { return Ok(()) };
+        let still = self.files_on(node, operation.owner, view);
+        let is_unlisted = |(file, version): &(&u32, &Version)| {
+            still.get(file) == Some(version) && is_due(**file) && !listed.contains(file)
+        };
+        match lying.iter().find(is_unlisted) {
+            Some((file, version)) => {
+                let version = history::show(version);
+                Err(format!("does not list file {file}, whose version {version} lies on its disk"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The files of an owner whose newest version on the disk of a node is no deletion, with that version.
+    fn files_on(&self, node: usize, owner: usize, view: &mut dyn View) -> BTreeMap<u32, Version> {
+        let contents = view.contents(node);
+        let of_owner = self.history.files(owner);
+        let newest = of_owner.filter_map(|file| {
+            let (owner, name) = history::address(&*view, (owner, file))?;
+            let newest = contents.of_name(owner, name).max_by_key(|signed| signed.rank())?;
+            newest.record.body.is_file().then_some((file, newest.record.version))
+        });
+        newest.collect()
     }
 
     /// A history is in order, newest first; the newest, and only that, is the current one; and it lacks no acknowledged
@@ -194,9 +225,14 @@ impl Sessions {
         view.holding(node, owner, name, version) != Holding::Absent
     }
 
-    /// Notes which acknowledged versions lie on the disk of a node that is asked for a history.
+    /// Notes what lies on the disk of a node that is asked for a list, or for a history: of that, acknowledged versions.
     fn on_started(&mut self, op: usize, view: &mut dyn View) {
         let Some(operation) = self.history.ops.get(&op) else { return };
+        if matches!(operation.op.what, OpKind::List | OpKind::ListPart(_)) {
+            let lying = self.files_on(operation.op.node, operation.owner, view);
+            self.lying.insert(op, lying);
+            return;
+        }
         let OpKind::Versions { file } = operation.op.what else { return };
         let node = operation.op.node;
         let acked = self.history.acked.get(&(operation.owner, file)).into_iter().flatten().rev();
@@ -239,9 +275,11 @@ impl Sessions {
             (OpKind::Undelete { file }, OpResult::Failed(OpError::Failed(RequestError::NotDeleted))) => {
                 self.check_not_deleted(operation, *file)
             }
-            (OpKind::List, OpResult::Listed { files, more }) => self.check_list(operation, &Part::ALL, files, *more),
+            (OpKind::List, OpResult::Listed { files, more }) => {
+                self.check_list(operation, op, (&Part::ALL, files, *more), view)
+            }
             (OpKind::ListPart(part), OpResult::Listed { files, more }) => {
-                self.check_list(operation, part, files, *more)
+                self.check_list(operation, op, (part, files, *more), view)
             }
             // All else tells nothing of what is there.
             (_, _) => Ok(()),
@@ -280,6 +318,7 @@ impl Rule for Sessions {
                 }
                 let checked = self.check(&operation, *op, result, view);
                 self.held.remove(op);
+                self.lying.remove(op);
                 checked.map_err(|what| format!("operation {op} at node {node} {what}"))
             }
             Event::Started { op, .. } => {

@@ -210,7 +210,7 @@ fn a_put_that_was_acknowledged_explains_only_lower_versions() {
 fn a_put_of_another_length_than_announced_makes_no_version() {
     let mut run = run();
     let said = Said { length: Length::Wrong(7), details: None };
-    let put = || OpKind::Put { file: 1, content: content(1), abandon_after: None, said };
+    let put = || OpKind::Put { file: 1, content: content(1), abandon_after: None, said, slow_ms: 0 };
     let length = |announced, got| OpResult::Failed(OpError::Failed(RequestError::Length { announced, got }));
     let op = run.start(0, put());
     run.end(op, length(7, 200)).unwrap();
@@ -230,7 +230,7 @@ fn time_mode_and_content_type_come_back_as_they_were_said() {
     let said = Said { length: Length::Unknown, details: Some(31) };
     let meta = said.meta(200);
     assert!(meta.len.is_none() && meta.mtime_ms.is_some() && meta.mode.is_some() && meta.content_type.is_some());
-    let op = run.start(0, OpKind::Put { file: 1, content: content(1), abandon_after: None, said });
+    let op = run.start(0, OpKind::Put { file: 1, content: content(1), abandon_after: None, said, slow_ms: 0 });
     let version = run.version(100, 0);
     let (mtime_ms, mode, content_type) = (meta.mtime_ms, meta.mode, meta.content_type);
     let file = FileInfo { mtime_ms, mode, content_type, ..info(1, version) };

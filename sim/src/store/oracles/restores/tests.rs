@@ -1,5 +1,4 @@
 use forever_core::checkpoint::Checkpoint;
-use forever_core::event::CheckpointInfo;
 use forever_core::ids::Fingerprint;
 use forever_core::record::{Record, SignedRecord};
 
@@ -79,6 +78,52 @@ fn what_a_device_wrote_before_it_lost_its_disk_is_not_demanded() {
     run.put(1, 1, 100, &[1]).unwrap();
     run.lose(1, DiskLoss::All);
     restore(&mut run, 9, true).unwrap();
+}
+
+/// Node 1 announces its checkpoint of this number, signed when its clock was at 0.
+fn announce(run: &mut Run<Restores>, sequence: u64) {
+    let version = run.version(50 + sequence, 1);
+    let held = run.view.disks[1].records.iter().find(|held| held.record.record.version == version);
+    let record = held.expect("it was signed").record.bytes.clone();
+    let frame = Frame::Announce { request: 1, record, whole: true };
+    let bytes = bincode::serde::encode_to_vec(&frame, bincode::config::standard()).unwrap();
+    assert_eq!(bytes[0], ANNOUNCE);
+    run.see(Event::Frame { from: 1, to: 2, link: 1, bytes: bytes.into() }).unwrap();
+}
+
+#[test]
+fn a_checkpoint_of_before_a_disk_was_lost_is_held_to_what_was_written_before_it() {
+    let mut run = run();
+    let fault = Fault::LostDisk { node: 1 };
+    crate::store::oracles::testing::plan_fault(&mut run.view, fault);
+    run.put(1, 1, 100, &[1]).unwrap();
+    sign(&mut run, 2);
+    announce(&mut run, 2);
+    run.lose(1, DiskLoss::All);
+    let error = restore(&mut run, 2, true).unwrap_err();
+    assert!(error.contains("without version"), "{error}");
+    // One that nobody had seen before may be of the new disk.
+    restore(&mut run, 3, true).unwrap();
+}
+
+#[test]
+fn what_all_members_have_told_is_here_or_counted_as_missing() {
+    let mut run = run();
+    run.put(1, 1, 100, &[1]).unwrap();
+    let ended = |run: &mut Run<Restores>, unasked: u32, missing: u64| {
+        let op = run.start(0, OpKind::Restore);
+        run.end(op, OpResult::Restored(RestoreReport { unasked, missing, ..RestoreReport::default() }))
+    };
+    // Node 0 knows no members.
+    ended(&mut run, 0, 0).unwrap();
+    run.meet();
+    let error = ended(&mut run, 0, 0).unwrap_err();
+    assert!(error.contains("told node 0"), "{error}");
+    ended(&mut run, 1, 0).unwrap();
+    ended(&mut run, 0, 1).unwrap();
+    let version = run.version(100, 1);
+    run.store(0, 1, 1, version, false);
+    ended(&mut run, 0, 0).unwrap();
 }
 
 #[test]

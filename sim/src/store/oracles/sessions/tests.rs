@@ -154,3 +154,24 @@ fn a_deleted_file_is_not_found_to_be_there_when_it_is_wanted_back() {
     run.end(op, not_deleted()).unwrap();
     run.end(put, gone()).unwrap();
 }
+
+#[test]
+fn a_list_lacks_no_file_that_lies_on_the_disk() {
+    let mut run = Run::new(Sessions::default());
+    let listed = |run: &mut Run<Sessions>, files: Vec<FileInfo>| {
+        let list = run.start(1, OpKind::List);
+        run.end(list, OpResult::Listed { files, more: false })
+    };
+    // Node 1 has neither written nor read it.
+    run.put(0, 1, 100, &[0, 1]).unwrap();
+    let error = listed(&mut run, Vec::new()).unwrap_err();
+    assert!(error.contains("lies on its disk"), "{error}");
+    let info = info(1, run.version(100, 0));
+    listed(&mut run, vec![info]).unwrap();
+    run.delete(0, 1, 200, &[0, 1]).unwrap();
+    listed(&mut run, Vec::new()).unwrap();
+    // What comes while the list is made may be missing.
+    let list = run.start(1, OpKind::List);
+    run.put(0, 1, 300, &[0, 1]).unwrap();
+    run.end(list, OpResult::Listed { files: Vec::new(), more: false }).unwrap();
+}
