@@ -1,6 +1,6 @@
 //! What a judge asks of the healed cluster, in both tiers: each node of its core lists its files, reads each that its owner ever
 //! put and tells who holds it, reads what the tickets open that it was given, and then does with a file of its own all that can be done with one. A cluster that only answers reads has not healed.
-//! At the very end, in some scenarios of World with nodes enough, one of them leaves.
+//! At the very end, in some scenarios of World with nodes enough that have come to rest, one of them leaves.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -40,7 +40,8 @@ pub(crate) struct Questions {
 }
 
 impl Questions {
-    pub(crate) fn new(scenario: &Scenario) -> Self {
+    /// `has_rested` says whether nobody owes anybody anything: only then can a node be expected to get away.
+    pub(crate) fn new(scenario: &Scenario, has_rested: bool) -> Self {
         let mut waiting = vec![VecDeque::new(); scenario.nodes.len()];
         for node in &scenario.core {
             waiting[*node].push_back(OpKind::List);
@@ -49,9 +50,10 @@ impl Questions {
             waiting[*node].extend(redeemed(scenario, *node));
             waiting[*node].extend(trial(scenario, *node));
         }
+        let farewell = farewell(scenario).filter(|_| has_rested);
         let next = scenario.plan.ops.iter().map(|op| op.id + 1).max().unwrap_or(0);
         let open_max = OPEN_MAX.min(scenario.config.requests_max as usize).max(1);
-        Self { waiting, next, open_max, has_begun: false, farewell: farewell(scenario), has_sent_one_away: false }
+        Self { waiting, next, open_max, has_begun: false, farewell, has_sent_one_away: false }
     }
 
     /// Whether all has been asked.
@@ -192,7 +194,7 @@ mod tests {
     #[test]
     fn every_core_node_is_asked_for_every_file_and_changes_wait_for_all_else() {
         let scenario = Scenario::draw(3, Tier::World, &Shape::of(Tier::World));
-        let mut questions = Questions::new(&scenario);
+        let mut questions = Questions::new(&scenario, true);
         let mut open: Vec<(usize, Op)> = Vec::new();
         let mut asked: Vec<Op> = Vec::new();
         while !questions.is_empty() || !open.is_empty() {

@@ -74,7 +74,7 @@ impl TurmoilTier {
                     may_rest && self.is_at_rest() && !self.is_anything_owed() && judge::is_everything_placed(self);
                 if has_rested || left * 2 <= Duration::from_micros(self.scenario.settle_us) {
                     self.settling.has_rested = has_rested;
-                    self.settling.questions = Some(Questions::new(&self.scenario));
+                    self.settling.questions = Some(Questions::new(&self.scenario, false));
                     self.settling.phase = Phase::Judged;
                 }
             }

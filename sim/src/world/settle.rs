@@ -135,7 +135,7 @@ impl World {
                 self.note_left_over(false);
             }
             let until_us = until_us.max(self.now_us + self.scenario.slowest_read_us());
-            self.phase = Phase::Judge { until_us, questions: Questions::new(&self.scenario) };
+            self.phase = Phase::Judge { until_us, questions: Questions::new(&self.scenario, has_rested) };
             return;
         }
         self.phase = Phase::Rest { until_us, quiet_since_us };
