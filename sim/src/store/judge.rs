@@ -175,10 +175,10 @@ fn farewell(scenario: &Scenario) -> Option<usize> {
     (is_wanted && has_nodes_enough).then(|| *draw.pick(&scenario.core))
 }
 
-/// The life of a file of two chunks.
+/// The life of a file of two chunks, each long enough to be like no other.
 fn trial(scenario: &Scenario, node: usize) -> [OpKind; 5] {
     let file = FILE + u32::try_from(node).expect("a cluster has at most 200 nodes");
-    let content = Content { salt: u64::from(file), len: scenario.config.chunk_size + 1, changed: None };
+    let content = Content { salt: u64::from(file), len: scenario.config.chunk_size + 64, changed: None };
     // Where leases are short, one of a put's chunks is as old as a lease before the put ends.
     let lease_ms = u32::try_from(scenario.config.lease.as_millis()).unwrap_or(u32::MAX);
     let slow_ms = if lease_ms <= SLOW_LEASE_MS_MAX { lease_ms / 2 + 1_500 } else { 0 };
