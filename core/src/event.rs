@@ -499,11 +499,21 @@ pub enum RequestError {
     MemberAlive,
     /// A node that is to leave still owes others something.
     #[error(
-        "this node has not left: {owed} of its writes are not yet on nodes that should have them. Leave when they can be \
-         reached, or forget those that will not come back"
+        "this node has not left: {}. Leave when they can be reached, or forget those that will not come back",
+        told_as_owed(*owed)
     )]
     StillOwed {
-        /// How many deliveries.
+        /// How many deliveries; [`UNCOUNTED`] or more if others have not said yet what they lack.
         owed: u64,
     },
+}
+
+/// So many or more deliveries are as many as nobody has counted yet.
+pub const UNCOUNTED: u64 = u64::MAX / 2;
+
+fn told_as_owed(owed: u64) -> String {
+    if owed >= UNCOUNTED {
+        return "other nodes have not said yet what they lack".into();
+    }
+    alloc::format!("{owed} of its writes are not yet on nodes that should have them")
 }

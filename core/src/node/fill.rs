@@ -7,6 +7,7 @@
 use alloc::collections::BTreeSet;
 use core::time::Duration;
 
+use crate::event::UNCOUNTED;
 use crate::ids::{NodeId, RequestId};
 use crate::node::context::Context;
 use crate::node::timers::Timer;
@@ -15,9 +16,6 @@ use crate::sometimes;
 
 /// How often the wait before the next try is doubled at most.
 const DOUBLINGS_MAX: u32 = 6;
-
-/// What is said as long as light records have not been counted.
-const UNCOUNTED: u64 = u64::MAX / 2;
 
 /// How far it has come.
 #[derive(Debug, Default)]
