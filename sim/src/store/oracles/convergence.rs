@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::event::{RequestError, UNCOUNTED};
-use forever_core::ids::{BlobKey, OwnerId};
+use forever_core::ids::BlobKey;
 
 use super::super::{Contents, Event, Holding, OpError, OpKind, OpResult, View, names};
 use super::Rule;
@@ -79,18 +79,14 @@ impl Convergence {
         ))
     }
 
-    /// A node may stay only if somebody whom it owes something is out of reach, or has no room for it.
+    /// A node may stay only if somebody whom it owes something is out of reach, or may have no room for it.
     fn check_leave(&self, op: usize, error: &OpError, view: &dyn View) -> Result<(), String> {
-        let owners = view.scenario().nodes.iter().enumerate();
-        let owners: Vec<OwnerId> = owners.map(|(node, _)| view.keys(node).owner_id()).collect();
-        let mut others = (0..owners.len()).filter(|node| !view.is_gone(*node));
-        let has_excuse = |node: usize| {
-            let may_lack_room = |owner: &OwnerId| history::may_lack_room(view, node, *owner);
-            !view.is_core(node) || self.history.is_untrusted(view, node) || owners.iter().any(may_lack_room)
-        };
+        let mut others = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node));
+        let has_excuse = |node: usize| !view.is_core(node) || self.history.is_untrusted(view, node);
         // Some are still looking through what they have.
         let is_uncounted = matches!(error, OpError::Failed(RequestError::StillOwed { owed }) if *owed >= UNCOUNTED);
-        if is_uncounted || others.any(has_excuse) {
+        let is_room_limited = view.scenario().config.quota_bytes + view.scenario().config.store_max_bytes > 0;
+        if is_uncounted || is_room_limited || others.any(has_excuse) {
             return Ok(());
         }
         Err(format!("after the core has settled, a node cannot leave (operation {op}): {error}"))
