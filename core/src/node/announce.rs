@@ -168,8 +168,7 @@ pub(crate) fn on_promise_completion(cx: &mut Context, step: PromiseStep, complet
         }
         PromiseStep::Mark { asked, record, fetch } => {
             // What is here without its chunks is fetched like anything else that is missing, and is light no more when it is promised.
-            let is_evicted = |mark: &Bytes| mark != schema::LIGHT;
-            let evicted = completion.values().map_or(true, |marks| marks.iter().flatten().any(is_evicted));
+            let evicted = completion.values().map_or(true, |marks| marks.iter().flatten().any(schema::is_evicted));
             let evicting = cx.evicting.contains(&asked.record) && !planted!(cx.simulation, PromiseWhileEvicting);
             if evicted || evicting {
                 sometimes!(cx.simulation, "promise.refused");

@@ -121,10 +121,7 @@ impl Evict {
     /// Asks the next so many in rank.
     fn ask_next(&mut self, cx: &mut Context, count: usize) {
         let Some(name) = self.records.values().next().map(|record| record.record.name_id) else { return };
-        let ranked = cluster::rank(cx, name);
-        let can_be_asked = |node: &&NodeId| neighbours::can_be_asked(cx, **node) && !self.asked.contains(*node);
-        let peers: Vec<NodeId> = ranked.iter().filter(can_be_asked).take(count).copied().collect();
-        for node in peers {
+        for node in neighbours::next_in_rank(cx, name, &self.asked, count) {
             self.asked.insert(node);
             self.waiting.insert(node, u32::try_from(self.records.len()).unwrap_or(u32::MAX));
             for record in self.records.values() {

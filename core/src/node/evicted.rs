@@ -118,7 +118,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: EvictedStep, completion: Com
         EvictedStep::Any => completion.entries().map(|(entries, more)| on_any(cx, &entries, more)),
         EvictedStep::Records => completion.entries().map(|(entries, more)| on_records(cx, entries, more)),
         EvictedStep::Marks(records) => completion.values().map(|marks| {
-            let is_evicted = |mark: &Option<Bytes>| mark.as_ref().is_some_and(|mark| mark != schema::LIGHT);
+            let is_evicted = |mark: &Option<Bytes>| mark.as_ref().is_some_and(schema::is_evicted);
             let evicted = records.into_iter().zip(marks).filter(|(_, mark)| is_evicted(mark));
             cx.evicted.batch = evicted.map(|(record, _)| record).collect();
             next_record(cx);
@@ -131,7 +131,7 @@ pub(crate) fn on_completion(cx: &mut Context, step: EvictedStep, completion: Com
 }
 
 fn on_any(cx: &mut Context, entries: &[(Bytes, Bytes)], more: bool) {
-    if entries.iter().any(|(_, mark)| mark != schema::LIGHT) {
+    if entries.iter().any(|(_, mark)| schema::is_evicted(mark)) {
         return scan(cx, schema::owner_records(cx.owner), EvictedStep::Records);
     }
     cx.evicted.from = entries.last().filter(|_| more).map(|(key, _)| schema::after(key));
@@ -184,15 +184,13 @@ fn go_on(cx: &mut Context) {
     if !asking.waiting.is_empty() {
         return;
     }
-    let record = asking.record.clone();
-    let me = cx.me;
-    let others: Vec<NodeId> = cluster::rank(cx, record.record.name_id).into_iter().filter(|node| *node != me).collect();
-    let Some(asking) = &cx.evicted.asking else { return };
-    let can_be_asked = |node: &&NodeId| neighbours::can_be_asked(cx, **node) && !asking.asked.contains(*node);
+    let (record, asked) = (asking.record.clone(), asking.asked.clone());
     let more = (needed - asking.promised) as usize;
-    let next: Vec<NodeId> = others.iter().filter(can_be_asked).take(more).copied().collect();
+    let next = neighbours::next_in_rank(cx, record.record.name_id, &asked, more);
     if next.is_empty() {
-        return on_too_few(cx, record, others.len() < needed as usize);
+        let me = cx.me;
+        let others = cluster::rank(cx, record.record.name_id).into_iter().filter(|node| *node != me).count();
+        return on_too_few(cx, record, others < needed as usize);
     }
     ask(cx, &record, next);
 }

@@ -11,11 +11,11 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::ids::NodeId;
+use crate::ids::{NameId, NodeId};
 use crate::node::context::Context;
-use crate::node::dials;
 use crate::node::swim::Liveness;
 use crate::node::timers::Timer;
+use crate::node::{cluster, dials};
 use crate::sometimes;
 
 /// Each ring gives a node two neighbours.
@@ -64,6 +64,13 @@ pub(crate) fn is_on_demand(cx: &Context, node: NodeId) -> bool {
 /// Whether a node can be asked something: over the link that stands, or over one that is made for it.
 pub(crate) fn can_be_asked(cx: &Context, node: NodeId) -> bool {
     cx.links.of(node).is_some() || is_on_demand(cx, node)
+}
+
+/// The next so many in the rank list of a name that can be asked and have not been; this node is never among them.
+pub(crate) fn next_in_rank(cx: &mut Context, name: NameId, asked: &BTreeSet<NodeId>, count: usize) -> Vec<NodeId> {
+    let ranked = cluster::rank(cx, name);
+    let can_be_asked = |node: &NodeId| *node != cx.me && can_be_asked(cx, *node) && !asked.contains(node);
+    ranked.into_iter().filter(can_be_asked).take(count).collect()
 }
 
 /// All nodes that can be asked something, in order.

@@ -165,6 +165,11 @@ pub(crate) fn evicted_key(owner: OwnerId, record: RecordId) -> Bytes {
     join(&[b"E", &owner.0, &record.0])
 }
 
+/// Whether a mark is that of a record that was evicted, and not of one that is light.
+pub(crate) fn is_evicted(mark: &Bytes) -> bool {
+    mark != LIGHT
+}
+
 /// The prefix of the marks of an owner's records.
 pub(crate) fn evicted_marks(owner: OwnerId) -> Bytes {
     join(&[b"E", &owner.0])

@@ -23,7 +23,7 @@ impl Checked {
         if self.history.is_untrusted(view, node) {
             return Ok(());
         }
-        if let Some(blob) = lost.iter().find(|chunk| !self.was_destroyed(node, chunk)) {
+        if let Some(blob) = lost.iter().find(|chunk| !self.history.has_destroyed(node, chunk)) {
             return Err(format!(
                 "a check of node {node} says that chunk {} is lost, and nothing destroyed it",
                 blob.chunk
@@ -34,19 +34,13 @@ impl Checked {
             None => Ok(()),
         }
     }
-}
-
-impl Checked {
-    fn was_destroyed(&self, node: usize, chunk: &BlobKey) -> bool {
-        self.history.is_destroyed(node, 0, std::slice::from_ref(chunk))
-    }
 
     /// Looks at a disk itself.
     fn look(&self, node: usize, when: &str, view: &mut dyn View) -> Result<(), String> {
         if self.history.is_untrusted(view, node) {
             return Ok(());
         }
-        match fsck::lost(&view.contents(node)).iter().find(|chunk| !self.was_destroyed(node, chunk)) {
+        match fsck::lost(&view.contents(node)).iter().find(|chunk| !self.history.has_destroyed(node, chunk)) {
             Some(blob) => {
                 Err(format!("{when}, the disk of node {node} lacks chunk {}, and nothing destroyed it", blob.chunk))
             }

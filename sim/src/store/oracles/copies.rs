@@ -94,7 +94,7 @@ impl Copies {
         }
         let contents = view.contents(node);
         let mut damaged = contents.blobs.iter().filter(|(_, is_intact)| !**is_intact).map(|(blob, _)| blob);
-        match damaged.find(|blob| !self.history.is_destroyed(node, 0, std::slice::from_ref(blob))) {
+        match damaged.find(|blob| !self.history.has_destroyed(node, blob)) {
             None => Ok(()),
             Some(blob) => Err(format!(
                 "the disk of node {node} has chunk {} with bytes that are not its own, and nothing that the plan did explains it",

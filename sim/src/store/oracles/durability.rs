@@ -140,7 +140,7 @@ impl Durability {
                 && operation.ended.as_ref().is_none_or(|(ended, ..)| *ended >= started)
         });
         // A disk does not know of rot before it reads: it may say that it has a chunk which rotted long ago.
-        let rotted = |chunk: &BlobKey| self.history.is_destroyed(node, 0, std::slice::from_ref(chunk));
+        let rotted = |chunk: &BlobKey| self.history.has_destroyed(node, chunk);
         evicted || (!missing.is_empty() && missing.iter().all(rotted))
     }
 

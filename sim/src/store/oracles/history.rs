@@ -298,6 +298,11 @@ impl History {
         self.leavers.contains(&node) || self.ops.values().any(|operation| operation.op.what.member() == Some(node))
     }
 
+    /// Whether a blob of a node's disk was ever destroyed.
+    pub(crate) fn has_destroyed(&self, node: usize, blob: &BlobKey) -> bool {
+        self.is_destroyed(node, 0, std::slice::from_ref(blob))
+    }
+
     /// Whether something of a node's disk was destroyed from an event on: all of it, or one of these blobs.
     pub(crate) fn is_destroyed(&self, node: usize, since: u64, chunks: &[BlobKey]) -> bool {
         self.losses.iter().any(|(when, loser, what)| {

@@ -36,7 +36,7 @@ impl Holders {
     fn holds(&self, view: &mut dyn View, node: usize, owner: usize, stat: &FileStat) -> bool {
         let address = names::file_of(&stat.file.name).and_then(|file| history::address(view, (owner, file)));
         let Some((owner, name)) = address else { return true };
-        let rotted = |chunk: &BlobKey| self.history.is_destroyed(node, 0, std::slice::from_ref(chunk));
+        let rotted = |chunk: &BlobKey| self.history.has_destroyed(node, chunk);
         match view.holding(node, owner, name, &stat.file.version) {
             Holding::Whole(_) | Holding::Light(_) => true,
             _ if self.history.is_untrusted(view, node) => true,

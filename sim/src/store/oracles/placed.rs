@@ -153,9 +153,7 @@ fn forsaken(view: &dyn View, disks: &Disks, history: &History) -> Option<String>
         let is_whole = |(node, contents): &(&usize, &Arc<Contents>)| match holding(contents, record) {
             Holding::Whole(_) => true,
             // What was destroyed there and has not been read since.
-            Holding::Broken(broken) => {
-                broken.iter().all(|chunk| history.is_destroyed(**node, 0, std::slice::from_ref(chunk)))
-            }
+            Holding::Broken(broken) => broken.iter().all(|chunk| history.has_destroyed(**node, chunk)),
             Holding::Absent | Holding::Light(_) => false,
         };
         let keepers: Vec<usize> = disks.iter().filter(is_whole).map(|(node, _)| *node).collect();
@@ -180,7 +178,7 @@ impl Placed {
     fn check(&self, view: &mut dyn View) -> Result<(), String> {
         let found = misplaced(view, |view, node| !self.history.is_untrusted(view, node));
         let is_destroyed = |one: &Misplaced| {
-            let chunk_is = |chunk: &BlobKey| self.history.is_destroyed(one.node, 0, std::slice::from_ref(chunk));
+            let chunk_is = |chunk: &BlobKey| self.history.has_destroyed(one.node, chunk);
             !one.broken.is_empty() && one.broken.iter().all(chunk_is)
         };
         found.into_iter().find(|one| !is_destroyed(one)).map_or(Ok(()), |one| Err(one.to_string()))?;
