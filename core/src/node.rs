@@ -27,6 +27,7 @@ mod choose;
 mod cluster;
 mod collect;
 mod context;
+mod debts;
 mod dials;
 mod disk_audit;
 mod evict;
@@ -569,6 +570,7 @@ impl Node {
             Pending::Publish(id, step) => publish::on_completion(cx, id, step, completion),
             Pending::Task(id, step) => self.run(id, |task, cx| task.on_completion(cx, step, completion)),
             Pending::Outbox(step) => outbox::on_completion(cx, step, completion),
+            Pending::Debts => debts::on_counted(cx, completion.entries()),
             Pending::Checkpoint(step) => checkpoints::on_completion(cx, step, completion),
             Pending::Sync(step) => sync::on_completion(cx, step, completion),
             Pending::Repair(record) => repair::on_completion(cx, record, completion),
@@ -600,6 +602,7 @@ impl Node {
             Timer::Fetch(id) => fetch::on_timeout(cx, id),
             Timer::Question(link, number) => asks::on_timeout(cx, link, number),
             Timer::Outbox(node) => outbox::on_timer(cx, node),
+            Timer::Debts => debts::on_timer(cx),
             Timer::Collect => collect::on_timer(cx),
             Timer::Age => age::on_timer(cx),
             Timer::Boot => boot::on_timer(cx),

@@ -12,8 +12,8 @@ use crate::node::pending::{Completion, Pending};
 use crate::node::schema;
 use crate::node::timers::Timer;
 use crate::node::{
-    age, answers, checkpoints, collect, dials, evicted, fill, links, members, names, outbox, presence, rebalance,
-    records, scrub, service, space, swim, sync,
+    age, answers, checkpoints, collect, debts, dials, evicted, fill, links, members, names, outbox, presence,
+    rebalance, records, scrub, service, space, swim, sync,
 };
 use crate::version::HybridClock;
 use crate::{buggify, planted, sometimes};
@@ -135,8 +135,12 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             true
         }
         BootStep::Owed => {
-            let (entries, more) = note(cx, completion.entries()).unwrap_or_default();
-            cx.counters.owed += entries.len() as u64;
+            let entries = note(cx, completion.entries());
+            if entries.is_none() {
+                debts::doubt(cx);
+            }
+            let (entries, more) = entries.unwrap_or_default();
+            debts::made(cx, entries.len() as u64);
             match entries.last() {
                 Some((last, _)) if more => scan(cx, b"O", schema::after(last), BootStep::Owed),
                 Some(_) | None => outbox::forgive_all(cx),

@@ -106,11 +106,6 @@ pub(crate) fn take_former(cx: &mut Context) -> Former {
     cx.cluster.before.take().unwrap_or_default()
 }
 
-/// How much this node still owes others before it may leave: deliveries that some member has not acknowledged.
-pub(crate) fn owed_before_leaving(cx: &Context) -> u64 {
-    cx.counters.owed
-}
-
 /// All nodes that may hold a name, best first; this node may be among them.
 pub(crate) fn rank(cx: &mut Context, name: NameId) -> Vec<NodeId> {
     ranked(cx, Group::of(name)).nodes().collect()

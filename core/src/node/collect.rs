@@ -65,7 +65,7 @@ pub(crate) enum CollectStep {
     Name(names::NameStep),
     Page(pages::PageStep),
     Lease(leases::LeaseStep),
-    /// Records are being read to find names that have several.
+    /// Records are being read to find names that have more than they keep.
     Records,
 }
 

@@ -19,6 +19,7 @@ use crate::node::cache::{self, Cache};
 use crate::node::checkpoints::Checkpoints;
 use crate::node::cluster::Cluster;
 use crate::node::collect::{Activities, Collector, Removals};
+use crate::node::debts::Debts;
 use crate::node::dials::Dials;
 use crate::node::evicted::Evicted;
 use crate::node::exchange::Exchange;
@@ -65,8 +66,6 @@ pub(crate) struct Counters {
     pub(crate) damaged_blobs: u64,
     /// Chunks and records that were damaged or lacked something here, and are in order again.
     pub(crate) mended: u64,
-    /// Deliveries owed to known nodes.
-    pub(crate) owed: u64,
 }
 
 /// What all parts of a node share.
@@ -108,6 +107,7 @@ pub(crate) struct Context {
     pub(crate) pulls: Pulls,
     pub(crate) publishes: Publishes,
     pub(crate) outbox: Outbox,
+    pub(crate) debts: Debts,
     pub(crate) mends: Mends,
     pub(crate) presence: Presence,
     pub(crate) scrub: Scrub,
@@ -182,6 +182,7 @@ impl Context {
             pulls: Pulls::default(),
             publishes: Publishes::default(),
             outbox: Outbox::default(),
+            debts: Debts::default(),
             mends: Mends::default(),
             presence: Presence::default(),
             scrub: Scrub::default(),

@@ -12,10 +12,11 @@ use crate::node::links::{ANSWERING_MAX, Link};
 use crate::node::locate::RECORDS_MAX;
 use crate::node::pending::Pending;
 use crate::node::serve::LOADED_MAX;
+use crate::node::signal::AskClient;
 use crate::node::timers::Timer;
 use crate::node::{
-    cache, collect, dials, evicted, fetch, idle, members, mend, outbox, pull, rebalance, records, repair, scrub, space,
-    swim, sync, upload,
+    cache, collect, debts, dials, evicted, fetch, idle, members, mend, outbox, pull, rebalance, records, repair, scrub,
+    space, swim, sync, upload,
 };
 use crate::seal::BLOB_LEN_MAX;
 
@@ -27,6 +28,7 @@ pub(crate) type Gauge = (&'static str, u64, u64);
 
 /// About how many there are.
 const GAUGES: usize = 32;
+
 /// The gauges of what ends by itself. Of a node at rest each is 0, if not at every moment then again and again: one that stays above
 /// is of something that was forgotten.
 const UNDER_WAY: &[&str] = &[
@@ -88,8 +90,17 @@ pub(crate) fn under_way(cx: &Context) -> Vec<(&'static str, u64)> {
         matches!(pending, Pending::Scrub(_) | Pending::Presence(_) | Pending::Collect(_) | Pending::Remove(..))
     };
     let checks = cx.pending.values().filter(is_check).count() as u64;
+    // Nor do comparisons where somebody has no room for what it is to hold.
+    let is_request = |client: &&AskClient| !matches!(client, AskClient::Sync(_));
+    let questions = |link: &Link| link.questions.values().filter(is_request).count() as u64;
+    let asked = cx.links.iter().map(|(_, link)| questions(link)).max().unwrap_or(0);
     let gauges = of(cx, &[]).into_iter().filter(|(name, ..)| UNDER_WAY.contains(name));
-    gauges.map(|(name, used, _)| (name, if name == "operations" { used - checks } else { used })).collect()
+    let gauges = gauges.map(|(name, used, _)| match name {
+        "operations" => (name, used - checks),
+        "questions of a link" => (name, asked),
+        _ => (name, used),
+    });
+    gauges.collect()
 }
 
 /// Every request has a deadline, and none is further away than a request may go on without progress.
@@ -124,13 +135,13 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
 
 /// One for each address, link, question, want, fetch that waits for a holder to come, node with deliveries, and node that questions
 /// wait for; three for each request; `Boot`,
-/// `Settle`, `Search`, `Swim`, `Service`, `Mend`, `Presence`, `Scrub`, `Space`, `Checkpoint`, `Fill`, `Records`, `Sync`, `Repair`,
+/// `Debts`, `Settle`, `Search`, `Swim`, `Service`, `Mend`, `Presence`, `Scrub`, `Space`, `Checkpoint`, `Fill`, `Records`, `Sync`, `Repair`,
 /// `Rebalance`, `Collect` and `Age`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
     // A fill is a request that nobody asked for.
     let of_fetches = fetch::calling(cx);
-    (dials::addresses(cx) + of_links + of_fetches + 2 * cx.members.entries() + 3 * (requests + 1) + 17) as u64
+    (dials::addresses(cx) + of_links + of_fetches + 2 * cx.members.entries() + 3 * (requests + 1) + 18) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.
@@ -143,6 +154,7 @@ fn operations_max(cx: &Context) -> u64 {
         + links * of_link
         + pull::OPERATIONS_MAX
         + mend::OPERATIONS_MAX
+        + debts::OPERATIONS_MAX
         + records::OPERATIONS_MAX
         + sync::OPERATIONS_MAX
         + repair::OPERATIONS_MAX

@@ -18,7 +18,7 @@ use crate::node::pending::Completion;
 use crate::node::swim::Liveness;
 use crate::node::task::{Flow, Task, TaskStep};
 use crate::node::timers::Timer;
-use crate::node::{answers, cluster, exchange, query, swim, sync};
+use crate::node::{answers, debts, exchange, query, swim, sync};
 
 /// How often it is looked whether all has been handed over.
 const LOOK: Duration = Duration::from_millis(250);
@@ -51,7 +51,7 @@ impl Leave {
     fn look(&mut self, cx: &mut Context) -> Flow {
         self.looks += 1;
         let in_haste = self.looks.is_multiple_of(HASTE_LOOKS);
-        let owed = cluster::owed_before_leaving(cx).saturating_add(sync::to_hand_over(cx, in_haste));
+        let owed = debts::certain(cx).unwrap_or(1).saturating_add(sync::to_hand_over(cx, in_haste));
         if owed == 0 {
             self.is_done = true;
             swim::leave(cx);

@@ -17,7 +17,7 @@ use crate::node::gauges::Gauge;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient, Delivery, Signal};
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, neighbours, schema};
+use crate::node::{answers, asks, debts, neighbours, schema};
 use crate::placement::Group;
 use crate::record::{Record, SignedRecord};
 use crate::{buggify, planted, sometimes};
@@ -120,7 +120,7 @@ pub(crate) fn on_member_up(cx: &mut Context, node: NodeId) {
     if planted!(cx.simulation, VisitsForgotten) {
         return;
     }
-    if neighbours::is_on_demand(cx, node) && cx.counters.owed > 0 {
+    if neighbours::is_on_demand(cx, node) && debts::may_be_any(cx) {
         cx.outbox.due.insert(node);
         visit(cx);
     }
@@ -190,7 +190,8 @@ fn complete(cx: &mut Context, step: OutboxStep, completion: Completion) {
                     // The record has been pruned since: nothing is owed any more.
                     (Some(record), None) => settle(cx, node, record, &key, Part::Whole),
                     (None, _) => {
-                        answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::outbox_key(node, &key) }])
+                        answers::commit_quietly(cx, alloc::vec![Write::Delete { key: schema::outbox_key(node, &key) }]);
+                        debts::doubt(cx);
                     }
                 }
             }
@@ -206,6 +207,7 @@ fn complete(cx: &mut Context, step: OutboxStep, completion: Completion) {
                 // It stands on the disk still: it is offered again, and struck off then.
                 Err(error) => {
                     answers::note_disk_error(cx, &error);
+                    debts::doubt(cx);
                     retry(cx, node);
                 }
             }
@@ -224,6 +226,7 @@ fn complete(cx: &mut Context, step: OutboxStep, completion: Completion) {
         }
         OutboxStep::Struck(node, struck) => {
             if completion.committed() != Ok(true) {
+                debts::doubt(cx);
                 return retry(cx, node);
             }
             on_struck(cx, &struck);
@@ -234,7 +237,7 @@ fn complete(cx: &mut Context, step: OutboxStep, completion: Completion) {
 
 /// Debts about records of these names are gone from the disk.
 fn on_struck(cx: &mut Context, names: &[Option<Address>]) {
-    cx.counters.owed = cx.counters.owed.saturating_sub(names.len() as u64);
+    debts::struck(cx, names.len() as u64);
     for name in names.iter().flatten() {
         collect::on_struck(cx, *name);
     }

@@ -42,6 +42,8 @@ pub(crate) enum Pending {
     Publish(RequestId, PublishStep),
     Task(RequestId, TaskStep),
     Outbox(OutboxStep),
+    /// Debts are being counted.
+    Debts,
     Checkpoint(CheckpointStep),
     Records(RecordsStep),
     Sync(SyncStep),

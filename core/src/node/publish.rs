@@ -21,7 +21,7 @@ use crate::node::records::{self, With};
 use crate::node::signal::{Delivery, Signal};
 use crate::node::targets::Targets;
 use crate::node::timers::Timer;
-use crate::node::{answers, asks, neighbours, outbox, schema};
+use crate::node::{answers, asks, debts, neighbours, outbox, schema};
 use crate::placement::Replicas;
 use crate::record::{Record, RecordBody, Retention, SignedRecord};
 use crate::version::{ClockError, Version};
@@ -143,8 +143,10 @@ pub(crate) fn on_completion(cx: &mut Context, request: RequestId, step: PublishS
     match step {
         PublishStep::Commit(owed) => {
             let committed = completion.committed();
-            if committed == Ok(true) {
-                cx.counters.owed += owed;
+            match &committed {
+                Ok(true) => debts::made(cx, owed),
+                Ok(false) => {}
+                Err(_) => debts::doubt(cx),
             }
             on_committed(cx, request, committed);
         }

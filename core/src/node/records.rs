@@ -140,6 +140,11 @@ impl Records {
         matches!(self.reading, Reading::Done) && self.busy.is_empty() && self.doubtful.is_empty()
     }
 
+    /// Whether a record is being stored or removed.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
     /// Where records have come or gone since this was last asked: at most the places that there are. True if some of them were of this
     /// node's owner.
     pub(crate) fn take_changed(&mut self) -> BTreeMap<Place, bool> {

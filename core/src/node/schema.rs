@@ -192,14 +192,17 @@ pub(crate) fn promises(owner: OwnerId, record: RecordId) -> Bytes {
     join(&[b"K", &owner.0, &record.0])
 }
 
+/// The prefix of all deliveries that are still owed.
+pub(crate) const OUTBOX: &[u8] = b"O";
+
 /// The key of a delivery that is still owed.
 pub(crate) fn outbox_key(node: NodeId, record_key: &[u8]) -> Bytes {
-    join(&[b"O", &node.0, record_key])
+    join(&[OUTBOX, &node.0, record_key])
 }
 
 /// The prefix of all deliveries owed to a node.
 pub(crate) fn outbox(node: NodeId) -> Bytes {
-    join(&[b"O", &node.0])
+    join(&[OUTBOX, &node.0])
 }
 
 /// The record key within an outbox key.

@@ -27,7 +27,7 @@ pub(crate) const BATCH: u32 = 64;
 const KEEP_MAX: Duration = Duration::from_secs(60);
 
 /// Parts of a period after which the place is kept, if that is sooner; and after which an empty disk is looked at again.
-const PARTS_OF_PERIOD: u32 = 256;
+const PARTS_OF_PERIOD: u32 = 32;
 
 /// When the disk is asked again that failed to answer.
 const AGAIN: Duration = Duration::from_secs(10);

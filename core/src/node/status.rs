@@ -51,7 +51,7 @@ impl Task for Status {
             members_alive: 1 + count(cx, |liveness| liveness == Liveness::Alive),
             members_down: count(cx, |liveness| matches!(liveness, Liveness::Down(_))),
             write_quorum: cx.write_quorum(),
-            pending: cx.counters.owed,
+            pending: cx.debts.owed(),
             checkpoint_ms: checkpoints::signed_ms(cx),
             checkpoint_due: checkpoints::is_due(cx),
             requests: self.requests,

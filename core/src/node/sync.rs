@@ -152,9 +152,13 @@ pub(crate) fn on_peer_gone(cx: &mut Context, node: NodeId) {
     }
 }
 
-/// A peer has what could not be had from it now: it is compared with again, not at once.
+/// A peer has what could not be had from it now: it is compared with again, not at once, and what is being said meanwhile is said
+/// again then, too.
 pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
     cx.sync.settled.remove(&node);
+    if let Some(asking) = cx.sync.asking.as_mut().filter(|asking| asking.node == node) {
+        asking.differing.clear();
+    }
     turn::again(cx, node);
 }
 

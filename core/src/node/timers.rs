@@ -26,6 +26,8 @@ pub enum Timer {
     Straggler(RequestId),
     /// Deliveries that a peer refused are tried again.
     Outbox(NodeId),
+    /// How many are owed is counted again.
+    Debts,
     /// The collector goes on.
     Collect,
     /// How long the node has lived is made durable.

@@ -5,6 +5,7 @@ pub const SITES: &[(&str, &str)] = &[
     ("answers.page-cut-short", "a page of an answer holds one record (for a run)"),
     ("boot.batch-of-one", "what a start reads comes entry by entry"),
     ("collect.one-row-a-step", "the collector reads row by row (for a run)"),
+    ("debts.counted-anew", "what was owed was counted on the disk, after a commit that may have failed"),
     ("dials.redial-at-once", "an address is dialled again without a pause"),
     ("evict.one-blob-a-commit", "an evict drops its blobs one by one"),
     ("fanout.offer-of-one", "chunks are offered one by one"),

@@ -98,7 +98,7 @@ impl Shape {
             heal_all_per_mille: 800,
             latency_us: (50, 60_000),
             sync_ms: (2_000, 10_000),
-            hourly_sync_per_mille: 0,
+            hourly_sync_per_mille: 150,
         };
         match tier {
             Tier::World => world,

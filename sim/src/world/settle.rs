@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forever_core::ids::OwnerId;
+
 use super::World;
 use super::net::CUT_OFF;
 use crate::store::judge::{self, Questions, is_of_interest, note_least};
@@ -37,6 +39,12 @@ pub(super) enum Phase {
     Judge { until_us: u64, questions: Questions },
     /// All is said.
     Over,
+}
+
+/// Whose record a debt is about, by its key: the debtor's debts to a node, then the key of a record.
+fn owner_of_debt(key: &[u8], debts: &[u8]) -> Option<OwnerId> {
+    let record_key = key.strip_prefix(debts)?.strip_prefix(b"R")?;
+    record_key.first_chunk().copied().map(OwnerId)
 }
 
 impl World {
@@ -153,7 +161,7 @@ impl World {
         }
     }
 
-    /// Whether a node of the core cannot reach another, or owes it a record.
+    /// Whether a node of the core cannot reach another, or owes it a record that may find room there.
     fn is_anything_owed(&self) -> bool {
         let core = &self.scenario.core;
         core.iter().any(|a| {
@@ -163,8 +171,10 @@ impl World {
                 process.is_some_and(|process| process.node.can_ask(self.hosts[b].id))
             };
             core.iter().filter(|b| *b != a).any(|b| {
-                let owed = [&b"O"[..], &self.hosts[*b].id.0].concat();
-                !linked.contains(b) && !can_link(*b) || self.hosts[*a].disk.has_key_from(&owed)
+                let debts = [&b"O"[..], &self.hosts[*b].id.0].concat();
+                let mut owners = self.hosts[*a].disk.keys_from(&debts).filter_map(|key| owner_of_debt(key, &debts));
+                let is_owed = owners.any(|owner| !judge::may_lack_room(self, *b, owner));
+                !linked.contains(b) && !can_link(*b) || is_owed
             })
         })
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::disk::{DiskError, DiskOp, Write};
 use crate::frame::Frame;
 use crate::ids::{NodeId, RecordId};
-use crate::merge::Keeper;
+use crate::merge::{Age, Keeper};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::signal::{Answer, AskClient};
@@ -53,11 +53,7 @@ pub(crate) struct Look {
 
 /// Looks at a name.
 pub(super) fn look(cx: &mut Context, address: Address) {
-    let mut age = age::of_versions(cx);
-    if planted!(cx.simulation, CollectIgnoresDays) {
-        age.now_ms = u64::MAX;
-    }
-    let keeper = Keeper::new(age);
+    let keeper = Keeper::new(age_of_versions(cx));
     let doomed = VecDeque::new();
     let look = Look { address, keeper, newest: None, deletion: None, doomed, more: false, failed: false };
     cx.collector.look = Some(look);
@@ -218,29 +214,51 @@ fn lapse(cx: &mut Context, record: &SignedRecord, node: NodeId) {
     look_at(cx, record.record.owner, record.record.name_id);
 }
 
-/// Reads records on, to find names that have several.
+/// Reads records on, to find names that have more than they keep.
 pub(super) fn read(cx: &mut Context, from: Bytes) {
     let to = schema::end_of(schema::RECORDS);
     let scan = DiskOp::Scan { from, to, limit: rows(cx), reverse: false };
     cx.disk(scan, Pending::Collect(CollectStep::Records));
 }
 
-/// Records are read: a name with several is looked at.
+/// Records are read: a name that does not keep all of its own is looked at, and one that has records in two batches.
 pub(super) fn on_read(cx: &mut Context, completion: Completion) {
     let (entries, more) = match completion.entries() {
         Ok(read) => read,
         Err(error) => return step_failed(cx, &error),
     };
-    let Pass::Records(_, mut last) = cx.collector.pass.clone() else { return step_done(cx) };
-    for address in entries.iter().filter_map(|(key, _)| schema::address_of_record(key)) {
-        if last == Some(address) {
+    let Pass::Records(_, before) = cx.collector.pass.clone() else { return step_done(cx) };
+    let rows: Vec<(Address, &Bytes)> =
+        entries.iter().filter_map(|(key, row)| Some((schema::address_of_record(key)?, row))).collect();
+    let age = age_of_versions(cx);
+    let last = rows.last().map(|(address, _)| *address);
+    for name in rows.chunk_by(|(one, _), (other, _)| one == other) {
+        let Some((address, _)) = name.first() else { continue };
+        let goes_on = before == Some(*address);
+        let is_whole = !(goes_on || more && last == Some(*address));
+        let is_to_be_looked_at = if is_whole { !keeps_all(age, name) } else { goes_on || name.len() > 1 };
+        if is_to_be_looked_at {
             look_at(cx, address.0, address.1);
         }
-        last = Some(address);
     }
     let next = match entries.last().filter(|_| more) {
-        Some((key, _)) => Pass::Records(schema::after(key), last),
+        Some((key, _)) => Pass::Records(schema::after(key), last.or(before)),
         None => Pass::ChunkLeases(Bytes::from_static(schema::LEASES)),
     };
     pass_on(cx, next);
+}
+
+/// Whether a name keeps all of its records, the oldest of which comes first.
+fn keeps_all(age: Age, rows: &[(Address, &Bytes)]) -> bool {
+    let mut keeper = Keeper::new(age);
+    let records = rows.iter().rev().filter_map(|(_, row)| SignedRecord::decode((*row).clone()).ok());
+    rows.len() < 2 || records.into_iter().all(|record| keeper.keeps(&record.record))
+}
+
+fn age_of_versions(cx: &mut Context) -> Age {
+    let mut age = age::of_versions(cx);
+    if planted!(cx.simulation, CollectIgnoresDays) {
+        age.now_ms = u64::MAX;
+    }
+    age
 }

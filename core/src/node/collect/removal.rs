@@ -23,7 +23,7 @@ use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::records::{self, With};
 use crate::node::signal::Signal;
-use crate::node::{answers, cluster, keep, mend, outbox, rebalance, schema};
+use crate::node::{answers, cluster, debts, keep, mend, outbox, rebalance, schema};
 use crate::record::{RecordBody, SignedRecord};
 use crate::{planted, sometimes};
 
@@ -172,7 +172,10 @@ pub(crate) fn on_completion(cx: &mut Context, id: RecordId, step: RemoveStep, co
         RemoveStep::Commit => match completion.committed() {
             Ok(true) => on_removed(cx, id),
             Ok(false) => finish(cx, id, RemoveOutcome::Failed),
-            Err(error) => fail(cx, id, &error),
+            Err(error) => {
+                debts::doubt(cx);
+                fail(cx, id, &error);
+            }
         },
     }
 }
@@ -259,7 +262,8 @@ fn is_still_needed(cx: &mut Context, id: RecordId) -> bool {
 fn on_removed(cx: &mut Context, id: RecordId) {
     let Some(removal) = cx.removals.removals.get_mut(&id) else { return };
     let (record, evicted, owed) = (removal.record.clone(), removal.evicted, core::mem::take(&mut removal.owed));
-    cx.counters.owed += removal.inherited;
+    let inherited = removal.inherited;
+    debts::made(cx, inherited);
     let record_key = schema::record_key(&record);
     for node in owed {
         outbox::settle(cx, node, id, &record_key, Part::Whole);

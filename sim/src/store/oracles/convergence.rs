@@ -1,6 +1,6 @@
 //! Rule: within the settling budget after the core is healed, every operation has ended, and every holder of a name in the core, and
-//! every device of its owner, holds every acknowledged record of it that its writer could bring to it, or newer ones for which its
-//! name no longer keeps it, when it has come to rest and before the judge's own questions move
+//! every device of its owner, holds every acknowledged record of it that its writer could bring to it, unless the core has newer ones
+//! for which its name no longer keeps it, when it has come to rest and before the judge's own questions move
 //! anything. And the healed core works: each of its nodes that can reach
 //! another puts a file, evicts it if it can reach two, and deletes it.
 //! Where all nodes that have not gone are healed and can be trusted, one that leaves has soon handed over all that it holds.
@@ -10,12 +10,12 @@
 //! began. A node that lies, or that lost its disk after it was told, is not told again; nor is a record demanded
 //! whose chunks no disk of the core can give any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::event::{RequestError, UNCOUNTED};
-use forever_core::ids::BlobKey;
+use forever_core::ids::{BlobKey, OwnerId};
 
 use super::super::{Contents, Event, Holding, OpError, OpKind, OpResult, View, names};
 use super::Rule;
@@ -83,10 +83,12 @@ impl Convergence {
     fn check_leave(&self, op: usize, error: &OpError, view: &dyn View) -> Result<(), String> {
         let mut others = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node));
         let has_excuse = |node: usize| !view.is_core(node) || self.history.is_untrusted(view, node);
+        let owners: BTreeSet<OwnerId> =
+            (0..view.scenario().nodes.len()).map(|node| view.keys(node).owner_id()).collect();
+        let lacks_room = |node: usize| owners.iter().any(|owner| history::may_lack_room(view, node, *owner));
         // Some are still looking through what they have.
         let is_uncounted = matches!(error, OpError::Failed(RequestError::StillOwed { owed }) if *owed >= UNCOUNTED);
-        let is_room_limited = view.scenario().config.quota_bytes + view.scenario().config.store_max_bytes > 0;
-        if is_uncounted || is_room_limited || others.any(has_excuse) {
+        if is_uncounted || others.any(|node| has_excuse(node) || lacks_room(node)) {
             return Ok(());
         }
         Err(format!("after the core has settled, a node cannot leave (operation {op}): {error}"))
@@ -130,7 +132,8 @@ impl Convergence {
                     if !demanded || contents.holding(owner, name, version) != Holding::Absent {
                         continue;
                     }
-                    if keeping::is_obsolete(contents, (owner, name), version, age) {
+                    let known = disks.values().map(Arc::as_ref);
+                    if keeping::is_obsolete_by(known, (owner, name), version, age) {
                         continue;
                     }
                     let source = disks.get(&writer).map(|contents| contents.holding(owner, name, version));

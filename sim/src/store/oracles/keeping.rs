@@ -55,10 +55,22 @@ pub(crate) fn is_deleted_above(contents: &Contents, (owner, name): Address, vers
 }
 
 /// Whether a name, by its records on a disk, does not keep a version, whether that is there or not.
-pub(crate) fn is_obsolete(contents: &Contents, (owner, name): Address, version: &Version, age: Age) -> bool {
-    let of_name = contents.of_name(owner, name).map(|signed| &signed.record);
+pub(crate) fn is_obsolete(contents: &Contents, address: Address, version: &Version, age: Age) -> bool {
+    is_obsolete_by([contents], address, version, age)
+}
+
+/// Whether a name, by its records on some disks together, does not keep a version. What it keeps instead need not lie on each of
+/// them: the holders of two versions differ where they are to be kept on different numbers of nodes.
+pub(crate) fn is_obsolete_by<'c>(
+    disks: impl IntoIterator<Item = &'c Contents>,
+    (owner, name): Address,
+    version: &Version,
+    age: Age,
+) -> bool {
+    let of_name = disks.into_iter().flat_map(|contents| contents.of_name(owner, name)).map(|signed| &signed.record);
     let mut above: Vec<&Record> = of_name.filter(|record| record.version > *version).collect();
     above.sort_by_key(|record| std::cmp::Reverse(record.version));
+    above.dedup_by_key(|record| record.version);
     let Some(newest) = above.first() else { return false };
     // What it says does not matter for itself.
     let retention = Retention { keep_versions: 1, ..newest.retention };

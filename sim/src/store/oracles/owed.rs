@@ -102,7 +102,8 @@ impl Owed {
         for node in asked.into_iter().filter(|node| is_sound(view, *node)).collect::<Vec<_>>() {
             let there = view.contents(node);
             let is_absent = there.holding(owner, name, &version) == Holding::Absent;
-            if !is_absent || keeping::is_obsolete(&there, (owner, name), &version, age) {
+            let known = [there.as_ref(), contents.as_ref()];
+            if !is_absent || keeping::is_obsolete_by(known, (owner, name), &version, age) {
                 continue;
             }
             let is_demanded = if is_deletion {

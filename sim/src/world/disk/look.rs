@@ -63,7 +63,13 @@ impl MemoryDisk {
     /// Whether a key with this beginning is in the index.
     #[must_use]
     pub fn has_key_from(&self, prefix: &[u8]) -> bool {
-        self.index.range(Bytes::copy_from_slice(prefix)..).next().is_some_and(|(key, _)| key.starts_with(prefix))
+        self.keys_from(prefix).next().is_some()
+    }
+
+    /// The keys with this beginning that are in the index.
+    pub fn keys_from(&self, prefix: &[u8]) -> impl Iterator<Item = &Bytes> {
+        let from = self.index.range(Bytes::copy_from_slice(prefix)..).map(|(key, _)| key);
+        from.take_while(move |key| key.starts_with(prefix))
     }
 
     /// Shows all bytes on the disk, with the place each is found at.
