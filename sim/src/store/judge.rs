@@ -150,6 +150,7 @@ pub(crate) fn is_everything_placed(view: &mut dyn View) -> bool {
     let is_honest = |view: &dyn View, node| !view.scenario().lies(node);
     placed::misplaced(view, is_honest).is_empty()
         && collection::out_of_place(view, is_honest).is_empty()
+        && !collection::is_any_left_over(view, is_honest)
         && members::check(view).is_ok()
 }
 

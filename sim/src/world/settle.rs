@@ -41,10 +41,9 @@ pub(super) enum Phase {
     Over,
 }
 
-/// Whose record a debt is about, by its key: the debtor's debts to a node, then the key of a record.
-fn owner_of_debt(key: &[u8], debts: &[u8]) -> Option<OwnerId> {
-    let record_key = key.strip_prefix(debts)?.strip_prefix(b"R")?;
-    record_key.first_chunk().copied().map(OwnerId)
+/// Whose record the key of a record says.
+fn owner_of(record_key: &[u8]) -> Option<OwnerId> {
+    record_key.strip_prefix(b"R")?.first_chunk().copied().map(OwnerId)
 }
 
 impl World {
@@ -172,8 +171,13 @@ impl World {
             };
             core.iter().filter(|b| *b != a).any(|b| {
                 let debts = [&b"O"[..], &self.hosts[*b].id.0].concat();
-                let mut owners = self.hosts[*a].disk.keys_from(&debts).filter_map(|key| owner_of_debt(key, &debts));
-                let is_owed = owners.any(|owner| !judge::may_lack_room(self, *b, owner));
+                let disk = &self.hosts[*a].disk;
+                let is_due = |record_key: &[u8]| {
+                    // That of a record that has gone is struck off when it is looked at.
+                    !disk.has_key_from(record_key)
+                        || owner_of(record_key).is_none_or(|owner| !judge::may_lack_room(self, *b, owner))
+                };
+                let is_owed = disk.keys_from(&debts).filter_map(|key| key.strip_prefix(&debts[..])).any(is_due);
                 !linked.contains(b) && !can_link(*b) || is_owed
             })
         })

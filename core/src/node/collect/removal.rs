@@ -234,6 +234,9 @@ fn on_marks(cx: &mut Context, id: RecordId, values: &[Option<Bytes>]) {
     let mut writes = alloc::vec![Write::Delete { key: schema::evicted_key(owner, id) }];
     let doom = removal.root.map(|root| schema::doomed_key(owner, root));
     writes.extend(doom.map(|key| Write::Put { key, value: Bytes::new() }));
+    // Together with the record, so that no debt about it is left whatever happens.
+    let key = schema::record_key(&record);
+    writes.extend(removal.owed.iter().map(|node| Write::Delete { key: schema::outbox_key(*node, &key) }));
     let mut require_keys = Vec::new();
     if let Some(heir) = removal.heir.as_ref().filter(|_| !removal.owed.is_empty()).map(schema::record_key) {
         let inherited = removal.owed.iter().filter(|node| !of_heir.contains(node));
@@ -264,9 +267,12 @@ fn on_removed(cx: &mut Context, id: RecordId) {
     let (record, evicted, owed) = (removal.record.clone(), removal.evicted, core::mem::take(&mut removal.owed));
     let inherited = removal.inherited;
     debts::made(cx, inherited);
-    let record_key = schema::record_key(&record);
+    debts::struck(cx, owed.len() as u64);
+    if !owed.is_empty() {
+        // Some may have been struck off since it was looked which there are.
+        debts::doubt(cx);
+    }
     for node in owed {
-        outbox::settle(cx, node, id, &record_key, Part::Whole);
         outbox::flush(cx, node);
     }
     if evicted {

@@ -251,21 +251,13 @@ impl Collection {
     /// No record is left over, and what is said about records is about such as are there.
     fn check_records(&self, view: &dyn View, contents: &Contents, disk: &Disk) -> Result<(), String> {
         let age = keeping::earliest(view, self.history.at);
-        let mut ids = BTreeSet::new();
-        let mut keys = BTreeSet::new();
-        for held in &contents.records {
-            let SignedRecord { record, id, .. } = &held.record;
-            ids.insert((record.owner, *id));
-            keys.insert(record_key(&held.record));
-            let is_promised = disk.promises.contains(&(record.owner, *id));
-            let is_obsolete = keeping::is_obsolete(contents, (record.owner, record.name_id), &record.version, age);
-            let is_owed = record.body == RecordBody::Tombstone && disk.debts.contains(&record_key(&held.record));
-            let is_needed = is_promised || is_owed || Self::waits_for_a_whole_copy(contents, disk, &held.record);
-            if is_obsolete && !is_needed {
-                let version = super::history::show(&record.version);
-                return Err(format!("version {version} of a file, which its name no longer keeps"));
-            }
+        if let Some(record) = left_over(contents, disk, age) {
+            let version = super::history::show(&record.record.version);
+            return Err(format!("version {version} of a file, which its name no longer keeps"));
         }
+        let records = || contents.records.iter().map(|held| &held.record);
+        let ids: BTreeSet<_> = records().map(|record| (record.record.owner, record.id)).collect();
+        let keys: BTreeSet<_> = records().map(record_key).collect();
         let stray = disk.evicted.iter().chain(&disk.promises).find(|about| !ids.contains(about));
         if let Some((_, record)) = stray {
             return Err(format!("a mark or a promise about record {record}, which is not there"));
@@ -274,16 +266,6 @@ impl Collection {
             Some(_) => Err("a debt of a record that is not there".into()),
             None => Ok(()),
         }
-    }
-
-    /// Whether a record is whole where what replaces it was evicted or is light, and nothing has deleted it.
-    fn waits_for_a_whole_copy(contents: &Contents, disk: &Disk, record: &SignedRecord) -> bool {
-        let same = contents.of_name(record.record.owner, record.record.name_id);
-        let above: Vec<&SignedRecord> = same.filter(|other| other.rank() > record.rank()).collect();
-        let Some(newest) = above.iter().max_by_key(|other| other.rank()) else { return false };
-        let is_deleted = above.iter().any(|other| other.record.body == RecordBody::Tombstone);
-        let is_marked = |record: &SignedRecord| disk.evicted.contains(&(record.record.owner, record.id));
-        !is_deleted && is_marked(newest) && !is_marked(record)
     }
 
     /// No page or reference is left over, and none is missing, nor a chunk.
@@ -327,6 +309,37 @@ impl Collection {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a disk of the core has a record that its name does not keep any more, as far as that follows from its records.
+pub(crate) fn is_any_left_over(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usize) -> bool) -> bool {
+    let disks = placed::disks(view, is_trusted);
+    let age = keeping::undated(view);
+    disks
+        .values()
+        .any(|contents| Disk::read(&contents.rows).is_ok_and(|disk| left_over(contents, &disk, age).is_some()))
+}
+
+/// A record that its name does not keep any more and that nothing needs.
+fn left_over<'c>(contents: &'c Contents, disk: &Disk, age: Age) -> Option<&'c SignedRecord> {
+    let is_left_over = |signed: &&SignedRecord| {
+        let SignedRecord { record, id, .. } = signed;
+        let is_promised = disk.promises.contains(&(record.owner, *id));
+        let is_owed = record.body == RecordBody::Tombstone && disk.debts.contains(&record_key(signed));
+        keeping::is_obsolete(contents, (record.owner, record.name_id), &record.version, age)
+            && !(is_promised || is_owed || waits_for_a_whole_copy(contents, disk, signed))
+    };
+    contents.records.iter().map(|held| &held.record).find(is_left_over)
+}
+
+/// Whether a record is whole where what replaces it was evicted or is light, and nothing has deleted it.
+fn waits_for_a_whole_copy(contents: &Contents, disk: &Disk, record: &SignedRecord) -> bool {
+    let same = contents.of_name(record.record.owner, record.record.name_id);
+    let above: Vec<&SignedRecord> = same.filter(|other| other.rank() > record.rank()).collect();
+    let Some(newest) = above.iter().max_by_key(|other| other.rank()) else { return false };
+    let is_deleted = above.iter().any(|other| other.record.body == RecordBody::Tombstone);
+    let is_marked = |record: &SignedRecord| disk.evicted.contains(&(record.record.owner, record.id));
+    !is_deleted && is_marked(newest) && !is_marked(record)
 }
 
 fn record_key(record: &SignedRecord) -> Bytes {

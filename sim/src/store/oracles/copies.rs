@@ -17,13 +17,11 @@ use std::time::Duration;
 
 use forever_core::event::RestoreReport;
 use forever_core::ids::{BlobKey, NodeId};
-use forever_core::merge::Age;
 use forever_core::version::Version;
 
 use super::super::{Event, Holding, OpKind, OpResult, View};
 use super::Rule;
-use super::history::{self, Address, FileKey, History};
-use super::keeping;
+use super::history::{self, FileKey, History};
 
 /// The probe of a node that has dropped what was out of place there.
 pub(crate) const MOVED: &str = "rebalance.moved";
@@ -159,18 +157,6 @@ impl Copies {
             }
         }
         Ok(())
-    }
-
-    /// Whether a copy was pushed out by a version that is out of place at its node: some disk that has that version would not keep it.
-    fn is_outlived_elsewhere(view: &mut dyn View, copy: &Copy, (owner, name): Address, age: Age) -> bool {
-        let others = (0..view.scenario().nodes.len()).filter(|other| *other != copy.node);
-        others.collect::<Vec<_>>().into_iter().any(|other| {
-            let contents = view.contents(other);
-            let newest = contents.of_name(owner, name).max_by_key(|record| record.rank());
-            let limit = newest.map(|newest| newest.record.retention.replicas.limit());
-            limit.is_some_and(|limit| history::is_out_of_place(view, copy.node, copy.key, limit))
-                && keeping::is_obsolete(&contents, (owner, name), &copy.version, age)
-        })
     }
 
     fn on_evicted(&mut self, op: usize, promised_by: &[NodeId], view: &mut dyn View) -> Result<(), String> {
@@ -319,11 +305,8 @@ impl Rule for Copies {
                 let Some((owner, name)) = history::address(view, copy.key) else { continue };
                 let holding = contents.holding(owner, name, &copy.version);
                 let evicted = self.was_evicted(node, copy.key, copy.since);
-                let age = keeping::latest(view, self.history.at);
-                let pruned = keeping::is_obsolete(&contents, (owner, name), &copy.version, age);
-                let is_absent = holding == Holding::Absent;
-                let moved =
-                    is_absent && (copy.has_moved || Self::is_outlived_elsewhere(view, copy, (owner, name), age));
+                let pruned = self.history.is_pruned(view, node, copy.key, &copy.version);
+                let moved = holding == Holding::Absent && copy.has_moved;
                 if !evicted && !pruned && !moved && !self.is_explained(view, node, copy.since, &holding) {
                     return Err(format!(
                         "node {node} no longer holds all of version {} of file {}, which it held when that was acknowledged",
