@@ -1,7 +1,8 @@
 //! Evicted copies: what was evicted here lies with as many other nodes as an evict demands, whoever of them goes.
 //!
 //! The holders of a name keep each other's copies whole (`sync`, `repair`), and one that was evicted here is not counted. So after a
-//! start, and whenever members come or go, the own records that were evicted here are gone through. Where the other holders are fewer than an
+//! start, whenever members come or go, and once in the period of the scrub, since nobody tells of a disk that was lost, the own records that
+//! were evicted here are gone through. Where the other holders are fewer than an
 //! evict demands, they and the next in rank are asked to promise to keep the record, as the evict has asked them; what they lack they
 //! fetch. If too few can promise, even after a while, the copy comes back (`mend`). Nothing of this is remembered across a restart.
 
@@ -106,8 +107,14 @@ fn scan(cx: &mut Context, prefix: Bytes, step: EvictedStep) {
 
 fn end_of_walk(cx: &mut Context, is_undone: bool) {
     cx.evicted.is_walking = false;
-    if is_undone || cx.evicted.is_undone {
-        let again = cx.now.mono + cx.jitter(AGAIN);
+    let rest = if is_undone || cx.evicted.is_undone {
+        AGAIN
+    } else {
+        cx.evicted.walks = 0;
+        cx.config.scrub_period
+    };
+    if !rest.is_zero() {
+        let again = cx.now.mono + cx.jitter(rest);
         cx.timers.set(Timer::Evicted, again);
     }
 }

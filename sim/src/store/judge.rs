@@ -151,6 +151,7 @@ pub(crate) fn is_everything_placed(view: &mut dyn View) -> bool {
     placed::misplaced(view, is_honest).is_empty()
         && collection::out_of_place(view, is_honest).is_empty()
         && !collection::is_any_left_over(view, is_honest)
+        && !placed::is_any_forsaken(view, is_honest)
         && members::check(view).is_ok()
 }
 

@@ -79,6 +79,8 @@ pub(super) fn on_verified(cx: &mut Context, id: u64, node: NodeId, result: WorkR
         if cluster::part_here(cx, &record.record).is_some() {
             sometimes!(cx.simulation, "sync.found");
             repair::want(cx, record, node);
+        } else {
+            cx.sync.turns.is_ahead(node);
         }
     }
     if asking(cx, id).is_none() {

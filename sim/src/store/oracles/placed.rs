@@ -67,6 +67,22 @@ pub(crate) fn misplaced(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usiz
     newest.flat_map(|record| lacking(view, &disks, record)).collect()
 }
 
+/// Whether too few disks have something whole that was evicted on another, and its node will look whether they do.
+pub(crate) fn is_any_forsaken(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usize) -> bool) -> bool {
+    let disks = disks(view, is_trusted);
+    let is_looked_for = !view.scenario().config.scrub_period.is_zero();
+    let nodes = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node)).count();
+    is_looked_for && disks.len() == nodes && forsaken(view, &disks, |_, _| false).is_some()
+}
+
+/// Whether a node has the record of a file that no disks of the core have whole between them.
+pub(super) fn has_what_is_lost(view: &mut dyn View, node: usize) -> bool {
+    let disks = disks(view, |_, _| true);
+    let contents = disks.get(&node).cloned();
+    let mut records = contents.iter().flat_map(|contents| &contents.records).map(|held| &held.record);
+    records.any(|record| record.record.body.is_file() && !is_whole_between_them(&disks, record))
+}
+
 /// The disks of those nodes of the core that run and are trusted.
 pub(super) fn disks(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usize) -> bool) -> Disks {
     let nodes = 0..view.scenario().nodes.len();
@@ -145,7 +161,7 @@ fn is_evicted(contents: &Contents, record: &SignedRecord) -> bool {
 }
 
 /// What was evicted somewhere and lies whole on too few other nodes, told. Disks are those of the core, all of them honest.
-fn forsaken(view: &dyn View, disks: &Disks, history: &History) -> Option<String> {
+fn forsaken(view: &dyn View, disks: &Disks, is_destroyed: impl Fn(usize, &BlobKey) -> bool) -> Option<String> {
     let files = newest(disks).into_iter().filter(|record| record.record.body.is_file());
     files.filter(|record| is_whole_between_them(disks, record)).find_map(|record| {
         let owner = record.record.owner;
@@ -153,7 +169,7 @@ fn forsaken(view: &dyn View, disks: &Disks, history: &History) -> Option<String>
         let is_whole = |(node, contents): &(&usize, &Arc<Contents>)| match holding(contents, record) {
             Holding::Whole(_) => true,
             // What was destroyed there and has not been read since.
-            Holding::Broken(broken) => broken.iter().all(|chunk| history.has_destroyed(**node, chunk)),
+            Holding::Broken(broken) => broken.iter().all(|chunk| is_destroyed(**node, chunk)),
             Holding::Absent | Holding::Light(_) => false,
         };
         let keepers: Vec<usize> = disks.iter().filter(is_whole).map(|(node, _)| *node).collect();
@@ -184,8 +200,11 @@ impl Placed {
         found.into_iter().find(|one| !is_destroyed(one)).map_or(Ok(()), |one| Err(one.to_string()))?;
         let disks = disks(view, |view, node| !self.history.is_untrusted(view, node));
         let nodes = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node)).count();
-        match forsaken(view, &disks, &self.history) {
-            Some(told) if disks.len() == nodes => Err(told),
+        // Only who goes through what it has evicted finds out that somebody has lost what it had promised to keep.
+        let is_looked_for = !view.scenario().config.scrub_period.is_zero()
+            || (0..view.scenario().nodes.len()).all(|node| !self.history.is_wiped(node, 0));
+        match forsaken(view, &disks, |node, chunk| self.history.has_destroyed(node, chunk)) {
+            Some(told) if disks.len() == nodes && is_looked_for => Err(told),
             Some(_) | None => Ok(()),
         }
     }
