@@ -200,8 +200,10 @@ pub(crate) fn calling(cx: &Context) -> usize {
 
 /// A node has come, or does not come: whatever waits for it goes on.
 pub(crate) fn on_come(cx: &mut Context, node: NodeId) {
-    for fetch in cx.fetches.fetches.values_mut() {
-        fetch.coming.remove(&node);
+    for (id, fetch) in &mut cx.fetches.fetches {
+        if fetch.coming.remove(&node) && fetch.coming.is_empty() && fetch.wanted.is_none() {
+            cx.timers.cancel(&Timer::Fetch(*id));
+        }
     }
     place_all_for(cx, node);
 }

@@ -237,8 +237,12 @@ impl Task for ScrubNow {
 
     /// No progress for long: the records take long, or what is to be mended does. Only a disk that answers nothing is given up.
     fn on_timeout(&mut self, cx: &mut Context) -> Flow {
-        let waits = self.stage != Stage::Blobs || self.reading.is_empty() && !self.listing;
-        if !waits {
+        let waits_for_disk = match self.stage {
+            Stage::Records => cx.pending.values().any(|pending| matches!(pending, Pending::Presence(_))),
+            Stage::Blobs => !self.reading.is_empty() || self.listing,
+            Stage::Mending => false,
+        };
+        if waits_for_disk {
             cx.fail(self.id, RequestError::Deadline(cx.config.request_timeout.as_secs()));
             return Flow::Done;
         }
