@@ -29,7 +29,6 @@ pub(crate) enum BootStep {
     Members,
     /// This start is being stamped.
     Stamp,
-    Owed,
     /// The names, from a key on.
     Names(Bytes),
     /// Where to go on reading.
@@ -134,19 +133,6 @@ pub(crate) fn on_completion(cx: &mut Context, step: BootStep, completion: Comple
             take_part(cx);
             true
         }
-        BootStep::Owed => {
-            let entries = note(cx, completion.entries());
-            if entries.is_none() {
-                debts::doubt(cx);
-            }
-            let (entries, more) = entries.unwrap_or_default();
-            debts::made(cx, entries.len() as u64);
-            match entries.last() {
-                Some((last, _)) if more => scan(cx, b"O", schema::after(last), BootStep::Owed),
-                Some(_) | None => outbox::forgive_all(cx),
-            }
-            false
-        }
         BootStep::Names(from) => {
             let Some((entries, more)) = note(cx, completion.entries()) else {
                 if planted!(cx.simulation, FailedReadIsEmpty) {
@@ -196,7 +182,8 @@ fn take_part(cx: &mut Context) {
     sync::start(cx);
     rebalance::start(cx);
     evicted::on_membership(cx);
-    scan(cx, b"O", Bytes::from_static(b"O"), BootStep::Owed);
+    debts::start(cx);
+    outbox::forgive_all(cx);
 }
 
 fn note<T>(cx: &mut Context, result: Result<T, DiskError>) -> Option<T> {

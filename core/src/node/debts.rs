@@ -75,13 +75,19 @@ pub(crate) fn may_be_any(cx: &Context) -> bool {
     cx.debts.is_doubtful || cx.debts.owed > 0
 }
 
-/// How many there are, if that is certain; if not, they are counted.
-pub(crate) fn certain(cx: &mut Context) -> Option<u64> {
-    if cx.debts.is_doubtful {
-        count(cx);
-        return None;
+/// How many there are, as far as it is known; none only if that is certain. If it is not, they are counted.
+pub(crate) fn to_be_paid(cx: &mut Context) -> u64 {
+    if !cx.debts.is_doubtful {
+        return cx.debts.owed;
     }
-    Some(cx.debts.owed)
+    count(cx);
+    cx.debts.owed.max(1)
+}
+
+/// The node has started: what it owes from an earlier life is counted.
+pub(crate) fn start(cx: &mut Context) {
+    cx.debts.is_doubtful = true;
+    count(cx);
 }
 
 /// Time to count again.

@@ -136,12 +136,12 @@ fn of_links(cx: &Context) -> [Gauge; 8] {
 /// One for each address, link, question, want, fetch that waits for a holder to come, node with deliveries, and node that questions
 /// wait for; three for each request; `Boot`,
 /// `Debts`, `Settle`, `Search`, `Swim`, `Service`, `Mend`, `Presence`, `Scrub`, `Space`, `Checkpoint`, `Fill`, `Records`, `Sync`, `Repair`,
-/// `Rebalance`, `Collect` and `Age`.
+/// `Rebalance`, `Evicted`, `Collect` and `Age`.
 fn timers_max(cx: &Context, requests: usize) -> u64 {
     let of_links = cx.links.iter().count() * (1 + QUESTIONS_MAX + WANTS_MAX);
     // A fill is a request that nobody asked for.
     let of_fetches = fetch::calling(cx);
-    (dials::addresses(cx) + of_links + of_fetches + 2 * cx.members.entries() + 3 * (requests + 1) + 18) as u64
+    (dials::addresses(cx) + of_links + of_fetches + 2 * cx.members.entries() + 3 * (requests + 1) + 19) as u64
 }
 
 /// What requests, answers, deliveries and transfers may have under way together.

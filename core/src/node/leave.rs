@@ -51,7 +51,7 @@ impl Leave {
     fn look(&mut self, cx: &mut Context) -> Flow {
         self.looks += 1;
         let in_haste = self.looks.is_multiple_of(HASTE_LOOKS);
-        let owed = debts::certain(cx).unwrap_or(1).saturating_add(sync::to_hand_over(cx, in_haste));
+        let owed = debts::to_be_paid(cx).saturating_add(sync::to_hand_over(cx, in_haste));
         if owed == 0 {
             self.is_done = true;
             swim::leave(cx);

@@ -267,15 +267,7 @@ fn finish(cx: &mut Context, id: PullId, outcome: PullOutcome) {
 }
 
 fn refuse(cx: &mut Context, id: PullId, reason: Refusal) {
-    let pull = cx.pulls.pulls.get(&id).filter(|_| reason == Refusal::Full);
-    let light = pull.filter(|pull| pull.part == Part::Whole && pull.record.record.owner == cx.owner);
-    let light = light.map(|pull| (pull.record.clone(), pull.holders.clone()));
     finish(cx, id, PullOutcome::Refused(reason));
-    if let Some((record, holders)) = light {
-        // The owner's file is there all the same, and can be read from those that have it.
-        sometimes!(cx.simulation, "pull.light-for-want-of-room");
-        start(cx, record, Part::Light, PullClient::Nobody, holders);
-    }
 }
 
 fn refuse_disk(cx: &mut Context, id: PullId, error: &DiskError) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::disk::{DiskDone, DiskError, DiskOp};
 use crate::event::{RequestError, ScrubReport, What};
-use crate::ids::{BlobKey, RequestId};
+use crate::ids::{BlobKey, OpId, RequestId};
 use crate::node::context::Context;
 use crate::node::pending::{Completion, Pending};
 use crate::node::presence;
@@ -57,6 +57,8 @@ pub(crate) struct ScrubNow {
     mended_before: u64,
     told_at: Monotonic,
     kept_at: Monotonic,
+    /// The oldest operation that was under way when there had been no progress for long.
+    oldest: Option<OpId>,
     report: ScrubReport,
 }
 
@@ -73,6 +75,7 @@ impl ScrubNow {
             mended_before: 0,
             told_at: Monotonic::default(),
             kept_at: Monotonic::default(),
+            oldest: None,
             report: ScrubReport::default(),
         }
     }
@@ -237,12 +240,10 @@ impl Task for ScrubNow {
 
     /// No progress for long: the records take long, or what is to be mended does. Only a disk that answers nothing is given up.
     fn on_timeout(&mut self, cx: &mut Context) -> Flow {
-        let waits_for_disk = match self.stage {
-            Stage::Records => cx.pending.values().any(|pending| matches!(pending, Pending::Presence(_))),
-            Stage::Blobs => !self.reading.is_empty() || self.listing,
-            Stage::Mending => false,
-        };
-        if waits_for_disk {
+        let oldest = cx.pending.keys().min().copied();
+        let before = core::mem::replace(&mut self.oldest, oldest);
+        let waits_for_blobs = self.stage == Stage::Blobs && (!self.reading.is_empty() || self.listing);
+        if waits_for_blobs || oldest.is_some() && oldest == before {
             cx.fail(self.id, RequestError::Deadline(cx.config.request_timeout.as_secs()));
             return Flow::Done;
         }

@@ -83,7 +83,6 @@ pub const PROBES: &[(&str, &str)] = &[
     ("publish.stamped-anew", "a record was stamped anew because a peer knew a newer one"),
     ("publish.straggler-left-behind", "a write was acknowledged while a peer had not answered yet"),
     ("pull.chunk-vanished", "a chunk vanished while a record was being pulled"),
-    ("pull.light-for-want-of-room", "a device kept the record of its owner's file, whose chunks found no room"),
     ("pull.light-made-whole", "a record whose chunks were absent on purpose was made whole"),
     ("pull.resumed", "a pull found part of its chunks here already"),
     ("pull.wrong-bytes-refused", "a pull refused wrong bytes from a peer"),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::harness::disk::MemoryDisk;
 use crate::harness::{World, content, name};
 use forever_core::command::Command;
 use forever_core::config::Config;
@@ -12,6 +13,7 @@ use forever_core::placement::Replicas;
 use forever_core::record::Retention;
 
 const REPAIR_AFTER: Duration = Duration::from_secs(60);
+const SCRUB_PERIOD: Duration = Duration::from_secs(300);
 const FILES: usize = 12;
 const LEN: usize = 3_000;
 
@@ -23,7 +25,7 @@ fn file(number: usize) -> String {
 fn evicted(nodes: usize) -> (World, Vec<Vec<BlobKey>>) {
     let configure = |_, config: Config| {
         let retention = Retention { replicas: Replicas::new(2).unwrap(), ..config.retention };
-        Config { retention, repair_after: REPAIR_AFTER, ..config }
+        Config { retention, repair_after: REPAIR_AFTER, scrub_period: SCRUB_PERIOD, ..config }
     };
     let mut world = World::with(nodes, configure);
     world.run_for(Duration::from_secs(10));
@@ -71,5 +73,21 @@ fn when_too_few_are_left_to_keep_an_evicted_file_it_comes_back() {
     let up = [0, 2].into();
     for (number, chunks) in files.iter().enumerate() {
         assert_eq!(keepers(&mut world, &up, chunks), up, "file {number}");
+    }
+}
+
+#[test]
+fn when_a_node_that_keeps_an_evicted_file_loses_its_disk_it_is_kept_again_within_a_scrub() {
+    let (mut world, files) = evicted(6);
+    let all: BTreeSet<usize> = (0..6).collect();
+    for host in 1..6 {
+        world.crash(host);
+        *world.disk(host) = MemoryDisk::default();
+        world.start(host);
+        world.run_for(SCRUB_PERIOD + Duration::from_secs(60));
+        for (number, chunks) in files.iter().enumerate() {
+            let keepers = keepers(&mut world, &all, chunks);
+            assert!(keepers.len() >= 2, "file {number} lies on {keepers:?} since {host} has lost its disk");
+        }
     }
 }

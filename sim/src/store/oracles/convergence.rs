@@ -83,10 +83,12 @@ impl Convergence {
     /// it is to hand over.
     fn check_leave(&self, op: usize, error: &OpError, view: &mut dyn View) -> Result<(), String> {
         let leaver = self.history.ops.get(&op).map(|operation| operation.op.node);
-        if leaver.is_some_and(|leaver| placed::has_what_is_lost(view, leaver)) {
+        // Each of the others may be told of each.
+        let lost = leaver.map_or(0, |leaver| placed::lost_at(view, leaver)) * view.scenario().nodes.len();
+        let view: &dyn View = view;
+        if matches!(error, OpError::Failed(RequestError::StillOwed { owed }) if *owed <= lost as u64) {
             return Ok(());
         }
-        let view: &dyn View = view;
         let mut others = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node));
         let has_excuse = |node: usize| !view.is_core(node) || self.history.is_untrusted(view, node);
         let owners: BTreeSet<OwnerId> =

@@ -146,7 +146,7 @@ impl Copies {
                     };
                 held += usize::from(counts);
             }
-            let pruned = self.history.is_pruned(view, node, key, &version);
+            let pruned = self.history.is_outlived(view, node, key, &version);
             if held < limit && !pruned && !self.is_explained(view, node, since, &Holding::Absent) {
                 return Err(format!(
                     "node {node} has dropped version {} of file {}, which was out of place there, while only {held} others \
@@ -305,7 +305,7 @@ impl Rule for Copies {
                 let Some((owner, name)) = history::address(view, copy.key) else { continue };
                 let holding = contents.holding(owner, name, &copy.version);
                 let evicted = self.was_evicted(node, copy.key, copy.since);
-                let pruned = self.history.is_pruned(view, node, copy.key, &copy.version);
+                let pruned = self.history.is_outlived(view, node, copy.key, &copy.version);
                 let moved = holding == Holding::Absent && copy.has_moved;
                 if !evicted && !pruned && !moved && !self.is_explained(view, node, copy.since, &holding) {
                     return Err(format!(

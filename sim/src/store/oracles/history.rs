@@ -369,19 +369,25 @@ impl History {
         is_liar(view, node) || self.losses.iter().any(unknown)
     }
 
-    /// Whether a node may have given a version up because newer ones lie on its disk; or lay there, and one of them has gone since,
-    /// because it is out of place there.
+    /// Whether a node may have given a version up because newer ones lie on its disk.
     pub(crate) fn is_pruned(&self, view: &mut dyn View, node: usize, file: FileKey, version: &Version) -> bool {
         let Some(address) = address(view, file) else { return false };
         let age = keeping::latest(view, self.at);
-        if keeping::is_obsolete(&view.contents(node), address, version, age) {
-            return true;
-        }
-        let disks: Vec<_> = (0..view.scenario().nodes.len()).map(|node| view.contents(node)).collect();
+        keeping::is_obsolete(&view.contents(node), address, version, age)
+    }
+
+    /// The same, or newer ones lay there, and one of them has gone since, because it is out of place there.
+    pub(crate) fn is_outlived(&self, view: &mut dyn View, node: usize, file: FileKey, version: &Version) -> bool {
+        let Some(address) = address(view, file) else { return false };
+        let age = keeping::latest(view, self.at);
+        let nodes = (0..view.scenario().nodes.len()).filter(|other| *other == node || !view.is_gone(*other));
+        let nodes: Vec<usize> = nodes.filter(|other| !self.is_untrusted(view, *other)).collect();
+        let disks: Vec<_> = nodes.into_iter().map(|node| view.contents(node)).collect();
         let of_name = disks.iter().flat_map(|contents| contents.of_name(address.0, address.1));
         let mut newer = of_name.map(|signed| &signed.record).filter(|record| record.version > *version);
-        newer.any(|record| self.may_be_out_of_place(view, node, file, record.retention.replicas.limit()))
-            && keeping::is_obsolete_by(disks.iter().map(AsRef::as_ref), address, version, age)
+        self.is_pruned(view, node, file, version)
+            || newer.any(|record| self.may_be_out_of_place(view, node, file, record.retention.replicas.limit()))
+                && keeping::is_obsolete_by(disks.iter().map(AsRef::as_ref), address, version, age)
     }
 
     /// Whether what a node has of a file may be out of place there ([`is_out_of_place`]), or was while the node was about to leave: placement

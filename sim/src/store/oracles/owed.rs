@@ -102,7 +102,11 @@ impl Owed {
         for node in asked.into_iter().filter(|node| is_sound(view, *node)).collect::<Vec<_>>() {
             let there = view.contents(node);
             let is_absent = there.holding(owner, name, &version) == Holding::Absent;
-            let known = [there.as_ref(), contents.as_ref()];
+            // What replaced it need not be there if it is kept on fewer nodes.
+            let mut heirs = contents.of_name(owner, name).filter(|heir| heir.record.version > version);
+            let is_outlived = !is_deletion && heirs.any(|heir| !is_to_hold(view, node, heir));
+            let known = [Some(&there), Some(&contents).filter(|_| is_outlived)];
+            let known = known.into_iter().flatten().map(AsRef::as_ref);
             if !is_absent || keeping::is_obsolete_by(known, (owner, name), &version, age) {
                 continue;
             }

@@ -75,12 +75,12 @@ pub(crate) fn is_any_forsaken(view: &mut dyn View, is_trusted: impl Fn(&dyn View
     is_looked_for && disks.len() == nodes && forsaken(view, &disks, |_, _| false).is_some()
 }
 
-/// Whether a node has the record of a file that no disks of the core have whole between them.
-pub(super) fn has_what_is_lost(view: &mut dyn View, node: usize) -> bool {
+/// How many files a node has records of that no disks of the core have whole between them.
+pub(super) fn lost_at(view: &mut dyn View, node: usize) -> usize {
     let disks = disks(view, |_, _| true);
     let contents = disks.get(&node).cloned();
-    let mut records = contents.iter().flat_map(|contents| &contents.records).map(|held| &held.record);
-    records.any(|record| record.record.body.is_file() && !is_whole_between_them(&disks, record))
+    let records = contents.iter().flat_map(|contents| &contents.records).map(|held| &held.record);
+    records.filter(|record| record.record.body.is_file() && !is_whole_between_them(&disks, record)).count()
 }
 
 /// The disks of those nodes of the core that run and are trusted.
