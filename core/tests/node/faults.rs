@@ -13,19 +13,10 @@ use forever_core::secrets::OwnerSecret;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Three nodes; the third holds nothing of its file, which it has evicted.
-fn evicted(bytes: &[u8]) -> World {
-    let mut world = World::new(3);
-    world.put(2, "file", bytes).unwrap();
-    let what = world.ask(2, Command::Evict { name: name("file") });
-    assert!(matches!(what, What::Evicted { .. }), "{what:?}");
-    world
-}
-
 #[test]
 fn a_get_uses_several_holders_at_once() {
     let bytes = content(64_000, 1);
-    let mut world = evicted(&bytes);
+    let mut world = World::evicted(&bytes);
     world.sent = vec![0; 3];
     assert_eq!(world.get(2, "file").unwrap(), bytes);
     assert!(world.sent[0] > 20_000 && world.sent[1] > 20_000, "{:?}", world.sent);
@@ -34,7 +25,7 @@ fn a_get_uses_several_holders_at_once() {
 #[test]
 fn a_holder_that_crashes_in_mid_get_is_replaced() {
     let bytes = content(200_000, 2);
-    let mut world = evicted(&bytes);
+    let mut world = World::evicted(&bytes);
     let request = world.command(2, Command::Get { name: name("file"), version: None, range: None });
     let mut got = Vec::new();
     loop {
@@ -57,7 +48,7 @@ fn a_holder_that_crashes_in_mid_get_is_replaced() {
 #[test]
 fn a_corrupt_blob_on_one_peer_costs_nothing_but_time() {
     let bytes = content(30_000, 3);
-    let mut world = evicted(&bytes);
+    let mut world = World::evicted(&bytes);
     let blobs: Vec<_> = world.disk(0).blobs.keys().copied().collect();
     world.disk(0).damaged.extend(blobs);
     assert_eq!(world.get(2, "file").unwrap(), bytes);
@@ -66,7 +57,7 @@ fn a_corrupt_blob_on_one_peer_costs_nothing_but_time() {
 #[test]
 fn a_liar_is_found_out_and_another_holder_asked() {
     let bytes = content(30_000, 4);
-    let mut world = evicted(&bytes);
+    let mut world = World::evicted(&bytes);
     world.meddle = Some(Box::new(|from, _, frame| {
         if let (0, Frame::Data { payload, .. }) = (from, frame) {
             *payload = Bytes::from(vec![7; payload.len()]).into();
@@ -81,7 +72,7 @@ fn a_liar_is_found_out_and_another_holder_asked() {
 #[test]
 fn a_peer_that_stalls_is_asked_no_more() {
     let bytes = content(30_000, 5);
-    let mut world = evicted(&bytes);
+    let mut world = World::evicted(&bytes);
     world.meddle = Some(Box::new(|from, _, frame| !(from == 0 && matches!(frame, Frame::Data { .. }))));
     assert_eq!(world.get(2, "file").unwrap(), bytes);
 }
@@ -89,7 +80,7 @@ fn a_peer_that_stalls_is_asked_no_more() {
 #[test]
 fn bytes_that_exist_nowhere_are_an_error_and_not_a_file() {
     let bytes = content(30_000, 6);
-    let mut world = evicted(&bytes);
+    let mut world = World::evicted(&bytes);
     for host in 0..2 {
         world.disk(host).blobs.clear();
     }

@@ -12,15 +12,6 @@ use forever_core::ids::BlobKey;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Three nodes; the third has put a file and evicted it, so that it reads from the others.
-fn evicted(bytes: &[u8]) -> World {
-    let mut world = World::new(3);
-    world.put(2, "file", bytes).unwrap();
-    let what = world.ask(2, Command::Evict { name: name("file") });
-    assert!(matches!(what, What::Evicted { .. }), "{what:?}");
-    world
-}
-
 fn blobs(world: &mut World, host: usize) -> BTreeMap<BlobKey, Bytes> {
     world.disk(host).blobs.clone()
 }
@@ -33,7 +24,7 @@ fn damage_all(world: &mut World, host: usize) {
 #[test]
 fn a_replica_that_cannot_serve_a_damaged_chunk_gets_it_from_another_without_any_key() {
     let bytes = content(5_000, 1);
-    let mut world = evicted(&bytes);
+    let mut world = World::evicted(&bytes);
     let before = blobs(&mut world, 0);
     damage_all(&mut world, 0);
     assert_eq!(world.get(2, "file").unwrap(), bytes);

@@ -4,9 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use forever_core::ids::OwnerId;
-
-use super::oracles::{collection, history, members, placed};
+use super::oracles::{collection, members, placed};
 use super::{Content, Op, OpKind, Said, Scenario, Tier, View};
 use crate::draw::{Draws, Site};
 
@@ -153,11 +151,6 @@ pub(crate) fn is_everything_placed(view: &mut dyn View) -> bool {
         && !collection::is_any_left_over(view, is_honest)
         && !placed::is_any_forsaken(view, is_honest)
         && members::check(view).is_ok()
-}
-
-/// Whether a node may have to refuse an owner's chunks for want of room, so that what it is owed of them stays owed.
-pub(crate) fn may_lack_room(view: &dyn View, node: usize, owner: OwnerId) -> bool {
-    history::may_lack_room(view, node, owner)
 }
 
 /// The files that a node's owner ever put in the plan.

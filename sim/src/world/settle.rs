@@ -9,6 +9,7 @@ use forever_core::ids::OwnerId;
 use super::World;
 use super::net::CUT_OFF;
 use crate::store::judge::{self, Questions, is_of_interest, note_least};
+use crate::store::oracles::history;
 use crate::store::{Contents, Event, Fault, Op, View};
 use crate::system::Step as _;
 
@@ -175,7 +176,7 @@ impl World {
                 let is_due = |record_key: &[u8]| {
                     // That of a record that has gone is struck off when it is looked at.
                     !disk.has_key_from(record_key)
-                        || owner_of(record_key).is_none_or(|owner| !judge::may_lack_room(self, *b, owner))
+                        || owner_of(record_key).is_none_or(|owner| !history::may_lack_room(self, *b, owner))
                 };
                 let is_owed = disk.keys_from(&debts).filter_map(|key| key.strip_prefix(&debts[..])).any(is_due);
                 !linked.contains(b) && !can_link(*b) || is_owed

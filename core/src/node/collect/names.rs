@@ -251,8 +251,8 @@ pub(super) fn on_read(cx: &mut Context, completion: Completion) {
 /// Whether a name keeps all of its records, the oldest of which comes first.
 fn keeps_all(age: Age, rows: &[(Address, &Bytes)]) -> bool {
     let mut keeper = Keeper::new(age);
-    let records = rows.iter().rev().filter_map(|(_, row)| SignedRecord::decode((*row).clone()).ok());
-    rows.len() < 2 || records.into_iter().all(|record| keeper.keeps(&record.record))
+    let mut records = rows.iter().rev().filter_map(|(_, row)| SignedRecord::decode((*row).clone()).ok());
+    rows.len() < 2 || records.all(|record| keeper.keeps(&record.record))
 }
 
 fn age_of_versions(cx: &mut Context) -> Age {

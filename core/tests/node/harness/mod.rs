@@ -448,6 +448,15 @@ impl World {
         None
     }
 
+    /// Three nodes; the third has put `file` and evicted it, so that it reads from the others.
+    pub(crate) fn evicted(bytes: &[u8]) -> Self {
+        let mut world = Self::new(3);
+        world.put(2, "file", bytes).unwrap();
+        let what = world.ask(2, Command::Evict { name: name("file") });
+        assert!(matches!(what, What::Evicted { .. }), "{what:?}");
+        world
+    }
+
     /// Puts a file.
     pub(crate) fn put(&mut self, host: usize, file: &str, bytes: &[u8]) -> Result<PutReport, RequestError> {
         self.put_with(host, file, bytes, PutMeta { len: Some(bytes.len() as u64), ..PutMeta::default() })

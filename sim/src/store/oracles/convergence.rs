@@ -10,12 +10,12 @@
 //! began. A node that lies, or that lost its disk after it was told, is not told again; nor is a record demanded
 //! whose chunks no disk of the core can give any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use forever_core::event::{RequestError, UNCOUNTED};
-use forever_core::ids::{BlobKey, OwnerId};
+use forever_core::ids::BlobKey;
 
 use super::super::{Contents, Event, Holding, OpError, OpKind, OpResult, View, names};
 use super::Rule;
@@ -83,20 +83,16 @@ impl Convergence {
     /// it is to hand over.
     fn check_leave(&self, op: usize, error: &OpError, view: &mut dyn View) -> Result<(), String> {
         let leaver = self.history.ops.get(&op).map(|operation| operation.op.node);
+        let nodes = view.scenario().nodes.len();
         // Each of the others may be told of each.
-        let lost = leaver.map_or(0, |leaver| placed::lost_at(view, leaver)) * view.scenario().nodes.len();
+        let lost = (leaver.map_or(0, |leaver| placed::lost_at(view, leaver)) * nodes) as u64;
         let view: &dyn View = view;
-        if matches!(error, OpError::Failed(RequestError::StillOwed { owed }) if *owed <= lost as u64) {
-            return Ok(());
-        }
-        let mut others = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node));
-        let has_excuse = |node: usize| !view.is_core(node) || self.history.is_untrusted(view, node);
-        let owners: BTreeSet<OwnerId> =
-            (0..view.scenario().nodes.len()).map(|node| view.keys(node).owner_id()).collect();
-        let lacks_room = |node: usize| owners.iter().any(|owner| history::may_lack_room(view, node, *owner));
-        // Some are still looking through what they have.
-        let is_uncounted = matches!(error, OpError::Failed(RequestError::StillOwed { owed }) if *owed >= UNCOUNTED);
-        if is_uncounted || others.any(|node| has_excuse(node) || lacks_room(node)) {
+        // Or some are still looking through what they have.
+        let is_owed_in_vain = matches!(error, OpError::Failed(RequestError::StillOwed { owed })
+            if *owed <= lost || *owed >= UNCOUNTED);
+        let lacks_room = |node| (0..nodes).any(|of| history::may_lack_room(view, node, view.keys(of).owner_id()));
+        let has_excuse = |node| !view.is_core(node) || self.history.is_untrusted(view, node) || lacks_room(node);
+        if is_owed_in_vain || (0..nodes).filter(|node| !view.is_gone(*node)).any(has_excuse) {
             return Ok(());
         }
         Err(format!("after the core has settled, a node cannot leave (operation {op}): {error}"))

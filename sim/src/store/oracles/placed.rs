@@ -71,8 +71,12 @@ pub(crate) fn misplaced(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usiz
 pub(crate) fn is_any_forsaken(view: &mut dyn View, is_trusted: impl Fn(&dyn View, usize) -> bool) -> bool {
     let disks = disks(view, is_trusted);
     let is_looked_for = !view.scenario().config.scrub_period.is_zero();
-    let nodes = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node)).count();
-    is_looked_for && disks.len() == nodes && forsaken(view, &disks, |_, _| false).is_some()
+    is_looked_for && are_all(view, &disks) && forsaken(view, &disks, |_, _| false).is_some()
+}
+
+/// Whether these are the disks of all nodes that have not gone.
+fn are_all(view: &dyn View, disks: &Disks) -> bool {
+    disks.len() == (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node)).count()
 }
 
 /// How many files a node has records of that no disks of the core have whole between them.
@@ -199,12 +203,11 @@ impl Placed {
         };
         found.into_iter().find(|one| !is_destroyed(one)).map_or(Ok(()), |one| Err(one.to_string()))?;
         let disks = disks(view, |view, node| !self.history.is_untrusted(view, node));
-        let nodes = (0..view.scenario().nodes.len()).filter(|node| !view.is_gone(*node)).count();
         // Only who goes through what it has evicted finds out that somebody has lost what it had promised to keep.
         let is_looked_for = !view.scenario().config.scrub_period.is_zero()
             || (0..view.scenario().nodes.len()).all(|node| !self.history.is_wiped(node, 0));
         match forsaken(view, &disks, |node, chunk| self.history.has_destroyed(node, chunk)) {
-            Some(told) if disks.len() == nodes && is_looked_for => Err(told),
+            Some(told) if are_all(view, &disks) && is_looked_for => Err(told),
             Some(_) | None => Ok(()),
         }
     }
