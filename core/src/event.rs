@@ -503,7 +503,7 @@ pub enum RequestError {
         told_as_owed(*owed)
     )]
     StillOwed {
-        /// How many deliveries; [`UNCOUNTED`] or more if others have not said yet what they lack.
+        /// How many deliveries, and records that too few holders have; [`UNCOUNTED`] or more if others have not said yet what they lack.
         owed: u64,
     },
 }
@@ -515,5 +515,7 @@ fn told_as_owed(owed: u64) -> String {
     if owed >= UNCOUNTED {
         return "other nodes have not said yet what they lack".into();
     }
-    alloc::format!("{owed} of its writes are not yet on nodes that should have them")
+    alloc::format!(
+        "{owed} of the copies that others should have are not yet there, or only on nodes that cannot be reached"
+    )
 }

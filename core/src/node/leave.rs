@@ -1,8 +1,9 @@
 //! Leaving the cluster, and forgetting a node that will not come back.
 //!
-//! A node that leaves says so first, durably, so that placement passes it over. Then it hands over: it waits until it owes nobody anything
-//! any more, and until each live member that is to hold something now, and is reached, has fetched what this node has of it. Then it stops.
-//! Whoever breaks that off stays a member.
+//! A node that leaves says so first, durably, so that placement passes it over. Then it hands over: it waits until it owes nobody
+//! anything any more, until each live member that is to hold something now, and is reached, has fetched what this node has of it, and
+//! until two holders of each record, or all if there are fewer, are among these (`sync`). Then it stops. Whoever breaks that off stays
+//! a member.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -51,7 +52,10 @@ impl Leave {
     fn look(&mut self, cx: &mut Context) -> Flow {
         self.looks += 1;
         let in_haste = self.looks.is_multiple_of(HASTE_LOOKS);
-        let owed = debts::to_be_paid(cx).saturating_add(sync::to_hand_over(cx, in_haste));
+        let mut owed = debts::to_be_paid(cx).saturating_add(sync::to_hand_over(cx, in_haste));
+        if owed == 0 {
+            owed = sync::on_too_few(cx);
+        }
         if owed == 0 {
             self.is_done = true;
             swim::leave(cx);

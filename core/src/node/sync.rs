@@ -12,6 +12,7 @@
 //! with its answer; who answers remembers nothing.
 
 mod exchange;
+mod hand_over;
 mod reads;
 mod scope;
 mod serve;
@@ -39,14 +40,12 @@ use serve::Serving;
 use turn::{Turns, schedule};
 
 pub(crate) use exchange::tell_holders;
+pub(crate) use hand_over::{begin_to_hand_over, on_too_few, to_hand_over};
 pub(crate) use serve::{on_compare, on_find_items, on_sync, on_tell};
 pub(crate) use turn::{mark, on_membership, start};
 
 /// Into how many parts the buckets of one comparison are cut at most: enough for a hundred million records.
 const SPLITS_MAX: u32 = 16_384;
-
-/// A peer that lacks no more records than this of what it is to be handed over is compared with again soon.
-const HAND_OVER_SOON: u64 = 1_024;
 
 /// How often it is looked whether there is room for more to repair.
 const ROOM: Duration = Duration::from_millis(500);
@@ -165,30 +164,6 @@ pub(crate) fn mark_later(cx: &mut Context, node: NodeId) {
 /// Whether a peer has been told of all that it is to have and this node has, since they last came to share other records.
 pub(crate) fn has_been_told(cx: &Context, node: NodeId) -> bool {
     cx.sync.lacking.contains_key(&node)
-}
-
-/// All live members are to be compared with before this node leaves.
-pub(crate) fn begin_to_hand_over(cx: &mut Context) {
-    cx.sync.settled.clear();
-    cx.sync.lacking.clear();
-}
-
-/// How much the live members still lack of what they are to have and this node has, as far as it knows; one for each that it has not
-/// compared with since it began to leave. Those that lack something are compared with again, `in_haste` soon.
-pub(crate) fn to_hand_over(cx: &mut Context, in_haste: bool) -> u64 {
-    let is_other = |node: &NodeId| *node != cx.me && neighbours::can_be_asked(cx, *node);
-    let reached: Vec<NodeId> = cx.service.members().keys().copied().filter(is_other).collect();
-    let mut rest: u64 = 0;
-    for node in reached {
-        let lacking = cx.sync.lacking.get(&node).copied();
-        if lacking != Some(0) {
-            rest = rest.saturating_add(lacking.unwrap_or(1));
-            // To tell of many again and again costs more than to wait.
-            let is_soon = lacking.is_none_or(|lacking| in_haste && lacking <= HAND_OVER_SOON);
-            if is_soon { mark(cx, node) } else { mark_later(cx, node) }
-        }
-    }
-    rest
 }
 
 /// Time for the next comparison, or to go on with one.

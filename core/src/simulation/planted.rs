@@ -204,6 +204,8 @@ bugs! {
         "A node that has what is out of place counts its own copy among those that are to be.";
     MoveUnasked "move-unasked" in "core/node/rebalance.rs" needs ["network"],
         "What lies out of place goes once its holders have been told of it, before any of them has confirmed that it has it.";
+    LeaveCountsTheUnreached "leave-counts-the-unreached" in "core/node/sync/hand_over.rs" needs ["network"],
+        "A node leaves although those who are to have what it holds cannot be reached.";
     MovesOnce "moves-once" in "core/node/rebalance.rs" needs ["network"],
         "What lies out of place is looked for in the first seconds after a start only.";
     EvictedAndForgotten "evicted-and-forgotten" in "core/node/evicted.rs" needs [],

@@ -232,31 +232,56 @@ fn a_node_that_leaves_counts_no_longer_and_is_not_dialled() {
     assert_eq!(status(&mut world, 0).write_quorum, 2);
 }
 
-#[test]
-fn a_node_that_leaves_hands_over_what_it_holds() {
+/// Five nodes that keep twelve files of the first on two nodes each, and the one of the others that holds the most.
+fn five_with_files() -> (World, usize) {
     let replicas = Replicas::new(2).unwrap();
     let mut world =
         World::with(5, |_, config| Config { retention: Retention { replicas, ..config.retention }, ..config });
-    let files: Vec<String> = (0..12).map(|number| format!("file {number}")).collect();
-    for (salt, file) in files.iter().enumerate() {
-        world.put(0, file, &content(5_000, u8::try_from(salt).unwrap())).unwrap();
+    for salt in 0..12 {
+        world.put(0, &format!("file {salt}"), &content(5_000, salt)).unwrap();
     }
     world.run_for(Duration::from_secs(5));
     let held_by =
         |world: &mut World, host: usize| world.disk(host).index.keys().filter(|key| key.starts_with(b"R")).count();
     let leaving = (1..5).max_by_key(|host| held_by(&mut world, *host)).unwrap();
     assert!(held_by(&mut world, leaving) > 0);
-    assert_eq!(leave(&mut world, leaving), What::Left);
-    // At this very moment, with its disk and the writer's gone, all of it is there.
-    world.crash(leaving);
+    (world, leaving)
+}
+
+/// One node has just left: with its disk and the writer's gone, all of the twelve files is there.
+fn assert_handed_over(mut world: World, left: usize) {
+    world.crash(left);
     world.crash(0);
     let owner = world.keys(0).owner_id();
-    let rest: Vec<usize> = (1..5).filter(|host| *host != leaving).collect();
     let mut chunks = std::collections::BTreeSet::new();
-    for host in rest {
+    for host in (1..5).filter(|host| *host != left) {
         chunks.extend(world.disk(host).blobs.keys().filter(|blob| blob.owner == owner).map(|blob| blob.chunk));
     }
     assert_eq!(chunks.len(), 12 * 5, "each file's chunks are its own");
+}
+
+#[test]
+fn a_node_that_leaves_hands_over_what_it_holds() {
+    let (mut world, leaving) = five_with_files();
+    assert_eq!(leave(&mut world, leaving), What::Left);
+    assert_handed_over(world, leaving);
+}
+
+#[test]
+fn a_node_does_not_leave_while_those_who_are_to_have_what_it_holds_are_out_of_reach() {
+    let (mut world, leaving) = five_with_files();
+    let away: Vec<usize> = (1..5).filter(|host| *host != leaving).take(2).collect();
+    for host in &away {
+        world.crash(*host);
+    }
+    let outcome = leave(&mut world, leaving);
+    assert!(matches!(outcome, What::Failed(RequestError::StillOwed { .. })), "{outcome:?}");
+    for host in &away {
+        world.start(*host);
+    }
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(leave(&mut world, leaving), What::Left);
+    assert_handed_over(world, leaving);
 }
 
 #[test]
