@@ -26,6 +26,7 @@ mod simulation;
 mod smaller;
 
 pub use client::{Next, OpClient};
+pub(crate) use event::REQUESTS;
 pub use event::{Contents, DiskLoss, Event, Got, Held, Holding, OpError, OpResult, Piece, View};
 pub use fault::{Approach, DiskPart, Fault, Lie};
 pub use known::Asked;

@@ -16,6 +16,9 @@ use forever_core::version::Version;
 
 use super::{Op, Scenario};
 
+/// What the gauge of a node's requests is called.
+pub(crate) const REQUESTS: &str = "requests";
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -330,8 +333,14 @@ pub trait View {
     /// Shows every byte on a node's disk, with the place it was found at.
     fn each_stored(&mut self, node: usize, show: &mut dyn FnMut(&str, &[u8]));
 
-    /// How full a running node's queues are: `(name, used, limit)`. Empty if the tier cannot tell.
+    /// How full a running node's queues are, or were since this was asked last, if the tier cannot look at any time:
+    /// `(name, used, limit)`.
     fn gauges(&self, node: usize) -> Vec<(&'static str, u64, u64)>;
+
+    /// How many requests of callers a running node has under way.
+    fn requests(&self, node: usize) -> u64 {
+        self.gauges(node).into_iter().find(|(name, ..)| *name == REQUESTS).map_or(0, |(_, used, _)| used)
+    }
 
     /// Bytes of blobs that each owner has on a node's disk. Empty if the tier cannot tell.
     fn usage(&self, _node: usize) -> BTreeMap<OwnerId, u64> {

@@ -118,6 +118,10 @@ impl View for TurmoilTier {
         gauges.into_iter().map(|(name, (used, limit))| (name, used, limit)).collect()
     }
 
+    fn requests(&self, node: usize) -> u64 {
+        self.hosts[node].status.shown().requests
+    }
+
     fn left_over(&self, node: usize) -> Vec<(&'static str, u64)> {
         if !self.settling.has_rested() {
             return Vec::new();

@@ -23,7 +23,7 @@ use crate::draw::Draws;
 use crate::store::clear::Clear;
 use crate::store::judge::{is_of_interest, note_least};
 use crate::store::liar::{Fate, Liar};
-use crate::store::{Event, Fault};
+use crate::store::{Event, Fault, REQUESTS};
 use crate::trace::Tracer;
 
 /// A recorder that outlives the node it records.
@@ -40,6 +40,8 @@ pub(crate) struct Shown {
     pub(crate) links: BTreeMap<LinkId, usize>,
     /// The fullest that each of its queues was since oracles looked last.
     pub(crate) gauges: BTreeMap<&'static str, (u64, u64)>,
+    /// How many requests were under way when these were read last.
+    pub(crate) requests: u64,
     /// The least that it has had under way since nothing but heartbeats has happened, once it is calm.
     pub(crate) left_over: BTreeMap<&'static str, u64>,
 }
@@ -220,6 +222,9 @@ impl Observer for Watch {
             self.gauged_at = now;
             let mut shown = self.status.shown();
             for (name, used, limit) in node.gauges() {
+                if name == REQUESTS {
+                    shown.requests = used;
+                }
                 let (most, of) = shown.gauges.entry(name).or_insert((used, limit));
                 // A limit may change with what it is for, so the fullest is not the one of the largest number.
                 if u128::from(used) * u128::from(*of) > u128::from(*most) * u128::from(limit) {

@@ -139,8 +139,7 @@ impl Bounds {
             operation.op.node == node && ended_at.is_none_or(|ended_at| now.saturating_sub(ended_at) < AFTERWARDS)
         });
         let recent = recent.count() as u64;
-        let requests =
-            view.gauges(node).into_iter().find(|(name, ..)| *name == "requests").map_or(0, |(_, used, _)| used);
+        let requests = view.requests(node);
         if requests > recent {
             return Err(format!("{requests} requests of node {node} go on, and at most {recent} callers wait for one"));
         }
