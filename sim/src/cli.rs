@@ -199,9 +199,9 @@ struct TimelineArgs {
 
 #[derive(Args, Debug)]
 struct MutantsArgs {
-    /// Only this bug
+    /// Only this bug; may be given several times
     #[arg(long, value_name = "NAME")]
-    only: Option<String>,
+    only: Vec<String>,
     /// Writes the scoreboard as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::ids::{NameId, NodeId, OwnerId};
@@ -17,6 +18,9 @@ use crate::record::{Record, RecordBody};
 /// How many behind the usual holders are asked for a name at first: they may stand in for some.
 const SPARES: usize = 2;
 
+/// How many buckets' places are kept: 4 KiB each.
+const PLACES_MAX: usize = 512;
+
 /// The rank lists asked for since the membership changed last: at most one for each of the 65,536 groups.
 #[derive(Debug, Default)]
 pub(crate) struct Cluster {
@@ -24,6 +28,8 @@ pub(crate) struct Cluster {
     candidates: Vec<Candidate>,
     /// Places in that list, best first: two bytes for each node, since there may be many lists.
     ranks: BTreeMap<Group, Box<[u16]>>,
+    /// Of buckets and nodes that comparisons ask about again and again: the place of the node in each group's list.
+    places: BTreeMap<(u8, NodeId), Arc<[Option<usize>]>>,
     /// What was known before the membership changed, until somebody has compared.
     before: Option<Former>,
 }
@@ -98,6 +104,7 @@ fn candidates(cx: &Context) -> Vec<Candidate> {
 pub(crate) fn on_membership(cx: &mut Context) {
     let candidates = core::mem::take(&mut cx.cluster.candidates);
     let ranks = core::mem::take(&mut cx.cluster.ranks);
+    cx.cluster.places.clear();
     cx.cluster.before.get_or_insert(Former { candidates, ranks });
 }
 
@@ -132,7 +139,21 @@ pub(crate) fn place_of(cx: &mut Context, node: NodeId, group: Group) -> Option<u
 }
 
 /// The same for each group of a bucket (see [`bucket_of`](crate::reconcile::bucket_of)), in their order.
-pub(crate) fn places_in(cx: &mut Context, bucket: u8, node: NodeId) -> Vec<Option<usize>> {
+pub(crate) fn places_in(cx: &mut Context, bucket: u8, node: NodeId) -> Arc<[Option<usize>]> {
+    if let Some(places) = cx.cluster.places.get(&(bucket, node)) {
+        return Arc::clone(places);
+    }
+    let places: Arc<[Option<usize>]> = find_places(cx, bucket, node).into();
+    if cx.cluster.places.len() >= PLACES_MAX {
+        cx.cluster.places.clear();
+    }
+    if !planted!(cx.simulation, RankByReachable) {
+        cx.cluster.places.insert((bucket, node), Arc::clone(&places));
+    }
+    places
+}
+
+fn find_places(cx: &mut Context, bucket: u8, node: NodeId) -> Vec<Option<usize>> {
     let group = |place| Group(u16::from_be_bytes([bucket, place]));
     let all = group(0)..=group(u8::MAX);
     let count = usize::from(u8::MAX) + 1;

@@ -75,7 +75,7 @@ fn level_at(cx: &Context, place: Option<usize>) -> u16 {
 /// [`level_of`] for each group of a bucket.
 fn levels_in(cx: &mut Context, bucket: u8, node: NodeId) -> impl Iterator<Item = u16> {
     let places = cluster::places_in(cx, bucket, node);
-    places.into_iter().map(|place| level_at(cx, place))
+    (0..places.len()).map(move |group| level_at(cx, places[group]))
 }
 
 /// From how many replicas on two nodes both hold a group.

@@ -22,7 +22,7 @@ use crate::cli::{CliError, MutantsArgs, Verdict, case, cores, eprint, print, pro
 const TIME_MAX: Duration = Duration::from_secs(30 * 60);
 
 pub(crate) fn hunt(args: &MutantsArgs) -> Result<Verdict, CliError> {
-    let bugs = chosen(args.only.as_deref())?;
+    let bugs = chosen(&args.only)?;
     // Both tiers are given what is set; what one of them cannot have is said before anything runs.
     let stores = Stores { world: store(Tier::World, &args.set)?, turmoil: store(Tier::Turmoil, &args.set)? };
     let json = Output::open(args.json.as_deref())?;
@@ -76,12 +76,17 @@ fn drawn(stores: &Stores, seed: u64, tier: Tier) -> Scenario {
     draw_caught(stores.of(tier), seed).expect("drawing a scenario of a shape that was checked does not panic")
 }
 
-fn chosen(only: Option<&str>) -> Result<Vec<PlantedBug>, CliError> {
-    let Some(name) = only else { return Ok(PlantedBug::ALL.to_vec()) };
-    name.parse().map(|bug| vec![bug]).map_err(|_| {
-        let names: Vec<&str> = PlantedBug::ALL.iter().map(|bug| bug.name()).collect();
-        CliError::NoSuchMutant { name: name.into(), names: names.join(", ") }
-    })
+fn chosen(only: &[String]) -> Result<Vec<PlantedBug>, CliError> {
+    if only.is_empty() {
+        return Ok(PlantedBug::ALL.to_vec());
+    }
+    let named = |name: &String| {
+        name.parse().map_err(|_| {
+            let names: Vec<&str> = PlantedBug::ALL.iter().map(|bug| bug.name()).collect();
+            CliError::NoSuchMutant { name: name.clone(), names: names.join(", ") }
+        })
+    };
+    only.iter().map(named).collect()
 }
 
 /// Hunts for all bugs, as many at once as there are cores. What a hunt finds does not depend on the others.
