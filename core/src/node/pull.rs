@@ -9,31 +9,34 @@
 //! the owner that does not hold the file: the record is marked, so that nobody takes it for whole, and its pages need no chunks
 //! here. A record that is here already stays as it is. One that was marked and is pulled whole loses its mark.
 
+mod chunks;
+mod pages;
+
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::disk::{DiskError, DiskOp, Write};
+use crate::disk::{DiskError, DiskOp};
 use crate::frame::Refusal;
-use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, ObjectId, ObjectKey, PageId, RecordId, RequestId};
-use crate::manifest::{Children, ChunkRef, PAGE_LEN_MAX, PageContext, PageRef};
+use crate::ids::{BlobKey, ChunkId, LinkId, NodeId, PageId, RecordId, RequestId};
+use crate::manifest::{ChunkRef, PageRef};
 use crate::node::cluster::Part;
-use crate::node::collect::ChunkLease;
 use crate::node::context::Context;
 use crate::node::gauges::Gauge;
 use crate::node::judge::{self, Judging, Verdict};
-use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
-use crate::node::page_store::{self, NewPage, RecordPages};
+use crate::node::page_loader::{self, PageClient};
 use crate::node::pending::{Completion, Pending};
-use crate::node::records::{self, With};
-use crate::node::signal::{FetchClient, FetchResult, Signal};
+use crate::node::signal::{FetchClient, Signal};
 use crate::node::upload::BLOB_LEN_MIN;
-use crate::node::{answers, asks, fetch, keep, repair, schema, space};
-use crate::record::{RecordBody, SignedRecord};
+use crate::node::{answers, fetch, schema, space};
+use crate::record::SignedRecord;
 use crate::seal::BLOB_LEN_MAX;
 use crate::{buggify, planted, sometimes};
+
+pub(crate) use chunks::{on_fetched, pump_repairs};
+pub(crate) use pages::on_page;
 
 /// Pulls under way at once; further ones wait.
 const ACTIVE_MAX: usize = 8;
@@ -304,7 +307,7 @@ fn on_judged(cx: &mut Context, id: PullId, verdict: Verdict) {
         let keys = alloc::vec![schema::record_key(&pull.record), mark];
         return cx.disk(DiskOp::Lookup { keys }, Pending::Pull(id, PullStep::Own));
     }
-    bring(cx, id);
+    pages::bring(cx, id);
 }
 
 /// What is here of an own record is known.
@@ -315,107 +318,7 @@ fn on_own(cx: &mut Context, id: PullId, values: &[Option<Bytes>]) {
     if is_here && pull.part == Part::Light {
         return finish(cx, id, PullOutcome::Stored { fetched_bytes: 0 });
     }
-    bring(cx, id);
-}
-
-fn bring(cx: &mut Context, id: PullId) {
-    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
-    match pull.record.record.body {
-        RecordBody::Tombstone | RecordBody::Checkpoint(_) => commit_record(cx, id, None),
-        RecordBody::File { root_len, .. } if root_len as usize > PAGE_LEN_MAX => refuse(cx, id, Refusal::Invalid),
-        RecordBody::File { root, root_len } => load_page(cx, id, PageRef { id: root, len: root_len }),
-    }
-}
-
-fn load_page(cx: &mut Context, id: PullId, page: PageRef) {
-    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
-    let order = PageOrder {
-        client: PageClient::Pull(id),
-        owner: pull.record.record.owner,
-        page,
-        opening: Opening::No,
-        holders: pull.holders.clone(),
-    };
-    page_loader::load(cx, order);
-}
-
-/// A page is loaded or cannot be.
-pub(crate) fn on_page(cx: &mut Context, id: PullId, result: Result<LoadedPage, PageFailure>) {
-    let page = match result {
-        Ok(page) => page,
-        Err(PageFailure::Nowhere) => return refuse(cx, id, Refusal::Unavailable),
-        Err(PageFailure::Damaged) => return refuse(cx, id, Refusal::Invalid),
-    };
-    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
-    match page.public.children {
-        Children::Pages(pages) if pull.root.is_none() => {
-            pull.root = Some(Root { id: page.id, data: page.data, stored: false, pages, next: 0 });
-            next_page(cx, id);
-        }
-        Children::Pages(_) => refuse(cx, id, Refusal::Invalid),
-        Children::Chunks(mut chunks) => {
-            if planted!(cx.simulation, ManifestOffByOne) && chunks.len() > 1 {
-                chunks.pop();
-            }
-            let chunks = chunks.into_iter().map(|chunk| (chunk.id, chunk.len)).collect();
-            let page = Page {
-                id: page.id,
-                data: page.data,
-                chunks,
-                queue: VecDeque::new(),
-                active: BTreeSet::new(),
-                active_bytes: 0,
-                attempts: 0,
-            };
-            let is_light = pull.part == Part::Light;
-            pull.page = Some(page);
-            if is_light { commit_light_page(cx, id) } else { look_for_chunks(cx, id) }
-        }
-    }
-}
-
-/// Goes on with the next page of the root, or ends with the root and the record.
-fn next_page(cx: &mut Context, id: PullId) {
-    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
-    pull.page = None;
-    let Some(root) = &mut pull.root else {
-        let RecordBody::File { root, .. } = pull.record.record.body else { return };
-        return commit_record(cx, id, Some(root));
-    };
-    if let Some(page) = root.pages.get(root.next).copied() {
-        root.next += 1;
-        return load_page(cx, id, page);
-    }
-    let (root_id, stored) = (root.id, root.stored);
-    if stored {
-        return commit_record(cx, id, Some(root_id));
-    }
-    let (data, pages): (_, Vec<PageId>) = (root.data.clone(), root.pages.iter().map(|page| page.id).collect());
-    root.stored = true;
-    let page = NewPage { place: PageContext::of(&pull.record.record), id: root_id, data };
-    page_store::commit_root(cx, page, &pages, Pending::Pull(id, PullStep::CommitPage));
-}
-
-/// Stores a page whose chunks are not brought here, and not needed.
-fn commit_light_page(cx: &mut Context, id: PullId) {
-    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
-    let Some(page) = &pull.page else { return };
-    let page = NewPage { place: PageContext::of(&pull.record.record), id: page.id, data: page.data.clone() };
-    page_store::commit_page(cx, page, &[], ChunkLease::PEERS, Pending::Pull(id, PullStep::CommitPage));
-}
-
-fn look_for_chunks(cx: &mut Context, id: PullId) {
-    let Some(Pull { record, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else {
-        // It was the root: a page that was stored a moment ago is gone.
-        return refuse(cx, id, Refusal::Disk);
-    };
-    page.attempts += 1;
-    let owner = record.record.owner;
-    let blobs = page.chunks.keys().map(|chunk| BlobKey { owner, chunk: *chunk }).collect();
-    if page.attempts > ATTEMPTS_MAX {
-        return refuse(cx, id, Refusal::Disk);
-    }
-    cx.disk(DiskOp::HasBlobs { blobs }, Pending::Pull(id, PullStep::Has));
+    pages::bring(cx, id);
 }
 
 /// An operation is complete.
@@ -430,207 +333,27 @@ pub(crate) fn on_completion(cx: &mut Context, id: PullId, step: PullStep, comple
             Err(error) => refuse_disk(cx, id, &error),
         },
         PullStep::Has => match completion.has() {
-            Ok(has) => on_presence(cx, id, &has),
+            Ok(has) => chunks::on_presence(cx, id, &has),
             Err(error) => refuse_disk(cx, id, &error),
         },
         PullStep::Write(blob, len, from) => {
             let written = completion.written();
             space::arrived(cx, blob.owner, len.into(), &written);
-            on_written(cx, id, blob.chunk, from, written);
+            chunks::on_written(cx, id, blob.chunk, from, written);
         }
         PullStep::CommitPage => match completion.committed() {
-            Ok(true) => next_page(cx, id),
+            Ok(true) => pages::next(cx, id),
             Ok(false) => {
                 // A chunk was dropped or found damaged since it was looked for.
                 sometimes!(cx.simulation, "pull.chunk-vanished");
-                look_for_chunks(cx, id);
+                chunks::look_for(cx, id);
             }
             Err(error) => refuse_disk(cx, id, &error),
         },
         PullStep::CommitRecord => match completion.committed() {
-            Ok(true) => on_record_stored(cx, id),
+            Ok(true) => pages::on_record_stored(cx, id),
             Ok(false) => refuse(cx, id, Refusal::Disk),
             Err(error) => refuse_disk(cx, id, &error),
         },
     }
-}
-
-fn on_presence(cx: &mut Context, id: PullId, has: &[bool]) {
-    let Some(Pull { client, record, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
-    let client = *client;
-    let absent = page.chunks.iter().zip(has).filter(|(_, present)| !**present);
-    page.queue = absent.map(|((id, len), _)| ChunkRef { id: *id, len: *len }).collect();
-    if !page.queue.is_empty() && page.queue.len() < page.chunks.len() {
-        sometimes!(cx.simulation, "pull.resumed");
-    }
-    if page.queue.is_empty() {
-        // What is here already is never refused.
-        return pump(cx, id);
-    }
-    if matches!(client, PullClient::Promise { fetch: false, .. }) {
-        return refuse(cx, id, Refusal::Unavailable);
-    }
-    let bytes = page.queue.iter().map(|chunk| u64::from(chunk.len)).sum();
-    let owner = record.record.owner;
-    match space::admit(cx, owner, bytes) {
-        Ok(()) => {
-            if let Some(pull) = cx.pulls.pulls.get_mut(&id) {
-                pull.held += bytes;
-            }
-            pump(cx, id);
-        }
-        Err(reason) => refuse(cx, id, reason),
-    }
-}
-
-/// Goes on with all repairs: their rate allows more.
-pub(crate) fn pump_repairs(cx: &mut Context) {
-    let repairs = cx.pulls.pulls.iter().filter(|(_, pull)| pull.client.is_repair() && pull.page.is_some());
-    let ids: Vec<PullId> = repairs.map(|(id, _)| *id).collect();
-    for id in ids {
-        let waits = |pull: &Pull| pull.page.as_ref().is_some_and(|page| !page.queue.is_empty());
-        if cx.pulls.pulls.get(&id).is_some_and(waits) {
-            pump(cx, id);
-        }
-    }
-}
-
-/// Fetches as many chunks as may be under way; commits the page when all are here.
-fn pump(cx: &mut Context, id: PullId) {
-    let pulls = cx.pulls.pulls.len() - cx.pulls.waiting.len();
-    let window = ACTIVE_BYTES_MAX / u64::try_from(pulls.max(1)).unwrap_or(u64::MAX);
-    loop {
-        let Some(Pull { client, page: Some(page), .. }) = cx.pulls.pulls.get(&id) else { return };
-        let is_repair = client.is_repair();
-        let Some(chunk) = page.queue.front().copied() else { break };
-        let active = page.active_bytes;
-        let one_by_one = buggify!(cx.simulation, "pull.one-chunk-at-a-time");
-        if active > 0 && (one_by_one || active + u64::from(chunk.len) > window) {
-            return;
-        }
-        if is_repair && !repair::take(cx, chunk.len) {
-            return;
-        }
-        let Some(Pull { record, holders, liars, page: Some(page), .. }) = cx.pulls.pulls.get_mut(&id) else { return };
-        page.queue.pop_front();
-        if page.active.insert(chunk.id) {
-            page.active_bytes += u64::from(chunk.len);
-        }
-        let order = fetch::Order {
-            client: FetchClient::PullChunk(id, chunk.id),
-            object: ObjectKey { owner: record.record.owner, id: ObjectId::Chunk(chunk.id) },
-            len: chunk.len,
-            lane: id.0,
-            holders: holders.clone(),
-            wide: true,
-            liars: liars.clone(),
-        };
-        fetch::start(cx, order);
-    }
-    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
-    let Some(page) = pull.page.as_ref().filter(|page| page.active.is_empty()) else { return };
-    let chunks: Vec<ChunkId> = page.chunks.keys().copied().collect();
-    let new = NewPage { place: PageContext::of(&pull.record.record), id: page.id, data: page.data.clone() };
-    page_store::commit_page(cx, new, &chunks, ChunkLease::PEERS, Pending::Pull(id, PullStep::CommitPage));
-}
-
-/// A chunk came, or will not come.
-pub(crate) fn on_fetched(cx: &mut Context, id: PullId, chunk: ChunkId, result: FetchResult) {
-    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
-    match result {
-        FetchResult::Got { from, data } => {
-            let blob = BlobKey { owner: pull.record.record.owner, chunk };
-            // From here on the room that it needs is the write's.
-            let len = pull.page.as_ref().and_then(|page| page.chunks.get(&chunk)).copied().unwrap_or_default();
-            pull.held = pull.held.saturating_sub(len.into());
-            let known = planted!(cx.simulation, TrustFetchedBlob);
-            let entry = Some(ChunkLease::PEERS.entry(cx, blob.owner, chunk));
-            cx.disk(
-                DiskOp::WriteBlob { blob, data, known, entry },
-                Pending::Pull(id, PullStep::Write(blob, len, from)),
-            );
-        }
-        FetchResult::Nowhere => refuse(cx, id, Refusal::Unavailable),
-    }
-}
-
-fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: NodeId, written: Result<bool, DiskError>) {
-    let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
-    let Some(page) = &mut pull.page else { return };
-    let len = page.chunks.get(&chunk).copied().unwrap_or_default();
-    if page.active.remove(&chunk) {
-        page.active_bytes -= u64::from(len);
-    }
-    match written {
-        Ok(_) => {
-            pull.fetched_bytes += u64::from(len);
-            if let PullClient::Request(request) = pull.client {
-                cx.expect_progress(request);
-            }
-        }
-        Err(DiskError::Mismatch) => {
-            // The peer lied: ask the others.
-            sometimes!(cx.simulation, "pull.wrong-bytes-refused");
-            pull.liars.insert(from);
-            page.queue.push_back(ChunkRef { id: chunk, len });
-            pull.held += u64::from(len);
-            let owner = pull.record.record.owner;
-            space::hold(cx, owner, len.into());
-            asks::on_lie(cx, from);
-        }
-        Err(
-            error @ (DiskError::Full
-            | DiskError::Io(_)
-            | DiskError::Degraded(_)
-            | DiskError::NotFound
-            | DiskError::Corrupt),
-        ) => {
-            return refuse_disk(cx, id, &error);
-        }
-    }
-    pump(cx, id);
-}
-
-fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
-    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
-    let record = pull.record.clone();
-    let owner = record.record.owner;
-    let below = pull.root.iter().flat_map(|root| root.pages.iter().map(|page| page.id)).collect();
-    let pages = RecordPages { root, below };
-    let mut writes: Vec<Write> = pages.taken_over(owner).collect();
-    if owner == cx.owner {
-        cx.clock.observe(&record.record.version);
-        writes.push(Write::Put { key: Bytes::from_static(schema::CLOCK), value: schema::encode(&cx.clock) });
-    }
-    let mut require_keys = pages.required(owner);
-    let mark = schema::evicted_key(owner, record.id);
-    // An evict that begins now sets the mark again, after this.
-    let is_evicting = cx.evicting.contains(&record.id);
-    match (pull.part, pull.is_marked && !is_evicting) {
-        (Part::Light, _) if planted!(cx.simulation, LightUnmarked) => {}
-        (Part::Light, _) if root.is_some() => {
-            writes.push(Write::Put { key: mark, value: Bytes::from_static(schema::LIGHT) })
-        }
-        (Part::Whole, true) => {
-            sometimes!(cx.simulation, "pull.light-made-whole");
-            writes.push(Write::Delete { key: mark });
-        }
-        (Part::Light, _) | (Part::Whole, false) => {}
-    }
-    if pull.client == PullClient::Mend {
-        // A record that was dropped meanwhile stays dropped.
-        require_keys.push(schema::record_key(&record));
-    }
-    let with = With { require_keys, writes, ..With::default() };
-    records::add(cx, record, with, Pending::Pull(id, PullStep::CommitRecord));
-}
-
-fn on_record_stored(cx: &mut Context, id: PullId) {
-    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
-    let fetched_bytes = pull.fetched_bytes;
-    if pull.part == Part::Whole && pull.is_marked {
-        let record = pull.record.clone();
-        keep::release_promises(cx, &record);
-    }
-    finish(cx, id, PullOutcome::Stored { fetched_bytes });
 }

@@ -58,9 +58,9 @@ bugs! {
         "A get that meets a damaged blob trusts that the index has it, and asks nobody else for it.";
     RangeOffByOne "range-off-by-one" in "core/node/get.rs" needs [],
         "The last byte of a range is taken for its end.";
-    TrustFetchedBlob "trust-fetched-blob" in "core/node/pull.rs" needs ["liar", "network"],
+    TrustFetchedBlob "trust-fetched-blob" in "core/node/pull/chunks.rs" needs ["liar", "network"],
         "A blob that a pull fetched is stored without a look at its hash; it shows when a replica that missed the upload pulls from a liar.";
-    ManifestOffByOne "manifest-off-by-one" in "core/node/pull.rs" needs ["network"],
+    ManifestOffByOne "manifest-off-by-one" in "core/node/pull/pages.rs" needs ["network"],
         "A pull goes through a page of the manifest up to the last entry but one; it shows when a replica missed the upload.";
     CountRefusedReplica "count-refused-replica" in "core/node/publish.rs" needs ["disk"],
         "A replica that refused a record is counted as one that stored it.";
@@ -132,7 +132,7 @@ bugs! {
         "A restore takes a checkpoint to be covered by as many names as it counts, whichever versions these are of.";
     RestoreForgetsFailed "restore-forgets-failed" in "core/node/restore.rs" needs ["process", "disk"],
         "A restore forgets what no peer could give it.";
-    LightUnmarked "light-unmarked" in "core/node/pull.rs" needs [],
+    LightUnmarked "light-unmarked" in "core/node/pull/pages.rs" needs [],
         "A device that takes a record without its chunks does not mark it, and passes for one that holds the file.";
     LightIsReplica "light-is-replica" in "core/node/publish.rs" needs [],
         "A device of the owner that has but the record and the pages is counted as a node that holds the file.";
