@@ -25,7 +25,8 @@ pub(crate) struct Fill {
     /// Who has told all in this life of the node.
     told: BTreeSet<NodeId>,
     running: Option<RequestId>,
-    /// Whether members have come or gone since all light records were last made whole that are this node's to hold.
+    /// Whether members have come or gone, or there was no room for one, since all light records were last made whole that are this
+    /// node's to hold.
     is_placement_new: bool,
     /// Whether the one that runs has made them whole.
     has_completed: bool,
@@ -89,6 +90,20 @@ pub(crate) fn on_membership(cx: &mut Context) {
     set(cx, pause);
 }
 
+/// A record that is this node's to hold is here light, since there was no room for all of it.
+pub(crate) fn on_light(cx: &mut Context) {
+    cx.fill.is_placement_new = true;
+    cx.fill.left = cx.fill.left.max(1);
+    again(cx);
+}
+
+/// Tries it again, ever more rarely.
+fn again(cx: &mut Context) {
+    let factor = 1 << cx.fill.tries.min(DOUBLINGS_MAX);
+    let pause = cx.config.checkpoints.wait_max.saturating_mul(factor);
+    set(cx, pause);
+}
+
 /// How many light records may still be this node's to hold, if that is not known to be none. It is looked at without delay.
 pub(crate) fn hasten_placement(cx: &mut Context) -> Option<u64> {
     if cx.fill.is_placement_new && cx.fill.tries == 0 {
@@ -149,13 +164,14 @@ pub(crate) fn on_end(cx: &mut Context, request: RequestId) {
     }
     cx.fill.running = None;
     cx.fill.is_placement_new |= !cx.fill.has_completed;
-    if cx.fill.has_filled && cx.fill.has_completed && !checkpoints::is_any_open(cx) {
-        cx.fill.tries = 0;
-    } else {
-        let factor = 1 << cx.fill.tries.min(DOUBLINGS_MAX);
+    if !cx.fill.has_filled || !cx.fill.has_completed || checkpoints::is_any_open(cx) {
+        again(cx);
         cx.fill.tries += 1;
-        let pause = cx.config.checkpoints.wait_max.saturating_mul(factor);
-        set(cx, pause);
+        return checkpoints::on_standing(cx);
+    }
+    cx.fill.tries = 0;
+    if cx.fill.is_placement_new {
+        again(cx);
     }
     checkpoints::on_standing(cx);
 }

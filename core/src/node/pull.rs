@@ -7,7 +7,8 @@
 //!
 //! A record that its name would not keep is not pulled at all. A light pull brings the record and its pages alone, for a device of
 //! the owner that does not hold the file: the record is marked, so that nobody takes it for whole, and its pages need no chunks
-//! here. A record that is here already stays as it is. One that was marked and is pulled whole loses its mark.
+//! here. A record that is here already stays as it is. One that was marked and is pulled whole loses its mark. Where there is no room
+//! for all of an owner's record, its device takes it light, to know of it, and makes it whole when there is (`fill`).
 
 mod chunks;
 mod pages;
@@ -120,7 +121,8 @@ struct Pull {
     part: Part,
     client: PullClient,
     holders: BTreeSet<NodeId>,
-    /// Whether the record is marked as one whose chunks may be absent.
+    /// Of an own record: whether it is here, and marked as one whose chunks may be absent.
+    is_here: bool,
     is_marked: bool,
     /// Peers that gave wrong bytes.
     liars: BTreeSet<NodeId>,
@@ -202,6 +204,7 @@ pub(crate) fn start(cx: &mut Context, record: SignedRecord, part: Part, client: 
         part,
         client,
         holders,
+        is_here: false,
         is_marked: false,
         liars: BTreeSet::new(),
         root: None,
@@ -277,8 +280,20 @@ fn refuse_disk(cx: &mut Context, id: PullId, error: &DiskError) {
     answers::note_disk_error(cx, error);
     if *error == DiskError::Full {
         space::measure(cx);
+        return refuse_for_room(cx, id, Refusal::Full);
     }
-    refuse(cx, id, if *error == DiskError::Full { Refusal::Full } else { Refusal::Disk });
+    refuse(cx, id, Refusal::Disk);
+}
+
+/// There is no room for all of it: a device of its owner takes it light.
+fn refuse_for_room(cx: &mut Context, id: PullId, reason: Refusal) {
+    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    let is_news = pull.record.record.owner == cx.owner && pull.part == Part::Whole && !pull.is_here;
+    let light = is_news.then(|| (pull.record.clone(), pull.holders.clone()));
+    refuse(cx, id, reason);
+    if let Some((record, holders)) = light {
+        start(cx, record, Part::Light, PullClient::Nobody, holders);
+    }
 }
 
 fn begin(cx: &mut Context, id: PullId) {
@@ -313,9 +328,9 @@ fn on_judged(cx: &mut Context, id: PullId, verdict: Verdict) {
 /// What is here of an own record is known.
 fn on_own(cx: &mut Context, id: PullId, values: &[Option<Bytes>]) {
     let Some(pull) = cx.pulls.pulls.get_mut(&id) else { return };
-    let is_here = values.first().is_some_and(Option::is_some);
+    pull.is_here = values.first().is_some_and(Option::is_some);
     pull.is_marked = values.get(1).is_some_and(Option::is_some) && !cx.evicting.contains(&pull.record.id);
-    if is_here && pull.part == Part::Light {
+    if pull.is_here && pull.part == Part::Light {
         return finish(cx, id, PullOutcome::Stored { fetched_bytes: 0 });
     }
     pages::bring(cx, id);

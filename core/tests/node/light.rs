@@ -139,6 +139,34 @@ fn a_file_that_the_other_device_is_to_hold_is_whole_there() {
 }
 
 #[test]
+fn a_device_without_room_knows_what_it_is_to_hold_and_holds_it_once_there_is_room() {
+    let mut world = World::new(0);
+    for host in 0..3 {
+        world.add(OwnerSecret::new([u8::try_from(host).unwrap() + 1; 32]), config(host, 2));
+    }
+    for host in [ONE, TWO] {
+        let store_max_bytes = if host == TWO { 8_000 } else { 0 };
+        world.add(OwnerSecret::new([9; 32]), Config { store_max_bytes, ..config(host, 2) });
+    }
+    world.disk(TWO).max_bytes = Some(8_000);
+    world.settle();
+    let [first, second] = names(&world, true).take(2).collect::<Vec<_>>().try_into().unwrap();
+    world.put(ONE, &first, &content(5_500, 1)).unwrap();
+    world.put(ONE, &second, &content(5_500, 2)).unwrap();
+    world.run_for(SECOND * 5);
+    assert_eq!(files_of(&mut world, TWO).len(), 2);
+    assert_eq!(marks(&mut world, TWO), 1);
+    assert!(!stat(&mut world, ONE, &second).holders.unwrap().contains(&world.id(TWO)), "it has but the record");
+    assert_eq!(world.get(TWO, &second).unwrap(), content(5_500, 2));
+
+    let evicted = world.ask(TWO, Command::Evict { name: name(&first) });
+    assert!(matches!(evicted, What::Evicted { .. }), "{evicted:?}");
+    world.run_for(SECOND * 1_000);
+    assert!(stat(&mut world, ONE, &second).holders.unwrap().contains(&world.id(TWO)));
+    assert_eq!((blobs(&mut world, TWO).len(), marks(&mut world, TWO)), (6, 1), "now the first is marked");
+}
+
+#[test]
 fn concurrent_writes_of_one_name_leave_one_winner_and_both_versions_on_both_devices() {
     let mut world = world();
     let file = names(&world, false).next().unwrap();

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{ACTIVE_BYTES_MAX, ATTEMPTS_MAX, Pull, PullClient, PullId, PullStep, refuse, refuse_disk};
+use super::{ACTIVE_BYTES_MAX, ATTEMPTS_MAX, Pull, PullClient, PullId, PullStep, refuse, refuse_disk, refuse_for_room};
 use crate::disk::{DiskError, DiskOp};
 use crate::frame::Refusal;
 use crate::ids::{BlobKey, ChunkId, NodeId, ObjectId, ObjectKey};
@@ -53,7 +53,7 @@ pub(super) fn on_presence(cx: &mut Context, id: PullId, has: &[bool]) {
             }
             pump(cx, id);
         }
-        Err(reason) => refuse(cx, id, reason),
+        Err(reason) => refuse_for_room(cx, id, reason),
     }
 }
 

@@ -10,14 +10,14 @@ use crate::disk::Write;
 use crate::frame::Refusal;
 use crate::ids::PageId;
 use crate::manifest::{Children, PAGE_LEN_MAX, PageContext, PageRef};
-use crate::node::cluster::Part;
+use crate::node::cluster::{self, Part};
 use crate::node::collect::ChunkLease;
 use crate::node::context::Context;
 use crate::node::page_loader::{self, LoadedPage, Opening, PageClient, PageFailure, PageOrder};
 use crate::node::page_store::{self, NewPage, RecordPages};
 use crate::node::pending::Pending;
 use crate::node::records::{self, With};
-use crate::node::{keep, schema};
+use crate::node::{fill, keep, schema};
 use crate::record::RecordBody;
 use crate::{planted, sometimes};
 
@@ -147,6 +147,14 @@ pub(super) fn on_record_stored(cx: &mut Context, id: PullId) {
     if pull.part == Part::Whole && pull.is_marked {
         let record = pull.record.clone();
         keep::release_promises(cx, &record);
+    }
+    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
+    if pull.part == Part::Light && pull.client == PullClient::Nobody {
+        let record = pull.record.record;
+        if cluster::own_part(cx, &record) == Part::Whole {
+            sometimes!(cx.simulation, "pull.light-for-want-of-room");
+            fill::on_light(cx);
+        }
     }
     finish(cx, id, PullOutcome::Stored { fetched_bytes });
 }

@@ -130,7 +130,8 @@ impl Convergence {
                 let (owner, name) = (keys.owner_id(), keys.name_id(&names::of(*file)));
                 for (node, contents) in &disks {
                     let demanded = !self.history.is_beyond_repair(view, acked.op, *node)
-                        && !history::may_lack_room(view, *node, owner)
+                        // There is always room for the record, and a device of the owner takes it without the rest.
+                        && (view.keys(*node).owner_id() == owner || !history::may_lack_room(view, *node, owner))
                         && (*node == writer
                             || disks.get(&writer).is_some_and(|of| self.history.is_to_have(view, acked.op, of, *node)));
                     if !demanded || contents.holding(owner, name, version) != Holding::Absent {

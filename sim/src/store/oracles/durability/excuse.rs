@@ -30,8 +30,7 @@ impl Durability {
         let here = disks.get(&reader).and_then(|contents| winner(contents, address));
         let wanted = here.or_else(|| disks.values().filter_map(|contents| winner(contents, address)).max());
         if here.is_some_and(|here| here < newest) {
-            // A device that is a holder too, and has no room for the chunks, does not learn of the version yet.
-            if self.history.is_beyond_repair(view, op, reader) || history::may_lack_room(view, reader, address.0) {
+            if self.history.is_beyond_repair(view, op, reader) {
                 self.findings.borrow_mut().tally.unrepaired += 1;
                 return Ok(());
             }
