@@ -10,6 +10,7 @@ use crate::member::{MemberInfo, MemberStatus};
 use crate::node::context::Context;
 use crate::node::dials;
 use crate::node::service::Served;
+use crate::node::summary::Place;
 use crate::node::swim::Liveness;
 use crate::placement::{self, Candidate, Group, Replicas};
 use crate::planted;
@@ -176,6 +177,13 @@ fn find_places(cx: &mut Context, bucket: u8, node: NodeId) -> Vec<Option<usize>>
 /// The first so many in the rank list of a group, best first; this node may be among them.
 pub(crate) fn first(cx: &mut Context, group: Group, count: usize) -> Vec<NodeId> {
     ranked(cx, group).nodes().take(count).collect()
+}
+
+/// Whether so many of those that are to hold what lies at a place are of a kind, or all if there are fewer.
+pub(crate) fn are_enough(cx: &mut Context, place: Place, needed: usize, is_of_kind: impl Fn(NodeId) -> bool) -> bool {
+    let ranked = ranked(cx, place.group);
+    let needed = needed.min(ranked.order.len());
+    ranked.nodes().take(place.replicas.limit()).filter(|node| is_of_kind(*node)).take(needed).count() == needed
 }
 
 /// The nodes that are to hold a name, best first; this node may be among them.

@@ -288,7 +288,9 @@ fn refuse_disk(cx: &mut Context, id: PullId, error: &DiskError) {
 /// There is no room for all of it: a device of its owner takes it light.
 fn refuse_for_room(cx: &mut Context, id: PullId, reason: Refusal) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
-    let is_news = pull.record.record.owner == cx.owner && pull.part == Part::Whole && !pull.is_here;
+    let is_own_file = pull.record.record.owner == cx.owner && pull.record.record.body.is_file();
+    // What is mended was here, and may have been dropped since.
+    let is_news = is_own_file && pull.part == Part::Whole && !pull.is_here && pull.client != PullClient::Mend;
     let light = is_news.then(|| (pull.record.clone(), pull.holders.clone()));
     refuse(cx, id, reason);
     if let Some((record, holders)) = light {

@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use crate::disk::{DiskError, DiskOp};
 use crate::event::{FileInfo, Incomplete, RequestError, RestoreReport, What};
-use crate::frame::{Frame, HeldRecord, Refusal};
+use crate::frame::{Frame, HeldRecord};
 use crate::ids::{NameId, NodeId, RecordId, RequestId};
 use crate::node::cluster::{Part, Reach};
 use crate::node::context::Context;
@@ -452,9 +452,8 @@ impl Task for Restore {
             // Newer records have come meanwhile, and nobody keeps it any more.
             PullOutcome::Obsolete(_) => {}
             // A light record that cannot be made whole now is tried again by the next fill.
-            // Where there is no room for it, nobody waits for that.
-            PullOutcome::Refused(why) if self.aim == Aim::Fill && matches!(self.stage, Stage::Completing) => {
-                self.is_any_left_light |= why != Refusal::Full;
+            PullOutcome::Refused(_) if self.aim == Aim::Fill && matches!(self.stage, Stage::Completing) => {
+                self.is_any_left_light = true;
             }
             PullOutcome::Refused(_) if planted!(cx.simulation, RestoreForgetsFailed) => {}
             PullOutcome::Refused(_) => self.fail(record.clone()),

@@ -5,8 +5,8 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::mark_later;
 use super::turn::mark;
+use super::{finish, mark_later};
 use crate::ids::NodeId;
 use crate::node::context::Context;
 use crate::node::{cluster, neighbours};
@@ -20,6 +20,10 @@ const HOLDERS: usize = 2;
 
 /// All live members are to be compared with before this node leaves.
 pub(crate) fn begin_to_hand_over(cx: &mut Context) {
+    if cx.sync.asking.is_some() {
+        // What it compares is what the peer was to have before.
+        finish(cx, false);
+    }
     cx.sync.settled.clear();
     cx.sync.lacking.clear();
 }
@@ -50,9 +54,8 @@ pub(crate) fn on_too_few(cx: &mut Context) -> u64 {
     let places: Vec<_> = summary.all().filter(|(_, sum)| !sum.is_empty()).collect();
     let mut short = 0;
     for (place, sum) in places {
-        let holders = cluster::first(cx, place.group, place.replicas.limit());
-        let have = holders.iter().filter(|node| reached.contains(node)).count();
-        short += if have < holders.len().min(HOLDERS) { sum.count() } else { 0 };
+        let is_enough = cluster::are_enough(cx, place, HOLDERS, |node| reached.contains(&node));
+        short += if is_enough { 0 } else { sum.count() };
     }
     if short > 0 {
         sometimes!(cx.simulation, "leave.waits-for-holders");
