@@ -29,6 +29,10 @@ impl Reasons {
         let is_in_plan = |is: &dyn Fn(&Fault) -> bool| scenario.plan.faults.iter().any(|fault| is(&fault.what));
         let of_disk = |fault: &Fault| matches!(fault.family(), "disk" | "liar") && fault.nodes().contains(&node);
         match error {
+            // The power may go while the disk is checked, by nobody whom that ends.
+            RequestError::Disk(_) if operation.op.what == OpKind::Fsck => {
+                is_in_plan(&|fault| of_disk(fault) || matches!(fault, Fault::PowerLoss { node: dark } if *dark == node))
+            }
             RequestError::Disk(_) => is_in_plan(&of_disk),
             RequestError::DiskFull => {
                 is_in_plan(&|fault| matches!(fault, Fault::Full { node: full, .. } if *full == node))
@@ -136,6 +140,18 @@ mod tests {
         fails(&mut run, RequestError::ClockBehind).unwrap_err();
         plan_fault(&mut run.view, Fault::Jump { node: 1, ahead_ms: 5 });
         fails(&mut run, RequestError::ClockBehind).unwrap();
+    }
+
+    #[test]
+    fn the_power_may_go_while_a_disk_is_checked() {
+        let mut run = Run::new(Reasons::default());
+        let no_power = || OpResult::Failed(OpError::Failed(RequestError::Disk("the power is gone".into())));
+        let check = run.start(0, OpKind::Fsck);
+        run.end(check, no_power()).unwrap_err();
+        plan_fault(&mut run.view, Fault::PowerLoss { node: 0 });
+        let (check, put) = (run.start(0, OpKind::Fsck), run.start(0, put_of(1)));
+        run.end(check, no_power()).unwrap();
+        run.end(put, no_power()).unwrap_err();
     }
 
     #[test]
