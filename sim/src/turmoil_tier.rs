@@ -25,6 +25,7 @@ mod host;
 mod make;
 mod net;
 mod panics;
+mod parting;
 mod settle;
 mod stranger;
 mod tier;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::oracles::{collection, members, placed};
-use super::{Content, Op, OpKind, Said, Scenario, Tier, View};
+use super::{Content, Op, OpKind, Said, Scenario, View};
 use crate::draw::{Draws, Site};
 
 const FAREWELL: Site = Site::new("judge.farewell");
@@ -173,7 +173,7 @@ fn redeemed(scenario: &Scenario, node: usize) -> impl Iterator<Item = OpKind> {
 fn farewell(scenario: &Scenario) -> Option<usize> {
     let mut draw = Draws::new(scenario.seed).at(FAREWELL, 0, 0);
     let is_wanted = draw.per_mille(FAREWELL_PER_MILLE);
-    let has_nodes_enough = scenario.tier == Tier::World && scenario.core.len() >= FAREWELL_MIN;
+    let has_nodes_enough = scenario.core.len() >= FAREWELL_MIN;
     (is_wanted && has_nodes_enough).then(|| *draw.pick(&scenario.core))
 }
 

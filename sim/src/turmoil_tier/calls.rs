@@ -37,6 +37,11 @@ impl TurmoilTier {
                 self.settling.ended(*op);
                 if let Some(what) = self.called.remove(op) {
                     self.known.note(self.scenario.nodes[what.node].owner, &what.what, result);
+                    match (result, what.what.member()) {
+                        (OpResult::Left, _) => self.part_with(what.node),
+                        (OpResult::Forgotten, Some(member)) => self.part_with(member),
+                        _ => {}
+                    }
                 }
                 self.trace.record(self.sim.elapsed(), "tier", "ended", format!("{op} {}", kind_of(result)).as_bytes());
             }

@@ -42,6 +42,8 @@ pub(super) enum Due {
     Clog { fault: usize, pair: (usize, usize), clogged: bool },
     /// Nobody answers for a node that is down any more.
     Silence { node: usize, start: u64 },
+    /// A node that has left has closed its links.
+    Exit { node: usize, start: u64 },
 }
 
 /// A cluster of real nodes on a turmoil network.
@@ -58,6 +60,8 @@ pub struct TurmoilTier {
     agenda_next: usize,
     /// Why a node does not run, by node: the faults that hold it down.
     pub(super) held_down: Vec<BTreeSet<usize>>,
+    /// Nodes that have left the cluster or were written off.
+    pub(super) gone: BTreeSet<usize>,
     /// Nodes that do not run and whose packets go nowhere.
     silent: BTreeSet<usize>,
     /// Nodes whose power goes at their next accesses of the disk, and by when it has gone in any case.
@@ -126,6 +130,7 @@ impl TurmoilTier {
             agenda: BTreeMap::new(),
             agenda_next: 0,
             held_down: vec![BTreeSet::new(); nodes],
+            gone: BTreeSet::new(),
             silent: BTreeSet::new(),
             failing: BTreeMap::new(),
             settling: Settling::default(),
@@ -195,6 +200,7 @@ impl TurmoilTier {
                     self.wire.clog(fault, pair, clogged);
                 }
             }
+            Due::Exit { node, start } => self.exit(node, start),
             Due::Silence { node, start } => {
                 if !self.hosts[node].is_wanted.get() && self.hosts[node].starts.get() == start {
                     self.silent.insert(node);
@@ -206,7 +212,9 @@ impl TurmoilTier {
 
     /// Sets turmoil's network as the faults at work want it.
     pub(super) fn update_ways(&mut self) {
-        let core = self.settling.is_healed().then(|| self.scenario.core.clone());
+        // Who has left the core still closes its links.
+        let core =
+            self.settling.is_healed().then(|| self.gone.iter().chain(&self.scenario.core).collect::<BTreeSet<_>>());
         let silent = &self.silent;
         let is_cut = |a, b| {
             let is_outside = core.as_ref().is_some_and(|core| core.contains(&a) != core.contains(&b));

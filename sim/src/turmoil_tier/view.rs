@@ -103,6 +103,10 @@ impl View for TurmoilTier {
         self.settling.is_healed() && self.scenario.core.contains(&node)
     }
 
+    fn is_gone(&self, node: usize) -> bool {
+        self.gone.contains(&node)
+    }
+
     fn contents(&mut self, node: usize) -> Arc<Contents> {
         let fs = self.hosts[node].fs.borrow().memory().clone();
         Arc::new(fs.look(|| self.read_contents(node, &fs)))

@@ -3,6 +3,7 @@
 
 mod basics;
 mod clock;
+mod departures;
 mod disk;
 #[path = "../harness/mod.rs"]
 mod harness;

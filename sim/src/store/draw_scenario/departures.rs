@@ -52,13 +52,11 @@ pub(super) struct Setting<'a> {
 impl Departures {
     pub(super) fn draw(draws: Draws, of: &Setting<'_>) -> Self {
         let mut departures = Self::default();
-        if of.tier == Tier::World {
-            let leaver = departures.leave(draws, of);
-            // Whoever owes a node that is away for long cannot leave.
-            if leaver.is_none() {
-                departures.forget(draws, of);
-                departures.absence(draws, of);
-            }
+        let leaver = departures.leave(draws, of);
+        // Whoever owes a node that is away for long cannot leave.
+        if leaver.is_none() {
+            departures.forget(draws, of);
+            departures.absence(draws, of);
         }
         departures
     }
