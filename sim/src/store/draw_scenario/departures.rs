@@ -56,7 +56,10 @@ impl Departures {
         // Whoever owes a node that is away for long cannot leave.
         if leaver.is_none() {
             departures.forget(draws, of);
-            departures.absence(draws, of);
+            // A plan of Turmoil is too short for callers to get on without it.
+            if of.tier == Tier::World {
+                departures.absence(draws, of);
+            }
         }
         departures
     }
