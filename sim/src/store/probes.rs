@@ -77,6 +77,8 @@ const RARE: &[(Tier, &str, u64)] = &[
     (Tier::World, "rebalance.no-longer-out-of-place", 60),
     (Tier::World, "exchange.found-by-fingerprint", 55),
     (Tier::World, "get.wrong-bytes-refused", 50),
+    (Tier::World, "leave.waits-for-holders", 50),
+    (Tier::World, "pull.light-for-want-of-room", 40),
     (Tier::Turmoil, "pull.chunk-vanished", 250),
 ];
 
