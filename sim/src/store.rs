@@ -18,6 +18,7 @@ mod messages;
 pub mod names;
 mod op;
 pub mod oracles;
+pub(crate) mod parting;
 pub mod probes;
 mod recorder;
 mod scenario;

@@ -141,6 +141,9 @@ pub(crate) fn place_of(cx: &mut Context, node: NodeId, group: Group) -> Option<u
 
 /// The same for each group of a bucket (see [`bucket_of`](crate::reconcile::bucket_of)), in their order.
 pub(crate) fn places_in(cx: &mut Context, bucket: u8, node: NodeId) -> Arc<[Option<usize>]> {
+    if planted!(cx.simulation, RankByReachable) {
+        return (0..=u8::MAX).map(|place| place_of(cx, node, Group(u16::from_be_bytes([bucket, place])))).collect();
+    }
     if let Some(places) = cx.cluster.places.get(&(bucket, node)) {
         return Arc::clone(places);
     }
@@ -148,9 +151,7 @@ pub(crate) fn places_in(cx: &mut Context, bucket: u8, node: NodeId) -> Arc<[Opti
     if cx.cluster.places.len() >= PLACES_MAX {
         cx.cluster.places.clear();
     }
-    if !planted!(cx.simulation, RankByReachable) {
-        cx.cluster.places.insert((bucket, node), Arc::clone(&places));
-    }
+    cx.cluster.places.insert((bucket, node), Arc::clone(&places));
     places
 }
 
@@ -158,9 +159,6 @@ fn find_places(cx: &mut Context, bucket: u8, node: NodeId) -> Vec<Option<usize>>
     let group = |place| Group(u16::from_be_bytes([bucket, place]));
     let all = group(0)..=group(u8::MAX);
     let count = usize::from(u8::MAX) + 1;
-    if planted!(cx.simulation, RankByReachable) {
-        return (0..=u8::MAX).map(|place| place_of(cx, node, group(place))).collect();
-    }
     if cx.cluster.ranks.range(all.clone()).count() < count {
         for place in 0..=u8::MAX {
             ranked(cx, group(place));

@@ -164,14 +164,15 @@ pub(crate) fn on_end(cx: &mut Context, request: RequestId) {
     }
     cx.fill.running = None;
     cx.fill.is_placement_new |= !cx.fill.has_completed;
-    if !cx.fill.has_filled || !cx.fill.has_completed || checkpoints::is_any_open(cx) {
-        again(cx);
-        cx.fill.tries += 1;
-        return checkpoints::on_standing(cx);
+    let is_done = cx.fill.has_filled && cx.fill.has_completed && !checkpoints::is_any_open(cx);
+    if is_done {
+        cx.fill.tries = 0;
     }
-    cx.fill.tries = 0;
-    if cx.fill.is_placement_new {
+    if !is_done || cx.fill.is_placement_new {
         again(cx);
+    }
+    if !is_done {
+        cx.fill.tries += 1;
     }
     checkpoints::on_standing(cx);
 }

@@ -495,13 +495,7 @@ fn on_written(cx: &mut Context, blob: BlobKey, from: NodeId, written: Result<boo
                 fetch_chunk(cx, blob);
             }
         }
-        Err(
-            error @ (DiskError::Full
-            | DiskError::Io(_)
-            | DiskError::Degraded(_)
-            | DiskError::NotFound
-            | DiskError::Corrupt),
-        ) => {
+        Err(error) => {
             answers::note_disk_error(cx, &error);
             fail(cx, Item::Chunk(blob));
         }

@@ -2,6 +2,7 @@
 
 use super::TurmoilTier;
 use super::caller::Call;
+use crate::store::parting;
 use crate::store::{Event, Op, OpError, OpKind, OpResult, View};
 
 impl TurmoilTier {
@@ -37,10 +38,8 @@ impl TurmoilTier {
                 self.settling.ended(*op);
                 if let Some(what) = self.called.remove(op) {
                     self.known.note(self.scenario.nodes[what.node].owner, &what.what, result);
-                    match (result, what.what.member()) {
-                        (OpResult::Left, _) => self.part_with(what.node),
-                        (OpResult::Forgotten, Some(member)) => self.part_with(member),
-                        _ => {}
+                    if let Some(node) = parting::gone(&what, result) {
+                        self.part_with(node);
                     }
                 }
                 self.trace.record(self.sim.elapsed(), "tier", "ended", format!("{op} {}", kind_of(result)).as_bytes());

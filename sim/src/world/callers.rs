@@ -7,7 +7,7 @@ use forever_core::event::What;
 use forever_core::ids::RequestId;
 
 use super::{Happening, World, record};
-use crate::store::{Asked, Event, Known, Next, Op, OpClient, OpError, OpKind, OpResult, View, fsck};
+use crate::store::{Asked, Event, Known, Next, Op, OpClient, OpError, OpKind, OpResult, View, fsck, parting};
 
 /// A caller of a running node.
 #[derive(Debug)]
@@ -153,11 +153,7 @@ impl World {
     pub(super) fn end_op(&mut self, id: usize, result: OpResult) {
         let Some(op) = self.ops.running.remove(&id) else { return };
         self.ops.known.note(self.hosts[op.node].owner, &op.what, &result);
-        let gone = match (&result, op.what.member()) {
-            (OpResult::Left, _) => Some(op.node),
-            (OpResult::Forgotten, member) => member,
-            _ => None,
-        };
+        let gone = parting::gone(&op, &result);
         self.tell_oracles(Event::Ended { op: id, result });
         if let Some(node) = gone {
             self.part_with(node);

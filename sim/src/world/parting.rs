@@ -3,9 +3,7 @@
 use forever_net_tokio::link::CLOSE_TIMEOUT;
 
 use super::{Happening, World, micros};
-
-/// What keeps a node down that has left: no fault of the plan.
-const LEFT: usize = usize::MAX;
+use crate::store::parting::LEFT;
 
 impl World {
     /// A node has left the cluster or was written off: nobody starts it again. Its process, if there is one, closes its links and ends.

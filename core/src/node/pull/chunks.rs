@@ -2,14 +2,15 @@
 
 use alloc::vec::Vec;
 
-use super::{ACTIVE_BYTES_MAX, ATTEMPTS_MAX, Pull, PullClient, PullId, PullStep, refuse, refuse_disk, refuse_for_room};
+use super::{
+    ACTIVE_BYTES_MAX, ATTEMPTS_MAX, Pull, PullClient, PullId, PullStep, pages, refuse, refuse_disk, refuse_for_room,
+};
 use crate::disk::{DiskError, DiskOp};
 use crate::frame::Refusal;
 use crate::ids::{BlobKey, ChunkId, NodeId, ObjectId, ObjectKey};
-use crate::manifest::{ChunkRef, PageContext};
+use crate::manifest::ChunkRef;
 use crate::node::collect::ChunkLease;
 use crate::node::context::Context;
-use crate::node::page_store::{self, NewPage};
 use crate::node::pending::Pending;
 use crate::node::signal::{FetchClient, FetchResult};
 use crate::node::{asks, fetch, repair, space};
@@ -104,8 +105,7 @@ fn pump(cx: &mut Context, id: PullId) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let Some(page) = pull.page.as_ref().filter(|page| page.active.is_empty()) else { return };
     let chunks: Vec<ChunkId> = page.chunks.keys().copied().collect();
-    let new = NewPage { place: PageContext::of(&pull.record.record), id: page.id, data: page.data.clone() };
-    page_store::commit_page(cx, new, &chunks, ChunkLease::PEERS, Pending::Pull(id, PullStep::CommitPage));
+    pages::commit(cx, id, &chunks);
 }
 
 /// A chunk came, or will not come.
@@ -152,15 +152,7 @@ pub(super) fn on_written(cx: &mut Context, id: PullId, chunk: ChunkId, from: Nod
             space::hold(cx, owner, len.into());
             asks::on_lie(cx, from);
         }
-        Err(
-            error @ (DiskError::Full
-            | DiskError::Io(_)
-            | DiskError::Degraded(_)
-            | DiskError::NotFound
-            | DiskError::Corrupt),
-        ) => {
-            return refuse_disk(cx, id, &error);
-        }
+        Err(error) => return refuse_disk(cx, id, &error),
     }
     pump(cx, id);
 }

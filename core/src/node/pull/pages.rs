@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{Page, PullClient, PullId, PullOutcome, PullStep, Root, chunks, finish, refuse};
 use crate::disk::Write;
 use crate::frame::Refusal;
-use crate::ids::PageId;
+use crate::ids::{ChunkId, PageId};
 use crate::manifest::{Children, PAGE_LEN_MAX, PageContext, PageRef};
 use crate::node::cluster::{self, Part};
 use crate::node::collect::ChunkLease;
@@ -72,7 +72,7 @@ pub(crate) fn on_page(cx: &mut Context, id: PullId, result: Result<LoadedPage, P
             };
             let is_light = pull.part == Part::Light;
             pull.page = Some(page);
-            if is_light { commit_light_page(cx, id) } else { chunks::look_for(cx, id) }
+            if is_light { commit(cx, id, &[]) } else { chunks::look_for(cx, id) }
         }
     }
 }
@@ -99,12 +99,12 @@ pub(super) fn next(cx: &mut Context, id: PullId) {
     page_store::commit_root(cx, page, &pages, Pending::Pull(id, PullStep::CommitPage));
 }
 
-/// Stores a page whose chunks are not brought here, and not needed.
-fn commit_light_page(cx: &mut Context, id: PullId) {
+/// Stores a page that needs these of its chunks here: all, or none if the pull is light.
+pub(super) fn commit(cx: &mut Context, id: PullId, chunks: &[ChunkId]) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let Some(page) = &pull.page else { return };
     let page = NewPage { place: PageContext::of(&pull.record.record), id: page.id, data: page.data.clone() };
-    page_store::commit_page(cx, page, &[], ChunkLease::PEERS, Pending::Pull(id, PullStep::CommitPage));
+    page_store::commit_page(cx, page, chunks, ChunkLease::PEERS, Pending::Pull(id, PullStep::CommitPage));
 }
 
 fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
@@ -144,17 +144,14 @@ fn commit_record(cx: &mut Context, id: PullId, root: Option<PageId>) {
 pub(super) fn on_record_stored(cx: &mut Context, id: PullId) {
     let Some(pull) = cx.pulls.pulls.get(&id) else { return };
     let fetched_bytes = pull.fetched_bytes;
-    if pull.part == Part::Whole && pull.is_marked {
-        let record = pull.record.clone();
+    let (record, was_light) = (pull.record.clone(), pull.part == Part::Whole && pull.is_marked);
+    let came_light = pull.part == Part::Light && pull.client == PullClient::Nobody;
+    if was_light {
         keep::release_promises(cx, &record);
     }
-    let Some(pull) = cx.pulls.pulls.get(&id) else { return };
-    if pull.part == Part::Light && pull.client == PullClient::Nobody {
-        let record = pull.record.record;
-        if cluster::own_part(cx, &record) == Part::Whole {
-            sometimes!(cx.simulation, "pull.light-for-want-of-room");
-            fill::on_light(cx);
-        }
+    if came_light && cluster::own_part(cx, &record.record) == Part::Whole {
+        sometimes!(cx.simulation, "pull.light-for-want-of-room");
+        fill::on_light(cx);
     }
     finish(cx, id, PullOutcome::Stored { fetched_bytes });
 }

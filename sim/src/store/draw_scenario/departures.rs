@@ -52,14 +52,14 @@ pub(super) struct Setting<'a> {
 impl Departures {
     pub(super) fn draw(draws: Draws, of: &Setting<'_>) -> Self {
         let mut departures = Self::default();
-        let leaver = departures.leave(draws, of);
         // Whoever owes a node that is away for long cannot leave.
-        if leaver.is_none() {
-            departures.forget(draws, of);
-            // A plan of Turmoil is too short for callers to get on without it.
-            if of.tier == Tier::World {
-                departures.absence(draws, of);
-            }
+        if departures.leave(draws, of).is_some() {
+            return departures;
+        }
+        departures.forget(draws, of);
+        // A plan of Turmoil is too short for callers to get on without it.
+        if of.tier == Tier::World {
+            departures.absence(draws, of);
         }
         departures
     }

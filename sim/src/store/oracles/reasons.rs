@@ -28,12 +28,11 @@ impl Reasons {
         let (config, node) = (&scenario.config, operation.op.node);
         let is_in_plan = |is: &dyn Fn(&Fault) -> bool| scenario.plan.faults.iter().any(|fault| is(&fault.what));
         let of_disk = |fault: &Fault| matches!(fault.family(), "disk" | "liar") && fault.nodes().contains(&node);
+        // The power may go while the disk is checked, by nobody whom that ends.
+        let is_checked = operation.op.what == OpKind::Fsck;
+        let is_dark = |fault: &Fault| is_checked && matches!(fault, Fault::PowerLoss { node: dark } if *dark == node);
         match error {
-            // The power may go while the disk is checked, by nobody whom that ends.
-            RequestError::Disk(_) if operation.op.what == OpKind::Fsck => {
-                is_in_plan(&|fault| of_disk(fault) || matches!(fault, Fault::PowerLoss { node: dark } if *dark == node))
-            }
-            RequestError::Disk(_) => is_in_plan(&of_disk),
+            RequestError::Disk(_) => is_in_plan(&|fault| of_disk(fault) || is_dark(fault)),
             RequestError::DiskFull => {
                 is_in_plan(&|fault| matches!(fault, Fault::Full { node: full, .. } if *full == node))
                     || config.store_max_bytes > 0
